@@ -1,0 +1,86 @@
+"""Random geometric changes that keep a digit's label."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="digit_utils")
+class RandomAffine(keras.layers.Layer):
+    """Rotate, zoom and shift each image at random, in one resampling.
+
+    The three changes are composed into a single matrix per image and applied by one
+    bilinear interpolation. Chaining Keras's ``RandomRotation``, ``RandomZoom`` and
+    ``RandomTranslation`` would resample, and so blur, three times. The ranges mean what they
+    meant in the deprecated ``ImageDataGenerator``: every value is drawn uniformly from
+    ``[-range, +range]``, height and width are zoomed independently.
+
+    The layer acts only while training; in ``predict`` and ``evaluate`` it passes images on.
+
+    Parameters
+    ----------
+    rotation : float
+        Largest rotation, in degrees.
+    zoom : float
+        Largest zoom in or out, as a fraction of the image's size.
+    shift : float
+        Largest shift along each axis, as a fraction of the image's size.
+    seed : int, optional
+        Seed of the layer's own random stream.
+
+    Taught in 04_augmentation.
+    """
+
+    def __init__(self, rotation=10.0, zoom=0.1, shift=0.1, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        for name, value, limit in (
+            ("rotation", rotation, 180),
+            ("zoom", zoom, 1),
+            ("shift", shift, 1),
+        ):
+            if not 0 <= value < limit:
+                raise ValueError(f"{name} is {value!r}; expected a number from 0 to below {limit}")
+        self.rotation, self.zoom, self.shift, self.seed = rotation, zoom, shift, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, images, training=False):
+        """Return images of the same shape, changed if ``training``."""
+        if not training:
+            return images
+        batch, height, width = ops.shape(images)[0], images.shape[1], images.shape[2]
+        draws = keras.random.uniform((5, batch), -1.0, 1.0, seed=self.seed_generator)
+        matrices = self._matrices(draws, height, width)
+        return ops.image.affine_transform(
+            images,
+            matrices,
+            interpolation="bilinear",
+            fill_mode="constant",
+            data_format="channels_last",
+        )
+
+    def _matrices(self, draws, height, width):
+        """Map output pixels to input pixels: (batch, 8) rows ``a0 a1 a2 b0 b1 b2 c0 c1``."""
+        angle = draws[0] * (self.rotation * math.pi / 180.0)
+        zoom_x, zoom_y = 1.0 + draws[1] * self.zoom, 1.0 + draws[2] * self.zoom
+        shift_x, shift_y = draws[3] * (self.shift * width), draws[4] * (self.shift * height)
+        cos, sin = ops.cos(angle), ops.sin(angle)
+        a0, a1, b0, b1 = cos * zoom_x, -sin * zoom_y, sin * zoom_x, cos * zoom_y
+        # Rotate and zoom about the image's centre, not its top left corner.
+        centre_x, centre_y = (width - 1) / 2.0, (height - 1) / 2.0
+        a2 = centre_x - a0 * centre_x - a1 * centre_y + shift_x
+        b2 = centre_y - b0 * centre_x - b1 * centre_y + shift_y
+        zero = ops.zeros_like(a0)
+        return ops.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1)
+
+    def compute_output_shape(self, input_shape):
+        """Return ``input_shape``: an affine change keeps the image's size."""
+        return input_shape
+
+    def get_config(self):
+        """Return what is needed to build the layer again."""
+        config = super().get_config()
+        config.update(rotation=self.rotation, zoom=self.zoom, shift=self.shift, seed=self.seed)
+        return config

@@ -1,0 +1,145 @@
+"""How good is it, and how sure are we: accuracies, intervals, paired tests, the sealed test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+
+from digit_utils.data import Digits, sealed_test_labels
+
+
+def accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """Return the share of images whose predicted class is their label, from 0 to 1.
+
+    Parameters
+    ----------
+    labels, predicted : ndarray, (n,) of integers 0 to 9
+
+    Raises
+    ------
+    ValueError
+        If the two differ in shape, or are not one class an image.
+    """
+    return float(np.mean(_correct(labels, predicted)))
+
+
+def accuracy_interval(
+    labels: np.ndarray, predicted: np.ndarray, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Return Wilson's confidence interval of the accuracy.
+
+    It answers: had we drawn other images of the same kind, where might the accuracy have come
+    out? It does not cover the luck of another training run.
+
+    Parameters
+    ----------
+    labels, predicted : ndarray, (n,) of integers 0 to 9
+    confidence : float
+        Coverage, from 0 to 1.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper bound, from 0 to 1.
+
+    Wilson (1927), as implemented in ``scipy.stats.binomtest``. Taught in 03_base_cnn.
+    """
+    correct = _correct(labels, predicted)
+    interval = binomtest(int(correct.sum()), len(correct)).proportion_ci(confidence, "wilson")
+    return float(interval.low), float(interval.high)
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """Outcome of comparing two classifiers on the same images.
+
+    ``only_a`` and ``only_b`` count the images that just the one got right; ``p_value`` is
+    two-sided.
+    """
+
+    only_a: int
+    only_b: int
+    p_value: float
+
+
+def paired_test(labels: np.ndarray, predicted_a: np.ndarray, predicted_b: np.ndarray) -> PairedTest:
+    """Compare two classifiers on the same images by the exact McNemar test.
+
+    Images that both get right, or both wrong, say nothing about which is better. Of the rest,
+    a fair coin would give each classifier half.
+
+    Parameters
+    ----------
+    labels, predicted_a, predicted_b : ndarray, (n,) of integers 0 to 9
+
+    Returns
+    -------
+    PairedTest
+
+    McNemar (1947). Taught in 04_augmentation.
+    """
+    correct_a, correct_b = _correct(labels, predicted_a), _correct(labels, predicted_b)
+    only_a = int(np.sum(correct_a & ~correct_b))
+    only_b = int(np.sum(correct_b & ~correct_a))
+    p_value = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
+    return PairedTest(only_a, only_b, float(p_value))
+
+
+@dataclass(frozen=True)
+class SealedScore:
+    """Accuracy on the sealed test images with its 95 % interval, all from 0 to 1."""
+
+    chapter: str
+    accuracy: float
+    low: float
+    high: float
+    n: int
+
+
+def score_sealed_test(digits: Digits, predicted: np.ndarray, chapter: str) -> SealedScore:
+    """Open the seal once: score predictions of the 28,000 test images.
+
+    This is the only function that sees the test labels. Call it when every choice has been
+    made; whoever looks at the score and then changes something has turned the test into
+    validation data.
+
+    Parameters
+    ----------
+    digits : Digits
+        As returned by ``load_digits``.
+    predicted : ndarray, (28000,) of integers 0 to 9
+        One class for each of ``digits.test_images``.
+    chapter : str
+        Who opens it, for the record.
+
+    Returns
+    -------
+    SealedScore
+
+    Raises
+    ------
+    SealedLabelsUnavailable
+        If the digits were read from Kaggle's files: only Kaggle knows those labels.
+
+    Taught in 06_final_model.
+    """
+    labels = sealed_test_labels(digits)
+    low, high = accuracy_interval(labels, predicted)
+    return SealedScore(chapter, accuracy(labels, predicted), low, high, len(labels))
+
+
+def _correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    labels, predicted = np.asarray(labels), np.asarray(predicted)
+    if predicted.ndim == 2:
+        raise ValueError(
+            f"predictions have shape {predicted.shape}, which looks like probabilities; "
+            "expected one class an image: take argmax(axis=1) first"
+        )
+    if labels.shape != predicted.shape or labels.ndim != 1 or len(labels) == 0:
+        raise ValueError(
+            f"labels have shape {labels.shape}, predictions {predicted.shape}; "
+            "expected the same number of each, at least one"
+        )
+    return labels == predicted

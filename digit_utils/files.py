@@ -1,0 +1,155 @@
+"""Write files whole or not at all, and turn values into plain JSON.
+
+An interrupted run must never leave half a file under the final name: the next chapter
+would read it and fail in a place far from the cause.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import math
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def write_atomically(path: str | Path, data: bytes) -> Path:
+    """Write ``data`` to ``path`` so that a reader sees the old file or the new one.
+
+    The bytes go to a temporary file in the same folder, are flushed to disk and renamed.
+    If anything fails, the temporary file is removed and a file already at ``path`` is unharmed.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where to write. Its folder must exist. A symbolic link is followed.
+    data : bytes
+        The whole content.
+
+    Returns
+    -------
+    Path
+        ``path``, as given.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist.
+    IsADirectoryError
+        If ``path`` is a folder.
+    """
+    path = Path(path)
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(
+            errno.EISDIR, "expected a file name, found a folder; add a file name", str(path)
+        )
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            errno.ENOENT, "its folder does not exist; create the folder first", str(path)
+        )
+    # The name is kept short: a long one plus a suffix could pass the file system's limit.
+    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.tmp")
+    # os.open with 0o666 honours the user's umask; tempfile would make a file only they can read.
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        if target.exists():
+            temporary.chmod(target.stat().st_mode & 0o777)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync_folder(target.parent)
+    return path
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush the rename itself, where the operating system lets a folder be opened."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def to_plain(value: Any, name: str = "value") -> Any:
+    """Turn NumPy scalars, arrays, tuples and mappings into what JSON can hold.
+
+    Parameters
+    ----------
+    value : object
+        None, bool, int, float, str, a NumPy scalar or array, or lists, tuples and
+        mappings of these. Whole-number keys become strings, as JSON has no others.
+    name : str
+        What to call the value in an error, for example ``"accuracy"``.
+
+    Returns
+    -------
+    object
+        The same value made of None, bool, int, float, str, list and dict.
+
+    Raises
+    ------
+    ValueError
+        If a number is NaN or infinite, or two keys become the same string.
+    TypeError
+        If a value is of another type.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if value is None or isinstance(value, bool):
+        return value
+    # int(), float() and str() shed subclasses (an IntEnum, say) that would read back otherwise.
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(
+                f"{name} is {float(value)}, which JSON cannot hold; "
+                "find out why it is not a finite number, or leave it out"
+            )
+        return float(value)
+    if isinstance(value, list | tuple):
+        return [to_plain(item, f"{name}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        return _plain_mapping(value, name)
+    raise TypeError(
+        f"{name} is of type {type(value).__name__}, expected numbers, text, None, arrays, "
+        "lists or dictionaries of these; convert it first"
+    )
+
+
+def _plain_mapping(mapping: Mapping, name: str) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for key, item in mapping.items():
+        if isinstance(key, bool) or not isinstance(key, str | int | np.integer):
+            raise TypeError(
+                f"{name} has the key {key!r} of type {type(key).__name__}, expected text "
+                "or a whole number; convert it first"
+            )
+        text = str(key)
+        if text in plain:
+            raise ValueError(f"{name} has two keys that read {text!r}; rename one of them")
+        plain[text] = to_plain(item, f"{name}[{text!r}]")
+    return plain
+
+
+def json_bytes(payload: Mapping, name: str = "payload") -> bytes:
+    """Encode a mapping as indented UTF-8 JSON with a final newline, keys in their own order."""
+    plain = to_plain(payload, name)
+    text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode("utf-8")

@@ -1,0 +1,271 @@
+"""The book's figures: one style, titles and labelled axes everywhere.
+
+Functions that draw one chart take an optional ``ax`` and return it; functions that draw a grid
+return its array of axes. Colours are Okabe and Ito's, which the colour-blind can tell apart;
+right and wrong are marked by a sign as well as by colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from sklearn.metrics import ConfusionMatrixDisplay
+
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6e6e6e"
+# Ten hues for ten digits; neighbours differ in lightness as well as in hue.
+DIGIT_COLOURS = [
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9",
+    "#8C510A", "#CC79A7", "#000000", "#999933", "#882255",
+]  # fmt: skip
+DIGITS = range(10)
+
+
+def use_book_style() -> None:
+    """Set fonts, grid and colours for every figure that follows."""
+    sns.set_theme(style="whitegrid", context="notebook", palette=[BLUE, ORANGE, GREEN, RED])
+    plt.rcParams.update(
+        {
+            "figure.figsize": (7.2, 4.2),
+            "figure.dpi": 110,
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "figure.constrained_layout.use": True,
+            "axes.titleweight": "bold",
+            "axes.titlesize": 12,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "image.cmap": "gray_r",
+        }
+    )
+
+
+def show_images(
+    images: np.ndarray,
+    titles: Sequence[str] | None = None,
+    columns: int = 10,
+    title: str = "",
+    colours: Sequence[str] | None = None,
+) -> np.ndarray:
+    """Show images in a grid, dark ink on white paper.
+
+    Parameters
+    ----------
+    images : ndarray, (n, 28, 28) or (n, 28, 28, 1)
+        Any numeric type; 0 is white.
+    titles : sequence of str, optional
+        One line above each image.
+    columns : int
+        Images a row.
+    title : str
+        Title of the whole figure.
+    colours : sequence of colours, optional
+        Colour of each image's title.
+
+    Returns
+    -------
+    ndarray of Axes
+
+    Raises
+    ------
+    ValueError
+        If there is no image, or the number of titles differs.
+    """
+    images = np.squeeze(np.asarray(images), axis=-1) if np.ndim(images) == 4 else np.asarray(images)
+    if images.ndim != 3 or len(images) == 0:
+        raise ValueError(f"images have shape {images.shape}; expected (n, height, width), n > 0")
+    if titles is not None and len(titles) != len(images):
+        raise ValueError(f"{len(titles)} titles for {len(images)} images")
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    lines = [line for text in titles or [] for line in text.split("\n")]
+    # A column must hold its longest caption line: about 0.075 inch a character at 9 points.
+    width = max(0.8, 0.075 * max(map(len, lines), default=0) + 0.15)
+    height = 0.8 + 0.17 * max((text.count("\n") + 1 for text in titles or []), default=0)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(max(width * columns, 0.105 * len(title)), height * rows + (0.4 if title else 0)),
+        squeeze=False,
+    )
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for index, (ax, image) in enumerate(zip(axes.flat, images, strict=False)):
+        ax.imshow(image, vmin=0, vmax=max(float(images.max()), 1e-9))
+        if titles is not None:
+            ax.set_title(
+                titles[index],
+                fontsize=9,
+                fontweight="normal",
+                pad=2,
+                color=colours[index] if colours is not None else "black",
+            )
+    if title:
+        figure.suptitle(title, fontsize=12, fontweight="bold")
+    return axes
+
+
+def show_predictions(
+    images: np.ndarray,
+    labels: np.ndarray,
+    predicted: np.ndarray,
+    confidence: np.ndarray | None = None,
+    columns: int = 8,
+    title: str = "",
+) -> np.ndarray:
+    """Show images with what was predicted: a green tick if right, a red cross if wrong.
+
+    Parameters
+    ----------
+    images : ndarray, (n, 28, 28) or (n, 28, 28, 1)
+    labels, predicted : ndarray, (n,) of integers 0 to 9
+    confidence : ndarray, (n,) float, optional
+        Probability of the predicted class, shown in percent.
+    columns : int
+    title : str
+
+    Returns
+    -------
+    ndarray of Axes
+    """
+    captions, colours = [], []
+    for index, (label, guess) in enumerate(zip(labels, predicted, strict=True)):
+        right = label == guess
+        sure = "" if confidence is None else f"\n{confidence[index]:.0%} sure"
+        captions.append(f"✓ {guess}{sure}" if right else f"✗ {guess}, is {label}{sure}")
+        colours.append(GREEN if right else RED)
+    axes = show_images(images, captions, columns, title, colours)
+    for ax in axes.flat:
+        ax.title.set_fontsize(8)
+    return axes
+
+
+def plot_label_counts(labels: np.ndarray, ax: Axes | None = None, title: str = "") -> Axes:
+    """Draw how many images each digit has.
+
+    Parameters
+    ----------
+    labels : ndarray, (n,) of integers 0 to 9
+    """
+    ax = ax or plt.subplots()[1]
+    counts = np.bincount(labels, minlength=10)
+    bars = ax.bar(DIGITS, counts, color=BLUE)
+    ax.bar_label(bars, [f"{count:,}" for count in counts], fontsize=8, padding=2)
+    ax.axhline(counts.mean(), color=GREY, linestyle="--", linewidth=1)
+    ax.text(9.55, counts.mean(), " mean", va="center", ha="left", color=GREY, fontsize=9)
+    ax.set(title=title or "Images of each digit", xlabel="Digit", ylabel="Images", xticks=DIGITS)
+    ax.grid(axis="x", visible=False)
+    return ax
+
+
+def plot_history(frame: pd.DataFrame, title: str = "") -> np.ndarray:
+    """Draw accuracy and loss against the epoch, for training and validation images.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From ``history_frame``.
+
+    Returns
+    -------
+    ndarray of two Axes
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.8))
+    for ax, metric in zip(axes, ("accuracy", "loss"), strict=True):
+        for key, name, style in ((metric, "training", "--"), (f"val_{metric}", "validation", "-")):
+            if key in frame:
+                ax.plot(frame.index, frame[key], style, marker="o", markersize=4, label=name)
+        ax.set(title=metric.capitalize(), xlabel="Epoch")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.legend()
+    axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+    axes[0].set_ylabel("Images classified correctly")
+    axes[1].set_ylabel("Cross-entropy (nats)")
+    figure.suptitle(title, fontsize=12, fontweight="bold")
+    return axes
+
+
+def plot_confusion(
+    labels: np.ndarray, predicted: np.ndarray, ax: Axes | None = None, title: str = ""
+) -> Axes:
+    """Draw the confusion matrix; colour shows the mistakes alone.
+
+    The diagonal holds nearly all images, so a colour scale that included it would show
+    nothing else.
+
+    Parameters
+    ----------
+    labels, predicted : ndarray, (n,) of integers 0 to 9
+    """
+    ax = ax or plt.subplots(figsize=(6.4, 5.8))[1]
+    display = ConfusionMatrixDisplay.from_predictions(
+        labels, predicted, labels=list(DIGITS), cmap="Oranges", colorbar=False, ax=ax
+    )
+    mistakes = display.confusion_matrix * ~np.eye(10, dtype=bool)
+    display.im_.set_data(mistakes)
+    display.im_.set_clim(0, max(mistakes.max(), 1))
+    for (row, column), text in np.ndenumerate(display.text_):
+        count = display.confusion_matrix[row, column]
+        text.set_text(f"{count:,}" if count else "")
+        text.set_fontsize(9)
+        text.set_color(GREY if row == column else "black")
+        if row != column and count > 0.6 * max(mistakes.max(), 1):
+            text.set_color("white")
+    ax.set(title=title or "Confusion matrix", xlabel="Predicted digit", ylabel="True digit")
+    ax.grid(visible=False)
+    return ax
+
+
+def plot_map(
+    points: np.ndarray, labels: np.ndarray, ax: Axes | None = None, title: str = ""
+) -> Axes:
+    """Draw a two-dimensional map of images, one dot each, the digit written on its cluster.
+
+    Parameters
+    ----------
+    points : ndarray, (n, 2) float
+    labels : ndarray, (n,) of integers 0 to 9
+    """
+    ax = ax or plt.subplots(figsize=(7.2, 6.2))[1]
+    for digit in DIGITS:
+        of_digit = points[labels == digit]
+        ax.scatter(*of_digit.T, s=5, alpha=0.55, color=DIGIT_COLOURS[digit], linewidths=0)
+        if len(of_digit):
+            ax.text(
+                *np.median(of_digit, axis=0), str(digit), fontsize=17, fontweight="bold",
+                color=DIGIT_COLOURS[digit], ha="center", va="center",
+                bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5},
+            )  # fmt: skip
+    ax.set(title=title, xlabel="First coordinate (no unit)", ylabel="Second coordinate (no unit)")
+    return ax
+
+
+def plot_accuracies(frame: pd.DataFrame, ax: Axes | None = None, title: str = "") -> Axes:
+    """Draw accuracies as dots with their intervals, one row each, first row on top.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Index: what was measured. Columns ``accuracy``, ``low``, ``high``, from 0 to 1.
+    """
+    ax = ax or plt.subplots(figsize=(7.2, 0.55 * len(frame) + 1.3))[1]
+    rows = np.arange(len(frame))
+    below, above = frame["accuracy"] - frame["low"], frame["high"] - frame["accuracy"]
+    ax.errorbar(
+        frame["accuracy"], rows, xerr=[below, above], fmt="o", color=BLUE, ecolor=GREY, capsize=4
+    )
+    for row, value in zip(rows, frame["accuracy"], strict=True):
+        ax.annotate(f"{value:.2%}", (value, row), (0, 7), textcoords="offset points",
+                    ha="center", fontsize=9)  # fmt: skip
+    ax.set_yticks(rows, frame.index)
+    ax.set_ylim(len(frame) - 0.4, -0.7)
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+    ax.xaxis.set_major_locator(MaxNLocator(6))
+    ax.set(title=title, xlabel="Images classified correctly (bar: 95 % interval)")
+    ax.grid(axis="y", visible=False)
+    return ax

