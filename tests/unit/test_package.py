@@ -1,0 +1,100 @@
+"""The package as a whole: light to import, one direction of imports, a small tree."""
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import digit_utils
+
+PACKAGE = Path(digit_utils.__file__).parent
+ROOT = PACKAGE.parent
+HEAVY = ("tensorflow", "keras", "pandas", "matplotlib", "papermill", "sklearn")
+
+# Every module may import only from modules on a lower level: data at the bottom, plots on top.
+LEVELS = [
+    {"errors", "files"},
+    {"mnist", "kaggle_files", "kaggle_diagnosis", "results", "artifacts", "submission"},
+    {"kaggle_csv"},
+    {"data"},
+    {"augment", "models", "training", "search", "ensemble", "architecture", "eda"},
+    {"evaluate"},
+    {"plots"},
+    {"search_plots"},
+]
+
+
+def best_seconds(command: list[str], runs: int = 5) -> float:
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def test_importing_the_package_is_fast():
+    # The budget is 0.3 s; the best of five runs leaves out the noise of a busy machine.
+    assert best_seconds([sys.executable, "-c", "import digit_utils"]) < 0.3
+
+
+def test_digits_help_is_fast():
+    # The budget is 0.5 s.
+    assert best_seconds([sys.executable, "-m", "digit_utils.runner", "--help"]) < 0.5
+
+
+@pytest.mark.parametrize("module", ["digit_utils", "digit_utils.runner.cli"])
+def test_importing_loads_nothing_heavy(module):
+    code = f"import sys, {module}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Names of the package's own modules that a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "digit_utils":
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("digit_utils."):
+            names.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            names |= {
+                alias.name.split(".")[1]
+                for alias in node.names
+                if alias.name.startswith("digit_utils.")
+            }
+    return names - {"__version__"}
+
+
+def test_imports_point_one_way():
+    level = {name: number for number, names in enumerate(LEVELS) for name in names}
+    wrong = []
+    for path in sorted(PACKAGE.glob("*.py")):
+        if path.stem == "__init__":
+            continue
+        assert path.stem in level, f"{path.name} has no level: add it to LEVELS in this test"
+        for name in imported_modules(path):
+            if level.get(name, 99) >= level[path.stem]:
+                wrong.append(f"{path.stem} imports {name}")
+    assert not wrong
+
+
+def test_runner_knows_nothing_of_keras():
+    allowed = {"runner", "files", "results", "errors", "artifacts"}
+    for path in sorted((PACKAGE / "runner").rglob("*.py")):
+        assert imported_modules(path) <= allowed, path.name
+        source = path.read_text(encoding="utf-8")
+        assert "import keras" not in source and "import tensorflow" not in source, path.name
+
+
+def test_committed_tree_is_small():
+    listing = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    files = [ROOT / name for name in listing.split("\0") if name]
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    assert 0 < size < 40e6, f"{size / 1e6:.1f} MB are committed, expected under 40"
