@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import keras
 from keras import ops
@@ -23,28 +24,35 @@ class RandomAffine(keras.layers.Layer):
     Parameters
     ----------
     rotation : float
-        Largest rotation, in degrees.
+        Largest rotation either way, in degrees; 180 allows every angle.
     zoom : float
-        Largest zoom in or out, as a fraction of the image's size.
+        Largest zoom in or out, as a fraction of the image's size, below 1.
     shift : float
-        Largest shift along each axis, as a fraction of the image's size.
+        Largest shift along each axis, as a fraction of the image's size, below 1.
     seed : int, optional
         Seed of the layer's own random stream.
+
+    Raises
+    ------
+    ValueError
+        If a range is not a number within its limits.
 
     Taught in 04_augmentation.
     """
 
     def __init__(self, rotation=10.0, zoom=0.1, shift=0.1, seed=None, **kwargs):
         super().__init__(**kwargs)
-        for name, value, limit in (
-            ("rotation", rotation, 180),
-            ("zoom", zoom, 1),
-            ("shift", shift, 1),
-        ):
-            if not 0 <= value < limit:
-                raise ValueError(f"{name} is {value!r}; expected a number from 0 to below {limit}")
+        if not _is_number(rotation) or not 0 <= rotation <= 180:
+            raise ValueError(f"rotation is {rotation!r}; expected degrees from 0 to 180")
+        for name, value in (("zoom", zoom), ("shift", shift)):
+            if not _is_number(value) or not 0 <= value < 1:
+                raise ValueError(
+                    f"{name} is {value!r}; expected a fraction of the image's size, "
+                    "from 0 to below 1"
+                )
         self.rotation, self.zoom, self.shift, self.seed = rotation, zoom, shift, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
+        self.input_spec = keras.layers.InputSpec(ndim=4)  # (n, height, width, channels)
 
     def call(self, images, training=False):
         """Return images of the same shape, changed if ``training``."""
@@ -84,3 +92,7 @@ class RandomAffine(keras.layers.Layer):
         config = super().get_config()
         config.update(rotation=self.rotation, zoom=self.zoom, shift=self.shift, seed=self.seed)
         return config
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

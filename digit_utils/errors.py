@@ -1,5 +1,9 @@
 """The errors that reading digits can raise."""
 
+DOWNLOAD_ADVICE = (
+    "download digit-recognizer.zip from the Data page of Kaggle's Digit Recognizer again"
+)
+
 
 class DigitDataError(ValueError):
     """Digit data is missing or not in the expected format.

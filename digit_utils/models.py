@@ -44,7 +44,7 @@ def build_double_conv_cnn(
     ----------
     width : int
         Filters of the first block; the second has twice, the third four times as many.
-        The post's is 32. Half of it costs about a quarter of the time.
+        The post's is 32. Half of it has a quarter of the weights in most convolutions.
     dropout : tuple of four floats
         Fraction dropped after each of the three blocks and after the dense layer.
     dense_units : int

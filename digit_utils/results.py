@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,9 @@ def report(markdown: str, /, **values: Any) -> None:
 
 
 def _running_in_ipython() -> bool:
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return False
-    return get_ipython() is not None
+    # A running IPython has been imported already; importing it only to ask would take long.
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None
 
 
 def latest() -> dict[str, Any]:
@@ -102,8 +101,8 @@ def read(notebook_path: str | Path) -> dict[str, Any]:
     found: list[tuple[int, Any]] = []
     failure = None
     for number, cell in enumerate(cells, start=1):
-        for output in cell.get("outputs", []) if isinstance(cell, dict) else []:
-            data = output.get("data") or {}
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
             if MIME_TYPE in data:
                 found.append((number, data[MIME_TYPE]))
             if output.get("output_type") == "error" and failure is None:
@@ -141,7 +140,7 @@ def _read_cells(path: Path) -> list:
             "run the chapter again"
         ) from error
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
-    if not isinstance(cells, list):
+    if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
         raise ResultsError(
             f"{path}: is not a notebook of format 4 (it has no list of cells); "
             "run the chapter again"

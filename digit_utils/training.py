@@ -6,6 +6,7 @@ import time
 
 import keras
 import pandas as pd
+from IPython import get_ipython
 from IPython.display import display, update_display
 
 
@@ -66,6 +67,8 @@ def history_frame(history: keras.callbacks.History) -> pd.DataFrame:
 class LiveProgress(keras.callbacks.Callback):
     """One line that updates itself while a network trains, instead of a line an epoch.
 
+    Outside a notebook, where a line cannot be updated, it is printed once, at the end.
+
     Parameters
     ----------
     label : str
@@ -77,8 +80,9 @@ class LiveProgress(keras.callbacks.Callback):
         self.label = label
 
     def on_train_begin(self, logs=None):  # noqa: D102
-        self._start = time.perf_counter()
-        self._handle = display(self._line("starting"), display_id=True)
+        self._start, self._epochs, self._handle = time.perf_counter(), 0, None
+        if get_ipython() is not None:
+            self._handle = display(self._line("starting"), display_id=True)
 
     def on_epoch_end(self, epoch, logs=None):  # noqa: D102
         logs = logs or {}
@@ -90,14 +94,16 @@ class LiveProgress(keras.callbacks.Callback):
         ]
         seconds = time.perf_counter() - self._start
         total = self.params.get("epochs")
-        self._show(f"epoch {epoch + 1} of {total}, " + ", ".join(scores) + f", {seconds:.0f} s")
+        self._show(", ".join([f"epoch {epoch + 1} of {total}", *scores, f"{seconds:.0f} s"]))
 
     def on_train_end(self, logs=None):  # noqa: D102
         seconds = time.perf_counter() - self._start
-        self._show(f"{getattr(self, '_epochs', 0)} epochs in {seconds:.0f} s")
+        epochs = f"{self._epochs} epoch" + ("s" if self._epochs != 1 else "")
+        self._show(f"{epochs} in {seconds:.0f} s")
+        if self._handle is None:
+            print(self._line(f"{epochs} in {seconds:.0f} s"))
 
     def _show(self, text: str) -> None:
-        # Outside a notebook display() prints and returns no handle: stay quiet until the end.
         if self._handle is not None:
             update_display(self._line(text), display_id=self._handle.display_id)
 

@@ -17,7 +17,15 @@ HEAVY = ("tensorflow", "keras", "pandas", "matplotlib", "papermill", "sklearn")
 # Every module may import only from modules on a lower level: data at the bottom, plots on top.
 LEVELS = [
     {"errors", "files"},
-    {"mnist", "kaggle_files", "kaggle_diagnosis", "results", "artifacts", "submission"},
+    {
+        "mnist",
+        "preparation",
+        "kaggle_files",
+        "kaggle_diagnosis",
+        "results",
+        "artifacts",
+        "submission",
+    },
     {"kaggle_csv"},
     {"data"},
     {"augment", "models", "training", "search", "ensemble", "architecture", "eda"},

@@ -1,0 +1,106 @@
+"""Write predictions in the form Kaggle's Digit Recognizer takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from digit_utils.files import write_atomically
+
+
+class SubmissionError(ValueError):
+    """The predictions are not 28,000 digits, or the file did not come out right."""
+
+
+def write_submission(path: str | Path, predicted: Any, n_expected: int = 28_000) -> pd.DataFrame:
+    """Check predictions and write them as a submission file, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where to write, for example ``"submission.csv"``. Its folder must exist. A file
+        already there is replaced only by a complete new one.
+    predicted : array-like of int, shape (n_expected,)
+        One digit from 0 to 9 for each test image, in the order of the test images.
+        Floats are taken if they are whole.
+    n_expected : int
+        How many predictions there should be.
+
+    Returns
+    -------
+    DataFrame
+        What was written: ``ImageId`` from 1 up and ``Label``.
+
+    Raises
+    ------
+    SubmissionError
+        If the predictions are probabilities, too few or too many, not whole numbers from 0
+        to 9, or the file does not read back the same.
+    FileNotFoundError
+        If the folder does not exist.
+
+    Notes
+    -----
+    Taught in 06_final_model.
+    """
+    labels = _check_predictions(predicted, n_expected)
+    frame = pd.DataFrame({"ImageId": np.arange(1, n_expected + 1), "Label": labels})
+    data = frame.to_csv(index=False, lineterminator="\n").encode("ascii")
+    write_atomically(path, data)
+    _verify(Path(path), frame)
+    return frame
+
+
+def _check_predictions(predicted: Any, n_expected: int) -> np.ndarray:
+    if np.ma.is_masked(predicted):
+        raise SubmissionError("predicted has masked values, expected a digit for every image")
+    try:
+        predicted = np.asarray(predicted)
+    except ValueError as error:  # lists of different lengths
+        raise SubmissionError(
+            f"predicted is not an array ({error}), expected {n_expected:,} digits"
+        ) from error
+    if predicted.ndim == 2 and predicted.shape[1] == 10:
+        raise SubmissionError(
+            f"predicted has shape {predicted.shape}: these look like probabilities, ten an "
+            f"image, expected ({n_expected},); take the most likely digit first: "
+            "predicted.argmax(axis=1)"
+        )
+    if predicted.ndim != 1:
+        raise SubmissionError(
+            f"predicted has shape {predicted.shape}, expected ({n_expected},): one digit an "
+            "image; try predicted.ravel() if it is a single column"
+        )
+    if len(predicted) != n_expected:
+        raise SubmissionError(
+            f"found {len(predicted):,} predictions, expected {n_expected:,}; predict "
+            "digits.test_images, all of them and nothing else"
+        )
+    if predicted.dtype.kind not in "iuf":
+        raise SubmissionError(
+            f"predicted is of dtype {predicted.dtype}, expected whole numbers from 0 to 9; "
+            "convert it, for example predicted.astype(int)"
+        )
+    good = np.isin(predicted, np.arange(10))  # False for NaN and infinity too
+    if not good.all():
+        first = int(np.argmin(good))
+        raise SubmissionError(
+            f"ImageId {first + 1}: found {predicted[first]}, expected a whole number from 0 to 9 "
+            f"({np.count_nonzero(~good):,} of {len(good):,} predictions are wrong); look at how "
+            "they were made"
+        )
+    return predicted.astype(np.int64)
+
+
+def _verify(path: Path, frame: pd.DataFrame) -> None:
+    """Read the file as Kaggle would, and compare it with what was meant."""
+    advice = "check the disk and write it again before uploading"
+    try:
+        written = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise SubmissionError(f"{path}: does not read back ({error}); {advice}") from error
+    if not written.equals(frame):
+        raise SubmissionError(f"{path}: reads back differently from what was written; {advice}")
