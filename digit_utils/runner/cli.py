@@ -1,0 +1,237 @@
+"""The `digits` command.
+
+Only argparse is imported up here: `digits --help` must answer at once, and nothing in the
+runner may load TensorFlow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from digit_utils.runner.errors import RunnerError, UsageError
+from digit_utils.runner.paths import PROFILES
+
+_SEPARATOR = "\x1f"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+    """
+    parser = argparse.ArgumentParser(
+        prog="digits", description="Run, check and publish the chapters of the digits book."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run",
+        help="execute chapters with papermill",
+        description="Execute chapters, each in a process of its own. Names and types of all "
+        "parameters are checked before anything starts.",
+    )
+    run.add_argument(
+        "chapters",
+        nargs="*",
+        metavar="CHAPTER",
+        help="full name, unique prefix (03) or path; none means all, in order",
+    )
+    _add_profile(run)
+    run.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME VALUE",
+        help="set a parameter; may be repeated, and goes before the profile",
+    )
+    run.add_argument("--out", metavar="DIR", help="folder for the executed notebooks")
+    run.add_argument(
+        "--keep-going", action="store_true", help="run later chapters after one has failed"
+    )
+    run.set_defaults(act=_run)
+
+    sync = commands.add_parser("sync", help="regenerate every .ipynb from its .py")
+    sync.add_argument(
+        "--check", action="store_true", help="change nothing; exit 1 when a pair differs"
+    )
+    sync.set_defaults(act=_sync)
+
+    site = commands.add_parser("site", help="build the book from executed chapters")
+    _add_profile(site)
+    site.set_defaults(act=_site)
+
+    publish = commands.add_parser(
+        "publish", help="copy the outputs of the full run into notebooks/"
+    )
+    publish.set_defaults(act=_publish)
+
+    commands.add_parser(
+        "references", help="make the regression references from the quick run"
+    ).set_defaults(act=_references)
+    commands.add_parser("chapters", help="list the chapters and their last runs").set_defaults(
+        act=_chapters
+    )
+    return parser
+
+
+def _add_profile(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--profile",
+        default="quick",
+        metavar="|".join(PROFILES),
+        help="which set of parameters (default: quick)",
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the `digits` command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        0: done. 1: a chapter or a check failed. 2: the request was wrong, nothing was started.
+        130: stopped with Ctrl-C.
+    """
+    parser = build_parser()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options, extra = parser.parse_known_args(_pair_up_parameters(given))
+    # argparse gives up on chapters that follow an option; they are chapters all the same.
+    if extra and (options.command != "run" or any(text.startswith("-") for text in extra)):
+        parser.error(f"unrecognized arguments: {' '.join(extra)}")
+    if extra:
+        options.chapters += extra
+    # Being asked to stop is not a crash: end the kernel, then ourselves.
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return options.act(options)
+    except RunnerError as error:
+        print(f"digits {options.command}: {error}", file=sys.stderr)
+        return error.exit_code
+    except ModuleNotFoundError as error:
+        print(
+            f"digits {options.command}: {sys.executable} has no {error.name}. "
+            "Install the book's tools: pip install -e '.[book]'.",
+            file=sys.stderr,
+        )
+        return 1
+    except OSError as error:
+        print(f"digits {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\ndigits {options.command}: stopped; nothing unfinished was kept.", file=sys.stderr)
+        return 130
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _pair_up_parameters(arguments: list[str]) -> list[str]:
+    """Join `-p NAME VALUE` into one argument, so that a VALUE may begin with a minus sign."""
+    joined, rest = [], list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return [*joined, word, *rest]
+        if word in {"-p", "--parameter"} and len(rest) >= 2:
+            joined.append(f"--parameter={rest.pop(0)}{_SEPARATOR}{rest.pop(0)}")
+        else:
+            joined.append(word)
+    return joined
+
+
+def _run(options: argparse.Namespace) -> int:
+    from digit_utils.runner.execute import check_can_run, run_chapters
+    from digit_utils.runner.report import print_failure, print_summary
+    from digit_utils.runner.values import parse_command_line_value
+
+    parameters = {}
+    for pair in options.parameter:
+        name, separator, text = pair.partition(_SEPARATOR)
+        if not separator:
+            raise UsageError(f"-p needs a NAME and a VALUE, found only '{name}'.")
+        parameters[name] = parse_command_line_value(text)
+    check_can_run()
+    runs = run_chapters(
+        options.chapters, options.profile, parameters, options.out, options.keep_going
+    )
+    for run in runs:
+        if run.failure:
+            print_failure(run)
+    print_summary(runs)
+    return 0 if all(run.ok for run in runs) else 1
+
+
+def _sync(options: argparse.Namespace) -> int:
+    from digit_utils.runner.pairing import check_pairs, sync_pair
+    from digit_utils.runner.paths import find_root, list_chapters, shown
+
+    root = find_root()
+    if options.check:
+        differences = check_pairs(root)
+        for difference in differences:
+            print(difference)
+        if differences:
+            print("Run `digits sync` (or `make sync`), and commit both halves.", file=sys.stderr)
+            return 1
+        print("Every .ipynb equals its .py.")
+        return 0
+    orphans = 0
+    for chapter in list_chapters(root):
+        try:
+            changed = sync_pair(chapter)
+        except RunnerError as error:
+            orphans += 1
+            print(f"digits sync: {error}", file=sys.stderr)
+            continue
+        print(f"{'wrote' if changed else 'as it was'}: {shown(chapter.notebook)}")
+    return 1 if orphans else 0
+
+
+def _site(options: argparse.Namespace) -> int:
+    from digit_utils.runner.site import build_site
+
+    return build_site(options.profile)
+
+
+def _publish(_: argparse.Namespace) -> int:
+    from digit_utils.runner.paths import shown
+    from digit_utils.runner.publish import publish
+
+    for path in publish():
+        print(f"wrote: {shown(path)}")
+    return 0
+
+
+def _references(_: argparse.Namespace) -> int:
+    from digit_utils.runner.paths import shown
+    from digit_utils.runner.references import make_references
+
+    for path in make_references():
+        print(f"wrote: {shown(path)}")
+    return 0
+
+
+def _chapters(_: argparse.Namespace) -> int:
+    from digit_utils.runner.report import print_chapters
+
+    print_chapters()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""Errors the command line shows as plain text, each with its exit code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RunnerError(Exception):
+    """Something the reader can put right; shown without a Python traceback.
+
+    Parameters
+    ----------
+    message : str
+        What was found, where, what was expected and what to do.
+    """
+
+    exit_code = 1
+
+
+class UsageError(RunnerError):
+    """The request itself is wrong: nothing has been started."""
+
+    exit_code = 2
+
+
+class ParameterError(UsageError):
+    """A parameter that no chapter declares, or a value of the wrong type."""
+
+
+def did_you_mean(found: str, known: Iterable[str]) -> str:
+    """Offer the closest known names as a sentence.
+
+    Parameters
+    ----------
+    found : str
+        The name that was typed.
+    known : iterable of str
+        The names that exist.
+
+    Returns
+    -------
+    str
+        ``" Did you mean EPOCHS?"``, or an empty string when nothing is close.
+    """
+    by_lower_case = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(found.lower(), by_lower_case, n=3, cutoff=0.6)
+    return f" Did you mean {' or '.join(by_lower_case[name] for name in close)}?" if close else ""

@@ -1,0 +1,128 @@
+"""The child process of a run: start it, listen to it, end it without leaving orphans."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def watch(request: dict[str, Any], log: Path, scratch: Path) -> Iterator[dict[str, Any]]:
+    """Start the process that executes a notebook, and leave nothing running afterwards.
+
+    Parameters
+    ----------
+    request : dict
+        What to execute, see `child`.
+    log : pathlib.Path
+        Receives what the child prints.
+    scratch : pathlib.Path
+        See `kernel_environment`.
+
+    Yields
+    ------
+    dict
+        The child's events as they come, and a ``tick`` for each half second without one. The
+        last is ``done``, ``failed``, or ``ended`` when the child ended without a word.
+    """
+    with log.open("wb") as log_file:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "digit_utils.runner.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log_file,
+            env=kernel_environment(scratch),
+            # Ctrl-C at the terminal reaches the runner alone, which then ends the child.
+            start_new_session=True,
+        )
+    kernel_pid = None
+    finished = False
+    try:
+        assert child.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.write(json.dumps(request).encode() + b"\n")
+            child.stdin.flush()
+        lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        threading.Thread(target=_forward, args=(child.stdout, lines), daemon=True).start()
+        while True:
+            try:
+                line = lines.get(timeout=0.5)
+            except queue.Empty:
+                yield {"event": "tick"}
+                continue
+            if line is None:
+                break
+            event = json.loads(line)
+            if event["event"] == "kernel":
+                kernel_pid = event["pid"]
+                continue
+            yield event
+            if event["event"] in {"done", "failed"}:
+                child.wait(timeout=60)
+                finished = True
+                return
+        yield {"event": "ended", "code": child.wait(timeout=60)}
+    finally:
+        if not finished:
+            _end(child, kernel_pid)
+        for stream in (child.stdin, child.stdout):
+            with contextlib.suppress(OSError):
+                if stream is not None:
+                    stream.close()
+
+
+def _forward(stream: Any, lines: queue.SimpleQueue[bytes | None]) -> None:
+    for line in stream:
+        lines.put(line)
+    lines.put(None)
+
+
+def _end(child: subprocess.Popen[bytes], kernel_pid: int | None) -> None:
+    """End the child, then whatever is left of it and of its kernel."""
+    if child.poll() is None:
+        child.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=5)
+    for group in (child.pid, kernel_pid):
+        # Groups may be gone already, which is what we want.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if group is not None:
+                os.killpg(group, signal.SIGKILL)
+    child.wait()
+
+
+def kernel_environment(scratch: Path) -> dict[str, str]:
+    """Environment of a kernel: the reader's own, made quiet and repeatable.
+
+    Parameters
+    ----------
+    scratch : pathlib.Path
+        Folder for IPython's and Jupyter's own files, so that neither a start-up script of the
+        reader's nor a history file has a say.
+
+    Returns
+    -------
+    dict of str to str
+    """
+    environment = dict(os.environ)
+    # With a backend set from outside, notebooks would show no figures.
+    environment.pop("MPLBACKEND", None)
+    environment.pop("PYTHONSTARTUP", None)
+    environment.update(
+        TF_CPP_MIN_LOG_LEVEL="3",
+        GRPC_VERBOSITY="ERROR",
+        PYTHONHASHSEED="0",
+        TQDM_DISABLE="1",
+        PYDEVD_DISABLE_FILE_VALIDATION="1",
+        IPYTHONDIR=str(scratch / "ipython"),
+        JUPYTER_RUNTIME_DIR=str(scratch / "runtime"),
+    )
+    return environment

@@ -1,0 +1,213 @@
+"""Make the notebooks that nbval runs again in the regression tests."""
+
+from __future__ import annotations
+
+import ast
+import math
+import pprint
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from digit_utils.runner.errors import RunnerError
+from digit_utils.runner.notebooks import cells_tagged, write_notebook
+from digit_utils.runner.pairing import set_stable_ids
+from digit_utils.runner.paths import find_root, list_chapters, run_folder, shown
+from digit_utils.runner.staging import executed_chapters, machine_traces, number_cells
+
+FOLDER = Path("tests/regression/reference")
+BOUNDS = Path("tests/regression/bounds.yaml")
+# nbval runs a notebook in the notebook's own folder. What a chapter leaves behind goes to the
+# build folder, one folder a chapter: none sees another's artifacts, so chapters that need some
+# take the recorded copy, whatever ran before.
+ARTIFACTS = "../../../_build/regression/{chapter}"
+_PICTURES = ("image/png", "image/jpeg")  # the types nbval does not compare
+
+
+def make_references(root: Path | str | None = None) -> list[Path]:
+    """Write a reference for each chapter from its quick run.
+
+    A reference holds the chapter's code with the quick parameters, its outputs without
+    pictures, and a last cell that checks the reported values against `bounds.yaml`.
+
+    Parameters
+    ----------
+    root : path, optional
+        The checkout; found from the working directory by default.
+
+    Returns
+    -------
+    list of pathlib.Path
+
+    Raises
+    ------
+    RunnerError
+        When a quick run is missing or out of date, a chapter has no bounds, or a quick run's own
+        values lie outside them.
+    """
+    from digit_utils import results
+
+    root = find_root(root)
+    chapters = list_chapters(root)
+    notebooks = executed_chapters(root, "quick", chapters)
+    bounds = read_bounds(root / BOUNDS)
+    problems = [f"{name} is no chapter" for name in bounds if name not in notebooks]
+    for name, notebook in notebooks.items():
+        if name not in bounds:
+            problems.append(f"{name} has no bounds")
+            continue
+        try:
+            found = results.read(run_folder(root, "quick") / f"{name}.ipynb")
+        except results.ResultsError as error:
+            problems.append(str(error))
+            continue
+        problems += [f"{name}: {p}" for p in outside(found, bounds[name])]
+        _turn_into_reference(notebook, name, bounds[name])
+        problems += [f"{name}, {trace}" for trace in machine_traces(notebook, root)]
+    if problems:
+        raise RunnerError(f"See {BOUNDS}:\n" + "\n".join(f"  {problem}" for problem in problems))
+    folder = root / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob("*.ipynb"):
+        if stale.stem not in notebooks:
+            stale.unlink()
+    for name, notebook in notebooks.items():
+        write_notebook(folder / f"{name}.ipynb", notebook)
+    return [folder / f"{name}.ipynb" for name in notebooks]
+
+
+def _turn_into_reference(notebook: Any, chapter: str, bounds: Mapping[str, Any]) -> None:
+    import nbformat
+
+    notebook.metadata.pop("digits", None)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            for kind in _PICTURES:
+                output.get("data", {}).pop(kind, None)
+    _redirect_artifacts(notebook, ARTIFACTS.format(chapter=chapter))
+    literal = pprint.pformat(dict(bounds), width=90, sort_dicts=False)
+    check = nbformat.v4.new_code_cell(
+        f"# From {BOUNDS.as_posix()}, written by `digits references`.\n"
+        "from digit_utils import results\n"
+        "from digit_utils.runner.references import check_bounds\n"
+        "\n"
+        f"bounds = {literal}\n"
+        "check_bounds(results.latest(), bounds)"
+    )
+    notebook.cells.append(check)
+    set_stable_ids(notebook)
+    number_cells(notebook)
+
+
+def _redirect_artifacts(notebook: Any, folder: str) -> None:
+    """Set ARTIFACTS in the injected cell, which is made when the profile needed none."""
+    import nbformat
+
+    declares = any("ARTIFACTS" in cell.source for cell in cells_tagged(notebook, "parameters"))
+    if not declares:
+        return
+    injected = cells_tagged(notebook, "injected-parameters")
+    if not injected:
+        cell = nbformat.v4.new_code_cell("# Parameters\n")
+        cell.metadata["tags"] = ["injected-parameters"]
+        place = notebook.cells.index(cells_tagged(notebook, "parameters")[0])
+        notebook.cells.insert(place + 1, cell)
+        injected = [cell]
+    tree = ast.parse(injected[0].source)
+    kept = [ast.unparse(s) for s in tree.body if not ast.unparse(s).startswith("ARTIFACTS =")]
+    injected[0].source = "\n".join(["# Parameters", *kept, f'ARTIFACTS = "{folder}"'])
+
+
+def read_bounds(path: Path) -> dict[str, dict[str, Any]]:
+    """Read the bounds: chapter, then result, then ``[low, high]`` or the exact value.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    RunnerError
+        When the file is missing or of another shape.
+    """
+    import yaml
+
+    try:
+        bounds = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError as error:
+        raise RunnerError(
+            f"{shown(path)} is missing. It holds, for each chapter, the results to check:\n"
+            "  03_base_cnn:\n    validation_accuracy: [0.93, 1.0]\n    n_train: 6000"
+        ) from error
+    except yaml.YAMLError as error:
+        raise RunnerError(f"{shown(path)} is not YAML: {error}") from error
+    if not isinstance(bounds, dict):
+        raise RunnerError(f"{shown(path)}: expected chapters at the top level.")
+    for chapter, named in bounds.items():
+        if not isinstance(named, dict) or not named:
+            raise RunnerError(f"{shown(path)}: {chapter} names no result to check.")
+        for name, bound in named.items():
+            if isinstance(bound, dict) or (isinstance(bound, list) and not _is_range(bound)):
+                raise RunnerError(
+                    f"{shown(path)}: {chapter}, {name} is {bound!r}, expected [low, high] with "
+                    "low <= high, or one exact value."
+                )
+    return bounds
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_range(bound: list[Any]) -> bool:
+    return len(bound) == 2 and all(_is_number(v) for v in bound) and bound[0] <= bound[1]
+
+
+def outside(values: Mapping[str, Any], bounds: Mapping[str, Any]) -> list[str]:
+    """List the values that are missing or not where they should be.
+
+    Parameters
+    ----------
+    values : mapping of str to object
+        What a chapter reported.
+    bounds : mapping of str to object
+        ``[low, high]``, both included, or an exact value.
+
+    Returns
+    -------
+    list of str
+        One sentence each; empty when all is well.
+    """
+    problems = []
+    for name, bound in bounds.items():
+        if name not in values:
+            problems.append(f"{name} was not reported; found {', '.join(values) or 'nothing'}")
+        elif isinstance(bound, list):
+            value = values[name]
+            if not (_is_number(value) and bound[0] <= value <= bound[1]):
+                problems.append(f"{name} is {value!r}, expected {bound[0]} to {bound[1]}")
+        elif values[name] != bound:
+            problems.append(f"{name} is {values[name]!r}, expected exactly {bound!r}")
+    return problems
+
+
+def check_bounds(values: Mapping[str, Any], bounds: Mapping[str, Any]) -> None:
+    """Raise when a reported value lies outside its bounds; the references' last cell.
+
+    Parameters
+    ----------
+    values, bounds : mapping
+        As for `outside`.
+
+    Raises
+    ------
+    AssertionError
+        Naming every value that is not where it should be.
+    """
+    problems = outside(values, bounds)
+    if problems:
+        raise AssertionError("Results out of bounds:\n" + "\n".join(problems))

@@ -1,0 +1,117 @@
+"""What the terminal shows after a run: failures, a summary, the table of chapters."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from digit_utils.runner.execute import ChapterRun
+from digit_utils.runner.notebooks import read_notebook, title, without_colour
+from digit_utils.runner.paths import PROFILES, find_root, list_chapters, run_folder, shown
+from digit_utils.runner.progress import duration
+
+
+def print_failure(run: ChapterRun) -> None:
+    """Show the failing cell and its traceback on standard error.
+
+    Parameters
+    ----------
+    run : ChapterRun
+    """
+    failure = run.failure
+    if failure is None:
+        return
+    parts = [failure.message]
+    if failure.source:
+        parts.append(textwrap.indent(failure.source, "    "))
+    if failure.traceback:
+        colour = sys.stderr.isatty()
+        parts.append(failure.traceback if colour else without_colour(failure.traceback))
+    if run.output.is_file():
+        parts.append(f"The notebook up to there: {shown(run.output)}")
+    print("\n" + "\n\n".join(parts), file=sys.stderr)
+
+
+def print_summary(runs: Sequence[ChapterRun]) -> None:
+    """Print one row a chapter: time, memory and what it found.
+
+    Parameters
+    ----------
+    runs : sequence of ChapterRun
+    """
+    rows = [
+        [
+            run.name if run.ok else f"{run.name} (failed)",
+            duration(run.seconds),
+            "" if run.peak_memory_mb is None else f"{run.peak_memory_mb} MB",
+            _brief(run.results),
+        ]
+        for run in runs
+    ]
+    print_table(["chapter", "time", "peak memory", "results"], rows)
+    if runs:
+        print(f"Executed notebooks: {shown(runs[-1].output.parent)}")
+
+
+def _brief(results: dict[str, Any], most: int = 4) -> str:
+    """The first few plain values a chapter reported."""
+    pairs = []
+    for name, value in results.items():
+        if isinstance(value, float):
+            pairs.append(f"{name} {value:.4g}")
+        elif isinstance(value, str | int):
+            pairs.append(f"{name} {value}")
+    more = " ..." if len(pairs) > most else ""
+    return ", ".join(pairs[:most]) + more
+
+
+def print_table(head: list[str], rows: list[list[str]]) -> None:
+    """Print a table: ruled on a terminal, plain columns elsewhere.
+
+    Parameters
+    ----------
+    head : list of str
+    rows : list of list of str
+    """
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table()
+        for name in head:
+            table.add_column(name)
+        for row in rows:
+            table.add_row(*(Text(text) for text in row))
+        Console().print(table)
+        return
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    for row in [head, *rows]:
+        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def print_chapters() -> None:
+    """Print the chapters with their titles and when each profile was last run."""
+    root = find_root()
+    rows = []
+    for chapter in list_chapters(root):
+        name = title(read_notebook(chapter.notebook)) if chapter.notebook.is_file() else ""
+        rows.append([chapter.name, name or "(no notebook: digits sync)"])
+        for profile in PROFILES:
+            output = run_folder(root, profile) / f"{chapter.name}.ipynb"
+            rows[-1].append(_last_run(output) if output.is_file() else "never")
+    print_table(["chapter", "title", *PROFILES], rows)
+
+
+def _last_run(output: Any) -> str:
+    day = datetime.fromtimestamp(output.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
+    try:
+        seconds = json.loads(output.read_text(encoding="utf-8"))["metadata"]["digits"]["seconds"]
+    except (ValueError, KeyError):
+        return day
+    return f"{duration(seconds)} on {day}"

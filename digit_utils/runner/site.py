@@ -1,0 +1,175 @@
+"""Build the book: stage its pages and executed chapters, then let Jupyter Book render them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from digit_utils.runner.errors import RunnerError
+from digit_utils.runner.notebooks import without_colour, write_notebook
+from digit_utils.runner.paths import find_root, list_chapters, shown
+from digit_utils.runner.staging import executed_chapters
+
+
+def build_site(profile: str = "quick", root: Path | str | None = None) -> int:
+    """Build `_build/html` from the executed notebooks of a profile.
+
+    The new site takes the old one's place only when it is complete: a failed build leaves the
+    last good site, never a half-written one.
+
+    Parameters
+    ----------
+    profile : str
+    root : path, optional
+        The checkout; found from the working directory by default.
+
+    Returns
+    -------
+    int
+        Jupyter Book's exit code.
+
+    Raises
+    ------
+    RunnerError
+        When chapters are missing, out of date or not in `_toc.yml`, or a page was not made.
+    """
+    root = find_root(root)
+    build = root / "_build"
+    pages = stage_site(root, profile)
+    work = build / ".book"
+    shutil.rmtree(work, ignore_errors=True)
+    # Jupyter Book 1 has no `python -m jupyter_book`; going through this interpreter makes sure
+    # that it is the one of this environment.
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    command += ["build", str(build / "site"), "--path-output", str(work)]
+    command += ["-n", "-W", "--keep-going"]
+    code = _show(command, root)
+    html = work / "_build" / "html"
+    final = build / "html"
+    kept = f"{shown(final)} is still the last good site." if final.is_dir() else ""
+    if code != 0:
+        print(
+            f"digits site: Jupyter Book ended with exit code {code}; its warnings and errors are "
+            f"above, and what it made is in {shown(html)}. {kept}",
+            file=sys.stderr,
+        )
+        return code
+    missing = [page for page in ["index", *pages] if not (html / f"{page}.html").is_file()]
+    if missing:
+        raise RunnerError(f"Jupyter Book made no page for {', '.join(missing)}. {kept}")
+    old = build / ".html-old"
+    shutil.rmtree(old, ignore_errors=True)
+    if final.is_dir():
+        final.rename(old)
+    html.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(work, ignore_errors=True)
+    print(f"The book is ready: open {shown(final / 'index.html')}")
+    return 0
+
+
+def _show(command: list[str], cwd: Path) -> int:
+    """Run Jupyter Book, pass on what it says, and return its exit code."""
+    with subprocess.Popen(
+        command,
+        cwd=cwd,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+    ) as book:
+        assert book.stdout is not None
+        try:
+            quiet = False
+            for line in book.stdout:
+                # Its last words, in a box, name the folder we build in, not where the site goes.
+                quiet = quiet or set(without_colour(line).strip()) == {"="}
+                if not quiet:
+                    print(line, end="", flush=True)
+        except BaseException:
+            book.kill()
+            raise
+    return book.returncode
+
+
+def stage_site(root: Path, profile: str) -> list[str]:
+    """Fill `_build/site` afresh with everything the book is made of.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+    profile : str
+
+    Returns
+    -------
+    list of str
+        The pages of `_toc.yml`, without endings.
+
+    Raises
+    ------
+    RunnerError
+        When chapters are missing, out of date or not in `_toc.yml`.
+    """
+    for name in ("_config.yml", "_toc.yml", "book"):
+        if not (root / name).exists():
+            raise RunnerError(f"{shown(root / name)} is missing: the book needs it.")
+    pages = toc_pages(root / "_toc.yml")
+    chapters = list_chapters(root)
+    names = {f"notebooks/{chapter.name}" for chapter in chapters}
+    listed = {page for page in pages if page.startswith("notebooks/")}
+    if names != listed:
+        problems = [f"{name} is not in _toc.yml" for name in sorted(names - listed)]
+        problems += [f"_toc.yml lists {name}, which is no chapter" for name in listed - names]
+        raise RunnerError(f"Put _toc.yml right: {'; '.join(sorted(problems))}.")
+    notebooks = executed_chapters(root, profile, chapters)
+    site = root / "_build" / "site"
+    shutil.rmtree(site, ignore_errors=True)
+    (site / "notebooks").mkdir(parents=True)
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copyfile(root / name, site / name)
+    shutil.copytree(root / "book", site / "book", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, notebook in notebooks.items():
+        write_notebook(site / "notebooks" / f"{name}.ipynb", notebook)
+    return pages
+
+
+def toc_pages(path: Path) -> list[str]:
+    """List the pages a table of contents names, the root first.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        ``_toc.yml``.
+
+    Returns
+    -------
+    list of str
+        Without endings, as in ``notebooks/03_base_cnn``.
+    """
+    import yaml
+
+    try:
+        toc = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise RunnerError(f"{shown(path)} is not YAML: {error}") from error
+    endings = (".md", ".ipynb")
+    return [
+        page.removesuffix(next((e for e in endings if page.endswith(e)), "")) for page in _walk(toc)
+    ]
+
+
+def _walk(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in {"root", "file"}:
+                yield value
+            else:
+                yield from _walk(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _walk(item)

@@ -1,0 +1,140 @@
+"""Join a chapter as it is written now with the outputs of its last run."""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from digit_utils.runner.errors import RunnerError
+from digit_utils.runner.notebooks import cells_tagged, code_sources, read_notebook, tags
+from digit_utils.runner.pairing import read_script
+from digit_utils.runner.paths import Chapter, run_folder, shown
+
+
+def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> dict[str, Any]:
+    """Take the executed notebooks of a profile, provided they ran today's code.
+
+    The prose comes from the script, so a corrected sentence needs no new run; the outputs come
+    from the run, so changed code does.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+    profile : str
+    chapters : sequence of Chapter
+
+    Returns
+    -------
+    dict of str to nbformat.NotebookNode
+        By chapter, with the injected parameters where there were any.
+
+    Raises
+    ------
+    RunnerError
+        When a chapter has not been run with this profile, or its code has changed since.
+    """
+    folder = run_folder(root, profile)
+    found, missing, changed = {}, [], []
+    for chapter in chapters:
+        path = folder / f"{chapter.name}.ipynb"
+        if not path.is_file():
+            missing.append(chapter.name)
+            continue
+        current, executed = read_script(chapter.script), read_notebook(path)
+        if code_sources(current) == code_sources(executed):
+            found[chapter.name] = with_outputs(current, executed)
+        else:
+            changed.append(chapter.name)
+    problems = []
+    if missing:
+        problems.append(f"not run yet: {', '.join(missing)}")
+    if changed:
+        problems.append(f"code changed since the run: {', '.join(changed)}")
+    if problems:
+        command = f"digits run {' '.join(missing + changed)} --profile {profile}"
+        raise RunnerError(
+            f"{shown(folder)} is not up to date: {'; '.join(problems)}.\nRun `{command}` first."
+        )
+    return found
+
+
+def with_outputs(current: Any, executed: Any) -> Any:
+    """Give a chapter the outputs of a run of the same code.
+
+    Parameters
+    ----------
+    current : nbformat.NotebookNode
+        Read from the script; changed in place and returned.
+    executed : nbformat.NotebookNode
+        Its code cells are the same, except for the injected parameters.
+
+    Returns
+    -------
+    nbformat.NotebookNode
+    """
+    injected = cells_tagged(executed, "injected-parameters")
+    ran = (
+        cell
+        for cell in executed.cells
+        if cell.cell_type == "code" and "injected-parameters" not in tags(cell)
+    )
+    cells = []
+    for cell in current.cells:
+        cells.append(cell)
+        if cell.cell_type == "code":
+            source = next(ran)
+            cell.outputs = copy.deepcopy(source.outputs)
+            cell.execution_count = source.execution_count
+            if "parameters" in tags(cell):
+                cells += copy.deepcopy(injected)
+    current.cells = cells
+    if "digits" in executed.metadata:
+        current.metadata["digits"] = executed.metadata["digits"]
+    return current
+
+
+def number_cells(notebook: Any) -> None:
+    """Number the executed code cells 1, 2, 3 as after a fresh run.
+
+    Parameters
+    ----------
+    notebook : nbformat.NotebookNode
+        Changed in place.
+    """
+    count = 0
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and cell.source.strip():
+            count += 1
+            cell.execution_count = count
+            for output in cell.outputs:
+                if "execution_count" in output:
+                    output.execution_count = count
+
+
+def machine_traces(notebook: Any, root: Path) -> list[str]:
+    """Find outputs that name a folder of this machine.
+
+    Parameters
+    ----------
+    notebook : nbformat.NotebookNode
+    root : pathlib.Path
+
+    Returns
+    -------
+    list of str
+        One sentence for each trace.
+    """
+    places = {str(root), sys.prefix, "/ipykernel_"}
+    if Path.home() != Path("/"):
+        places.add(f"{Path.home()}/")
+    found = []
+    for number, cell in enumerate(notebook.cells, start=1):
+        for output in cell.get("outputs", []):
+            data = {k: v for k, v in output.get("data", {}).items() if not k.startswith("image/")}
+            text = json.dumps([output.get("text", ""), data], ensure_ascii=False)
+            found += [f"cell {number} prints {place}" for place in sorted(places) if place in text]
+    return found

@@ -1,0 +1,155 @@
+"""Every chapter: both halves equal, and built the way the book's readers rely on."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from digit_utils.runner.notebooks import cells_tagged, read_notebook
+from digit_utils.runner.pairing import check_pair, read_script
+from digit_utils.runner.parameters import check_value, declared_parameters
+from digit_utils.runner.paths import list_chapters
+from digit_utils.runner.values import read_profile
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTERS = list_chapters(ROOT)
+PROFILE_FILES = sorted((ROOT / "profiles").glob("*/*"))
+
+# An empty list would skip every test below, and a skipped guard looks like a passed one.
+assert CHAPTERS, f"no chapters in {ROOT / 'notebooks'}"
+
+each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
+
+
+def markdown(chapter) -> str:
+    """All prose of a chapter."""
+    cells = read_script(chapter.script).cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+def section(text: str, heading: str) -> str:
+    """Text from a second-level heading to the next one."""
+    found = re.search(rf"^## {heading}[^\n]*\n(.*?)(?=^## |\Z)", text, re.M | re.S)
+    assert found, f"there is no section '## {heading}'"
+    return found.group(1)
+
+
+@each_chapter
+def test_both_halves_are_equal(chapter):
+    assert [str(difference) for difference in check_pair(chapter)] == [], "run `make sync`"
+
+
+@each_chapter
+def test_published_outputs_are_all_there_or_not_at_all(chapter):
+    notebook = read_notebook(chapter.notebook)
+    counts = [c.execution_count for c in notebook.cells if c.cell_type == "code"]
+    outputs = [c.outputs for c in notebook.cells if c.cell_type == "code"]
+    if any(counts) or any(outputs):
+        assert counts == list(range(1, len(counts) + 1)), (
+            "some code has changed since its outputs were published: "
+            "`digits run --profile full`, then `digits publish`"
+        )
+    for cell_outputs in outputs:
+        assert all(output.output_type != "error" for output in cell_outputs)
+
+
+@each_chapter
+def test_it_opens_with_a_title_the_colab_cell_and_the_parameters(chapter):
+    cells = read_script(chapter.script).cells
+    assert cells[0].cell_type == "markdown"
+    assert cells[0].source.startswith("# ")
+    assert len(re.findall(r"^# ", markdown(chapter), re.M)) == 1, "one title a chapter"
+    first_code = next(cell for cell in cells if cell.cell_type == "code")
+    assert {"colab", "remove-cell"} <= set(first_code.metadata.get("tags", []))
+    notebook = read_script(chapter.script)
+    assert len(cells_tagged(notebook, "colab")) == 1
+    assert len(cells_tagged(notebook, "parameters")) == 1
+
+
+@each_chapter
+def test_its_parameters_are_typed_literals_with_a_comment_each(chapter):
+    declared = declared_parameters(read_script(chapter.script), chapter.name)
+    assert {"SEED", "DATA", "ARTIFACTS"} <= set(declared)
+    for parameter in declared.values():
+        assert parameter.name == parameter.name.upper()
+        assert parameter.annotated, f"{parameter.name} has no type"
+        assert parameter.comment, f"{parameter.name} has no comment"
+    assert declared["ARTIFACTS"].default == "artifacts"
+    assert declared["DATA"].default == ""
+
+
+@each_chapter
+def test_papermill_sees_the_same_parameters(chapter):
+    import papermill
+
+    declared = declared_parameters(read_notebook(chapter.notebook), chapter.name)
+    assert list(papermill.inspect_notebook(str(chapter.notebook))) == list(declared)
+
+
+@each_chapter
+def test_it_reports_once_under_what_we_found(chapter):
+    notebook = read_script(chapter.script)
+    calls = []
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code":
+            code = re.sub(r"^\s*[!%].*", "pass", cell.source, flags=re.M)
+            calls += [index for node in ast.walk(ast.parse(code)) if is_report(node)]
+    assert len(calls) == 1, "call report() exactly once"
+    before = [c.source for c in notebook.cells[: calls[0]] if c.cell_type == "markdown"]
+    headings = re.findall(r"^## (.*)", "\n\n".join(before), re.M)
+    assert headings[-1].lower().startswith("what we found")
+
+
+def is_report(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+    return name == "report"
+
+
+@each_chapter
+def test_it_closes_with_exercises_that_have_solutions_and_what_is_next(chapter):
+    text = markdown(chapter)
+    headings = [heading.lower() for heading in re.findall(r"^## (.*)", text, re.M)]
+    last = [next(w for w in ("what we found", "exercises", "what's next") if h.startswith(w))
+            for h in headings[-3:]]  # fmt: skip
+    assert last == ["what we found", "exercises", "what's next"]
+    exercises = section(text, "Exercises")
+    assert 2 <= exercises.count("<details>") <= 4
+    for mark in ("</details>", "<summary>", "</summary>"):
+        assert exercises.count(mark) == exercises.count("<details>")
+    # GitHub and Colab render what is inside only after an empty line.
+    assert exercises.count("</summary>\n\n") == exercises.count("</summary>")
+
+
+@each_chapter
+def test_its_prose_reads_on_every_surface(chapter):
+    found = re.findall(r"\{[a-z][\w:-]*\}`|^:{3,}.*|^```+\{.*", markdown(chapter), re.M)
+    assert found == [], "MyST shows as raw text on Colab and GitHub; keep it to book/"
+
+
+@each_chapter
+def test_no_measured_result_is_typed_by_hand(chapter):
+    """A percentage with decimals is a measurement: only the post's own figures are typed."""
+    typed = []
+    for paragraph in re.split(r"\n\s*\n", markdown(chapter)):
+        quoted = paragraph.lstrip().startswith(">")
+        sourced = re.search(r"\bpost\b|\]\(https?://", paragraph)
+        if not quoted and not sourced:
+            typed += re.findall(r"\b\d\d\.\d+ ?%|\b0\.9\d{2,}\b", paragraph)
+    assert typed == [], "let the cell that measures a number also say it"
+
+
+@pytest.mark.parametrize("path", PROFILE_FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_profiles_name_only_declared_parameters_of_the_right_type(path):
+    chapters = {chapter.name: chapter for chapter in CHAPTERS}
+    assert path.suffix == ".yaml"
+    assert path.stem in chapters, "a profile for no chapter"
+    declared = declared_parameters(read_script(chapters[path.stem].script), path.stem)
+    for name, (value, line) in read_profile(path).items():
+        check_value(path.stem, declared, name, value, f"line {line}")
+        if path.parent.name == "full":
+            assert value == declared[name].default, "full means the chapter's own defaults"

@@ -1,0 +1,137 @@
+"""Tiny books for the tests of the runner: real files, real kernels, nothing to download."""
+
+from __future__ import annotations
+
+import copy
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+
+from digit_utils.runner.notebooks import read_notebook, write_notebook
+from digit_utils.runner.pairing import read_script, sync_pair
+from digit_utils.runner.paths import list_chapters
+
+FIRST = """# %% [markdown]
+# # A first chapter
+#
+# **Is one more than zero?**
+
+# %% tags=["parameters"]
+SEED: int = 0  # of everything
+RATE: float = 0.5  # per step
+NAME: str = "x"  # anything
+DEEP: bool = False  # or wide
+LIMIT: int | None = None  # none: no limit
+WIDTHS: list[int] = [1, 2]  # units
+DATA: str = ""  # folder
+ARTIFACTS: str = "artifacts"  # folder
+
+# %% mystnb={"image": {"alt": "Nothing to see"}}
+import os
+from pathlib import Path
+
+print(SEED, RATE, repr(NAME), DEEP, LIMIT, WIDTHS)
+
+# %% tags=["nbval-check-output"]
+1 + 1
+
+# %%
+from digit_utils.results import report
+
+Path("stray.txt").write_text("x")
+Path(ARTIFACTS).mkdir(parents=True, exist_ok=True)
+Path(ARTIFACTS, "made.json").write_text("{}")
+report(f"The seed was {SEED}.", seed=SEED, rate=RATE, name=NAME)
+"""
+
+SECOND = """# %% [markdown]
+# # A second chapter
+
+# %% tags=["parameters"]
+SEED: int = 0  # of everything
+EPOCHS: int = 3  # passes
+
+# %%
+print("second", SEED)
+"""
+
+
+def chapter(body: str) -> str:
+    """Return a script with a title, a SEED and the given code in its last cell."""
+    head = SECOND.split("# %%\n")[0]
+    return f"{head}# %%\n{body}\n"
+
+
+def make_book(root: Path, **scripts: str) -> Path:
+    """Write scripts as chapters (``c01_first=...``) and pair them with notebooks."""
+    (root / "notebooks").mkdir(parents=True, exist_ok=True)
+    (root / "jupytext.toml").write_text('formats = "ipynb,py:percent"\n')
+    for name, text in scripts.items():
+        (root / "notebooks" / f"{name.removeprefix('c')}.py").write_text(text)
+    for found in list_chapters(root):
+        sync_pair(found)
+    return root
+
+
+def pretend_run(
+    root: Path, name: str, profile: str = "quick", parameters: dict | None = None, **values: object
+) -> Path:
+    """Leave what an executed chapter would leave, without a kernel."""
+    parameters = parameters or {}
+    notebook = copy.deepcopy(read_script(root / "notebooks" / f"{name}.py"))
+    if parameters:
+        lines = [f"{key} = {value!r}" for key, value in parameters.items()]
+        cell = nbformat.v4.new_code_cell("\n".join(["# Parameters", *lines]))
+        cell.metadata["tags"] = ["injected-parameters"]
+        tagged = [
+            i for i, c in enumerate(notebook.cells) if "parameters" in c.metadata.get("tags", [])
+        ]
+        notebook.cells.insert(tagged[0] + 1, cell)
+    count = 0
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            count += 1
+            cell.execution_count = count
+            cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=f"{count}\n")]
+    data = {"text/plain": "found", "application/vnd.digits.results+json": values or {"seed": 0}}
+    picture = nbformat.v4.new_output("display_data", {"image/png": "aGVsbG8=", "text/plain": "Fig"})
+    notebook.cells[-1].outputs += [nbformat.v4.new_output("display_data", data), picture]
+    notebook.metadata["digits"] = {"profile": profile, "parameters": parameters, "seconds": 1.0}
+    path = root / "_build" / "runs" / profile / f"{name}.ipynb"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_notebook(path, notebook)
+    return path
+
+
+def start_digits(root: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start the command as a reader would, in the book's folder."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "digit_utils.runner", *arguments],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # Under a shell's `&` the tests would inherit an ignored Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def digits(root: Path, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    process = start_digits(root, *arguments)
+    out, err = process.communicate(timeout=timeout)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def printed(path: Path) -> str:
+    """All text a notebook printed."""
+    return "".join(
+        output.get("text", "")
+        for cell in read_notebook(path).cells
+        for output in cell.get("outputs", [])
+    )

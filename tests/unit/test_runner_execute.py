@@ -1,0 +1,238 @@
+"""Running chapters for real: what is kept, what is told, and what is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from runner_books import FIRST, SECOND, chapter, digits, make_book, printed, start_digits
+
+from digit_utils import results
+from digit_utils.runner.notebooks import cells_tagged, code_sources, join_streams, read_notebook
+from digit_utils.runner.progress import PlainReporter, duration
+
+INJECTION = "\"; import os; os.abort() #' \\ {x} \u20ac"
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A book of two chapters run with parameters, a hostile environment around it."""
+    book = make_book(tmp_path_factory.mktemp("book"), c01_first=FIRST, c02_second=SECOND)
+    home = book / "home"
+    kernel = home / ".local" / "share" / "jupyter" / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text(
+        '{"argv": ["/no/such/python", "{connection_file}"], "display_name": "x", "language": "x"}'
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_DATA_DIR", str(kernel.parents[1]))
+        patch.setenv("MPLBACKEND", "agg")
+        done = digits(
+            book, "run", "-p", "SEED", "7", "-p", "NAME", INJECTION, "-p", "RATE", "-1e-3"
+        )
+    return book, done
+
+
+def test_a_good_run_exits_0_and_tells_what_it_did(ran):
+    book, done = ran
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert lines[0] == "[1/2] 01_first: started"
+    assert lines[1].startswith("[1/2] 01_first: done after ")
+    assert lines[2] == "[2/2] 02_second: started"
+    assert "peak memory" in done.stdout
+    assert "seed 7" in done.stdout
+    assert "_build/runs/quick" in done.stdout
+
+
+def test_values_come_back_and_hostile_ones_stay_data(ran):
+    book, _ = ran
+    output = book / "_build/runs/quick/01_first.ipynb"
+    assert results.read(output) == {"seed": 7, "rate": -0.001, "name": INJECTION}
+    (cell,) = cells_tagged(read_notebook(output), "injected-parameters")
+    assert "SEED = 7" in cell.source
+    assert printed(output).startswith(f"7 -0.001 {INJECTION!r} False None [1, 2]")
+
+
+def test_the_executed_notebook_holds_its_run_and_nothing_of_this_machine(ran):
+    book, _ = ran
+    output = book / "_build/runs/quick/01_first.ipynb"
+    notebook = read_notebook(output)
+    asked = {"SEED": 7, "NAME": INJECTION, "RATE": -0.001}
+    assert notebook.metadata.digits.profile == "quick"
+    assert dict(notebook.metadata.digits.parameters) == asked
+    assert 10 < notebook.metadata.digits.peak_memory_mb < 2000
+    assert notebook.metadata.digits.seconds > 0
+    assert dict(notebook.metadata.papermill) == {"parameters": asked}
+    assert all("papermill" not in cell.metadata for cell in notebook.cells)
+    assert str(book) not in output.read_text()
+    assert code_sources(notebook) == code_sources(read_notebook(book / "notebooks/01_first.ipynb"))
+    assert output.stat().st_mode & 0o044, "others may read it as any file"
+
+
+def test_what_a_chapter_leaves_lands_in_its_run_and_nowhere_else(ran):
+    book, _ = ran
+    left = {str(path.relative_to(book)) for path in book.rglob("*") if path.is_file()}
+    left = {path for path in left if not path.startswith("home/")}
+    notebooks = {f"notebooks/{n}" for n in ("01_first", "02_second")}
+    assert left == {"jupytext.toml"} | {f"{n}.py" for n in notebooks} | {
+        f"{n}.ipynb" for n in notebooks
+    } | {
+        f"_build/runs/quick/{n}"
+        for n in ("01_first.ipynb", "02_second.ipynb", "stray.txt", "artifacts/made.json")
+    }
+
+
+def test_each_chapter_gets_what_it_declares(ran):
+    book, _ = ran
+    second = read_notebook(book / "_build/runs/quick/02_second.ipynb")
+    assert dict(second.metadata.papermill.parameters) == {"SEED": 7}
+    assert "second 7" in printed(book / "_build/runs/quick/02_second.ipynb")
+
+
+def test_a_failing_cell_is_shown_and_harms_nothing(tmp_path):
+    book = make_book(
+        tmp_path,
+        c01_bad=chapter("ok = 1\n\n# %%\ndef deep():\n    return 1 / 0\n\n\ndeep()"),
+        c02_second=SECOND,
+    )
+    good = book / "_build/runs/quick/01_bad.ipynb"
+    good.parent.mkdir(parents=True)
+    good.write_text("the last good one")
+    done = digits(book, "run")
+    assert done.returncode == 1
+    assert "01_bad, cell 4 of 4: the cell failed." in done.stderr
+    assert "    def deep():\n        return 1 / 0" in done.stderr
+    assert "ZeroDivisionError: division by zero" in done.stderr
+    assert "\x1b" not in done.stderr
+    assert "01_bad.failed.ipynb" in done.stderr
+    assert good.read_text() == "the last good one"
+    failed = read_notebook(good.with_name("01_bad.failed.ipynb"))
+    assert len(failed.cells) == 4
+    assert failed.cells[3].outputs[0].ename == "ZeroDivisionError"
+    assert "02_second" not in done.stderr, "later chapters are not run"
+    assert sorted(path.name for path in good.parent.iterdir()) == [
+        "01_bad.failed.ipynb",
+        "01_bad.ipynb",
+    ]
+
+
+def test_a_dead_kernel_an_early_end_and_going_on_after_a_failure(tmp_path):
+    book = make_book(
+        tmp_path,
+        c01_dies=chapter("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"),
+        c02_quits=chapter("raise SystemExit(0)\n\n# %%\nprint('never')"),
+    )
+    done = digits(book, "run", "--keep-going", "--out", "elsewhere")
+    assert done.returncode == 1
+    assert "01_dies, cell 3 of 3: the kernel died: ended by the signal SIGKILL" in done.stderr
+    assert "out of memory" in done.stderr
+    assert "os.kill(os.getpid()" in done.stderr
+    assert "02_quits, cell 3 of 4: the cell failed." in done.stderr
+    assert "01_dies (failed)" in done.stdout
+    assert sorted(path.name for path in (book / "elsewhere").iterdir()) == [
+        "01_dies.failed.ipynb",
+        "02_quits.failed.ipynb",
+    ]
+    assert not (book / "_build").exists()
+
+
+def test_stopping_leaves_no_partial_output_and_no_process(tmp_path):
+    body = (
+        "import os, subprocess, time\nfrom pathlib import Path\n"
+        "helper = subprocess.Popen(['sleep', '600'])\n"
+        "Path('pids').write_text(f'{os.getpid()} {helper.pid} {os.getppid()}')\ntime.sleep(600)"
+    )
+    # Started together and stopped in different ways, SIGKILL being the one that allows no goodbye.
+    ways = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+    books = [make_book(tmp_path / how.name, c01_long=chapter(body)) for how in ways]
+    processes = [start_digits(book, "run") for book in books]
+    try:
+        for book, process, how in zip(books, processes, ways, strict=True):
+            folder = book / "_build/runs/quick"
+            pids = wait_for_pids(folder / "pids", process)
+            process.send_signal(how)
+            _, told = process.communicate(timeout=30)
+            assert all_gone(pids), f"{how.name}: kernel, its helper and what ran them have ended"
+            (folder / "pids").unlink()
+            assert list(folder.iterdir()) == []
+            if how != signal.SIGKILL:
+                assert process.returncode == 130
+                assert "stopped; nothing unfinished was kept" in told
+                assert "Traceback" not in told
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def wait_for_pids(path: Path, process) -> list[int]:
+    for _ in range(1200):
+        if path.is_file() and len(path.read_text().split()) == 3:
+            return [int(pid) for pid in path.read_text().split()]
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    raise AssertionError("the kernel never came up")
+
+
+def all_gone(pids: list[int]) -> bool:
+    for _ in range(100):
+        alive = [pid for pid in pids if psutil.pid_exists(pid) and not is_zombie(pid)]
+        if not alive:
+            return True
+        time.sleep(0.1)
+    for pid in alive:
+        os.kill(pid, signal.SIGKILL)
+    return False
+
+
+def is_zombie(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_a_reporter_for_logs_speaks_once_a_minute(capsys, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("digit_utils.runner.progress.time.monotonic", lambda: clock[0])
+    reporter = PlainReporter(1)
+    reporter.start(1, "01_x")
+    reporter.cell(2, 9)
+    for _ in range(300):
+        clock[0] += 0.5
+        reporter.tick()
+    assert capsys.readouterr().err.splitlines() == [
+        "[1/1] 01_x: started",
+        "[1/1] 01_x: cell 2 of 9, 1 min 00 s so far",
+        "[1/1] 01_x: cell 2 of 9, 2 min 00 s so far",
+    ]
+    assert [duration(s) for s in (8.26, 59.99, 125, 4320)] == [
+        "8.3 s",
+        "60.0 s",
+        "2 min 05 s",
+        "1 h 12 min",
+    ]
+
+
+def test_start_up_notes_of_tensorflow_are_dropped_and_warnings_kept():
+    import nbformat
+
+    def stream(text, name="stderr"):
+        return nbformat.v4.new_output("stream", name=name, text=text)
+
+    notes = (
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+        "I0000 00:00:1732.44 12 gpu_device.cc:2020] Created device\n"
+        "2025-01-01 10:00:00.123456: I tensorflow/core/util/port.cc:153] oneDNN custom operations\n"
+        "2025-01-01 10:00:00.1: E external/x.cc:467] Unable to register cuFFT factory: Attempting\n"
+    )
+    mine = "x.py:3: UserWarning: look here\n"
+    outputs = join_streams(
+        [stream(notes), stream(mine), stream("a", "stdout"), stream("b", "stdout")]
+    )
+    assert [(o.name, o.text) for o in outputs] == [("stderr", mine), ("stdout", "ab")]
+    assert join_streams([stream(notes)]) == []

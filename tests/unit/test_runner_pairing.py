@@ -1,0 +1,228 @@
+"""The two halves of a chapter: equal by content, outputs kept, files left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from runner_books import FIRST, SECOND, digits, make_book, pretend_run
+
+from digit_utils.runner.cli import main
+from digit_utils.runner.notebooks import read_notebook, write_notebook
+from digit_utils.runner.pairing import check_pairs, sync_pair
+from digit_utils.runner.paths import list_chapters
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_book(tmp_path, c01_first=FIRST, c02_second=SECOND))
+    return tmp_path
+
+
+def first(book):
+    return list_chapters(book)[0]
+
+
+def fill(path):
+    """Give every code cell an output of its own."""
+    notebook = read_notebook(path)
+    for number, cell in enumerate(c for c in notebook.cells if c.cell_type == "code"):
+        cell.execution_count = number + 1
+        cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=f"out {number}")]
+    write_notebook(path, notebook)
+    return [c.source for c in notebook.cells if c.cell_type == "code"]
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def outputs(path):
+    return {
+        cell.source: [output.text for output in cell.outputs]
+        for cell in read_notebook(path).cells
+        if cell.cell_type == "code"
+    }
+
+
+def test_a_notebook_is_minimal_and_valid(book):
+    notebook = nbformat.read(first(book).notebook, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.metadata == {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    assert notebook.cells[1].metadata == {"tags": ["parameters"]}
+    assert notebook.cells[2].metadata == {"mystnb": {"image": {"alt": "Nothing to see"}}}
+
+
+def test_syncing_again_touches_nothing_whatever_the_dates(book):
+    notebook = first(book).notebook
+    os.utime(notebook, (1, 1))
+    assert not sync_pair(first(book))
+    assert notebook.stat().st_mtime == 1
+
+
+def test_ids_are_stable_and_an_insertion_moves_no_other(book):
+    def ids():
+        return [cell.id for cell in read_notebook(first(book).notebook).cells]
+
+    before = ids()
+    first(book).notebook.unlink()
+    sync_pair(first(book))
+    assert ids() == before
+    edit(first(book).script, "# %% [markdown]\n", "# %% [markdown]\n# New\n\n# %% [markdown]\n")
+    sync_pair(first(book))
+    assert ids()[1:] == before
+    make_book(book, c03_twins="# %%\n1\n\n# %%\n1\n")
+    twins = [cell.id for cell in read_notebook(book / "notebooks/03_twins.ipynb").cells]
+    assert len(set(twins)) == 2
+
+
+def test_outputs_of_unchanged_code_are_kept_and_of_changed_code_dropped(book):
+    chapter = first(book)
+    sources = fill(chapter.notebook)
+    edit(chapter.script, "1 + 1", "1 + 2")
+    edit(chapter.script, "A first chapter", "The first chapter")
+    assert sync_pair(chapter)
+    kept = outputs(chapter.notebook)
+    assert kept.pop("1 + 2") == []
+    assert kept == {s: [f"out {i}"] for i, s in enumerate(sources) if s != "1 + 1"}
+    assert read_notebook(chapter.notebook).cells[0].source.startswith("# The first chapter")
+
+
+def test_metadata_that_other_tools_left_is_cleaned(book):
+    notebook = read_notebook(first(book).notebook)
+    notebook.metadata["language_info"]["version"] = "3.9.1"
+    notebook.metadata["colab"] = {"provenance": []}
+    notebook.cells[0].metadata["id"] = "abc"
+    write_notebook(first(book).notebook, notebook)
+    assert [d.what for d in check_pairs(book)] == [
+        "cell 1 (# A first chapter) has metadata {} in the .py, {'id': 'abc'} in the .ipynb",
+        "the notebook's language_info is {'name': 'python', 'version': '3.9.1'}",
+    ]
+    sync_pair(first(book))
+    assert check_pairs(book) == []
+    assert "colab" not in read_notebook(first(book).notebook).metadata
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("1 + 1", "1 + 2", "cell 4 (1 + 2) has another text in the .ipynb"),
+        ('tags=["nbval-check-output"]', "", "cell 4 (1 + 1) has metadata {}"),
+        ("# %% [markdown]", "# %%", "cell 1 (# # A first chapter) is code in the .py"),
+        ("# %%\nfrom", "from", "the .py has 4 cells, the .ipynb 5"),
+    ],
+)
+def test_check_names_what_differs(book, capsys, old, new, told):
+    edit(first(book).script, old, new)
+    before = first(book).notebook.read_bytes()
+    assert main(["sync", "--check"]) == 1
+    found = capsys.readouterr()
+    assert f"01_first: {told}" in found.out
+    assert "digits sync" in found.err
+    assert first(book).notebook.read_bytes() == before
+
+
+def test_outputs_alone_are_no_difference(book, capsys):
+    fill(first(book).notebook)
+    assert main(["sync", "--check"]) == 0
+    assert "Every .ipynb equals its .py" in capsys.readouterr().out
+
+
+def test_orphans_and_odd_names_are_told(book, capsys):
+    (book / "notebooks/02_second.py").unlink()
+    (book / "notebooks/03_new.py").write_text("# %%\n1\n")
+    (book / "notebooks/draft.py").write_text("# %%\n1\n")
+    assert main(["sync", "--check"]) == 1
+    out = capsys.readouterr().out
+    assert "02_second: there is an .ipynb but no .py" in out
+    assert "03_new: there is a .py but no .ipynb" in out
+    assert "draft: its name is not of the form NN_snake_case" in out
+    assert main(["sync"]) == 1
+    assert "02_second.ipynb has no 02_second.py" in capsys.readouterr().err
+    assert (book / "notebooks/02_second.ipynb").is_file(), "nothing is deleted"
+    assert (book / "notebooks/03_new.ipynb").is_file(), "the others are still made"
+
+
+def test_a_broken_notebook_is_told(book, capsys):
+    first(book).notebook.write_text("{not json")
+    assert main(["sync", "--check"]) == 1
+    assert "01_first.ipynb is not a readable notebook" in capsys.readouterr().err
+
+
+def test_the_command_line_finds_the_book_from_below(book, monkeypatch, capsys):
+    monkeypatch.chdir(book / "notebooks")
+    edit(first(book).script, "1 + 1", "1 + 2")
+    assert main(["sync"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["wrote: 01_first.ipynb", "as it was: 02_second.ipynb"]
+
+
+def test_chapters_lists_titles_and_last_runs(book, capsys):
+    pretend_run(book, "01_first")
+    assert main(["chapters"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["chapter", "title", "quick", "full", "seed"]
+    assert lines[1].startswith("01_first   A first chapter   1.0 s on ")
+    assert lines[2].split()[:4] == ["02_second", "A", "second", "chapter"]
+    assert lines[2].split()[4:] == ["never"] * 3
+
+
+def test_help_is_quick_and_loads_nothing_heavy(book):
+    code = (
+        "import sys\nfrom digit_utils.runner.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "import json; print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    heavy = {"tensorflow", "keras", "numpy", "papermill", "nbformat", "jupytext", "rich", "yaml"}
+    assert not loaded & heavy
+
+
+def test_wrong_requests_exit_2(book, capsys):
+    assert main(["run", "09"]) == 2
+    assert main(["run", "01", "-p", "NAME"]) == 2
+    assert main(["run", "-p", "SED", "1", "--profile", "quick", "01"]) == 2
+    assert "Did you mean SEED?" in capsys.readouterr().err
+    for wrong in (["run", "--frob"], ["sync", "01"], [], ["nothing"]):
+        with pytest.raises(SystemExit) as error:
+            main(wrong)
+        assert error.value.code == 2
+    assert not (book / "_build").exists(), "nothing was started"
+
+
+def test_a_full_disk_or_a_missing_package_is_told_without_a_traceback(book, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "notebooks/01_first.ipynb")
+
+    monkeypatch.setattr("digit_utils.runner.pairing.sync_pair", full)
+    assert main(["sync"]) == 1
+    assert "No space left on device: 'notebooks/01_first.ipynb'" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "jupytext", None)
+    assert main(["sync", "--check"]) == 1
+    assert "has no jupytext. Install the book's tools" in capsys.readouterr().err
+
+
+def test_outside_a_book_the_command_says_where_it_looked(tmp_path):
+    # Installed from a checkout, the package finds that checkout; so only the error is tested.
+    from digit_utils.runner import paths
+    from digit_utils.runner.errors import UsageError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "__file__", str(tmp_path / "a" / "b" / "c.py"))
+        with pytest.raises(UsageError, match="not inside a checkout"):
+            paths.find_root(tmp_path)
+
+
+def test_the_command_works_as_a_module(book):
+    done = digits(book, "sync", "--check")
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,250 @@
+"""Declared parameters, requested values, and the messages when they do not fit."""
+
+from __future__ import annotations
+
+import pytest
+from runner_books import FIRST, SECOND, make_book
+
+from digit_utils.runner.errors import ParameterError, RunnerError, UsageError
+from digit_utils.runner.parameters import check_value, parse_declarations
+from digit_utils.runner.plan import plan_runs
+from digit_utils.runner.values import parse_command_line_value, read_profile
+
+
+@pytest.fixture
+def book(tmp_path):
+    return make_book(tmp_path / "book", c01_first=FIRST, c02_second=SECOND)
+
+
+@pytest.fixture
+def plan(book, tmp_path):
+    def plan(wanted=(), profile="quick", **parameters):
+        snapshots = tmp_path / "snapshots"
+        snapshots.mkdir(exist_ok=True)
+        return plan_runs(wanted, profile, parameters, None, book, snapshots)
+
+    return plan
+
+
+def write_profile(book, text, chapter="01_first", profile="quick"):
+    path = book / "profiles" / profile / f"{chapter}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_declarations_are_read_with_type_default_and_comment():
+    declared = parse_declarations(
+        'A: int = -3  # apples # and pears\nB = 0.5\nC: "str" = "#no"\nD: int | None = None\n'
+        "E: list[str] = [\n    'a',\n]  # letters\n",
+        "01_x",
+    )
+    assert [(p.name, p.type, p.default, p.comment) for p in declared.values()] == [
+        ("A", "int", -3, "apples # and pears"),
+        ("B", "float", 0.5, ""),
+        ("C", "str", "#no", ""),
+        ("D", "int | None", None, ""),
+        ("E", "list[str]", ["a"], "letters"),
+    ]
+    assert [p.annotated for p in declared.values()] == [True, False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("import os", "line 1: found 'import os'"),
+        ("A: int = 1\nA.b = 2", "line 2"),
+        ("A: int = 2 * 3", "expected a literal"),
+        ("A: int = 'three'", "A is int, but its default is 'three'"),
+        ("A: tuple = 1", "type 'tuple'"),
+        ("A: list[thing] = []", "type 'list[thing]'"),
+        ("A: int", "expected NAME: type = literal"),
+        ("A = B = 1", "expected NAME: type = literal"),
+        ("A: int = (", "not Python"),
+    ],
+)
+def test_a_parameters_cell_of_anything_else_is_refused(source, told):
+    with pytest.raises(ParameterError, match="01_x") as error:
+        parse_declarations(source, "01_x")
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("declaration", "good", "bad"),
+    [
+        ("A: int = 1", [0, -5], [True, 1.0, "1", None, [1]]),
+        ("A: float = 1.0", [2, 0.5, -1e-9], [True, "0.5", None, float("nan"), float("inf")]),
+        ("A: bool = True", [False], [0, "no", None]),
+        ("A: str = ''", ["", "a"], [1, None, True, ["a"]]),
+        ("A: int | None = 1", [None, 3], [False, 2.5, "x"]),
+        ("A: list = []", [[], [1, "a"]], [1, [[1]], [{"a": 1}]]),
+        ("A: list[float] = []", [[1, 0.5]], [["a"], [True], 0.5]),
+        ("A = 3", [4], [4.5, True]),
+    ],
+)
+def test_types(declaration, good, bad):
+    declared = parse_declarations(declaration, "01_x")
+    for value in good:
+        check_value("01_x", declared, "A", value, "-p")
+    for value in bad:
+        with pytest.raises(ParameterError):
+            check_value("01_x", declared, "A", value, "-p")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("-2", -2),
+        ("1e-3", 0.001),
+        ("True", True),
+        ("false", False),
+        ("None", None),
+        ("null", None),
+        ("[1, 2]", [1, 2]),
+        ('"5"', "5"),
+        ("relu", "relu"),
+        ("", ""),
+        ("  ", "  "),
+        ("a # b", "a # b"),
+        ("# a", "# a"),
+        ("12:30", "12:30"),
+        ("2020-01-01", "2020-01-01"),
+        ("{a: 1}", "{a: 1}"),
+        ('"; import os; os.abort() #', '"; import os; os.abort() #'),
+        ("__import__('os')", "__import__('os')"),
+        ("!!python/object/apply:os.abort []", "!!python/object/apply:os.abort []"),
+    ],
+)
+def test_command_line_values(text, value):
+    found = parse_command_line_value(text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_an_unknown_parameter_is_named_with_close_matches_and_the_declarations(plan):
+    with pytest.raises(ParameterError) as error:
+        plan(["01"], RAT=1)
+    told = str(error.value)
+    assert "01_first has no parameter RAT (-p). Did you mean RATE?" in told
+    assert "RATE: float = 0.5  # per step" in told
+    assert "LIMIT: int | None = None" in told
+    assert error.value.exit_code == 2
+
+
+def test_a_wrong_type_is_told_with_declared_type_default_and_found_value(plan):
+    with pytest.raises(ParameterError) as error:
+        plan(["01"], SEED="zero")
+    assert "SEED of 01_first is int (default 0); -p gives 'zero', a text." in str(error.value)
+
+
+def test_values_reach_every_chapter_that_declares_them_and_need_one(plan):
+    first, second = plan(SEED=7, EPOCHS=1)
+    assert first.parameters == {"SEED": 7}
+    assert second.parameters == {"SEED": 7, "EPOCHS": 1}
+    with pytest.raises(ParameterError, match="None of 01_first, 02_second has a parameter EPOCH "):
+        plan(EPOCH=1)
+    with pytest.raises(ParameterError, match="01_first has no parameter EPOCHS"):
+        plan(["01"], EPOCHS=1)
+
+
+def test_the_command_line_goes_before_the_profile(plan, book):
+    write_profile(book, "SEED: 1\nRATE: 2  # a whole number will do\nWIDTHS: [3]\n")
+    (run,) = plan(["01"], SEED=5)
+    assert run.parameters == {"SEED": 5, "RATE": 2, "WIDTHS": [3]}
+    assert run.output == book / "_build" / "runs" / "quick" / "01_first.ipynb"
+
+
+def test_a_folder_on_the_command_line_is_meant_from_here(plan, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (run,) = plan(["01"], DATA="kaggle", ARTIFACTS="/else")
+    assert run.parameters == {"DATA": str(tmp_path / "kaggle"), "ARTIFACTS": "/else"}
+
+
+def test_a_chapter_with_another_artifacts_default_still_writes_into_the_run(plan, book):
+    other = FIRST.replace('ARTIFACTS: str = "artifacts"', 'ARTIFACTS: str = "elsewhere"')
+    make_book(book, c01_first=other)
+    assert plan(["01"])[0].parameters == {"ARTIFACTS": "artifacts"}
+
+
+def test_a_profile_of_comments_alone_means_the_defaults(plan, book):
+    write_profile(book, "# the chapter's own defaults\n", profile="full")
+    assert plan(["01"], profile="full")[0].parameters == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("RATES: 1\n", "line 1). Did you mean RATE?"),
+        ("SEED: 1\nRATE: fast\n", "line 2 gives 'fast', a text"),
+        ("RATE: 1e-3\n", "YAML reads it as a text: write 1.0e-03"),
+        ("NAME: 5\n", "quote it twice"),
+        ("SEED: 1\nRATE: [1\n", "line 3: this is not YAML"),
+        ("- SEED\n", "line 1: expected NAME: value"),
+        ("just a text\n", "line 1: expected NAME: value"),
+        ("# head\nSEED: {a: 1}\n", "line 2: SEED holds a nested value"),
+        ("WIDTHS: [[1]]\n", "line 1: WIDTHS holds a nested value"),
+        ("SEED: 1\n\nSEED: 2\n", "line 3: SEED is set twice, first in line 1"),
+        ("? [a]\n: 1\n", "expected a parameter's name"),
+        ("DEEP: 1\n", "DEEP of 01_first is bool"),
+    ],
+)
+def test_a_bad_profile_is_told_with_file_and_line(plan, book, text, told):
+    write_profile(book, text)
+    with pytest.raises(ParameterError, match="01_first.yaml") as error:
+        plan()
+    assert told in str(error.value)
+    assert error.value.exit_code == 2
+
+
+def test_a_profile_that_is_not_text_is_told(book):
+    path = write_profile(book, "")
+    path.write_bytes(b"\xff\xfe\x00SEED")
+    with pytest.raises(ParameterError, match="01_first.yaml"):
+        read_profile(path)
+
+
+def test_profiles_are_the_book_s_and_the_reader_s_own(plan, book):
+    with pytest.raises(UsageError, match=r"no profile 'quik'. Did you mean quick\?"):
+        plan(profile="quik")
+    with pytest.raises(UsageError):
+        plan(profile="../quick")
+    write_profile(book, "SEED: 9\n", profile="mine")
+    assert plan(["01"], profile="mine")[0].parameters == {"SEED": 9}
+
+
+def test_chapters_are_found_by_name_prefix_and_path_in_book_order(plan, book, monkeypatch):
+    monkeypatch.chdir(book)
+
+    def names(*wanted):
+        return [run.chapter.name for run in plan(wanted)]
+
+    assert names() == ["01_first", "02_second"]
+    assert names("02", "01_first", "02") == ["01_first", "02_second"]
+    assert names("notebooks/02_second.py") == ["02_second"]
+    for wrong, told in [("03", "no chapter '03'"), ("0", "matches 2"), ("", "no chapter")]:
+        with pytest.raises(UsageError, match=told):
+            names(wrong)
+    with pytest.raises(UsageError, match="Did you mean 02_second"):
+        names("02_secnod")
+    (book / "other.ipynb").write_text("{}")
+    with pytest.raises(UsageError, match="papermill other.ipynb"):
+        names("other.ipynb")
+
+
+def test_a_pair_that_differs_is_not_run(plan, book):
+    script = book / "notebooks" / "02_second.py"
+    script.write_text(script.read_text() + "\n# %%\nmore = 1\n")
+    with pytest.raises(RunnerError, match="digits sync.*make sync") as error:
+        plan()
+    assert "02_second: the .py has 4 cells, the .ipynb 3" in str(error.value)
+    assert [run.chapter.name for run in plan(["01"])] == ["01_first"]
+    (book / "notebooks" / "01_first.ipynb").unlink()
+    with pytest.raises(RunnerError, match="there is a .py but no .ipynb"):
+        plan(["01"])
+
+
+def test_a_chapter_needs_exactly_one_parameters_cell(plan, book):
+    make_book(book, c03_none="# %%\n1\n")
+    with pytest.raises(ParameterError, match="03_none has 0 cells tagged 'parameters'"):
+        plan(["03"])
