@@ -53,6 +53,8 @@ class RandomAffine(keras.layers.Layer):
         self.rotation, self.zoom, self.shift, self.seed = rotation, zoom, shift, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.input_spec = keras.layers.InputSpec(ndim=4)  # (n, height, width, channels)
+        # XLA, which Keras turns on by itself on a GPU, cannot compile TensorFlow's resampling.
+        self.supports_jit = False
 
     def call(self, images, training=False):
         """Return images of the same shape, changed if ``training``."""

@@ -89,16 +89,23 @@ def paired_test(labels: np.ndarray, predicted_a: np.ndarray, predicted_b: np.nda
 
 @dataclass(frozen=True)
 class SealedScore:
-    """Accuracy on the sealed test images with its 95 % interval, all from 0 to 1."""
+    """Accuracy on the sealed test images with its 95 % interval, all from 0 to 1.
+
+    ``paired`` compares with other predictions, if any were given: ``only_a`` counts the images
+    that just the scored predictions got right, ``only_b`` those that just the others did.
+    """
 
     chapter: str
     accuracy: float
     low: float
     high: float
     n: int
+    paired: PairedTest | None = None
 
 
-def score_sealed_test(digits: Digits, predicted: np.ndarray, chapter: str) -> SealedScore:
+def score_sealed_test(
+    digits: Digits, predicted: np.ndarray, chapter: str, versus: np.ndarray | None = None
+) -> SealedScore:
     """Open the seal once: score predictions of the 28,000 test images.
 
     This is the only function that sees the test labels. Call it when every choice has been
@@ -113,6 +120,8 @@ def score_sealed_test(digits: Digits, predicted: np.ndarray, chapter: str) -> Se
         One class for each of ``digits.test_images``.
     chapter : str
         Who opens it, for the record.
+    versus : ndarray, (28000,) of integers 0 to 9, optional
+        Predictions to compare with, by ``paired_test``.
 
     Returns
     -------
@@ -122,12 +131,15 @@ def score_sealed_test(digits: Digits, predicted: np.ndarray, chapter: str) -> Se
     ------
     SealedLabelsUnavailable
         If the digits were read from Kaggle's files: only Kaggle knows those labels.
+    ValueError
+        If there is not one class for each test image.
 
     Taught in 06_final_model.
     """
     labels = sealed_test_labels(digits)
     low, high = accuracy_interval(labels, predicted)
-    return SealedScore(chapter, accuracy(labels, predicted), low, high, len(labels))
+    paired = None if versus is None else paired_test(labels, predicted, versus)
+    return SealedScore(chapter, accuracy(labels, predicted), low, high, len(labels), paired)
 
 
 def _correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:

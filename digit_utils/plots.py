@@ -155,7 +155,7 @@ def plot_label_counts(labels: np.ndarray, ax: Axes | None = None, title: str = "
     ax = ax or plt.subplots()[1]
     counts = np.bincount(labels, minlength=10)
     bars = ax.bar(DIGITS, counts, color=BLUE)
-    ax.bar_label(bars, [f"{count:,}" for count in counts], fontsize=8, padding=2)
+    ax.bar_label(bars, fmt="{:,.0f}", label_type="center", color="white", fontsize=8)
     ax.axhline(counts.mean(), color=GREY, linestyle="--", linewidth=1)
     ax.text(9.55, counts.mean(), " mean", va="center", ha="left", color=GREY, fontsize=9)
     ax.set(title=title or "Images of each digit", xlabel="Digit", ylabel="Images", xticks=DIGITS)

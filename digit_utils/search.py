@@ -77,12 +77,12 @@ class SearchProgress:
 
     def __call__(self, trials: Trials, *args: Any) -> tuple[bool, list]:
         """Show how far the search has come; return hyperopt's "do not stop"."""
-        scores = [
-            -result["loss"] for result in trials.results if result.get("status") == STATUS_OK
-        ]
+        scores = [-result["loss"] for result in trials.results if result.get("status") == STATUS_OK]
         best = f"best validation accuracy {max(scores):.4f}" if scores else "no score yet"
         seconds = time.perf_counter() - self._start
-        text = f"{self.label}: trial {len(trials.trials)} of {self.n_trials}, {best}, {seconds:.0f} s"
+        text = (
+            f"{self.label}: trial {len(trials.trials)} of {self.n_trials}, {best}, {seconds:.0f} s"
+        )
         self._show({"text/plain": text})
         return False, list(args)
 

@@ -14,6 +14,7 @@ from digit_utils.plots import BLUE, GREEN, ORANGE, RED
 
 # Marks differ in shape as well as in colour, for print and for the colour-blind.
 _MARKS = ((BLUE, "o"), (ORANGE, "^"), (GREEN, "s"), (RED, "D"))
+_LINES = ("-", "--", "-.", ":")  # searches with a common start cover one another there
 
 
 def plot_best_so_far(searches: dict[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
@@ -34,16 +35,16 @@ def plot_best_so_far(searches: dict[str, pd.DataFrame], ax: Axes | None = None) 
     for frame in searches.values():
         _check_columns(frame, ["validation_accuracy", "best_so_far"])
     ax = ax or plt.subplots()[1]
-    for (name, frame), (colour, mark) in zip(searches.items(), _MARKS, strict=False):
+    for (name, frame), (colour, mark), line in zip(searches.items(), _MARKS, _LINES, strict=False):
         ax.scatter(
             frame.index, frame["validation_accuracy"], s=24, color=colour, alpha=0.55, marker=mark
         )
         ax.step(
-            frame.index, frame["best_so_far"], where="post", color=colour, marker=mark,
-            markevery=[0], markersize=5, label=name,
+            frame.index, frame["best_so_far"], where="post", color=colour, linestyle=line,
+            marker=mark, markevery=[0], markersize=5, label=name,
         )  # fmt: skip
     ax.set(title="Every trial, and the best so far", xlabel="Trial", ylabel="Validation accuracy")
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(title="Line: best so far", loc="lower right")
     return ax
@@ -86,7 +87,7 @@ def plot_parameters(frame: pd.DataFrame, parameters: Sequence[str]) -> np.ndarra
         ax.set_xlim(-0.6, len(values) - 0.4)
         ax.set(title=name, xlabel=f"Value of {name}")
         ax.grid(axis="x", visible=False)
-        ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     for ax in axes[:, 0]:
         ax.set_ylabel("Validation accuracy")
     for ax in axes.flat[len(parameters) :]:
@@ -121,7 +122,7 @@ def plot_confirmation(frame: pd.DataFrame, ax: Axes | None = None, title: str = 
         ax.plot(of_kind["accuracy"], rows + offset, mark, color=colour, alpha=0.8, label=kind)
     ax.set_yticks(range(len(settings)), settings)
     ax.set_ylim(len(settings) - 0.5, -0.5)
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     ax.xaxis.set_major_locator(MaxNLocator(6))
     ax.set(title=title or "Scores of the same settings", xlabel="Images classified correctly")
     ax.set_ylabel("Settings")

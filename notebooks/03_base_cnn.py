@@ -36,6 +36,7 @@ if importlib.util.find_spec("digit_utils") is None:
 
 # %%
 import keras
+import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers
 
@@ -103,6 +104,7 @@ plots.show_images(
     np.stack(panels), ["the image", "left–right edges", "top–bottom edges"], columns=3,
     title="A convolution answers where the image looks like its filter",
 )  # fmt: skip
+plt.show()
 
 # %% [markdown]
 # A **pooling** layer then keeps the strongest answer of each 2 × 2 square. The picture shrinks
@@ -134,7 +136,8 @@ base_cnn = keras.Sequential(
 )
 for layer in base_cnn.layers:
     print(
-        f"{layer.__class__.__name__:13} {str(layer.output.shape[1:]):14} {layer.count_params():>8,} weights"
+        f"{layer.__class__.__name__:13} {str(layer.output.shape[1:]):14} "
+        f"{layer.count_params():>8,} weights"
     )
 print(f"{'':28} {base_cnn.count_params():>8,} in all")
 
@@ -172,6 +175,7 @@ history = base_cnn.fit(
 # %% mystnb={"image": {"alt": "Two line charts of the base network's training: accuracy and loss against the epoch, one line for training and one for validation images."}}
 curves = history_frame(history)
 plots.plot_history(curves, "Training the base network")
+plt.show()
 # %% [markdown]
 # Two things to look for. The *training* curve keeps improving: the network could go on until it
 # knew every training image. The *validation* curve flattens, and its loss may even rise while
@@ -190,7 +194,8 @@ score = accuracy(validation_labels, predicted)
 low, high = accuracy_interval(validation_labels, predicted)
 best_epoch_score = curves["val_accuracy"].max()
 print(
-    f"kept weights: {score:.2%} of {len(predicted):,} validation images (95 % interval {low:.2%} to {high:.2%})"
+    f"kept weights: {score:.2%} of {len(predicted):,} validation images "
+    f"(95 % interval {low:.2%} to {high:.2%})"
 )
 print(f"best epoch:   {best_epoch_score:.2%}")
 
@@ -206,6 +211,7 @@ print(f"best epoch:   {best_epoch_score:.2%}")
 
 # %% mystnb={"image": {"alt": "Confusion matrix of the base network on the validation images: counts of right answers on the diagonal, mistakes beside it shaded by how often they occur."}}
 plots.plot_confusion(validation_labels, predicted, title="Base network, validation images")
+plt.show()
 # %% [markdown]
 # And here are mistakes themselves, those it was surest of first. Some would puzzle a person
 # too.
@@ -220,6 +226,7 @@ plots.show_predictions(
     probabilities[surest].max(axis=1),
     title="Its most confident mistakes",
 )
+plt.show()
 # %% [markdown]
 # ## What we found
 
@@ -234,9 +241,9 @@ report(
     f"{len(x_train):,} images; its best epoch reached {best_epoch_score:.2%}.\n"
     f"- It gets {len(wrong)} images wrong. The most frequent mistake is a {true_digit} taken "
     f"for a {taken_for}, {count} times.\n"
-    f"- In its last epoch it got {curves['accuracy'].iloc[-1]:.2%} of the training images right and "
-    f"{curves['val_accuracy'].iloc[-1]:.2%} of the validation images. The lead of the first number "
-    "over the second, where there is one, was learnt by heart.",
+    f"- In its last epoch it got {curves['accuracy'].iloc[-1]:.2%} of the training images "
+    f"right and {curves['val_accuracy'].iloc[-1]:.2%} of the validation images. The lead of "
+    "the first number over the second, where there is one, was learnt by heart.",
     validation_accuracy=score,
     validation_low=low,
     validation_high=high,

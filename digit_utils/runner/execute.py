@@ -89,7 +89,8 @@ def run_chapters(
     parameters : mapping, optional
         Values that go before the profile's.
     out : path, optional
-        Folder for the executed notebooks; ``_build/runs/<profile>`` by default.
+        Folder for the executed notebooks; ``_build/runs/<profile>`` by default, and
+        ``_build/runs/<profile>-changed`` when ``parameters`` are given.
     keep_going : bool
         Whether to run later chapters after one has failed.
     root : path, optional

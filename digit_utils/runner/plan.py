@@ -107,7 +107,10 @@ def plan_runs(
     declared = {c.name: declared_parameters(read_notebook(c.notebook), c.name) for c in chapters}
     requested = {c.name: _read_profile(root, profile, c, declared[c.name]) for c in chapters}
     _add_command_line(requested, declared, parameters or {})
-    folder = Path(out).absolute() if out is not None else run_folder(root, profile)
+    # Values of one's own go to a folder of their own: the site and the references are made from
+    # the profile's, which must hold the profile's values.
+    run = f"{profile}-changed" if parameters else profile
+    folder = Path(out).absolute() if out is not None else run_folder(root, run)
     for name, values in requested.items():
         artifacts = declared[name].get("ARTIFACTS")
         if artifacts and artifacts.default != "artifacts":

@@ -51,7 +51,7 @@ def test_a_good_run_exits_0_and_tells_what_it_did(ran):
 
 def test_values_come_back_and_hostile_ones_stay_data(ran):
     book, _ = ran
-    output = book / "_build/runs/quick/01_first.ipynb"
+    output = book / "_build/runs/quick-changed/01_first.ipynb"
     assert results.read(output) == {"seed": 7, "rate": -0.001, "name": INJECTION}
     (cell,) = cells_tagged(read_notebook(output), "injected-parameters")
     assert "SEED = 7" in cell.source
@@ -60,7 +60,7 @@ def test_values_come_back_and_hostile_ones_stay_data(ran):
 
 def test_the_executed_notebook_holds_its_run_and_nothing_of_this_machine(ran):
     book, _ = ran
-    output = book / "_build/runs/quick/01_first.ipynb"
+    output = book / "_build/runs/quick-changed/01_first.ipynb"
     notebook = read_notebook(output)
     asked = {"SEED": 7, "NAME": INJECTION, "RATE": -0.001}
     assert notebook.metadata.digits.profile == "quick"
@@ -82,16 +82,16 @@ def test_what_a_chapter_leaves_lands_in_its_run_and_nowhere_else(ran):
     assert left == {"jupytext.toml"} | {f"{n}.py" for n in notebooks} | {
         f"{n}.ipynb" for n in notebooks
     } | {
-        f"_build/runs/quick/{n}"
+        f"_build/runs/quick-changed/{n}"
         for n in ("01_first.ipynb", "02_second.ipynb", "stray.txt", "artifacts/made.json")
     }
 
 
 def test_each_chapter_gets_what_it_declares(ran):
     book, _ = ran
-    second = read_notebook(book / "_build/runs/quick/02_second.ipynb")
+    second = read_notebook(book / "_build/runs/quick-changed/02_second.ipynb")
     assert dict(second.metadata.papermill.parameters) == {"SEED": 7}
-    assert "second 7" in printed(book / "_build/runs/quick/02_second.ipynb")
+    assert "second 7" in printed(book / "_build/runs/quick-changed/02_second.ipynb")
 
 
 def test_a_failing_cell_is_shown_and_harms_nothing(tmp_path):

@@ -152,7 +152,7 @@ def test_the_command_line_goes_before_the_profile(plan, book):
     write_profile(book, "SEED: 1\nRATE: 2  # a whole number will do\nWIDTHS: [3]\n")
     (run,) = plan(["01"], SEED=5)
     assert run.parameters == {"SEED": 5, "RATE": 2, "WIDTHS": [3]}
-    assert run.output == book / "_build" / "runs" / "quick" / "01_first.ipynb"
+    assert run.output == book / "_build" / "runs" / "quick-changed" / "01_first.ipynb"
 
 
 def test_a_folder_on_the_command_line_is_meant_from_here(plan, monkeypatch, tmp_path):

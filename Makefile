@@ -1,0 +1,77 @@
+# Thin on purpose: each target is a command or two. CI calls these and nothing else.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+PYTHON ?= python3
+PROFILE ?= quick
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UV := $(shell command -v uv 2>/dev/null)
+INSTALL := $(if $(UV),$(UV) pip install -q --python $(BIN)/python,$(BIN)/python -m pip install -q)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help venv book test test-lint test-code test-regression test-site run sync lock publish references clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@echo "  PROFILE=quick|full|seed chooses the parameters (now $(PROFILE)); PYTHON=python3.12 another Python"
+
+venv: $(STAMP) ## create .venv with the locked versions
+
+# Redone when the lock or the package's metadata change, and only then.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "This book needs Python 3.11 or newer, found %d.%d. Name another: make book PYTHON=python3.12" % v[:2])'
+	@echo "Setting up $(VENV): this downloads TensorFlow and takes a few minutes."
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+book: $(STAMP) ## run every chapter (PROFILE=quick) and build the site in _build/html
+	$(BIN)/digits sync --check
+	$(BIN)/digits run --profile $(PROFILE)
+	$(BIN)/digits site --profile $(PROFILE)
+
+test: $(STAMP) ## every test: code, chapters, regression, site
+	@$(MAKE) --keep-going --no-print-directory test-lint test-code test-regression test-site
+
+test-lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# The quick runs made here are what test-site builds from.
+test-code:
+	$(BIN)/python -m pytest tests/unit tests/notebooks
+
+test-regression:
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env -p no:randomly tests/regression/reference
+
+test-site:
+	$(BIN)/digits site --profile quick
+	$(BIN)/python -m pytest tests/site
+
+run: $(STAMP) ## run chapters: make run CHAPTER=03 PROFILE=full (none: all of them)
+	$(BIN)/digits run $(CHAPTER) --profile $(PROFILE)
+
+sync: $(STAMP) ## regenerate notebooks/*.ipynb from notebooks/*.py
+	$(BIN)/digits sync
+
+publish: $(STAMP) ## copy the outputs of the full run into notebooks/*.ipynb
+	$(BIN)/digits publish
+
+references: $(STAMP) ## record the quick run as the regression references
+	$(BIN)/digits references
+
+lock: ## resolve requirements.lock afresh (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
+	uv pip compile pyproject.toml --extra book --extra test --universal --generate-hashes --python-version 3.11 --no-emit-index-url -o requirements.lock
+
+clean: ## remove _build (the environment stays; remove .venv by hand)
+	rm -rf _build

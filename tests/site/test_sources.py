@@ -1,0 +1,128 @@
+"""What the site is made of, before it is built: pages, README, workflows, Sphinx extensions."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+import yaml
+from site_files import CHAPTERS, ROOT
+
+PAGES = sorted((ROOT / "book").glob("*.md")) + [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+assert PAGES
+assert WORKFLOWS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_measured_result_is_typed_by_hand(page):
+    """A percentage with decimals is a measurement; only the original post's are typed."""
+    typed = []
+    for paragraph in re.split(r"\n\s*\n", page.read_text(encoding="utf-8")):
+        if "https://github.com/naingthet/mnist" not in paragraph:
+            typed += re.findall(r"\b\d\d\.\d+ ?%|\b0\.9\d{2,}\b", paragraph)
+    assert typed == []
+
+
+def test_the_readme_lists_every_chapter_as_it_describes_itself():
+    from chapters import read_chapters
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.findall(r"^\| \d+ \| .*$", text, re.M)
+    expected = [
+        f"| {int(c.stem[:2])} | [{c.title}](notebooks/{c.stem}.ipynb) | {c.question} | {c.time} |"
+        for c in read_chapters(ROOT / "notebooks")
+    ]
+    message = "the table 'The chapters' in README.md is out of date, expected:\n"
+    assert found == expected, message + "\n".join(expected)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_states_what_the_tables_need(chapter):
+    from chapters import read_chapter
+
+    assert read_chapter(ROOT / "notebooks" / f"{chapter}.ipynb").missing == []
+
+
+def test_one_repository_address_everywhere(repository):
+    """_config.yml names the repository; wherever else it has to stand, it is the same."""
+    files = [*PAGES, ROOT / "CITATION.cff", ROOT / "pyproject.toml"]
+    files += sorted((ROOT / "notebooks").glob("*.py"))
+    others = []
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r"github\.com/([\w-]+/digits[\w-]*)|/github/([\w-]+/[\w-]+)/", text):
+            name = "".join(name)
+            if name != repository["name"]:
+                others.append(f"{path.relative_to(ROOT)}: {name}")
+    assert others == [], f"expected {repository['name']}, as in _config.yml"
+
+
+def test_links_of_the_readme_and_contributing_exist():
+    missing = []
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+            if "://" not in target and not (ROOT / target).exists():
+                missing.append(f"{page.name}: {target}")
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_call_make_and_may_only_read(path):
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert workflow["permissions"] == {"contents": "read"}
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    for job in workflow["jobs"].values():
+        assert "timeout-minutes" in job
+        for step in job["steps"]:
+            if "run" in step:
+                command, target, *_ = step["run"].split()
+                assert command == "make"
+                assert target in targets
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "book/_static").glob("*.svg")), ids=lambda p: p.name
+)
+def test_drawings_are_well_formed_and_self_contained(path):
+    text = path.read_text(encoding="utf-8")
+    ElementTree.fromstring(text)
+    assert set(re.findall(r"https?://[^\"'\s<]+", text)) == {"http://www.w3.org/2000/svg"}
+
+
+@pytest.mark.parametrize(
+    ("latex", "expected"),
+    [
+        ("28 \\times 28", "<mn>28</mn><mo>&#x000D7;</mo><mn>28</mn>"),
+        ("a < b", "&#x0003C;"),
+        ("\\frac{1}{n} \\sum_{i=1}^{n} x_i", "<mfrac>"),
+        ("\\mathrm{softmax}(z)", "mathvariant"),
+    ],
+)
+def test_formulas_become_mathml(latex, expected):
+    from mathml import to_mathml
+
+    inline, block = to_mathml(latex), to_mathml(latex, "block")
+    assert expected in inline
+    assert 'display="inline"' in inline
+    assert 'display="block"' in block
+    ElementTree.fromstring(inline)
+
+
+@pytest.mark.parametrize("latex", ["\\nosuchcommand + 1", "\\frac{1}", "a & b", "\\frac{1"])
+def test_a_formula_that_would_come_out_wrong_is_refused(latex):
+    from mathml import UnsupportedMath, to_mathml
+
+    with pytest.raises(UnsupportedMath):
+        to_mathml(latex)
+
+
+def test_timings_show_a_dash_for_what_was_not_recorded():
+    from timings import read_versions, timing_cells
+
+    full = {"profile": "quick", "seconds": 41.7, "peak_memory_mb": 1234.5}
+    assert timing_cells(full) == ("quick", "42", "1,234")
+    assert timing_cells({}) == ("–", "–", "–")
+    assert dict(read_versions())["tensorflow"]
