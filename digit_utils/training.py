@@ -1,7 +1,8 @@
-"""Plumbing around ``model.fit``: seeds, quiet progress, augmentation, histories."""
+"""Plumbing around ``model.fit``: seeds, memory, quiet progress, augmentation, histories."""
 
 from __future__ import annotations
 
+import gc
 import time
 
 import keras
@@ -24,6 +25,26 @@ def set_seed(seed: int) -> None:
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ValueError(f"seed is {seed!r}; expected a whole number from 0 to 2**32 - 1")
     keras.utils.set_random_seed(seed)
+
+
+def forget_networks() -> None:
+    """Free the memory of networks nothing refers to any more; call it between trainings.
+
+    ``keras.utils.clear_session`` alone does not: in every training Keras's optimizer sums the
+    gradients with ``all_reduce``, and TensorFlow registers that step's gradient, which holds
+    the whole training graph, for the life of the process. Nothing takes a gradient through an
+    optimizer step, so the entries can go. Networks still in use keep working. The leak is
+    https://github.com/tensorflow/tensorflow/issues/80895.
+    """
+    keras.utils.clear_session()
+    if keras.backend.backend() == "tensorflow":
+        from tensorflow.python.framework import ops
+
+        # Not public, so a future TensorFlow may lack it; then memory grows, and no more.
+        registry = getattr(getattr(ops, "gradient_registry", None), "_registry", {})
+        for name in [name for name in registry if name.startswith("CustomGradient-")]:
+            del registry[name]
+    gc.collect()
 
 
 def with_augmentation(network: keras.Model, augmenter: keras.layers.Layer | None) -> keras.Model:

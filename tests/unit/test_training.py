@@ -1,5 +1,6 @@
 """Plumbing around fit: seeds, augmentation in front of a network, histories, progress."""
 
+import gc
 import random
 
 import keras
@@ -10,7 +11,13 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from digit_utils import training
 from digit_utils.augment import RandomAffine
-from digit_utils.training import LiveProgress, history_frame, set_seed, with_augmentation
+from digit_utils.training import (
+    LiveProgress,
+    forget_networks,
+    history_frame,
+    set_seed,
+    with_augmentation,
+)
 
 
 def small_network():
@@ -71,6 +78,39 @@ def test_the_ends_of_the_seeds_are_allowed(seed):
 def test_bad_seeds_are_refused(seed):
     with pytest.raises(ValueError, match="expected a whole number from 0 to"):
         set_seed(seed)
+
+
+# --- forget_networks
+
+
+def alive_graphs():
+    from tensorflow.python.framework.func_graph import FuncGraph
+
+    gc.collect()
+    return sum(isinstance(thing, FuncGraph) for thing in gc.get_objects())
+
+
+def test_networks_out_of_use_are_freed():
+    forget_networks()
+    before = alive_graphs()
+    fit(small_network(), epochs=1)
+    fit(with_augmentation(small_network(), RandomAffine()), epochs=1)
+    assert alive_graphs() > before
+    forget_networks()
+    assert alive_graphs() <= before
+
+
+def test_networks_in_use_keep_working():
+    network = small_network()
+    trainer = compiled(with_augmentation(network, RandomAffine(seed=0)))
+    images, labels = some_digits()
+    trainer.fit(images, labels, epochs=1, verbose=0)
+    predicted = network.predict(images, verbose=0)
+    forget_networks()
+    assert np.array_equal(network.predict(images, verbose=0), predicted)
+    trainer.fit(images, labels, epochs=1, verbose=0)
+    trainer.fit(images[:7], labels[:7], epochs=1, verbose=0)  # another shape: traced anew
+    assert not np.array_equal(network.predict(images, verbose=0), predicted)
 
 
 # --- with_augmentation
