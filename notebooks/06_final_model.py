@@ -424,7 +424,7 @@ report(
 # ```python
 # for size in range(1, N_MEMBERS + 1):
 #     vote = average_probabilities(probabilities[:size]).argmax(axis=1)
-#     print(f"{size} networks: {np.sum(vote != predicted)} answers differ from the whole ensemble's")
+#     print(f"the first {size}: {np.sum(vote != predicted)} answers differ from the whole ensemble's")
 # ```
 #
 # Every further network changes fewer answers. Whether the changes are for the better only labels
@@ -449,7 +449,7 @@ report(
 # ```
 #
 # At 28,000 images the upper end comes close to 99.6 %. To keep the intervals of both apart takes
-# about three times as many. A paired test on the same images can do with fewer.
+# between two and three times as many. A paired test on the same images can do with fewer.
 #
 # </details>
 #
