@@ -23,7 +23,7 @@ def average_probabilities(members: Sequence[np.ndarray]) -> np.ndarray:
     Raises
     ------
     ValueError
-        If there is no member, shapes differ, or rows do not sum to one.
+        If there is no member, shapes differ, or rows are not probabilities.
 
     Taught in 06_final_model.
     """
@@ -35,8 +35,10 @@ def average_probabilities(members: Sequence[np.ndarray]) -> np.ndarray:
             f"members have shapes {sorted(shapes)}; expected one shape (n_images, n_classes)"
         )
     for index, member in enumerate(members):
-        if not np.allclose(np.sum(member, axis=1), 1.0, atol=1e-3):
+        sums = np.sum(member, axis=1)
+        if not np.allclose(sums, 1.0, atol=1e-3) or np.any(np.less(member, 0)):
             raise ValueError(
-                f"rows of member {index} do not sum to 1; expected probabilities, not logits"
+                f"rows of member {index} are not probabilities: they do not sum to 1, or go below "
+                "0; expected the output of a softmax, not logits"
             )
     return np.mean(np.asarray(members, dtype=np.float64), axis=0)

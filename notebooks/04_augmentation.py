@@ -263,7 +263,7 @@ variants = {
 
 # %%
 def predict_digits(network, images):
-    return network.predict(images, batch_size=512, verbose=0).argmax(axis=1)
+    return network.predict(images, batch_size=100, verbose=0).argmax(axis=1)
 
 
 def train_variant(build_network, ranges, seed):

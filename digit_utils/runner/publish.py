@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from digit_utils import results
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.notebooks import code_sources, read_notebook, tags, write_notebook
 from digit_utils.runner.parameters import declared_parameters
 from digit_utils.runner.paths import Chapter, find_root, list_chapters, run_folder, shown
+from digit_utils.runner.records import make_record, same_run
 from digit_utils.runner.staging import executed_chapters, machine_traces, number_cells
 
 # Results one chapter hands to another; a copy is kept with the package, so that the later
@@ -20,7 +22,8 @@ RECORDED = ("best_parameters",)
 def publish(root: Path | str | None = None) -> list[Path]:
     """Put the outputs of the profile `full` into `notebooks/`, and record its artifacts.
 
-    Everything is checked before the first file is written.
+    Each chapter's results go to ``results/NN_name.json``, with where they come from. Everything
+    is checked before the first file is written.
 
     Parameters
     ----------
@@ -38,13 +41,19 @@ def publish(root: Path | str | None = None) -> list[Path]:
         When a chapter has not been run in full, its code has changed since, it ran with other
         parameters than its defaults, or an output names a folder of this machine.
     """
-    from digit_utils.files import write_atomically
+    from digit_utils.files import json_bytes, write_atomically
 
     root = find_root(root)
     chapters = list_chapters(root)
     notebooks = executed_chapters(root, "full", chapters)
-    problems = []
+    records, problems = {}, []
     for chapter in chapters:
+        run = notebooks[chapter.name].metadata.get("digits", {})
+        try:
+            found = results.read(run_folder(root, "full") / f"{chapter.name}.ipynb")
+            records[chapter.name] = make_record(chapter.name, run, found, root)
+        except results.ResultsError as error:
+            problems.append(str(error))
         problems += _prepare(chapter, notebooks[chapter.name], root)
     artifacts = _artifacts(root, notebooks.values())
     problems += [
@@ -60,6 +69,12 @@ def publish(root: Path | str | None = None) -> list[Path]:
         if not chapter.notebook.is_file() or read_notebook(chapter.notebook) != new:
             write_notebook(chapter.notebook, new)
             written.append(chapter.notebook)
+    for name, record in records.items():
+        target = root / "results" / f"{name}.json"
+        if not same_run(target, record):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(target, json_bytes(record))
+            written.append(target)
     for source, target in artifacts.items():
         if not target.is_file() or target.read_bytes() != source.read_bytes():
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ import nbformat
 import pytest
 from runner_books import FIRST, SECOND, chapter, make_book, pretend_run
 
+from digit_utils import results
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.notebooks import cells_tagged, read_notebook, write_notebook
 from digit_utils.runner.pairing import check_pairs, sync_pair
@@ -163,7 +164,16 @@ def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
     pretend_run(book, "01_first", "full", parameters={"SEED": 0})  # the default, set all the same
     pretend_run(book, "02_second", "full")
     written = publish(book)
-    assert [path.name for path in written] == ["01_first.ipynb", "02_second.ipynb"]
+    assert [path.name for path in written] == [
+        "01_first.ipynb",
+        "02_second.ipynb",
+        "01_first.json",
+        "02_second.json",
+    ]
+    record = json.loads((book / "results/01_first.json").read_text())
+    assert record["chapter"] == "01_first"
+    assert record["results"] == results.read(book / "_build/runs/full/01_first.ipynb")
+    assert record["versions"]["python"]
     notebook = read_notebook(book / "notebooks/01_first.ipynb")
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert not cells_tagged(notebook, "injected-parameters")
