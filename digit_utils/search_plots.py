@@ -46,7 +46,10 @@ def plot_best_so_far(searches: dict[str, pd.DataFrame], ax: Axes | None = None) 
     ax.set(title="Every trial, and the best so far", xlabel="Trial", ylabel="Validation accuracy")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(title="Line: best so far", loc="lower right")
+    ax.legend(
+        title="Line: best so far", loc="upper center", bbox_to_anchor=(0.5, -0.17),
+        ncols=len(searches), frameon=False,
+    )  # fmt: skip
     return ax
 
 

@@ -234,9 +234,10 @@ predicted = mean_probabilities.argmax(axis=1)
 answers = np.stack([member.argmax(axis=1) for member in probabilities])
 disagree = (answers != answers[0]).any(axis=0)
 changed = predicted != single_predicted
+number = f"{N_MEMBERS} network{'s' if N_MEMBERS > 1 else ''}"
 display(
     Markdown(
-        f"The {N_MEMBERS} networks give the same answer to **{(~disagree).sum():,}** of "
+        f"The {number} give the same answer to **{(~disagree).sum():,}** of "
         f"{len(predicted):,} test images and disagree on {disagree.sum():,}. The ensemble's answer "
         f"differs from the first network's on {changed.sum():,}."
     )
@@ -282,7 +283,7 @@ submission.head()
 #
 # ## Opening the seal
 #
-# Nobody has looked at the test labels so far, and nothing below this line changes the
+# No chapter has looked at the test labels so far, and nothing below this line changes the
 # networks. We said beforehand what is scored: the first network alone, and the ensemble. Nothing
 # else, and only once. Were we to try again after seeing the result, the test images would become
 # validation images, and their score would flatter like any other.
@@ -294,7 +295,7 @@ try:
     ensemble = score_sealed_test(digits, predicted, chapter, versus=single_predicted)
 except SealedLabelsUnavailable as unavailable:
     single = ensemble = None
-    text = f"**No score here.** {unavailable}. The file is {path.name} in the artifacts folder."
+    text = f"**No score here**: {unavailable}. The file is {path.name} in the artifacts folder."
 else:
     text = (
         f"One network: **{single.accuracy:.2%}** (95 % interval {single.low:.2%} to "
@@ -312,7 +313,7 @@ if ensemble is not None:
     ).T
     ax = plots.plot_accuracies(table, title="On the sealed test images")
     ax.axvline(0.995, color=plots.RED, linestyle=":", linewidth=2, label="quoted by the post")
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=2))
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.35), frameon=False)
     plt.show()
 
@@ -369,13 +370,13 @@ def compare_members(paired):
 
 if ensemble is None:
     finding = (
-        f"- The ensemble of {N_MEMBERS} networks has answered all {len(predicted):,} test images. "
+        f"- The ensemble of {number} has answered all {len(predicted):,} test images. "
         "Only Kaggle knows the labels: submit the file to learn the score."
     )
     sealed = {}
 else:
     finding = (
-        f"- On {ensemble.n:,} sealed test images the ensemble of {N_MEMBERS} networks gets "
+        f"- On {ensemble.n:,} sealed test images the ensemble of {number} gets "
         f"**{ensemble.accuracy:.2%}** right (95 % interval {ensemble.low:.2%} to "
         f"{ensemble.high:.2%}); its first network alone {single.accuracy:.2%} "
         f"({single.low:.2%} to {single.high:.2%}).\n"
@@ -395,8 +396,8 @@ else:
     }
 report(
     f"{finding}\n"
-    f"- The networks disagree with one another on {disagree.sum():,} images, after {EPOCHS} epochs "
-    f"on {len(x_train):,} images each.",
+    f"- The networks disagree with one another on {disagree.sum():,} test images. Epochs of training: "
+    f"{EPOCHS}, on {len(x_train):,} images.",
     sealed_available=ensemble is not None,
     n_disagree=int(disagree.sum()),
     n_changed=int(changed.sum()),

@@ -157,6 +157,14 @@ def _read_profile(
     return values
 
 
+def profile_values(root: Path, profile: str, chapter: Chapter) -> dict[str, Any]:
+    """Values that a profile gives a chapter; none when it has no file for it."""
+    path = profile_file(root, profile, chapter.name)
+    return (
+        {name: value for name, (value, _) in read_profile(path).items()} if path.is_file() else {}
+    )
+
+
 def _add_command_line(
     requested: dict[str, dict[str, Any]],
     declared: Mapping[str, Mapping[str, Parameter]],

@@ -85,8 +85,15 @@ def _turn_into_reference(notebook: Any, chapter: str, bounds: Mapping[str, Any])
             for kind in _PICTURES:
                 output.get("data", {}).pop(kind, None)
     _redirect_artifacts(notebook, ARTIFACTS.format(chapter=chapter))
+    notebook.cells.append(nbformat.v4.new_code_cell(bounds_cell(bounds)))
+    set_stable_ids(notebook)
+    number_cells(notebook)
+
+
+def bounds_cell(bounds: Mapping[str, Any]) -> str:
+    """Code of the last cell of a reference: it checks what the chapter reported."""
     literal = pprint.pformat(dict(bounds), width=90, sort_dicts=False)
-    check = nbformat.v4.new_code_cell(
+    return (
         f"# From {BOUNDS.as_posix()}, written by `digits references`.\n"
         "from digit_utils import results\n"
         "from digit_utils.runner.references import check_bounds\n"
@@ -94,9 +101,6 @@ def _turn_into_reference(notebook: Any, chapter: str, bounds: Mapping[str, Any])
         f"bounds = {literal}\n"
         "check_bounds(results.latest(), bounds)"
     )
-    notebook.cells.append(check)
-    set_stable_ids(notebook)
-    number_cells(notebook)
 
 
 def _redirect_artifacts(notebook: Any, folder: str) -> None:

@@ -13,10 +13,11 @@ from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.notebooks import cells_tagged, code_sources, read_notebook, tags
 from digit_utils.runner.pairing import read_script
 from digit_utils.runner.paths import Chapter, run_folder, shown
+from digit_utils.runner.plan import profile_values
 
 
 def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> dict[str, Any]:
-    """Take the executed notebooks of a profile, provided they ran today's code.
+    """Take the executed notebooks of a profile, provided they ran today's code and values.
 
     The prose comes from the script, so a corrected sentence needs no new run; the outputs come
     from the run, so changed code does.
@@ -35,27 +36,34 @@ def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> 
     Raises
     ------
     RunnerError
-        When a chapter has not been run with this profile, or its code has changed since.
+        When a chapter has not been run with this profile, or its code or the profile's values
+        have changed since.
     """
     folder = run_folder(root, profile)
-    found, missing, changed = {}, [], []
+    found, missing, changed, moved = {}, [], [], []
     for chapter in chapters:
         path = folder / f"{chapter.name}.ipynb"
         if not path.is_file():
             missing.append(chapter.name)
             continue
         current, executed = read_script(chapter.script), read_notebook(path)
-        if code_sources(current) == code_sources(executed):
-            found[chapter.name] = with_outputs(current, executed)
-        else:
+        ran_with = executed.metadata.get("digits", {}).get("parameters", {})
+        asked = profile_values(root, profile, chapter)
+        if code_sources(current) != code_sources(executed):
             changed.append(chapter.name)
+        elif any(name not in ran_with or ran_with[name] != asked[name] for name in asked):
+            moved.append(chapter.name)
+        else:
+            found[chapter.name] = with_outputs(current, executed)
     problems = []
     if missing:
         problems.append(f"not run yet: {', '.join(missing)}")
     if changed:
         problems.append(f"code changed since the run: {', '.join(changed)}")
+    if moved:
+        problems.append(f"the profile's values changed since the run: {', '.join(moved)}")
     if problems:
-        command = f"digits run {' '.join(missing + changed)} --profile {profile}"
+        command = f"digits run {' '.join(missing + changed + moved)} --profile {profile}"
         raise RunnerError(
             f"{shown(folder)} is not up to date: {'; '.join(problems)}.\nRun `{command}` first."
         )

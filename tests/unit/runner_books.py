@@ -14,6 +14,7 @@ import nbformat
 from digit_utils.runner.notebooks import read_notebook, write_notebook
 from digit_utils.runner.pairing import read_script, sync_pair
 from digit_utils.runner.paths import list_chapters
+from digit_utils.runner.plan import profile_values
 
 FIRST = """# %% [markdown]
 # # A first chapter
@@ -81,7 +82,8 @@ def pretend_run(
     root: Path, name: str, profile: str = "quick", parameters: dict | None = None, **values: object
 ) -> Path:
     """Leave what an executed chapter would leave, without a kernel."""
-    parameters = parameters or {}
+    (chapter_asked,) = [c for c in list_chapters(root) if c.name == name]
+    parameters = {**profile_values(root, profile, chapter_asked), **(parameters or {})}
     notebook = copy.deepcopy(read_script(root / "notebooks" / f"{name}.py"))
     if parameters:
         lines = [f"{key} = {value!r}" for key, value in parameters.items()]

@@ -28,10 +28,10 @@ LEVELS = [
     },
     {"kaggle_csv"},
     {"data"},
-    {"augment", "models", "training", "search", "ensemble", "architecture", "eda"},
+    {"augment", "models", "training", "search", "ensemble"},
     {"evaluate"},
     {"plots"},
-    {"search_plots"},
+    {"search_plots", "architecture"},
 ]
 
 

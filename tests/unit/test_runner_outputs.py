@@ -349,3 +349,13 @@ def test_build_folders_are_ignored_by_git():
     paths = ["_build/runs/quick/01_eda.ipynb", "_build/regression/06_final_model/x.json"]
     done = subprocess.run(["git", "check-ignore", *paths], cwd=root, capture_output=True, text=True)
     assert done.stdout.split() == paths
+
+
+def test_a_run_with_other_values_than_the_profiles_is_out_of_date(book):
+    for name in ("01_first", "02_second"):
+        pretend_run(book, name)
+    profile = book / "profiles/quick/01_first.yaml"
+    profile.parent.mkdir(parents=True, exist_ok=True)
+    profile.write_text("SEED: 41\n")
+    with pytest.raises(RunnerError, match="values changed since the run: 01_first"):
+        stage_site(book, "quick")
