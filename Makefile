@@ -17,7 +17,7 @@ INSTALL := $(if $(UV),$(UV) pip install -q --python $(BIN)/python,$(BIN)/python 
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv book test test-lint test-code test-regression test-site run sync lock publish references clean
+.PHONY: help venv book site test test-lint test-code test-regression test-site run sync lock publish references clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,21 +39,25 @@ book: $(STAMP) ## run every chapter (PROFILE=quick) and build the site in _build
 	$(BIN)/digits run --profile $(PROFILE)
 	$(BIN)/digits site --profile $(PROFILE)
 
+site: $(STAMP) ## build the site from the published notebooks; nothing is run
+	digits sync --check
+	digits site --published
+
 test: $(STAMP) ## every test: code, chapters, regression, site
 	@$(MAKE) --keep-going --no-print-directory test-lint test-code test-regression test-site
 
-test-lint:
+test-lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 # The quick runs made here are what test-site builds from.
-test-code:
+test-code: $(STAMP)
 	$(BIN)/python -m pytest tests/unit tests/notebooks
 
-test-regression:
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env -p no:randomly tests/regression/reference
+test-regression: $(STAMP)
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env tests/regression/reference
 
-test-site:
+test-site: $(STAMP)
 	$(BIN)/digits site --profile quick
 	$(BIN)/python -m pytest tests/site
 

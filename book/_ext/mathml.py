@@ -7,6 +7,7 @@ browser displays it.
 
 from __future__ import annotations
 
+import html
 import xml.etree.ElementTree as ElementTree
 
 from docutils import nodes
@@ -85,7 +86,7 @@ def _mathml_or_warning(node: nodes.Element, display: str) -> str:
             location=node,
             type="mathml",
         )
-        return f"<code>{nodes.unescape(latex)}</code>"
+        return f"<code>{html.escape(latex)}</code>"
 
 
 def visit_inline(translator, node: nodes.math) -> None:

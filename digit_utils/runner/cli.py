@@ -65,6 +65,11 @@ def build_parser() -> argparse.ArgumentParser:
 
     site = commands.add_parser("site", help="build the book from executed chapters")
     _add_profile(site)
+    site.add_argument(
+        "--published",
+        action="store_true",
+        help="take the notebooks as they are published; nothing has to be run",
+    )
     site.set_defaults(act=_site)
 
     publish = commands.add_parser(
@@ -205,7 +210,7 @@ def _sync(options: argparse.Namespace) -> int:
 def _site(options: argparse.Namespace) -> int:
     from digit_utils.runner.site import build_site
 
-    return build_site(options.profile)
+    return build_site(None if options.published else options.profile)
 
 
 def _publish(_: argparse.Namespace) -> int:

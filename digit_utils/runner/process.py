@@ -66,10 +66,16 @@ def watch(request: dict[str, Any], log: Path, scratch: Path) -> Iterator[dict[st
                 continue
             yield event
             if event["event"] in {"done", "failed"}:
-                child.wait(timeout=60)
-                finished = True
+                # A child that has said its last word but does not end is ended below.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(timeout=60)
+                    finished = True
                 return
-        yield {"event": "ended", "code": child.wait(timeout=60)}
+        try:
+            code = child.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            code = None
+        yield {"event": "ended", "code": code}
     finally:
         if not finished:
             _end(child, kernel_pid)

@@ -13,18 +13,19 @@ from typing import Any
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.notebooks import without_colour, write_notebook
 from digit_utils.runner.paths import find_root, list_chapters, shown
-from digit_utils.runner.staging import executed_chapters
+from digit_utils.runner.staging import executed_chapters, published_chapters
 
 
-def build_site(profile: str = "quick", root: Path | str | None = None) -> int:
-    """Build `_build/html` from the executed notebooks of a profile.
+def build_site(profile: str | None = "quick", root: Path | str | None = None) -> int:
+    """Build `_build/html` from the executed notebooks of a profile, or from the published ones.
 
     The new site takes the old one's place only when it is complete: a failed build leaves the
     last good site, never a half-written one.
 
     Parameters
     ----------
-    profile : str
+    profile : str or None
+        None: the notebooks as they are published in `notebooks/`; nothing is run for it.
     root : path, optional
         The checkout; found from the working directory by default.
 
@@ -66,7 +67,12 @@ def build_site(profile: str = "quick", root: Path | str | None = None) -> int:
     shutil.rmtree(old, ignore_errors=True)
     if final.is_dir():
         final.rename(old)
-    html.rename(final)
+    try:
+        html.rename(final)
+    except OSError:
+        if old.is_dir():
+            old.rename(final)  # the last good site comes back
+        raise
     shutil.rmtree(old, ignore_errors=True)
     shutil.rmtree(work, ignore_errors=True)
     print(f"The book is ready: open {shown(final / 'index.html')}")
@@ -97,13 +103,13 @@ def _show(command: list[str], cwd: Path) -> int:
     return book.returncode
 
 
-def stage_site(root: Path, profile: str) -> list[str]:
+def stage_site(root: Path, profile: str | None) -> list[str]:
     """Fill `_build/site` afresh with everything the book is made of.
 
     Parameters
     ----------
     root : pathlib.Path
-    profile : str
+    profile : str or None
 
     Returns
     -------
@@ -126,7 +132,10 @@ def stage_site(root: Path, profile: str) -> list[str]:
         problems = [f"{name} is not in _toc.yml" for name in sorted(names - listed)]
         problems += [f"_toc.yml lists {name}, which is no chapter" for name in listed - names]
         raise RunnerError(f"Put _toc.yml right: {'; '.join(sorted(problems))}.")
-    notebooks = executed_chapters(root, profile, chapters)
+    if profile is None:
+        notebooks = published_chapters(root, chapters)
+    else:
+        notebooks = executed_chapters(root, profile, chapters)
     site = root / "_build" / "site"
     shutil.rmtree(site, ignore_errors=True)
     (site / "notebooks").mkdir(parents=True)

@@ -70,6 +70,43 @@ def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> 
     return found
 
 
+def published_chapters(root: Path, chapters: Sequence[Chapter]) -> dict[str, Any]:
+    """Take the chapters as they are published, with what `results/` tells of their runs.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+    chapters : sequence of Chapter
+
+    Returns
+    -------
+    dict of str to nbformat.NotebookNode
+
+    Raises
+    ------
+    RunnerError
+        When a chapter has code without outputs: it was never published, or changed since.
+    """
+    found, bare = {}, []
+    for chapter in chapters:
+        notebook = read_notebook(chapter.notebook)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        if any(cell.execution_count is None for cell in code):
+            bare.append(chapter.name)
+        record = root / "results" / f"{chapter.name}.json"
+        if record.is_file():
+            run = json.loads(record.read_bytes())
+            kept = ("profile", "seconds", "peak_memory_mb")
+            notebook.metadata["digits"] = {key: run.get(key) for key in kept}
+        found[chapter.name] = notebook
+    if bare:
+        raise RunnerError(
+            f"Not published, or changed since: {', '.join(bare)}.\n"
+            "Run `digits run --profile full`, then `digits publish`."
+        )
+    return found
+
+
 def with_outputs(current: Any, executed: Any) -> Any:
     """Give a chapter the outputs of a run of the same code.
 

@@ -359,3 +359,16 @@ def test_a_run_with_other_values_than_the_profiles_is_out_of_date(book):
     profile.write_text("SEED: 41\n")
     with pytest.raises(RunnerError, match="values changed since the run: 01_first"):
         stage_site(book, "quick")
+
+
+def test_the_site_can_be_made_of_the_published_notebooks(book):
+    with pytest.raises(RunnerError, match="Not published, or changed since: 01_first, 02_second"):
+        stage_site(book, None)
+    for name in ("01_first", "02_second"):
+        pretend_run(book, name, "full")
+    publish(book)
+    shutil.rmtree(book / "_build")
+    stage_site(book, None)
+    staged = read_notebook(book / "_build/site/notebooks/01_first.ipynb")
+    assert staged.metadata["digits"]["profile"] == "full"
+    assert [cell.outputs for cell in staged.cells if cell.cell_type == "code"][0]
