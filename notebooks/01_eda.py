@@ -179,8 +179,8 @@ display(
 )
 
 # %% [markdown]
-# The digits are nearly black and white. The greys are there because MNIST's makers shrank each
-# digit to fit a box of 20 × 20 pixels. They then moved it so that its centre of mass lies in the
+# Full ink is by far the most frequent value, yet most pixels with ink are grey. The scans were black
+# and white; the greys appeared when MNIST's makers shrank each digit to fit a box of 20 × 20 pixels. They then moved it so that its centre of mass lies in the
 # middle of the 28 × 28 image
 # ([LeCun and others, 1998](https://doi.org/10.1109/5.726791)). That helps us twice: all digits
 # have about the same size, and all are centred. Digits from a camera will not be so kind.
@@ -368,6 +368,10 @@ display(
 )
 
 # %% [markdown]
+# Can a flat map do better than all the pixels? On this measure it can: t-SNE places a point by many
+# neighbours at once, so a single misleading one weighs less. The map holds no information that the
+# pixels lack.
+#
 # ## What must a network beat?
 #
 # If images that look alike mostly show the same digit, simple methods should do well. We try

@@ -100,7 +100,8 @@ plt.show()
 # A colour photograph has three numbers a pixel: red, green and blue. They are its **channels**.
 # Our images have one channel, grey. A convolution wants to be told so, since it is made for any
 # number of them: it expects four axes, *image, line, column, channel*. Leave the last one out
-# and Keras refuses.
+# and Keras, the library our networks are built with, refuses. (Chapter 3 shows what a convolution
+# and its filters do; here only the shapes matter.)
 
 # %%
 two_images = digits.images[:2] / np.float32(255)
@@ -286,7 +287,18 @@ display(
 #
 # ## Does scaling matter?
 #
-# "Networks like small numbers" is easily said. We measure it. A small network, one hidden layer
+# "Networks like small numbers" is easily said. We measure it, and need a few words first.
+#
+# Chapter 1's logistic regression added up weighted pixels, once for each digit. A **neuron** does
+# the same and then turns a negative sum into zero (*ReLU*). A **layer** is many neurons side by side.
+# A small **network** passes the pixels through one such *hidden* layer, and its answers through ten
+# more sums; *softmax* turns those ten into probabilities. Training starts from random weights. For
+# each **batch** of images it computes the **loss**, how wrong the answers are, and the **gradient**,
+# how the loss would change with each weight. The **optimizer** then moves the weights a little
+# downhill; how far is the **learning rate**. One pass over all images is an **epoch**. **Keras** is
+# the library that does all this.
+#
+# A small network, one hidden layer
 # of 64 neurons, is trained on the same images prepared in three ways: as they are, scaled and
 # standardised. We do so with two optimizers at Keras's default settings. **SGD**, stochastic
 # gradient descent, takes steps in proportion to the gradient. **Adam** measures how large
@@ -378,7 +390,9 @@ display(Markdown("\n".join(lines)))
 #
 # In the rest of the book we divide by 255, as the original post did, and train with Adam. Dividing
 # by a fixed number needs no statistics, so nothing can leak, and the pixels stay easy to read.
-# Standardising is a sound alternative; the table shows what it would bring.
+# Standardising is a sound alternative; where the table shows it ahead, mind what was
+# measured: a very small network after a short training. Whether a convolutional network, trained
+# longer, would gain as well, we have not measured.
 #
 # ## Labels: one-hot, or not
 #

@@ -146,7 +146,8 @@ print("predicting, beside the original:", same(predicting, one_digit))
 
 # %% [markdown]
 # So there are no more images in an epoch than before. But what the network sees in one epoch
-# it never sees again, and that makes them hard to learn by heart.
+# it never sees again, and that makes them hard to learn by heart. (The post speaks of a larger training
+# dataset, but it, too, showed as many images an epoch as before.)
 #
 # ## Too far
 #
@@ -186,7 +187,8 @@ plt.show()
 # The post's second network differs from the first in two ways.
 #
 # **Two convolutions before each pooling.** A 3 × 3 convolution on top of another sees 5 × 5
-# pixels, with fewer weights than one 5 × 5 convolution and one more ReLU in between, so it can
+# pixels, with fewer weights than one 5 × 5 convolution (where as many channels go in as
+# come out) and one more ReLU in between, so it can
 # tell finer shapes apart.
 #
 # **Dropout** after each block and after the dense layer. In every training step it sets a
@@ -230,16 +232,16 @@ print(f"{'':28} {double_conv_cnn.count_params():>8,} in all")
 #
 # ## One change at a time
 #
-# The post brought in augmentation, depth and dropout together, and a new optimiser and batch
+# The post brought in augmentation, depth and dropout together, and a new optimizer and batch
 # size as well. Its best validation accuracy rose from 0.9900 to 0.9946. Which change was it?
 # An **ablation** tells: train with and without each, and leave all else alone.
 #
-# Every variant below gets the same images, the same number of epochs and the same optimiser,
+# Every variant below gets the same images, the same number of epochs and the same optimizer,
 # **RMSprop**, which like Adam scales each weight's steps by how large its gradients have lately
 # been. There is no early stopping, and we score the weights of the last epoch, so no variant
 # profits from a lucky one. As chance also decides where the weights start and in which order
 # the images come, each variant is trained several times, with different seeds. To afford this
-# we use few images and small batches.
+# we use few images; the batches are small so that few images still give enough training steps.
 
 # %%
 ablation_images, ablation_labels = take_subset(
@@ -263,7 +265,7 @@ variants = {
 
 # %%
 def predict_digits(network, images):
-    return network.predict(images, batch_size=100, verbose=0).argmax(axis=1)
+    return network.predict(images, batch_size=512, verbose=0).argmax(axis=1)
 
 
 def train_variant(build_network, ranges, seed):
@@ -527,7 +529,7 @@ display(
 # ended with. Nor was there a run *without* the schedule to compare with: more epochs might have
 # done as much.
 #
-# So we run both. Two copies start from the kept weights, with a fresh optimiser, the same seed
+# So we run both. Two copies start from the kept weights, with a fresh optimizer, the same seed
 # and the same images. One keeps its learning rate, the other follows the schedule.
 
 
@@ -766,5 +768,5 @@ report(
 #
 # ## What's next
 #
-# Dropout rates, the dense layer's size and the optimiser were given to us. In
+# Dropout rates, the dense layer's size and the optimizer were given to us. In
 # [Searching for better settings](05_hyperopt.ipynb) we let the computer look for them.
