@@ -39,9 +39,12 @@ def make_record(chapter: str, run: dict[str, Any], results: dict[str, Any], root
         "profile": run.get("profile"),
         "seconds": run.get("seconds"),
         "peak_memory_mb": run.get("peak_memory_mb"),
-        "commit": _commit(root),
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores",
-        "versions": {"python": platform.python_version(), **_versions()},
+        # Where it was published from: the run's code is the same, or publishing refuses.
+        "published": {
+            "commit": _commit(root),
+            "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores",
+            "versions": {"python": platform.python_version(), **_versions()},
+        },
     }
 
 

@@ -173,7 +173,7 @@ def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
     record = json.loads((book / "results/01_first.json").read_text())
     assert record["chapter"] == "01_first"
     assert record["results"] == results.read(book / "_build/runs/full/01_first.ipynb")
-    assert record["versions"]["python"]
+    assert record["published"]["versions"]["python"]
     notebook = read_notebook(book / "notebooks/01_first.ipynb")
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert not cells_tagged(notebook, "injected-parameters")
