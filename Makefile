@@ -25,11 +25,12 @@ help: ## show this list
 
 venv: $(STAMP) ## create .venv with the locked versions
 
-# Redone when the lock or the package's metadata change, and only then.
+# Redone from nothing when the lock or the metadata change, and only then; to change PYTHON later,
+# remove .venv first.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "This book needs Python 3.11 or newer, found %d.%d. Name another: make book PYTHON=python3.12" % v[:2])'
 	@echo "Setting up $(VENV): this downloads TensorFlow and takes a few minutes."
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
 	$(INSTALL) --require-hashes -r requirements.lock
 	$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
