@@ -442,8 +442,8 @@ report(
 #
 # </details>
 #
-# **2.** How many test images would it take to tell 99.5 % from 99.6 %? Find out how wide the
-# interval is.
+# **2.** How many test images would it take to tell a network with five mistakes in a thousand from
+# one with four? Find out how wide the interval is.
 #
 # <details>
 # <summary>Solution</summary>
@@ -458,8 +458,8 @@ report(
 #     print(f"{n:>7,} images: {low:.2%} to {high:.2%}")
 # ```
 #
-# At 28,000 images the upper end comes close to 99.6 %. To keep the intervals of both apart takes
-# between two and three times as many. A paired test on the same images can do with fewer.
+# At 28,000 images the upper end comes close to four mistakes in a thousand. To keep the intervals of
+# both apart takes between two and three times as many. A paired test on the same images can do with fewer.
 #
 # </details>
 #
