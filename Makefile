@@ -41,8 +41,8 @@ book: $(STAMP) ## run every chapter (PROFILE=quick) and build the site in _build
 	$(BIN)/digits site --profile $(PROFILE)
 
 site: $(STAMP) ## build the site from the published notebooks; nothing is run
-	digits sync --check
-	digits site --published
+	$(BIN)/digits sync --check
+	$(BIN)/digits site --published
 
 test: $(STAMP) ## every test: code, chapters, regression, site
 	@$(MAKE) --keep-going --no-print-directory test-lint test-code test-regression test-site

@@ -126,3 +126,11 @@ def test_timings_show_a_dash_for_what_was_not_recorded():
     assert timing_cells(full) == ("quick", "42", "1,234")
     assert timing_cells({}) == ("–", "–", "–")
     assert dict(read_versions())["tensorflow"]
+
+
+def test_the_makefile_calls_the_tools_of_its_own_environment():
+    """`digits` alone is found only where somebody has activated an environment."""
+    recipes = re.findall(r"^\t@?(.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    assert recipes
+    tools = {"digits", "python", "pip", "pytest", "ruff", "papermill", "jupyter-book", "jupytext"}
+    assert [line for line in recipes if line.split()[0] in tools] == []
