@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from digit_utils.provenance import provenance
 from digit_utils.runner.notebooks import (
     cells_tagged,
     join_streams,
@@ -221,6 +222,7 @@ def _save(notebook: Any, request: dict[str, Any], parameters: dict[str, Any]) ->
         "parameters": parameters,
         "seconds": round(time.monotonic() - request["started"], 1),
         "peak_memory_mb": _peak_memory_mb(),
+        "provenance": provenance(Path(request["output"]).parent),
     }
     for cell in notebook.cells:
         for key in ("papermill", "execution"):

@@ -9,10 +9,16 @@ from typing import Any
 from digit_utils import results
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.notebooks import code_sources, read_notebook, tags, write_notebook
+from digit_utils.runner.pairing import read_script
 from digit_utils.runner.parameters import declared_parameters
 from digit_utils.runner.paths import Chapter, find_root, list_chapters, run_folder, shown
 from digit_utils.runner.records import make_record, same_run
-from digit_utils.runner.staging import executed_chapters, machine_traces, number_cells
+from digit_utils.runner.staging import (
+    executed_chapters,
+    machine_traces,
+    number_cells,
+    published_chapters,
+)
 
 # Results one chapter hands to another; a copy is kept with the package, so that the later
 # chapter runs on its own.
@@ -23,7 +29,8 @@ def publish(root: Path | str | None = None) -> list[Path]:
     """Put the outputs of the profile `full` into `notebooks/`, and record its artifacts.
 
     Each chapter's results go to ``results/NN_name.json``, with where they come from. Everything
-    is checked before the first file is written.
+    is checked before the first file is written. A chapter that has no full run here stays as it
+    is, provided it was published before and its code has not changed since.
 
     Parameters
     ----------
@@ -38,20 +45,23 @@ def publish(root: Path | str | None = None) -> list[Path]:
     Raises
     ------
     RunnerError
-        When a chapter has not been run in full, its code has changed since, it ran with other
-        parameters than its defaults, or an output names a folder of this machine.
+        When a chapter is neither published nor run in full, its code has changed since, it ran
+        with other parameters than its defaults, or an output names a folder of this machine.
     """
     from digit_utils.files import json_bytes, write_atomically
 
     root = find_root(root)
     chapters = list_chapters(root)
+    ran = [c for c in chapters if (run_folder(root, "full") / f"{c.name}.ipynb").is_file()]
+    _check_published(root, [chapter for chapter in chapters if chapter not in ran])
+    chapters = ran
     notebooks = executed_chapters(root, "full", chapters)
     records, problems = {}, []
     for chapter in chapters:
         run = notebooks[chapter.name].metadata.get("digits", {})
         try:
             found = results.read(run_folder(root, "full") / f"{chapter.name}.ipynb")
-            records[chapter.name] = make_record(chapter.name, run, found, root)
+            records[chapter.name] = make_record(chapter.name, run, found)
         except results.ResultsError as error:
             problems.append(str(error))
         problems += _prepare(chapter, notebooks[chapter.name], root)
@@ -81,6 +91,24 @@ def publish(root: Path | str | None = None) -> list[Path]:
             write_atomically(target, source.read_bytes())
             written.append(target)
     return written
+
+
+def _check_published(root: Path, chapters: list[Chapter]) -> None:
+    """Refuse chapters that have neither today's code with outputs, nor a run to take them from."""
+
+    def is_current(chapter: Chapter) -> bool:
+        if not chapter.notebook.is_file():
+            return False
+        written, published = read_script(chapter.script), read_notebook(chapter.notebook)
+        return code_sources(written) == code_sources(published)
+
+    changed = [chapter.name for chapter in chapters if not is_current(chapter)]
+    if changed:
+        raise RunnerError(
+            f"Not published, or changed since: {', '.join(changed)}.\n"
+            f"Run `digits run {' '.join(changed)} --profile full` first."
+        )
+    published_chapters(root, chapters)
 
 
 def _prepare(chapter: Chapter, notebook: Any, root: Path) -> list[str]:

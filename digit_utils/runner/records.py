@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "hyperopt", "papermill")
 
-
-def make_record(chapter: str, run: dict[str, Any], results: dict[str, Any], root: Path) -> dict:
+def make_record(chapter: str, run: dict[str, Any], results: dict[str, Any]) -> dict:
     """Put a chapter's results beside what is needed to measure them again.
 
     Results that begin with ``sealed`` come from the sealed test labels: the record of such a
@@ -23,11 +17,9 @@ def make_record(chapter: str, run: dict[str, Any], results: dict[str, Any], root
     ----------
     chapter : str
     run : dict
-        The ``digits`` metadata of the executed notebook: profile, seconds, memory.
+        The ``digits`` metadata of the executed notebook: profile, seconds, memory, provenance.
     results : dict
         What the chapter reported.
-    root : pathlib.Path
-        The checkout.
 
     Returns
     -------
@@ -39,12 +31,7 @@ def make_record(chapter: str, run: dict[str, Any], results: dict[str, Any], root
         "profile": run.get("profile"),
         "seconds": run.get("seconds"),
         "peak_memory_mb": run.get("peak_memory_mb"),
-        # Where it was published from: the run's code is the same, or publishing refuses.
-        "published": {
-            "commit": _commit(root),
-            "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores",
-            "versions": {"python": platform.python_version(), **_versions()},
-        },
+        "provenance": run.get("provenance"),
     }
 
 
@@ -67,24 +54,3 @@ def same_run(old: Path, record: dict) -> bool:
         return False
     keys = ("results", "profile", "seconds", "peak_memory_mb")
     return isinstance(known, dict) and all(known.get(key) == record[key] for key in keys)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _commit(root: Path) -> str | None:
-    """The commit published from; None outside a git checkout."""
-    try:
-        asked = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return asked.stdout.strip()

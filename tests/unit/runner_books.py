@@ -102,7 +102,12 @@ def pretend_run(
     data = {"text/plain": "found", "application/vnd.digits.results+json": values or {"seed": 0}}
     picture = nbformat.v4.new_output("display_data", {"image/png": "aGVsbG8=", "text/plain": "Fig"})
     notebook.cells[-1].outputs += [nbformat.v4.new_output("display_data", data), picture]
-    notebook.metadata["digits"] = {"profile": profile, "parameters": parameters, "seconds": 1.0}
+    notebook.metadata["digits"] = {
+        "profile": profile,
+        "parameters": parameters,
+        "seconds": 1.0,
+        "provenance": {"commit": "abc"},
+    }
     path = root / "_build" / "runs" / profile / f"{name}.ipynb"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_notebook(path, notebook)

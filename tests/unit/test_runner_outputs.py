@@ -173,7 +173,7 @@ def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
     record = json.loads((book / "results/01_first.json").read_text())
     assert record["chapter"] == "01_first"
     assert record["results"] == results.read(book / "_build/runs/full/01_first.ipynb")
-    assert record["published"]["versions"]["python"]
+    assert record["provenance"] == {"commit": "abc"}
     notebook = read_notebook(book / "notebooks/01_first.ipynb")
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert not cells_tagged(notebook, "injected-parameters")
@@ -187,7 +187,7 @@ def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
 
 def test_publishing_refuses_other_parameters_old_code_and_paths_of_this_machine(book):
     before = (book / "notebooks/01_first.ipynb").read_bytes()
-    with pytest.raises(RunnerError, match="not run yet: 01_first, 02_second"):
+    with pytest.raises(RunnerError, match="Not published, or changed since: 01_first, 02_second"):
         publish(book)
     path = pretend_run(book, "01_first", "full", parameters={"SEED": 3})
     pretend_run(book, "02_second", "full")
@@ -203,6 +203,19 @@ def test_publishing_refuses_other_parameters_old_code_and_paths_of_this_machine(
     with pytest.raises(RunnerError, match="code changed since the run: 01_first"):
         publish(book)
     assert (book / "notebooks/01_first.ipynb").read_bytes() == before
+
+
+def test_publishing_leaves_a_chapter_published_before_as_it_is(book):
+    for name in ("01_first", "02_second"):
+        pretend_run(book, name, "full")
+    publish(book)
+    shutil.rmtree(book / "_build")
+    assert publish(book) == []
+    pretend_run(book, "02_second", "full", accuracy=0.5)
+    assert {path.stem for path in publish(book)} == {"02_second"}
+    change(book, "01_first", "1 + 1", "1 + 2")
+    with pytest.raises(RunnerError, match="changed since: 01_first"):
+        publish(book)
 
 
 def test_publishing_records_what_later_chapters_need(book):

@@ -1,0 +1,62 @@
+"""Say where, when and with what something was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "hyperopt", "papermill")
+
+
+def provenance(root: str | Path) -> dict[str, Any]:
+    """Describe this moment: commit, day, kind of machine, versions.
+
+    Nothing in it names a person, a host or a folder.
+
+    Parameters
+    ----------
+    root : str or Path
+        The checkout.
+
+    Returns
+    -------
+    dict
+        ``commit`` (None outside a git checkout; ends in ``+`` if files were changed since),
+        ``date``, ``machine`` and ``versions``.
+    """
+    return {
+        "commit": _commit(Path(root)),
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores",
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit(root: Path) -> str | None:
+    def git(*arguments: str) -> str:
+        asked = subprocess.run(
+            ["git", *arguments], cwd=root, capture_output=True, text=True, check=True
+        )
+        return asked.stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + ("+" if changed else "")
