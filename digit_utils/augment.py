@@ -54,7 +54,7 @@ class RandomAffine(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.input_spec = keras.layers.InputSpec(ndim=4)  # (n, height, width, channels)
         # XLA, which Keras turns on by itself on a GPU, cannot compile TensorFlow's resampling.
-        self.supports_jit = False
+        self.supports_jit = keras.backend.backend() != "tensorflow"
 
     def call(self, images, training=False):
         """Return images of the same shape, changed if ``training``."""

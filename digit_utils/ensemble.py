@@ -42,3 +42,39 @@ def average_probabilities(members: Sequence[np.ndarray]) -> np.ndarray:
                 "0; expected the output of a softmax, not logits"
             )
     return np.mean(np.asarray(members, dtype=np.float64), axis=0)
+
+
+def predict_shifted(network, images: np.ndarray, batch_size: int = 1000) -> np.ndarray:
+    """Average a network's probabilities over an image and the same image moved by one pixel.
+
+    Five copies: as it is, and one pixel to the left, to the right, up and down. This is *test-time
+    augmentation*: the network has learned from moved digits, and what it says of each copy is
+    wrong in its own way.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Input as ``images``; output (n, n_classes) probabilities.
+    images : ndarray, (n, height, width, 1) float
+        As `preparation.prepare_images` makes them: the background is 0.
+    batch_size : int
+        Images predicted at a time.
+
+    Returns
+    -------
+    ndarray, (n, n_classes) float64
+
+    Used by scripts/train_final_model.py.
+    """
+    height, width = images.shape[1:3]
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return average_probabilities(
+        [
+            network.predict(
+                padded[:, top : top + height, left : left + width],
+                batch_size=batch_size,
+                verbose=0,
+            )
+            for top, left in ((1, 1), (1, 0), (1, 2), (0, 1), (2, 1))
+        ]
+    )

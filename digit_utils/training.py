@@ -15,7 +15,7 @@ def set_seed(seed: int) -> None:
     """Seed Python's, NumPy's and the backend's random numbers.
 
     On a GPU some operations still add up in a different order from run to run; see
-    ``tf.config.experimental.enable_op_determinism`` for bitwise repeatability, at a price.
+    `make_repeatable` for bitwise repeatability, at a price.
 
     Raises
     ------
@@ -25,6 +25,30 @@ def set_seed(seed: int) -> None:
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ValueError(f"seed is {seed!r}; expected a whole number from 0 to 2**32 - 1")
     keras.utils.set_random_seed(seed)
+
+
+def make_repeatable() -> None:
+    """Make every later training with one seed give identical weights on one machine.
+
+    Threads then add numbers up in a fixed order, which costs a little time. Call it before the
+    first network is built; it holds for the whole process.
+
+    Raises
+    ------
+    NotImplementedError
+        On backends other than TensorFlow: JAX is repeatable on a CPU without it, PyTorch has a
+        switch of its own.
+
+    Taught in 07_how_fast_can_it_learn.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise NotImplementedError(
+            f"make_repeatable knows TensorFlow only, found {keras.backend.backend()!r}; "
+            "start Python with KERAS_BACKEND=tensorflow, or do without"
+        )
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
 
 
 def forget_networks() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digit_utils.ensemble import average_probabilities
+from digit_utils.ensemble import average_probabilities, predict_shifted
 
 
 def softmax(logits):
@@ -72,3 +72,23 @@ def test_refuses(members, parts):
         average_probabilities(members)
     for part in parts:
         assert part in str(caught.value)
+
+
+class SeesOnePixel:
+    """Answers with the pixel in the middle: 1 where it is inked."""
+
+    def predict(self, images, batch_size, verbose):
+        inked = images[:, 14, 14, 0]
+        return np.stack([1 - inked, inked], axis=1)
+
+
+@pytest.mark.parametrize(
+    "row, column, share",
+    [(14, 14, 1), (13, 14, 1), (15, 14, 1), (14, 13, 1), (14, 15, 1), (13, 13, 0), (14, 16, 0)],
+)
+def test_an_image_is_seen_as_it_is_and_one_pixel_to_each_side(row, column, share):
+    image = np.zeros((1, 28, 28, 1), dtype=np.float32)
+    image[0, row, column] = 1
+    found = predict_shifted(SeesOnePixel(), image)
+    # One of the five copies has the inked pixel in the middle, or none has.
+    assert found[0] == pytest.approx([1 - share / 5, share / 5])

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from digit_utils.models import build_base_cnn, build_double_conv_cnn
+from digit_utils.models import build_base_cnn, build_double_conv_cnn, build_fast_cnn
 
 BUILDERS = [build_base_cnn, lambda: build_double_conv_cnn(width=4)]
 
@@ -131,3 +131,30 @@ def test_a_saved_network_predicts_the_same(build, tmp_path):
     network.save(tmp_path / "network.keras")
     loaded = keras.saving.load_model(tmp_path / "network.keras")
     assert np.array_equal(loaded.predict(images, verbose=0), network.predict(images, verbose=0))
+
+
+def test_fast_cnn_halves_the_image_first_and_ends_without_a_hidden_layer():
+    network = build_fast_cnn(width=4)
+    block, pooled = (
+        ["Conv2D", "FusedBatchNormalization", "ReLU"],
+        ["Conv2D", "MaxPooling2D", "FusedBatchNormalization", "ReLU"],
+    )
+    assert names_of(network) == block + pooled + block + pooled + block + ["Flatten", "Dense"]
+    convolutions = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert [layer.output.shape[1:] for layer in convolutions] == [
+        (14, 14, 4),
+        (14, 14, 8),
+        (7, 7, 16),
+        (7, 7, 16),
+        (3, 3, 32),
+    ]
+    assert network.output_shape == (None, 10)
+
+
+def test_fast_cnn_can_do_without_normalisation_or_with_dropout():
+    names = names_of(build_fast_cnn(2, "none", dropout=0.5))
+    assert "Dropout" in names
+    assert not any("Normalization" in name for name in names)
+    assert "BatchNormalization" in names_of(build_fast_cnn(2, "keras"))
+    with pytest.raises(ValueError, match="normalization is 'layer'; expected one of"):
+        build_fast_cnn(2, "layer")

@@ -1,0 +1,151 @@
+"""What a training costs: operations counted, and how fast this machine could do them at best."""
+
+from __future__ import annotations
+
+import time
+
+import keras
+import numpy as np
+from keras import ops
+
+from digit_utils.optimizers import NEWTON_SCHULZ_STEPS, takes_orthogonal_step
+
+
+def forward_flops(network: keras.Model) -> int:
+    """Count the floating-point operations of one image's way through a network.
+
+    A multiplication and an addition are two operations. Convolutions and dense layers are
+    counted, over every output position and the whole kernel; what else a network does
+    (normalisation, activation, pooling) is a few operations a value, and is left out.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Built; nested networks are counted too.
+
+    Returns
+    -------
+    int
+        Operations an image.
+
+    Taught in 07_how_fast_can_it_learn.
+    """
+    return sum(operations for _, operations in layer_flops(network))
+
+
+def training_flops(network: keras.Model, n_images: int, batch_size: int = 0, muon=False) -> int:
+    """Count the operations of one epoch of training.
+
+    Every layer with weights is run once forwards and twice backwards: once for the gradient of
+    its weights, once for that of its input. The first layer's input are the images, which need
+    no gradient. With Muon, the matrix products of its steps are added.
+
+    Parameters
+    ----------
+    network : keras.Model
+    n_images : int
+        Images an epoch.
+    batch_size : int
+        Images a step; needed with Muon only.
+    muon : bool
+        Whether the network is trained by ``optimizers.ConvMuon``.
+
+    Returns
+    -------
+    int
+
+    Taught in 07_how_fast_can_it_learn.
+    """
+    forward = [operations for _, operations in layer_flops(network)]
+    total = n_images * (3 * sum(forward) - forward[0])
+    if muon:
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size!r}; expected at least 1 to count Muon's")
+        steps = -(-n_images // batch_size)
+        total += steps * sum(_muon_step_flops(weight.shape) for weight in network.trainable_weights)
+    return total
+
+
+def layer_flops(network: keras.Model) -> list[tuple[keras.layers.Layer, int]]:
+    """Count the operations of one image in each layer with a kernel, in the network's order.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Built; nested networks are counted too.
+
+    Returns
+    -------
+    list of (layer, int)
+
+    Raises
+    ------
+    ValueError
+        If a layer has a kernel that this function does not know how to count.
+
+    Taught in 07_how_fast_can_it_learn.
+    """
+    found = []
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            found += layer_flops(layer)
+        elif isinstance(layer, keras.layers.Conv2D):
+            height, width = _map_size(layer)
+            found.append((layer, int(2 * height * width * np.prod(layer.kernel.shape))))
+        elif isinstance(layer, keras.layers.Dense):
+            places = int(np.prod(layer.output.shape[1:-1]))  # 1, unless it is applied to a map
+            found.append((layer, int(2 * places * np.prod(layer.kernel.shape))))
+        elif any(len(weight.shape) > 1 for weight in layer.trainable_weights):
+            raise ValueError(
+                f"{layer.name} is a {type(layer).__name__}; only Conv2D and Dense can be counted"
+            )
+    return found
+
+
+def _map_size(layer: keras.layers.Conv2D) -> tuple[int, int]:
+    first = layer.data_format == "channels_first"
+    return layer.output.shape[2:4] if first else layer.output.shape[1:3]
+
+
+def _muon_step_flops(shape) -> int:
+    if not takes_orthogonal_step(shape):
+        return 0
+    rows, columns = sorted((int(np.prod(shape[:-1])), int(shape[-1])))
+    return NEWTON_SCHULZ_STEPS * 2 * (2 * rows * rows * columns + rows**3)
+
+
+def sgemm_peak(sizes: tuple[int, ...] = (1024, 2048, 4096), seconds: float = 0.5) -> float:
+    """Measure the operations a second this machine reaches in a product of large matrices.
+
+    A yardstick for training, which is made of such products and more. Single precision; the best
+    of several repetitions of each size.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Rows and columns of the square matrices to try.
+    seconds : float
+        How long to repeat each.
+
+    Returns
+    -------
+    float
+        Operations a second.
+
+    Taught in 07_how_fast_can_it_learn.
+    """
+    best = 0.0
+    for size in sizes:
+        left, right = (keras.random.uniform((size, size), seed=seed) for seed in (0, 1))
+        _finish(ops.matmul(left, right))
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            start = time.perf_counter()
+            _finish(ops.matmul(left, right))
+            best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    return best
+
+
+def _finish(tensor) -> None:
+    """Wait for a result: accelerators, and JAX anywhere, compute after the call has returned."""
+    ops.convert_to_numpy(tensor[0, 0])

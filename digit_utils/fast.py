@@ -1,0 +1,305 @@
+"""The fast recipe: everything a short training needs, in one place.
+
+`Recipe` holds the choices, each measured in 07_how_fast_can_it_learn; `train` carries them out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+
+from digit_utils.augment import RandomAffine
+from digit_utils.models import build_fast_cnn
+from digit_utils.optimizers import ConvMuon, OneCycle
+from digit_utils.training import set_seed
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train a network in little time.
+
+    Attributes
+    ----------
+    width : int
+        Filters of the first convolution; see `models.build_fast_cnn`.
+    normalization : str
+        ``"fused"``, ``"keras"`` or ``"none"``.
+    dropout : float
+        Fraction of the last maps' values dropped before the outputs.
+    epochs : int
+        Passes over the images.
+    batch_size : int
+        Images a step.
+    optimizer : str
+        ``"muon"`` or ``"adamw"``.
+    learning_rate : float
+        Peak of the one-cycle schedule.
+    warmup : float
+        Share of the steps until the peak; 0 holds the learning rate constant.
+    weight_decay : float
+        Share of each kernel taken off a step, times the learning rate.
+    label_smoothing : float
+        Probability spread over all digits in the target.
+    rotation, zoom, shift : float
+        Ranges of `augment.RandomAffine`; all 0 for no augmentation.
+    ema : float
+        Momentum of the moving average of the weights, which is what is kept; 0 for none.
+
+    Taught in 07_how_fast_can_it_learn.
+    """
+
+    width: int = 16
+    normalization: str = "fused"
+    dropout: float = 0.0
+    epochs: int = 3
+    batch_size: int = 256
+    optimizer: str = "muon"
+    learning_rate: float = 0.06
+    warmup: float = 0.25
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.05
+    rotation: float = 10.0
+    zoom: float = 0.1
+    shift: float = 0.1
+    ema: float = 0.0
+
+
+class ResidentImages(keras.layers.Layer):
+    """Images kept beside the network, in its own memory, and fetched by their row number.
+
+    ``fit`` then hands over four bytes an image instead of 3,136. The pixels stay ``uint8`` and
+    become numbers from 0 to 1 when they are fetched. On a GPU nothing but row numbers and labels
+    crosses over.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, (n, height, width)
+
+    Taught in 07_how_fast_can_it_learn.
+    """
+
+    def __init__(self, images, **kwargs):
+        super().__init__(trainable=False, **kwargs)
+        images = np.asarray(images)
+        if images.dtype != np.uint8 or images.ndim != 3:
+            raise ValueError(
+                f"images are {images.dtype} of shape {images.shape}; expected uint8 "
+                "(n, height, width), as load_digits returns them"
+            )
+        # A variable and not a constant: XLA would fold a constant into the compiled program.
+        self.images = self.add_weight(
+            shape=images.shape, dtype="uint8", initializer="zeros", trainable=False, name="images"
+        )
+        self.images.assign(images)
+
+    def call(self, rows):
+        """Return images (batch, height, width, 1), float in [0, 1]."""
+        return ops.cast(ops.take(self.images, rows, axis=0), "float32")[..., None] / 255.0
+
+
+def with_resident_images(network: keras.Model, images: np.ndarray, augmenter=None) -> keras.Model:
+    """Return a model that takes row numbers, fetches and augments those images, and predicts.
+
+    It shares the network's weights: train it, then use ``network`` itself.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Input (n, 28, 28, 1) float in [0, 1].
+    images : ndarray of uint8, (n, 28, 28)
+        The training images.
+    augmenter : keras layer, optional
+        Active only while training.
+
+    Returns
+    -------
+    keras.Model
+        Uncompiled. Input (n,) int32.
+
+    Taught in 07_how_fast_can_it_learn.
+    """
+    layers = [keras.layers.Input((), dtype="int32"), ResidentImages(images)]
+    return keras.Sequential(layers + ([] if augmenter is None else [augmenter]) + [network])
+
+
+@dataclass
+class Training:
+    """A trained network, and what it took.
+
+    ``seconds`` counts the training alone, its preparation and compilation included;
+    ``epoch_seconds`` each epoch, of which the first holds the compilation. ``scores`` is what
+    the scoring function said after each epoch; its time is not counted.
+    """
+
+    network: keras.Model
+    epoch_seconds: list[float]
+    scores: list[float]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all epochs."""
+        return sum(self.epoch_seconds)
+
+
+def train(
+    recipe: Recipe,
+    images: np.ndarray,
+    labels: np.ndarray,
+    seed: int = 0,
+    score: Callable[[keras.Model], float] | None = None,
+) -> Training:
+    """Train a network by a recipe.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    images : ndarray of uint8, (n, 28, 28)
+    labels : ndarray of integers 0 to 9, (n,)
+    seed : int
+        Of the weights, the order of the images and their augmentation.
+    score : function, optional
+        Called with the network after every epoch; returns a number to record.
+
+    Returns
+    -------
+    Training
+
+    Raises
+    ------
+    ValueError
+        If images and labels differ in number, or the recipe names an unknown optimizer.
+
+    Taught in 07_how_fast_can_it_learn.
+    """
+    if len(images) != len(labels) or len(images) == 0:
+        raise ValueError(
+            f"found {len(images)} images and {len(labels)} labels; "
+            "expected one label an image, at least one"
+        )
+    start = time.perf_counter()
+    trainer, network = make_trainer(recipe, images, seed)
+    watch = _Stopwatch(network, score, start)
+    batches = make_batches(labels, recipe.batch_size, seed)
+    trainer.fit(**batches, epochs=recipe.epochs, callbacks=[watch], verbose=0)
+    if recipe.ema and score is not None:
+        # Only at its end does fit put the averaged weights into the network.
+        watch.scores[-1] = float(score(network))
+    return Training(network, watch.epoch_seconds, watch.scores)
+
+
+def make_trainer(
+    recipe: Recipe,
+    images: np.ndarray,
+    seed: int = 0,
+) -> tuple[keras.Model, keras.Model]:
+    """Return a compiled model that trains from row numbers, and the network inside it.
+
+    Parameters
+    ----------
+    recipe, images, seed
+        As of `train`.
+
+    Returns
+    -------
+    trainer, network : keras.Model
+        ``trainer.fit(rows, one_hot_labels)`` trains ``network``.
+
+    Taught in 07_how_fast_can_it_learn.
+    """
+    set_seed(seed)
+    network = build_fast_cnn(recipe.width, recipe.normalization, recipe.dropout)
+    augmenter = None
+    if recipe.rotation or recipe.zoom or recipe.shift:
+        augmenter = RandomAffine(recipe.rotation, recipe.zoom, recipe.shift, seed=seed)
+    trainer = with_resident_images(network, images, augmenter)
+    steps = -(-len(images) // recipe.batch_size)
+    trainer.compile(
+        make_optimizer(recipe, steps * recipe.epochs),
+        keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=recipe.label_smoothing
+        ),
+        # Callbacks and progress are served once in many steps, so their time does not count.
+        # PyTorch knows single steps only.
+        steps_per_execution=1 if keras.backend.backend() == "torch" else min(steps, 32),
+    )
+    return trainer, network
+
+
+def make_batches(labels: np.ndarray, batch_size: int, seed: int = 0) -> dict:
+    """Return what ``fit`` takes to go through all rows in a new random order every epoch.
+
+    Keras turns arrays into a TensorFlow pipeline that tunes itself while it runs, and waits up to
+    half a second after every epoch for the tuner to stop. Row numbers need no tuning, so on
+    TensorFlow the pipeline is built here, without. Other backends take the arrays.
+
+    Parameters
+    ----------
+    labels : ndarray of integers 0 to 9, (n,)
+    batch_size : int
+    seed : int
+        Of the order, on TensorFlow; elsewhere it follows from `training.set_seed`.
+
+    Returns
+    -------
+    dict
+        Arguments of ``fit``: row numbers as ``x``, one-hot labels as targets.
+
+    Taught in 07_how_fast_can_it_learn.
+    """
+    rows = np.arange(len(labels), dtype="int32")
+    one_hot = keras.utils.to_categorical(labels, 10)
+    if keras.backend.backend() != "tensorflow":
+        return {"x": rows, "y": one_hot, "batch_size": batch_size}
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    batches = tf.data.Dataset.from_tensor_slices((rows, one_hot))
+    batches = batches.shuffle(len(rows), seed=seed).batch(batch_size).with_options(options)
+    return {"x": batches, "shuffle": False}  # it shuffles already
+
+
+def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    """Return the recipe's optimizer with its schedule for this many steps, in all.
+
+    Raises
+    ------
+    ValueError
+        If the recipe names an unknown optimizer.
+
+    Taught in 07_how_fast_can_it_learn.
+    """
+    known = {"muon": ConvMuon, "adamw": keras.optimizers.AdamW}
+    if recipe.optimizer not in known:
+        raise ValueError(f"optimizer is {recipe.optimizer!r}; expected one of {sorted(known)}")
+    rate = recipe.learning_rate
+    optimizer = known[recipe.optimizer](
+        OneCycle(rate, steps, recipe.warmup) if recipe.warmup else rate,
+        weight_decay=recipe.weight_decay,
+        # Half-lives of a few dozen steps: the usual 0.999 remembers longer than we train.
+        beta_2=0.99,
+        use_ema=recipe.ema > 0,
+        ema_momentum=recipe.ema or 0.99,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+class _Stopwatch(keras.callbacks.Callback):
+    """Time the epochs without the scoring in between."""
+
+    def __init__(self, network, score, start):
+        super().__init__()
+        self.network, self.score, self.start = network, score, start
+        self.epoch_seconds, self.scores = [], []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epoch_seconds.append(time.perf_counter() - self.start)
+        if self.score is not None:
+            self.scores.append(float(self.score(self.network)))
+        self.start = time.perf_counter()

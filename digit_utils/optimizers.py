@@ -1,0 +1,125 @@
+"""Muon for convolutions, and a learning rate that rises and falls once."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+# Coefficients of the quintic iteration, from https://github.com/KellerJordan/Muon.
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+NEWTON_SCHULZ_STEPS = 5
+
+
+@keras.saving.register_keras_serializable(package="digit_utils")
+class ConvMuon(keras.optimizers.AdamW):
+    """Muon for the kernels of convolutions, AdamW for everything else.
+
+    Muon replaces each step by the nearest orthogonal matrix: every direction the gradient points
+    in is walked equally far, not the steep ones much and the flat ones hardly. A kernel becomes a
+    matrix by flattening all but its last axis. Keras's own ``Muon`` leaves convolutions to AdamW.
+
+    Biases, normalisation, dense layers and convolutions of one-channel images, whose matrices are
+    tiny, take AdamW's step at the same learning rate.
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+        Ten times AdamW's usual value is a fair start: 0.02 to 0.08.
+    momentum : float
+        Nesterov momentum of the orthogonal steps.
+    **options
+        As of ``keras.optimizers.AdamW``.
+
+    Jordan and others (2024), https://kellerjordan.github.io/posts/muon/.
+    Taught in 07_how_fast_can_it_learn.
+    """
+
+    def __init__(self, learning_rate=0.04, momentum=0.9, name="conv_muon", **options):
+        super().__init__(learning_rate=learning_rate, name=name, **options)
+        self.momentum = momentum
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Move one variable by one step."""
+        if not takes_orthogonal_step(variable.shape):
+            super().update_step(gradient, variable, learning_rate)
+            return
+        velocity = self._momentums[self._get_variable_index(variable)]
+        self.assign(velocity, velocity * self.momentum + gradient)
+        step = ops.reshape(gradient + velocity * self.momentum, (-1, variable.shape[-1]))
+        step = ops.reshape(orthogonalize(step), variable.shape)
+        self.assign_sub(variable, step * ops.cast(learning_rate, variable.dtype))
+
+    def get_config(self):
+        """Return what is needed to build the optimizer again."""
+        return {**super().get_config(), "momentum": self.momentum}
+
+
+def takes_orthogonal_step(shape) -> bool:
+    """Whether `ConvMuon` orthogonalises the step of a variable of this shape."""
+    return len(shape) == 4 and shape[2] > 1
+
+
+def orthogonalize(matrix):
+    """Return roughly the nearest matrix with orthonormal rows or columns, whichever are fewer.
+
+    Five Newton-Schulz steps push the singular values towards one, by matrix products alone. Most
+    end between about 0.7 and 1.2, which serves as well as exactly one; those that were below about
+    a hundredth of the largest stay shorter.
+
+    Parameters
+    ----------
+    matrix : tensor, (m, n) float
+
+    Returns
+    -------
+    tensor, (m, n)
+    """
+    a, b, c = NEWTON_SCHULZ
+    tall = matrix.shape[0] > matrix.shape[1]
+    if tall:
+        matrix = ops.transpose(matrix)
+    matrix = matrix / (ops.sqrt(ops.sum(ops.square(matrix))) + 1e-7)
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        square = ops.matmul(matrix, ops.transpose(matrix))
+        matrix = a * matrix + ops.matmul(b * square + c * ops.matmul(square, square), matrix)
+    return ops.transpose(matrix) if tall else matrix
+
+
+@keras.saving.register_keras_serializable(package="digit_utils")
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that climbs from zero to its peak and falls back to zero, both in a line.
+
+    Parameters
+    ----------
+    peak : float
+        The highest learning rate.
+    steps : int
+        Training steps in all.
+    warmup : float
+        Share of the steps that climb, above 0 and below 1.
+
+    Raises
+    ------
+    ValueError
+        If there is no step, or the share is not between 0 and 1.
+
+    Smith and Topin (2017), arXiv:1708.07120. Taught in 07_how_fast_can_it_learn.
+    """
+
+    def __init__(self, peak, steps, warmup=0.25):
+        if steps < 1:
+            raise ValueError(f"steps is {steps!r}; expected at least one")
+        if not 0 < warmup < 1:
+            raise ValueError(f"warmup is {warmup!r}; expected a share above 0 and below 1")
+        self.peak, self.steps, self.warmup = peak, steps, warmup
+
+    def __call__(self, step):
+        """Return the learning rate at a step."""
+        done = ops.cast(step, "float32") / self.steps
+        return self.peak * ops.maximum(
+            0.0, ops.minimum(done / self.warmup, (1.0 - done) / (1.0 - self.warmup))
+        )
+
+    def get_config(self):
+        """Return what is needed to build the schedule again."""
+        return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}

@@ -1,0 +1,138 @@
+"""Trained networks saved small enough to come with the book.
+
+They are stored as one ``.npz``: the layers of the networks as JSON, their weights as float16. No
+pickle is read.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from digit_utils.files import json_bytes, write_atomically
+
+FINAL_MODEL = Path(__file__).resolve().parent / "assets" / "final_model.npz"
+
+
+class ShippedModelError(ValueError):
+    """A file of networks is missing or damaged."""
+
+
+def save_networks(
+    path: str | Path, networks: Sequence[keras.Sequential], info: Mapping[str, Any]
+) -> Path:
+    """Save networks of the same layers in one file, weights rounded to float16.
+
+    Rounding keeps about three significant digits of each weight; measure again what is loaded.
+
+    Parameters
+    ----------
+    path : str or Path
+    networks : sequence of keras.Sequential
+        Of the same layers; layers of Keras only.
+    info : mapping
+        What to remember of their training.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ValueError
+        If there is no network, their layers differ, or a weight does not fit float16.
+    """
+    if not networks:
+        raise ValueError("no network to save; expected at least one")
+    kinds = [_layers(network) for network in networks]
+    if any(other != kinds[0] for other in kinds):
+        raise ValueError("the networks differ in their layers; save them in files of their own")
+    arrays = {
+        "layers": np.frombuffer(networks[0].to_json().encode(), np.uint8),
+        "info": np.frombuffer(json_bytes(info), np.uint8),
+        "n_networks": np.array(len(networks)),
+    }
+    for number, network in enumerate(networks):
+        for index, weight in enumerate(network.get_weights()):
+            with np.errstate(over="ignore"):
+                small = weight.astype(np.float16)
+            if not np.isfinite(small).all():
+                raise ValueError(
+                    f"weight {index} of network {number} goes beyond 65,504, the most float16 "
+                    "can hold; it was not saved"
+                )
+            arrays[_key(number, index)] = small
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return write_atomically(path, buffer.getvalue())
+
+
+def load_networks(path: str | Path) -> tuple[list[keras.Model], dict[str, Any]]:
+    """Load what `save_networks` saved.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    networks : list of keras.Model
+    info : dict
+
+    Raises
+    ------
+    ShippedModelError
+        If the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            layers, info = (bytes(file[name]).decode() for name in ("layers", "info"))
+            number = int(file["n_networks"])
+            networks = [_rebuild(layers, file, index) for index in range(number)]
+            return networks, json.loads(info)
+    except FileNotFoundError as error:
+        raise ShippedModelError(f"{path}: no such file; {_advice(path)}") from error
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise ShippedModelError(
+            f"{path}: is damaged or is not a file of networks ({error}); {_advice(path)}"
+        ) from error
+
+
+def _advice(path: str | Path) -> str:
+    return "install digit_utils again" if Path(path) == FINAL_MODEL else "save the networks again"
+
+
+def _rebuild(layers: str, file: Mapping[str, np.ndarray], number: int) -> keras.Model:
+    network = keras.models.model_from_json(layers)
+    weights = [
+        file[_key(number, index)].astype(np.float32) for index in range(len(network.weights))
+    ]
+    network.set_weights(weights)
+    return network
+
+
+def _layers(network: keras.Sequential) -> list:
+    """What a network is made of, but for the names that Keras counts up."""
+    return [
+        (type(layer).__name__, {**layer.get_config(), "name": None}) for layer in network.layers
+    ]
+
+
+def _key(network: int, weight: int) -> str:
+    return f"network_{network}_weight_{weight}"

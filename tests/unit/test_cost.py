@@ -1,0 +1,72 @@
+"""Operations are counted as on paper; the roof is a speed that was measured."""
+
+import time
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from digit_utils.cost import forward_flops, sgemm_peak, training_flops
+from digit_utils.fast import Recipe
+from digit_utils.models import build_double_conv_cnn, build_fast_cnn
+
+
+def test_a_small_network_counted_by_hand():
+    network = keras.Sequential(
+        [
+            layers.Input((8, 8, 1)),
+            layers.Conv2D(4, 3, padding="same"),  # 64 places, 9 weights, 4 filters
+            layers.MaxPooling2D(),
+            layers.Conv2D(2, 3),  # 2 by 2 places, 36 weights, 2 filters
+            layers.Flatten(),
+            layers.Dense(5),  # 8 by 5
+        ]
+    )
+    first, second, dense = 64 * 9 * 4, 4 * 36 * 2, 8 * 5
+    assert forward_flops(network) == 2 * (first + second + dense)
+    # Backwards twice, but the images need no gradient.
+    assert training_flops(network, 10) == 10 * 2 * (2 * first + 3 * second + 3 * dense)
+    nested = keras.Sequential([layers.Input((8, 8, 1)), network])
+    assert forward_flops(nested) == forward_flops(network)
+
+
+def test_muon_adds_its_matrix_products():
+    network = build_fast_cnn(2)
+    plain = training_flops(network, 100)
+    kernels = [(9 * 2, 4), (9 * 4, 8), (9 * 8, 8), (9 * 8, 16)]
+    a_step = sum(
+        5 * 2 * (2 * few * few * many + few**3)
+        for few, many in (sorted(kernel) for kernel in kernels)
+    )
+    # 100 images in batches of 30 are four steps.
+    assert training_flops(network, 100, 30, muon=True) == plain + 4 * a_step
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        training_flops(network, 100, muon=True)
+
+
+def test_the_lean_network_costs_a_small_part_of_the_posts():
+    ratio = forward_flops(build_double_conv_cnn()) / forward_flops(build_fast_cnn(Recipe().width))
+    assert ratio == pytest.approx(6.79, abs=0.01)
+
+
+def test_the_roof_is_near_what_numpy_reaches():
+    matrix = np.random.default_rng(0).random((512, 512), dtype=np.float32)
+    times = []
+    for _ in range(20):
+        start = time.perf_counter()
+        matrix @ matrix
+        times.append(time.perf_counter() - start)
+    # Two libraries at their best: far apart only if the operations are counted wrongly.
+    assert 0.1 < sgemm_peak(sizes=(512,), seconds=0.2) * min(times) / (2 * 512**3) < 30
+
+
+def test_a_dense_layer_counts_at_every_place_it_is_applied_to():
+    network = keras.Sequential([layers.Input((7, 4)), layers.Dense(3)])
+    assert forward_flops(network) == 2 * 7 * 4 * 3
+
+
+def test_a_layer_it_cannot_count_is_named():
+    network = keras.Sequential([layers.Input((8, 8, 2)), layers.DepthwiseConv2D(3)])
+    with pytest.raises(ValueError, match="DepthwiseConv2D; only Conv2D and Dense"):
+        forward_flops(network)

@@ -1,0 +1,145 @@
+"""The fast recipe: images resident beside the network, and a short training that works."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from digit_utils.augment import RandomAffine
+from digit_utils.data import load_digits, prepare_images, split_train_validation, take_subset
+from digit_utils.fast import (
+    Recipe,
+    ResidentImages,
+    make_batches,
+    make_optimizer,
+    train,
+    with_resident_images,
+)
+from digit_utils.models import build_fast_cnn
+from digit_utils.training import forget_networks
+
+
+@pytest.fixture(scope="module")
+def split():
+    digits = load_digits()
+    images, validation, labels, validation_labels = split_train_validation(
+        digits.images, digits.labels
+    )
+    return *take_subset(images, labels, 8000), prepare_images(validation), validation_labels
+
+
+def accuracy_on(images, labels):
+    def score(network):
+        predicted = network.predict(images, batch_size=1000, verbose=0).argmax(axis=1)
+        return np.mean(predicted == labels)
+
+    return score
+
+
+def test_the_recipe_at_a_quarter_of_its_images_lands_within_bounds(split):
+    images, labels, x_validation, validation_labels = split
+    score = accuracy_on(x_validation, validation_labels)
+    trained = train(Recipe(), images, labels, seed=1, score=score)
+    # Five seeds gave 98.7 to 98.9 % here; guessing gives 10 %, a linear model about 91 %.
+    assert 0.980 < trained.scores[-1] < 0.996
+    assert len(trained.scores) == len(trained.epoch_seconds) == 3
+    assert trained.seconds > max(trained.epoch_seconds)
+
+
+def test_resident_images_are_fetched_by_row_and_scaled():
+    images = np.random.default_rng(0).integers(0, 256, (7, 28, 28)).astype("uint8")
+    found = np.array(ResidentImages(images)(np.array([3, 0, 3], dtype="int32")))
+    assert found == pytest.approx(prepare_images(images[[3, 0, 3]]))
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((4, 28, 28)), np.zeros((4, 784), "uint8")])
+def test_resident_images_of_another_kind_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"expected uint8 \(n, height, width\)"):
+        ResidentImages(wrong)
+
+
+def test_the_trainer_shares_the_networks_weights_and_trains_no_image():
+    images = np.zeros((5, 28, 28), "uint8")
+    network = build_fast_cnn(2)
+    trainer = with_resident_images(network, images, RandomAffine())
+    assert [w.path for w in trainer.trainable_weights] == [
+        w.path for w in network.trainable_weights
+    ]
+    assert len(network.get_weights()) == len(build_fast_cnn(2).get_weights())
+    assert np.array(trainer(np.array([1, 2]))).shape == (2, 10)
+
+
+def test_every_row_comes_once_an_epoch_with_its_label_in_another_order():
+    labels = np.arange(50) % 10
+    batches = make_batches(labels, batch_size=16, seed=4)["x"]
+
+    def epoch():
+        rows, targets = zip(*[(r.numpy(), t.numpy()) for r, t in batches], strict=True)
+        return np.concatenate(rows), np.concatenate(targets)
+
+    (rows, targets), (again, _) = epoch(), epoch()
+    assert sorted(rows) == list(range(50))
+    assert np.array_equal(targets.argmax(axis=1), labels[rows])
+    assert not np.array_equal(rows, again)
+
+
+def test_options_of_the_recipe_reach_the_optimizer():
+    optimizer = make_optimizer(replace(Recipe(), optimizer="adamw", weight_decay=0.3), steps=10)
+    assert type(optimizer) is keras.optimizers.AdamW
+    assert optimizer.weight_decay == 0.3
+    constant = make_optimizer(replace(Recipe(), warmup=0.0, learning_rate=0.5), steps=10)
+    assert float(constant.learning_rate) == 0.5
+    assert make_optimizer(replace(Recipe(), ema=0.9), steps=10).ema_momentum == 0.9
+    with pytest.raises(ValueError, match="optimizer is 'sgd'; expected one of"):
+        make_optimizer(replace(Recipe(), optimizer="sgd"), steps=10)
+
+
+def test_averaged_weights_are_what_is_scored_and_kept():
+    digits = load_digits()
+    images, labels = take_subset(digits.images, digits.labels, 500)
+    score = accuracy_on(prepare_images(images), labels)
+    recipe = replace(Recipe(), epochs=2, ema=0.9, width=4)
+    trained = train(recipe, images, labels, score=score)
+    assert trained.scores[-1] == score(trained.network)
+    forget_networks()
+
+
+def test_images_without_labels_are_refused():
+    with pytest.raises(ValueError, match="found 3 images and 2 labels"):
+        train(Recipe(), np.zeros((3, 28, 28), "uint8"), np.zeros(2, int))
+
+
+REPEAT = """
+import hashlib, numpy as np
+from dataclasses import replace
+from digit_utils.data import load_digits, take_subset
+from digit_utils.fast import Recipe, train
+from digit_utils.training import make_repeatable
+
+make_repeatable()
+digits = load_digits()
+images, labels = take_subset(digits.images, digits.labels, 2000)
+weights = train(replace(Recipe(), epochs=2), images, labels, seed=7).network.get_weights()
+print("weights", hashlib.sha256(b"".join(w.tobytes() for w in weights)).hexdigest())
+"""
+
+
+def test_two_runs_with_one_seed_give_the_same_weights_to_the_bit():
+    # In processes of their own: the switch holds for a whole process.
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", REPEAT],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+        ).stdout.splitlines()[-1]
+        for _ in range(2)
+    }
+    assert len(found) == 1
+    assert found.pop().startswith("weights ")
