@@ -17,7 +17,7 @@ INSTALL := $(if $(UV),$(UV) pip install -q --python $(BIN)/python,$(BIN)/python 
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv book site test test-lint test-code test-regression test-site run sync lock publish references clean
+.PHONY: help venv book site test test-lint test-code test-regression test-site run sync bench lock publish references clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ run: $(STAMP) ## run chapters: make run CHAPTER=03 PROFILE=full (none: all of th
 
 sync: $(STAMP) ## regenerate notebooks/*.ipynb from notebooks/*.py
 	$(BIN)/digits sync
+
+bench: $(STAMP) ## compare training recipes, 5 minutes; FULL=1 trains all to the end, 40 minutes
+	$(BIN)/python -m benchmarks $(if $(filter-out 0,$(FULL)),--full)
 
 publish: $(STAMP) ## copy the outputs of the full run into notebooks/*.ipynb
 	$(BIN)/digits publish

@@ -1,0 +1,1 @@
+"""Side-by-side measurements of training recipes, on one machine in one run: `make bench`."""

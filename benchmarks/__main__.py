@@ -1,0 +1,208 @@
+"""Compare training recipes on this machine: `make bench`, or `make bench FULL=1`.
+
+Every recipe lives in a process of its own; one works at a time and the others wait. Times that are
+compared are taken in turn, round after round, so that a machine that slows down slows all of them.
+
+Quick (under five minutes): times and operations of all recipes; the fast recipe is trained to its
+end. How many epochs the others need is taken from the recorded full run.
+Full (40 minutes or more): every recipe is trained to its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+from benchmarks.table import as_markdown
+from digit_utils.files import json_bytes, write_atomically
+from digit_utils.provenance import provenance
+
+ROOT = Path(__file__).resolve().parents[1]
+OUTPUT = ROOT / "_build" / "bench"
+# The recorded run: once with its provenance among the long runs, once where a reader on Colab,
+# who has only the package, finds it. A test keeps the two the same.
+RECORDED = (
+    ROOT / "results" / "benchmark.json",
+    ROOT / "digit_utils" / "recorded" / "benchmark.json",
+)
+RECIPES = (
+    "post_base",
+    "post_double_conv",
+    "keras_io",
+    "fast",
+    "fast_longer",
+    "fast_repeatable",
+)
+N_TRAIN = 33_600  # images of an epoch in the runs: the post's four fifths of 42,000
+
+
+class RecipeProcess:
+    """A worker process: `ask` sends it a request and waits for the answer."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            # Several processes share a GPU only if none takes all of its memory.
+            env={
+                **os.environ,
+                "TF_CPP_MIN_LOG_LEVEL": "3",
+                "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+                "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+            },
+        )
+
+    def ask(self, do: str, **arguments) -> dict:
+        """Send a request, wait for the answer."""
+        line = ""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"the process of {self.name} ended while asked to {do}; see above")
+        return json.loads(line)
+
+    def close(self) -> None:
+        """End the process."""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.wait()
+
+
+def names() -> list[str]:
+    """Return the recipes to compare; only TensorFlow has the switch for the repeatable one."""
+    if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+        return list(RECIPES)
+    return [name for name in RECIPES if name != "fast_repeatable"]
+
+
+def positive(text: str) -> int:
+    """Read a number of at least 1 from the command line."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"found {number}, expected at least 1")
+    return number
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, write JSON and Markdown, print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="train every recipe to its end")
+    parser.add_argument("--seeds", type=positive, help="trainings of the fast recipe")
+    parser.add_argument(
+        "--record", action="store_true", help="with --full: keep it as the published run"
+    )
+    options = parser.parse_args(arguments)
+    if options.record and not options.full:
+        parser.error("--record keeps a full run: add --full")
+    seeds = options.seeds or (10 if options.full else 3)
+    recipes = {name: RecipeProcess(name) for name in names()}
+    try:
+        result = measure(recipes, options.full, seeds)
+    finally:
+        for recipe in recipes.values():
+            recipe.close()
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    table = as_markdown(result)
+    write_atomically(OUTPUT / "benchmark.json", json_bytes(result))
+    write_atomically(OUTPUT / "benchmark.md", table.encode())
+    if options.record:
+        for path in RECORDED:
+            write_atomically(path, json_bytes(result))
+    print(table)
+    print(f"written to {OUTPUT.relative_to(ROOT)}/benchmark.json and benchmark.md")
+    return 0
+
+
+def measure(recipes: dict[str, RecipeProcess], full: bool, seeds: int) -> dict:
+    """Take all measurements; see the module's docstring."""
+    found = {name: recipe.ask("describe") for name, recipe in recipes.items()}
+    made = provenance(ROOT)
+    say("the fastest matrix product of this machine")
+    roof = RecipeProcess("fast")  # of its own: the matrices are not part of a recipe's memory
+    peak = roof.ask("sgemm_peak")["flops_a_second"]
+    roof.close()
+
+    sizes = (5_000, 14_000, 42_000) if full else (4_000, 8_000)
+    for name in recipes:
+        found[name].update(epoch_seconds={}, predicted=[])
+    for n_images in sizes:
+        # What is compared is an epoch of the largest size.
+        time_epochs(recipes, found, n_images, rounds=4 if n_images == sizes[-1] else 2)
+    for _ in range(3):
+        for name, recipe in recipes.items():
+            say(f"{found[name]['title']}: predicting")
+            predicted = recipe.ask("predict")
+            found[name]["predicted"].append(predicted["n_images"] / predicted["seconds"])
+    for name, recipe in recipes.items():
+        found[name]["predicted_a_second"] = median(found[name].pop("predicted"))
+        found[name]["peak_memory_mb"] = recipe.ask("memory")["peak_mb"]
+
+    recorded = None if full else read_recorded()
+    for name, recipe in recipes.items():
+        if name == "fast" or (name == "fast_longer" and full):
+            runs = [run(recipe, found, seed) for seed in range(seeds)]
+        elif name == "fast_repeatable":
+            runs = []  # it is there for the time it takes
+        elif full:
+            runs = [run(recipe, found, 0)]
+        else:
+            runs = recorded["recipes"].get(name, {}).get("runs", []) if recorded else []
+        found[name]["runs"] = runs
+        found[name]["runs_are"] = "of this run" if full or name == "fast" else "recorded"
+    return {
+        "mode": "full" if full else "quick",
+        "n_train": N_TRAIN,
+        "sgemm_peak": peak,
+        "recipes": found,
+        "provenance": made,
+    }
+
+
+def time_epochs(recipes: dict[str, RecipeProcess], found: dict, n_images: int, rounds: int) -> None:
+    """Time epochs on so many images, the recipes taking turns."""
+    for name, recipe in recipes.items():
+        say(f"{found[name]['title']}: compiling for {n_images:,} images")
+        operations = recipe.ask("prepare", n_images=n_images)["flops"]
+        found[name]["flops_an_image"] = operations / n_images
+        found[name]["epoch_seconds"][str(n_images)] = []
+    for number in range(rounds):
+        for name, recipe in recipes.items():
+            say(f"{found[name]['title']}: {n_images:,} images, round {number + 1} of {rounds}")
+            answer = recipe.ask("train_epoch")
+            found[name]["epoch_seconds"][str(n_images)].append(answer["seconds"])
+
+
+def run(recipe: RecipeProcess, found: dict, seed: int) -> dict:
+    """Train a recipe to its end."""
+    say(f"{found[recipe.name]['title']}: training to the end, seed {seed}")
+    return recipe.ask("run", seed=seed)
+
+
+def read_recorded() -> dict | None:
+    """Return the recorded full run, if there is one."""
+    try:
+        return json.loads(RECORDED[0].read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def say(text: str) -> None:
+    """Tell whoever waits what goes on."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

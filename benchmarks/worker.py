@@ -1,0 +1,94 @@
+"""One recipe in a process of its own, so that its memory is its own; the driver asks, it answers.
+
+Each line of standard input is a JSON request, each line of standard output a JSON answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+
+
+def main() -> None:
+    """Answer requests until standard input closes."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)  # what libraries print goes to standard error
+    recipe = Worker(sys.argv[1])
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer = getattr(recipe, request.pop("do"))(**request)
+        answers.write(json.dumps(answer) + "\n")
+
+
+class Worker:
+    """What the driver may ask for; the methods' names are the requests'."""
+
+    def __init__(self, name: str):
+        from benchmarks.recipes import make
+        from digit_utils.data import load_digits, split_train_validation
+
+        self.recipe = make(name)
+        digits = load_digits()
+        self.test_images = digits.test_images
+        self.images, self.labels = digits.images, digits.labels
+        split = split_train_validation(digits.images, digits.labels)
+        self.train_images, self.validation_images, self.train_labels, self.validation_labels = split
+        self.epoch = None
+
+    def describe(self) -> dict:
+        """Return what the recipe is."""
+        return {
+            "title": self.recipe.title,
+            "source": self.recipe.source,
+            "batch_size": self.recipe.batch_size,
+            "epochs": self.recipe.epochs,
+            "settings": self.recipe.settings,
+        }
+
+    def prepare(self, n_images: int) -> dict:
+        """Build the network and compile it by training on this many images once."""
+        self.epoch = self.recipe.timed_epoch(self.images[:n_images], self.labels[:n_images])
+        self.epoch()
+        return {"flops": self.recipe.flops_an_epoch(n_images)}
+
+    def train_epoch(self) -> dict:
+        """Train one epoch of what was prepared."""
+        return {"seconds": self.epoch()}
+
+    def predict(self) -> dict:
+        """Predict the 28,000 test images; the labels stay sealed, only the time counts."""
+        from digit_utils.data import prepare_images
+
+        network = self.epoch.network
+        images = prepare_images(self.test_images)
+        network.predict(images[:2000], batch_size=1000, verbose=0)
+        start = time.perf_counter()
+        network.predict(images, batch_size=1000, verbose=0)
+        return {"seconds": time.perf_counter() - start, "n_images": len(images)}
+
+    def run(self, seed: int) -> dict:
+        """Train to the end on 33,600 images; score the other 8,400 after each epoch."""
+        from digit_utils.training import forget_networks
+
+        validation = (self.validation_images, self.validation_labels)
+        found = self.recipe.run(self.train_images, self.train_labels, validation, seed)
+        forget_networks()
+        return found
+
+    def memory(self) -> dict:
+        """Return the most memory this process has held."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {"peak_mb": peak / (1e6 if sys.platform == "darwin" else 1e3)}
+
+    def sgemm_peak(self) -> dict:
+        """Measure the machine's fastest matrix product."""
+        from digit_utils.cost import sgemm_peak
+
+        return {"flops_a_second": sgemm_peak()}
+
+
+if __name__ == "__main__":
+    main()

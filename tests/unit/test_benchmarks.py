@@ -1,0 +1,172 @@
+"""The benchmark's arithmetic, and the record that the book shows."""
+
+import json
+import math
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+import benchmarks.__main__ as driver
+from benchmarks.recipes import _Watch
+from benchmarks.table import (
+    as_markdown,
+    best_epoch,
+    epochs_to,
+    seconds_an_epoch,
+    speed_up,
+)
+from benchmarks.worker import Worker
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def recipe(runs, seconds, flops=2e6):
+    return {
+        "title": "some recipe",
+        "epoch_seconds": {
+            "100": [seconds / 2, seconds / 2],
+            "200": [seconds, 3 * seconds, seconds],
+        },
+        "flops_an_image": flops,
+        "predicted_a_second": 1000.0,
+        "peak_memory_mb": 500.0,
+        "runs": runs,
+        "runs_are": "of this run",
+    }
+
+
+def run(accuracy, seconds):
+    return {"seed": 0, "accuracy": accuracy, "epoch_seconds": [seconds] * len(accuracy)}
+
+
+@pytest.fixture
+def result():
+    return {
+        "mode": "full",
+        "n_train": 400,
+        "sgemm_peak": 1e9,
+        "provenance": {"machine": "some machine"},
+        "recipes": {
+            "post_double_conv": recipe([run([0.98, 0.995, 0.994], 9.0)], seconds=10.0),
+            "fast": recipe([run([0.99, 0.996], 1.0), run([0.98, 0.994], 1.0)], seconds=0.5),
+            "fast_repeatable": recipe([], seconds=0.5),
+        },
+    }
+
+
+def test_an_epoch_takes_the_middle_of_the_longest_timing_scaled_to_all_images(result):
+    assert seconds_an_epoch(result, "post_double_conv") == 20.0
+
+
+def test_a_target_is_reached_when_the_mean_of_the_runs_reaches_it(result):
+    runs = result["recipes"]["fast"]["runs"]
+    assert epochs_to(runs, 0.985) == 1
+    assert epochs_to(runs, 0.9946) == 2
+    assert epochs_to(runs, 0.996) is None
+    assert epochs_to([], 0.5) is None
+    assert best_epoch(runs) == (2, pytest.approx(0.995))
+
+
+def test_the_speed_up_counts_the_slow_to_its_best_epoch_and_the_fast_to_its_end(result):
+    found = speed_up(result)
+    assert found["slow_epoch"] == 2
+    assert found["slow_seconds"] == 40.0
+    # Two epochs of one second, as timed in turn; the runs' first took no longer than their second.
+    assert found["fast_seconds"] == 2.0
+    assert found["ratio"] == 20.0
+    result["recipes"]["post_double_conv"]["runs"] = []
+    assert speed_up(result) is None
+
+
+def test_the_table_tells_rates_targets_and_the_ratio(result):
+    table = as_markdown(result)
+    # 400 images at 2 million operations in 20 s: 0.04 GFLOP/s, 4 % of the peak.
+    assert "| some recipe | 20.0 | 1 | 0 | 4% | 1,000 | 500 MB |" in table
+    assert "2 epochs, 40 s | 2 epochs, 40 s | not reached" in table
+    assert "**20 times** as long" in table
+
+
+class Scripted:
+    """Stands for a recipe's process; notes what it is asked."""
+
+    asked: ClassVar[list] = []
+
+    def __init__(self, name):
+        self.name = name
+
+    def ask(self, do, **arguments):
+        self.asked.append((self.name, do))
+        return {
+            "describe": {"title": self.name, "source": "x", "batch_size": 1, "epochs": 2},
+            "prepare": {"flops": 7.0 * arguments.get("n_images", 0)},
+            "train_epoch": {"seconds": 2.0},
+            "predict": {"seconds": 0.5, "n_images": 100},
+            "memory": {"peak_mb": 9.0},
+            "sgemm_peak": {"flops_a_second": 1e9},
+            "run": {**run([0.9, 0.996], 1.0), "seed": arguments.get("seed")},
+        }[do]
+
+    def close(self):
+        self.asked.append((self.name, "close"))
+
+
+def test_recipes_take_turns_and_a_quick_run_borrows_recorded_trainings(monkeypatch, result):
+    monkeypatch.setattr(driver, "RecipeProcess", Scripted)
+    monkeypatch.setattr(driver, "read_recorded", lambda: result)
+    Scripted.asked = []
+    recipes = {name: Scripted(name) for name in ("post_double_conv", "fast")}
+    found = driver.measure(recipes, full=False, seeds=2)
+    timed = [name for name, do in Scripted.asked if do == "train_epoch"]
+    assert timed == ["post_double_conv", "fast"] * (len(timed) // 2)
+    assert found["recipes"]["post_double_conv"]["runs_are"] == "recorded"
+    assert len(found["recipes"]["post_double_conv"]["runs"][0]["accuracy"]) == 3
+    assert [run["seed"] for run in found["recipes"]["fast"]["runs"]] == [0, 1]
+    assert found["recipes"]["fast"]["flops_an_image"] == 7.0
+    assert "recorded" in as_markdown(found)
+    assert [name for name, do in Scripted.asked if do == "run"] == ["fast", "fast"]
+    driver.measure(recipes, full=True, seeds=1)
+    assert ("post_double_conv", "run") in Scripted.asked
+
+
+def test_a_worker_trains_and_predicts_by_request():
+    worker = Worker("keras_io")
+    assert worker.describe()["epochs"] == 15
+    assert worker.prepare(n_images=300)["flops"] > 0
+    assert worker.train_epoch()["seconds"] > 0
+    assert worker.memory()["peak_mb"] > 100
+
+
+def test_the_post_stops_when_its_validation_loss_stalls():
+    watch = _Watch(np.zeros((2, 1)), np.array([0, 1]), {"min_delta": 0.1, "patience": 2})
+    answers = iter([0.6, 0.9, 0.91, 0.92])
+
+    class Model:
+        stop_training = False
+
+        def predict(self, *_, **__):
+            right = next(answers)
+            return np.array([[right, 1 - right], [1 - right, right]])
+
+    watch.set_model(Model())
+    for epoch in range(4):
+        watch.on_epoch_begin(epoch)
+        watch.on_epoch_end(epoch)
+        assert watch.model.stop_training == (epoch == 3)
+    assert watch.stopped_after == 4
+    assert watch.accuracy == [1.0] * 4
+
+
+def test_the_book_shows_the_recorded_full_run():
+    recorded = (ROOT / "results/benchmark.json").read_bytes()
+    assert (ROOT / "digit_utils/recorded/benchmark.json").read_bytes() == recorded
+    result = json.loads(recorded)
+    assert result["mode"] == "full"
+    assert len(result["recipes"]["post_double_conv"]["runs"][0]["accuracy"]) == 30
+    assert len(result["recipes"]["fast"]["runs"]) >= 5
+    found = speed_up(result)
+    assert found["fast_accuracy"] >= 0.9946
+    assert found["ratio"] >= 20
+    assert math.isfinite(result["sgemm_peak"])
+    assert as_markdown(result)
