@@ -1,0 +1,203 @@
+"""Choose and train the networks that ship with the book, in ``digit_utils/assets/final_model.npz``.
+
+Two steps, in this order::
+
+    python scripts/train_final_model.py select    # compare candidates on the labelled images
+    python scripts/train_final_model.py train     # train the chosen one on all of them
+
+``select`` trains every candidate on folds of the 42,000 labelled images and counts its mistakes on
+the images left out. It keeps each fold's outcome in ``results/final_model_selection.json`` as soon
+as it is there, and goes on where it stopped. It never sees a test label.
+
+``train`` trains the members of the ensemble on all labelled images, one seed each, removes the
+batch normalisation, rounds the weights to float16, saves them, and scores what it loads back from
+the file. This opens the sealed test labels, once, after every choice: each member alone, each
+with copies moved by a pixel, and all together. Everything goes to ``results/final_model.json``.
+A member already trained is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from digit_utils.data import load_digits, prepare_images
+from digit_utils.ensemble import average_probabilities, predict_shifted
+from digit_utils.evaluate import score_sealed_test
+from digit_utils.fast import Recipe, train
+from digit_utils.files import json_bytes, write_atomically
+from digit_utils.normalization import fold_batch_normalization
+from digit_utils.provenance import provenance
+from digit_utils.shipped import FINAL_MODEL, load_networks, save_networks
+from digit_utils.training import forget_networks
+
+ROOT = Path(__file__).resolve().parents[1]
+SELECTION = ROOT / "results" / "final_model_selection.json"
+RECORD = ROOT / "results" / "final_model.json"
+WORK = ROOT / "_build" / "final_model"
+
+LONGER = Recipe(epochs=16)
+CANDIDATES = {
+    "16 epochs": LONGER,
+    "lower learning rate": replace(LONGER, learning_rate=0.03),
+    "more weight decay": replace(LONGER, weight_decay=0.05),
+    "stronger augmentation": replace(LONGER, rotation=15.0, zoom=0.15),
+    "weaker augmentation": replace(LONGER, rotation=8.0, zoom=0.08, shift=0.07),
+    "dropout": replace(LONGER, dropout=0.3),
+    "width 32": replace(LONGER, width=32),
+}
+CHOSEN = "16 epochs"
+N_FOLDS = 5
+MEMBERS = 10
+
+
+def select(n_folds: int) -> None:
+    """Count every candidate's mistakes on left-out folds."""
+    digits = load_digits()
+    folds = np.random.default_rng(0).permutation(len(digits.images)) % N_FOLDS
+    found = json.loads(SELECTION.read_bytes()) if SELECTION.exists() else {"candidates": {}}
+    for fold in range(n_folds):
+        for name, recipe in CANDIDATES.items():
+            entry = found["candidates"].setdefault(name, {"recipe": asdict(recipe), "folds": {}})
+            if entry["recipe"] != asdict(recipe):
+                raise SystemExit(f"{SELECTION}: {name!r} was another recipe; rename one of them")
+            if str(fold) in entry["folds"]:
+                continue
+            inside = folds != fold
+            trained = train(recipe, digits.images[inside], digits.labels[inside], fold)
+            entry["folds"][str(fold)] = count_mistakes(
+                trained.network, digits.images[~inside], digits.labels[~inside], trained.seconds
+            )
+            write_atomically(SELECTION, json_bytes({**found, "provenance": provenance(ROOT)}))
+            print(name, fold, entry["folds"][str(fold)], flush=True)
+            forget_networks()
+    for name, entry in found["candidates"].items():
+        done = entry["folds"].values()
+        images = sum(fold["n_images"] for fold in done)
+        for how in ("mistakes", "mistakes_shifted"):
+            mistakes = sum(fold[how] for fold in done)
+            print(f"{name:24} {how:18} {mistakes:4} of {images:,}: {1 - mistakes / images:.3%}")
+
+
+def count_mistakes(network, images, labels, seconds) -> dict:
+    """Count the mistakes on images left out, with and without moved copies."""
+    network = as_shipped(network)
+    prepared = prepare_images(images)
+    plain = network.predict(prepared, batch_size=1000, verbose=0).argmax(axis=1)
+    shifted = predict_shifted(network, prepared).argmax(axis=1)
+    return {
+        "n_images": len(images),
+        "mistakes": int(np.sum(plain != labels)),
+        "mistakes_shifted": int(np.sum(shifted != labels)),
+        "seconds": seconds,
+    }
+
+
+def as_shipped(network: keras.Sequential) -> keras.Sequential:
+    """Return the network without batch normalisation, with probabilities as output."""
+    folded = fold_batch_normalization(network)
+    folded.add(keras.layers.Softmax())
+    return folded
+
+
+def train_final(members: int) -> None:
+    """Train the chosen recipe on all labelled images, save it, and open the seal."""
+    recipe = CANDIDATES[CHOSEN]
+    if RECORD.exists():
+        raise SystemExit(
+            f"{RECORD.name} exists: the seal has been opened for this model. A new model needs "
+            "a new record; move the old one to another name, so that its opening stays on record."
+        )
+    chosen = json.loads(SELECTION.read_bytes())["candidates"].get(CHOSEN, {})
+    if chosen.get("recipe") != asdict(recipe) or not chosen["folds"]:
+        raise SystemExit(f"{SELECTION.name} has no folds of {CHOSEN!r}; run the step select first")
+    digits = load_digits()
+    WORK.mkdir(parents=True, exist_ok=True)
+    networks, seconds = [], []
+    for seed in range(members):
+        path = WORK / f"member_{seed}.npz"
+        if not path.exists():
+            trained = train(recipe, digits.images, digits.labels, seed)
+            info = {
+                "recipe": asdict(recipe),
+                "seed": seed,
+                "seconds": trained.seconds,
+                "provenance": provenance(ROOT),
+            }
+            save_networks(path, [as_shipped(trained.network)], info)
+            forget_networks()
+        loaded, info = load_networks(path)
+        if info["recipe"] != asdict(recipe):
+            raise SystemExit(f"{path} was trained by another recipe; remove {WORK}")
+        networks += loaded
+        seconds.append(info["seconds"])
+        print(f"member {seed}: {info['seconds']:.0f} s", flush=True)
+    record = {"recipe": asdict(recipe), "seeds": list(range(members)), "seconds": seconds}
+    made = provenance(ROOT)
+    save_networks(FINAL_MODEL, networks, {**record, "provenance": made})
+    write_atomically(
+        RECORD, json_bytes({**record, "sealed": open_seal(digits), "provenance": made})
+    )
+
+
+def open_seal(digits) -> dict:
+    """Score what was shipped, as it is loaded, on the sealed test images."""
+    networks, _ = load_networks(FINAL_MODEL)
+    images = prepare_images(digits.test_images)
+    who = Path(__file__).name
+    plain = [network.predict(images, batch_size=1000, verbose=0) for network in networks]
+    shifted = [predict_shifted(network, images) for network in networks]
+
+    def score(probabilities):
+        scored = score_sealed_test(digits, probabilities.argmax(axis=1), who)
+        return {"accuracy": scored.accuracy, "low": scored.low, "high": scored.high}
+
+    singles = [score(one) for one in plain]
+    found = {
+        "single": singles,
+        "single_mean": float(np.mean([one["accuracy"] for one in singles])),
+        "single_shifted": [score(one) for one in shifted],
+        "ensemble": score(average_probabilities(plain)),
+        "ensemble_shifted": score(average_probabilities(shifted)),
+    }
+    print(json.dumps(found, indent=1))
+    return found
+
+
+def main() -> int:
+    """Run one of the two steps."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("step", choices=("select", "train"))
+    parser.add_argument(
+        "--folds",
+        type=int,
+        choices=range(1, N_FOLDS + 1),
+        default=N_FOLDS,
+        help="folds to leave out, one by one",
+    )
+    parser.add_argument(
+        "--members",
+        type=int,
+        choices=range(1, 100),
+        metavar="N",
+        default=MEMBERS,
+        help="networks of the ensemble",
+    )
+    options = parser.parse_args()
+    if options.step == "select":
+        select(options.folds)
+    else:
+        train_final(options.members)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
