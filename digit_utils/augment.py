@@ -11,9 +11,9 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="digit_utils")
 class RandomAffine(keras.layers.Layer):
-    """Rotate, zoom and shift each image at random, in one resampling.
+    """Rotate, zoom, shift and slant each image at random, in one resampling.
 
-    The three changes are composed into a single matrix per image and applied by one
+    The changes are composed into a single matrix per image and applied by one
     bilinear interpolation. Chaining Keras's ``RandomRotation``, ``RandomZoom`` and
     ``RandomTranslation`` would resample, and so blur, three times. The ranges mean what they
     meant in the deprecated ``ImageDataGenerator``: every value is drawn uniformly from
@@ -29,6 +29,8 @@ class RandomAffine(keras.layers.Layer):
         Largest zoom in or out, as a fraction of the image's size, below 1.
     shift : float
         Largest shift along each axis, as a fraction of the image's size, below 1.
+    shear : float
+        Largest slant to either side, in pixels sideways a pixel of height; 0 for none.
     seed : int, optional
         Seed of the layer's own random stream.
 
@@ -40,7 +42,7 @@ class RandomAffine(keras.layers.Layer):
     Taught in 04_augmentation.
     """
 
-    def __init__(self, rotation=10.0, zoom=0.1, shift=0.1, seed=None, **kwargs):
+    def __init__(self, rotation=10.0, zoom=0.1, shift=0.1, seed=None, shear=0.0, **kwargs):
         super().__init__(**kwargs)
         if not _is_number(rotation) or not 0 <= rotation <= 180:
             raise ValueError(f"rotation is {rotation!r}; expected degrees from 0 to 180")
@@ -50,7 +52,12 @@ class RandomAffine(keras.layers.Layer):
                     f"{name} is {value!r}; expected a fraction of the image's size, "
                     "from 0 to below 1"
                 )
-        self.rotation, self.zoom, self.shift, self.seed = rotation, zoom, shift, seed
+        if not _is_number(shear) or not 0 <= shear < math.inf:
+            raise ValueError(
+                f"shear is {shear!r}; expected pixels sideways a pixel of height, >= 0"
+            )
+        self.rotation, self.zoom, self.shift, self.shear = rotation, zoom, shift, shear
+        self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.input_spec = keras.layers.InputSpec(ndim=4)  # (n, height, width, channels)
         # XLA, which Keras turns on by itself on a GPU, cannot compile TensorFlow's resampling.
@@ -61,7 +68,9 @@ class RandomAffine(keras.layers.Layer):
         if not training:
             return images
         batch, height, width = ops.shape(images)[0], images.shape[1], images.shape[2]
-        draws = keras.random.uniform((5, batch), -1.0, 1.0, seed=self.seed_generator)
+        # The slant's draws come last, and only if wanted: without it the others stay as they are.
+        n_draws = 6 if self.shear else 5
+        draws = keras.random.uniform((n_draws, batch), -1.0, 1.0, seed=self.seed_generator)
         matrices = self._matrices(draws, height, width)
         return ops.image.affine_transform(
             images,
@@ -78,7 +87,10 @@ class RandomAffine(keras.layers.Layer):
         shift_x, shift_y = draws[3] * (self.shift * width), draws[4] * (self.shift * height)
         cos, sin = ops.cos(angle), ops.sin(angle)
         a0, a1, b0, b1 = cos * zoom_x, -sin * zoom_y, sin * zoom_x, cos * zoom_y
-        # Rotate and zoom about the image's centre, not its top left corner.
+        if self.shear:  # slant first: columns of the product with ((1, s), (0, 1))
+            slant = draws[5] * self.shear
+            a1, b1 = a1 + a0 * slant, b1 + b0 * slant
+        # All about the image's centre, not its top left corner.
         centre_x, centre_y = (width - 1) / 2.0, (height - 1) / 2.0
         a2 = centre_x - a0 * centre_x - a1 * centre_y + shift_x
         b2 = centre_y - b0 * centre_x - b1 * centre_y + shift_y
@@ -92,7 +104,13 @@ class RandomAffine(keras.layers.Layer):
     def get_config(self):
         """Return what is needed to build the layer again."""
         config = super().get_config()
-        config.update(rotation=self.rotation, zoom=self.zoom, shift=self.shift, seed=self.seed)
+        config.update(
+            rotation=self.rotation,
+            zoom=self.zoom,
+            shift=self.shift,
+            shear=self.shear,
+            seed=self.seed,
+        )
         return config
 
 

@@ -64,7 +64,7 @@ def predict_shifted(network, images: np.ndarray, batch_size: int = 1000) -> np.n
     -------
     ndarray, (n, n_classes) float64
 
-    Used by scripts/train_final_model.py.
+    Taught in 06_final_model.
     """
     height, width = images.shape[1:3]
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))

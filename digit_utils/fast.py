@@ -45,7 +45,7 @@ class Recipe:
         Share of each kernel taken off a step, times the learning rate.
     label_smoothing : float
         Probability spread over all digits in the target.
-    rotation, zoom, shift : float
+    rotation, zoom, shift, shear : float
         Ranges of `augment.RandomAffine`; all 0 for no augmentation.
     ema : float
         Momentum of the moving average of the weights, which is what is kept; 0 for none.
@@ -66,6 +66,7 @@ class Recipe:
     rotation: float = 10.0
     zoom: float = 0.1
     shift: float = 0.1
+    shear: float = 0.0
     ema: float = 0.0
 
 
@@ -214,8 +215,9 @@ def make_trainer(
     set_seed(seed)
     network = build_fast_cnn(recipe.width, recipe.normalization, recipe.dropout)
     augmenter = None
-    if recipe.rotation or recipe.zoom or recipe.shift:
-        augmenter = RandomAffine(recipe.rotation, recipe.zoom, recipe.shift, seed=seed)
+    ranges = (recipe.rotation, recipe.zoom, recipe.shift)
+    if any(ranges) or recipe.shear:
+        augmenter = RandomAffine(*ranges, seed=seed, shear=recipe.shear)
     trainer = with_resident_images(network, images, augmenter)
     steps = -(-len(images) // recipe.batch_size)
     trainer.compile(

@@ -114,6 +114,30 @@ def load_networks(path: str | Path) -> tuple[list[keras.Model], dict[str, Any]]:
         ) from error
 
 
+def load_final_model() -> tuple[list[keras.Model], dict[str, Any]]:
+    """Load the networks that come with the book.
+
+    Each takes images (n, 28, 28, 1), float in [0, 1], and returns probabilities (n, 10). They were
+    trained on all 42,000 labelled images by ``scripts/train_final_model.py``.
+
+    Returns
+    -------
+    networks : list of keras.Model
+        They differ in the seed of their training.
+    info : dict
+        ``recipe``, ``seeds``, ``seconds`` of each training, ``selection``: how the candidates did on
+        left-out folds, and ``provenance``.
+
+    Raises
+    ------
+    ShippedModelError
+        If the file is missing or damaged.
+
+    Taught in 06_final_model.
+    """
+    return load_networks(FINAL_MODEL)
+
+
 def _advice(path: str | Path) -> str:
     return "install digit_utils again" if Path(path) == FINAL_MODEL else "save the networks again"
 

@@ -239,3 +239,24 @@ def test_the_ends_of_the_ranges_are_allowed(edge):
 def test_a_single_image_without_batch_axis_is_refused():
     with pytest.raises(ValueError, match="expected ndim=4"):
         RandomAffine()(images_of()[0], training=True)
+
+
+@pytest.mark.parametrize("slant", [-1, 0.5])
+def test_slants_rows_sideways_about_the_centre(draw, slant):
+    draw(0, 0, 0, 0, 0, slant)
+    image = np.zeros((1, 29, 29, 1), np.float32)
+    image[0, 4::10, 14] = 1  # dots 10 pixels above the centre, at it, and 10 below
+    layer = RandomAffine(rotation=0, zoom=0, shift=0, shear=0.4)
+    moved = np.array(layer(image, training=True))[0, ..., 0]
+    columns = [int(moved[row].argmax()) for row in (4, 14, 24)]
+    assert columns == [14 + round(4 * slant), 14, 14 - round(4 * slant)]
+
+
+def test_without_a_slant_the_other_draws_stay_as_they_are():
+    images = images_of()
+    with_none = RandomAffine(seed=3, shear=0.0)(images, training=True)
+    assert np.array_equal(with_none, RandomAffine(seed=3)(images, training=True))
+    assert not np.array_equal(with_none, RandomAffine(seed=3, shear=0.2)(images, training=True))
+    assert RandomAffine.from_config(RandomAffine(shear=0.2).get_config()).shear == 0.2
+    with pytest.raises(ValueError, match="shear is -0.1; expected pixels sideways"):
+        RandomAffine(shear=-0.1)
