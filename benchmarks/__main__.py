@@ -135,12 +135,13 @@ def measure(recipes: dict[str, RecipeProcess], full: bool, seeds: int) -> dict:
     peak = roof.ask("sgemm_peak")["flops_a_second"]
     roof.close()
 
-    sizes = (5_000, 14_000, 42_000) if full else (4_000, 8_000)
+    sizes = (5_000, 14_000, 42_000) if full else (3_000, 6_000)
     for name in recipes:
         found[name].update(epoch_seconds={}, predicted=[])
     for n_images in sizes:
         # What is compared is an epoch of the largest size.
-        time_epochs(recipes, found, n_images, rounds=4 if n_images == sizes[-1] else 2)
+        largest = n_images == sizes[-1]
+        time_epochs(recipes, found, n_images, rounds=(4 if full else 3) if largest else 2)
     for _ in range(3):
         for name, recipe in recipes.items():
             say(f"{found[name]['title']}: predicting")

@@ -125,8 +125,8 @@ def load_final_model() -> tuple[list[keras.Model], dict[str, Any]]:
     networks : list of keras.Model
         They differ in the seed of their training.
     info : dict
-        ``recipe``, ``seeds``, ``seconds`` of each training, ``selection``: how the candidates did on
-        left-out folds, and ``provenance``.
+        ``recipe``, ``seeds``, ``seconds`` of each training, ``selection`` (how the candidates did
+        on left-out folds), ``chosen`` and ``provenance``.
 
     Raises
     ------

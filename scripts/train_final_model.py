@@ -48,9 +48,10 @@ SLANTED = replace(LONGER, shear=0.25)
 CANDIDATES = {
     "width 24, 8 epochs, slant": replace(SLANTED, width=24, epochs=8),
     "16 epochs, slant, dropout": replace(SLANTED, dropout=0.4),
+    "32 epochs, slant": replace(SLANTED, epochs=32),
+    "width 24, 16 epochs, slant": replace(SLANTED, width=24),
     "16 epochs, slant": SLANTED,
     "16 epochs": LONGER,
-    "width 24, 16 epochs, slant": replace(SLANTED, width=24),
 }
 CHOSEN = "16 epochs, slant"
 N_FOLDS = 5
