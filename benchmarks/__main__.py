@@ -83,7 +83,9 @@ class RecipeProcess:
 
 def names() -> list[str]:
     """Return the recipes to compare; only TensorFlow has the switch for the repeatable one."""
-    if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
         return list(RECIPES)
     return [name for name in RECIPES if name != "fast_repeatable"]
 
@@ -132,8 +134,10 @@ def measure(recipes: dict[str, RecipeProcess], full: bool, seeds: int) -> dict:
     made = provenance(ROOT)
     say("the fastest matrix product of this machine")
     roof = RecipeProcess("fast")  # of its own: the matrices are not part of a recipe's memory
-    peak = roof.ask("sgemm_peak")["flops_a_second"]
-    roof.close()
+    try:
+        peak = roof.ask("sgemm_peak")["flops_a_second"]
+    finally:
+        roof.close()
 
     sizes = (5_000, 14_000, 42_000) if full else (3_000, 6_000)
     for name in recipes:

@@ -34,6 +34,7 @@ from digit_utils.mnist import deal_bundled_mnist
 from digit_utils.preparation import prepare_images, split_train_validation, take_subset
 
 __all__ = [
+    "BUNDLED_SOURCE",
     "DigitDataError",
     "Digits",
     "SealedLabelsUnavailable",

@@ -1,6 +1,7 @@
 """The fast recipe: everything a short training needs, in one place.
 
-`Recipe` holds the choices, each measured in 07_how_fast_can_it_learn; `train` carries them out.
+`Recipe` holds the choices, `train` carries them out. 07_how_fast_can_it_learn takes the main ones
+apart; all were set by trying on validation images.
 """
 
 from __future__ import annotations
@@ -74,8 +75,7 @@ class ResidentImages(keras.layers.Layer):
     """Images kept beside the network, in its own memory, and fetched by their row number.
 
     ``fit`` then hands over four bytes an image instead of 3,136. The pixels stay ``uint8`` and
-    become numbers from 0 to 1 when they are fetched. On a GPU nothing but row numbers and labels
-    crosses over.
+    become numbers from 0 to 1 when they are fetched.
 
     Parameters
     ----------

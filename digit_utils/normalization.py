@@ -78,7 +78,8 @@ def fold_batch_normalization(network: keras.Sequential) -> keras.Sequential:
     Raises
     ------
     ValueError
-        If a batch normalisation has another place, or the network is not a Sequential.
+        If a batch normalisation has another place or works along another axis than the channels,
+        has a scale after max-pooling, or the network is not a Sequential.
 
     Used by scripts/train_final_model.py.
     """
@@ -119,6 +120,12 @@ def _convolution_before(layer, layers: list) -> int:
         raise ValueError(
             f"{layer.name} does not follow a convolution without activation; only such a batch "
             "normalisation can be folded into the layer before it"
+        )
+    channels = 3 if convolution.data_format == "channels_last" else 1
+    if layer.axis % 4 != channels:
+        raise ValueError(
+            f"{layer.name} normalises along axis {layer.axis}; expected {channels}, the channels "
+            f"of {convolution.name}"
         )
     if place < len(layers) - 1 and layer.scale:
         raise ValueError(

@@ -10,7 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "hyperopt", "papermill")
+PACKAGES = (
+    "tensorflow", "jax", "torch", "keras",
+    "numpy", "pandas", "scikit-learn", "hyperopt", "papermill",
+)  # fmt: skip
 
 
 def provenance(root: str | Path) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Trained networks saved small enough to come with the book.
 
 They are stored as one ``.npz``: the layers of the networks as JSON, their weights as float16. No
-pickle is read.
+pickle is read. The JSON holds only what a layer needs to predict: what Keras itself writes names
+options that older versions do not know.
 """
 
 from __future__ import annotations
@@ -18,6 +19,19 @@ import keras
 import numpy as np
 
 from digit_utils.files import json_bytes, write_atomically
+
+# The layers that can be stored, and what makes one differ from another of its kind.
+OPTIONS = {
+    "Conv2D": (
+        "filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "activation",
+        "use_bias",
+    ),
+    "MaxPooling2D": ("pool_size", "strides", "padding"),
+    "ReLU": ("max_value", "negative_slope", "threshold"),
+    "Flatten": (),
+    "Dense": ("units", "activation", "use_bias"),
+    "Softmax": ("axis",),
+}  # fmt: skip
 
 FINAL_MODEL = Path(__file__).resolve().parent / "assets" / "final_model.npz"
 
@@ -37,7 +51,7 @@ def save_networks(
     ----------
     path : str or Path
     networks : sequence of keras.Sequential
-        Of the same layers; layers of Keras only.
+        Of the same layers, all of the kinds in `OPTIONS`.
     info : mapping
         What to remember of their training.
 
@@ -48,20 +62,23 @@ def save_networks(
     Raises
     ------
     ValueError
-        If there is no network, their layers differ, or a weight does not fit float16.
+        If there is no network, a layer is of another kind, the layers differ, or a weight is not
+        a number or does not fit float16.
     """
     if not networks:
         raise ValueError("no network to save; expected at least one")
-    kinds = [_layers(network) for network in networks]
+    kinds = [_describe(network) for network in networks]
     if any(other != kinds[0] for other in kinds):
         raise ValueError("the networks differ in their layers; save them in files of their own")
     arrays = {
-        "layers": np.frombuffer(networks[0].to_json().encode(), np.uint8),
+        "layers": np.frombuffer(json_bytes(kinds[0]), np.uint8),
         "info": np.frombuffer(json_bytes(info), np.uint8),
         "n_networks": np.array(len(networks)),
     }
     for number, network in enumerate(networks):
         for index, weight in enumerate(network.get_weights()):
+            if np.isnan(weight).any():
+                raise ValueError(f"weight {index} of network {number} holds NaN; it was not saved")
             with np.errstate(over="ignore"):
                 small = weight.astype(np.float16)
             if not np.isfinite(small).all():
@@ -120,6 +137,9 @@ def load_final_model() -> tuple[list[keras.Model], dict[str, Any]]:
     Each takes images (n, 28, 28, 1), float in [0, 1], and returns probabilities (n, 10). They were
     trained on all 42,000 labelled images by ``scripts/train_final_model.py``.
 
+    Do not score them on MNIST's own test images or on Kaggle's: most of those are among the images
+    they have learned from. Only the 28,000 test images of ``load_digits()`` are new to them.
+
     Returns
     -------
     networks : list of keras.Model
@@ -143,7 +163,12 @@ def _advice(path: str | Path) -> str:
 
 
 def _rebuild(layers: str, file: Mapping[str, np.ndarray], number: int) -> keras.Model:
-    network = keras.models.model_from_json(layers)
+    described = json.loads(layers)
+    network = keras.Sequential([keras.layers.Input(tuple(described["input_shape"]))])
+    for kind, options in described["layers"]:
+        if kind not in OPTIONS:
+            raise ValueError(f"found a layer {kind!r}; expected one of {sorted(OPTIONS)}")
+        network.add(getattr(keras.layers, kind)(**options))
     weights = [
         file[_key(number, index)].astype(np.float32) for index in range(len(network.weights))
     ]
@@ -151,11 +176,18 @@ def _rebuild(layers: str, file: Mapping[str, np.ndarray], number: int) -> keras.
     return network
 
 
-def _layers(network: keras.Sequential) -> list:
-    """What a network is made of, but for the names that Keras counts up."""
-    return [
-        (type(layer).__name__, {**layer.get_config(), "name": None}) for layer in network.layers
-    ]
+def _describe(network: keras.Sequential) -> dict[str, Any]:
+    """Return the input's shape, and each layer's kind and options."""
+    layers = []
+    for layer in network.layers:
+        kind, config = type(layer).__name__, layer.get_config()
+        if kind not in OPTIONS:
+            raise ValueError(
+                f"{layer.name} is a {kind}; only {', '.join(OPTIONS)} can be stored. Fold batch "
+                "normalisation and leave out dropout first, with fold_batch_normalization"
+            )
+        layers.append([kind, {option: config[option] for option in OPTIONS[kind]}])
+    return {"input_shape": network.input_shape[1:], "layers": layers}
 
 
 def _key(network: int, weight: int) -> str:

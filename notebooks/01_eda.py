@@ -70,7 +70,7 @@ N_LOOKUP: int = 1000  # test images whose closest labelled image we look up
 # The digits are **MNIST**: 70,000 small grey images of handwritten digits. They are dealt out
 # as in Kaggle's *Digit Recognizer* competition: some with labels, to learn from, and some
 # without, to predict. The test images have labels too, of course. But we play by the rules of
-# the competition and keep them sealed until the last chapter.
+# the competition and keep them sealed until chapter 6.
 
 # %% tags=["nbval-check-output"]
 digits = load_digits(DATA)

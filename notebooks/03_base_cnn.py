@@ -22,7 +22,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | [Preparing the images](02_preprocessing.ipynb): scaled images, the 80/20 split |
-# | Time | 15 minutes to read; the run takes five to ten minutes on a laptop |
+# | Time | 15 minutes to read; the run takes about five minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # On Colab or Kaggle this installs the book's helpers, once. Elsewhere it does nothing.
@@ -57,7 +57,7 @@ EPOCHS: int = 30  # most passes over the training images; early stopping may end
 BATCH_SIZE: int = 128  # images a training step; the post's 32 takes longer
 
 # %% [markdown]
-# ## The data, as the last chapter left them
+# ## The data, as the previous chapter left them
 #
 # The labelled images are scaled to the range from 0 to 1 and split, 80 % to train on and
 # 20 % to validate on. The split is stratified, so both parts hold the digits in equal
@@ -205,7 +205,7 @@ print(f"best epoch:   {best_epoch_score:.2%}")
 # with a dozen epochs to choose from, the luckiest one flatters. We keep to the weights we would
 # actually use. Even their number flatters a little, because the same validation images chose the
 # epoch, though by their loss. Only images that took no part in a choice give a fair score; we come
-# to them in the last chapter.
+# to them in chapter 6.
 #
 # ## Which digits does it confuse?
 #

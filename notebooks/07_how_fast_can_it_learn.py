@@ -116,9 +116,9 @@ costs = pd.DataFrame(
 costs
 
 # %% [markdown]
-# Three things make it lean. It has half as many filters as the post's second network, and a convolution with
-# half the filters, fed by half the maps, costs a quarter. Its first layer moves in steps of two pixels, so
-# nothing after it works on all 28 by 28 positions. And the last maps, 3 by 3, go straight to the ten
+# Three things make it lean. It has five convolutions instead of six, and the early ones have half as many filters
+# as the post's; a convolution with half the filters, fed by half the maps, costs a quarter. Its first layer moves in
+# steps of two pixels, so nothing after it works on all 28 by 28 positions. And the last maps, 3 by 3, go straight to the ten
 # outputs: the hidden dense layer left out holds more than half of the post's weights, though hardly any of its
 # operations. Here it is layer by layer.
 
@@ -145,8 +145,8 @@ pd.DataFrame(table, columns=["layer", "output", "million operations an image"]).
 # ## What the machine can do
 #
 # How many operations a second could there be? Ask the machine for what it does best, the product
-# of two large matrices, and take the time. In this precision, and with every product computed as
-# counted, no training will be faster. This is the **roof** under which everything else takes place.
+# of two large matrices, and take the time. With 32-bit numbers and ordinary multiplication no training
+# will be faster. This is the **roof** under which everything else takes place.
 
 # %%
 peak = sgemm_peak()
@@ -191,8 +191,8 @@ display(
 # ## One cycle
 #
 # Three epochs are a few hundred steps. The learning rate climbs for a quarter of them, to a value
-# far higher than one would dare to begin with, and falls for the rest. (It cannot be compared with
-# Adam's: the steps of the optimizer below have a fixed length.) Large steps find the region; small steps at the
+# far higher than one would dare to begin with, and falls for the rest
+# ([Smith and Topin 2017](https://arxiv.org/abs/1708.07120)). Large steps find the region; small steps at the
 # end find the spot. A network that is stopped while its learning rate is high is worse than the same network
 # a few seconds later, when the rate has come down. So the length is fixed in advance, and there is
 # no early stopping.
@@ -208,41 +208,45 @@ plt.show()
 # %% [markdown]
 # ## Targets that are not quite certain
 #
-# **Label smoothing** spreads a small part of the target over all digits (`label_smoothing` below): the right one is
-# no longer worth 1 but a little less, and the others no longer 0. To come close to 1 a network has to make its
-# weights larger and larger, for images it has long got right. With the softer target it can be done with them.
+# **Label smoothing** ([Szegedy and others 2016](https://arxiv.org/abs/1512.00567)) spreads a small part of the target
+# over all digits (`label_smoothing` below): the right one is no longer worth 1 but a little less, and the others no
+# longer 0. To come close to 1 a network has to make its weights larger and larger, for images it has long got right.
+# With the softer target it can stop there.
 #
 # ## Normalised maps
 #
-# **Batch normalisation** comes between a convolution and its activation. It shifts and scales each map so that
+# **Batch normalisation** ([Ioffe and Szegedy 2015](https://arxiv.org/abs/1502.03167)) comes between a convolution and its activation. It shifts and scales each map so that
 # over the batch its mean is 0 and its variance 1; then it adds one number a map, which the network learns.
-# Whatever the layers before do, the next one sees inputs of one size. That is meant to make training fast and
-# steady at high learning rates; whether *this* network needs it, we shall see. Where there is pooling, we pool first: a quarter of the values is left to normalise.
+# Whatever the layers before do, the next one sees inputs on one scale. That is meant to make training fast and
+# steady at high learning rates; whether *this* network needs it, we shall see. Where there is pooling, we pool first: a
+# quarter of the values is left to normalise.
 #
-# Meanwhile the layer keeps a running average of the means and variances. When the network predicts there may be no
-# batch, and these take their place.
+# Meanwhile the layer keeps a running average of the means and variances. A single image has no batch to average over,
+# so when the network predicts, the running averages are used instead.
 #
-# Keras 3 computes it in several passes over the maps. A fused operation of TensorFlow does the same in one,
-# and that is what we use.
+# Keras 3 computes it in several passes over the maps. TensorFlow has a *fused* operation, which does the same in one
+# pass, and that is what we use.
 #
 # ## A step in every direction
 #
-# Write the gradient of a kernel as a table: one column a filter, one row for each number the filter
-# multiplies. Like any matrix it is a sum of a few dozen independent *directions*, each with a length, its
-# **singular value**. If a few are long and the rest short, a plain step changes the network in those few
-# ways and hardly in the others.
+# Write the gradient of a convolution's weights as a table: one column a filter, one row for each number the filter
+# multiplies. A matrix of two rows and two columns turns a circle into an ellipse, and a larger one does the like in
+# more dimensions. The lengths of the ellipse's axes are the matrix's **singular values**. Gradients often have a few
+# very long axes. A plain step then changes the network in those few ways and hardly in the others, though
+# the short axes may hold something useful too.
 #
-# **Muon** adds up the gradients of the last steps, as momentum does, and then sets all these lengths to about one.
-# An exact computation would be slow; five rounds of matrix products come close enough. Here is a made-up
-# matrix of the shape of the fourth kernel, whose directions we have spread out ourselves, before and
-# after.
+# **Muon** ([Jordan and others 2024](https://kellerjordan.github.io/posts/muon/)) adds up the gradients of the last
+# steps, as momentum does, and then makes the ellipse nearly a circle: it brings all the lengths close to one. An
+# exact computation would be slow; five rounds of matrix products come close enough. Here are the lengths for a made-up
+# matrix of the shape of the fourth convolution's, before and after. We chose them to fall to about a hundredth of the longest.
 
-# %% mystnb={"image": {"alt": "The singular values of a matrix, sorted, on a logarithmic axis: before, they fall by a factor of about a hundred; afterwards all lie close to one."}}
+# %% mystnb={"image": {"alt": "The singular values of a matrix, sorted, on a logarithmic axis: before, they fall by orders of magnitude; afterwards the line is nearly flat."}}
 generator = np.random.default_rng(SEED)
 shape = (9 * 4 * WIDTH, 4 * WIDTH)  # 3 by 3 pixels of the maps before, by the filters
 directions = generator.normal(size=shape) * np.geomspace(1, 1e-2, shape[1])
 before = np.linalg.svd(directions / np.linalg.norm(directions), compute_uv=False)
-after = np.linalg.svd(np.array(orthogonalize(directions.astype("float32"))), compute_uv=False)
+orthogonal = keras.ops.convert_to_numpy(orthogonalize(directions.astype("float32")))
+after = np.linalg.svd(orthogonal, compute_uv=False)
 
 ax = plt.subplots(figsize=(7.2, 3.4))[1]
 ax.semilogy(before, label="before", color=plots.ORANGE)
@@ -253,13 +257,17 @@ plt.show()
 
 # %% [markdown]
 # Biases and normalisation are no matrices. The first convolution and the dense layer have small ones, and it
-# is usual to leave the first and the last layer out. All of these take the steps of **AdamW**: the Adam of chapter 3,
+# is usual to leave the first and the last layer out. All of these take the steps of **AdamW**
+# ([Loshchilov and Hutter 2019](https://arxiv.org/abs/1711.05101)): the Adam of chapter 3,
 # which in addition shrinks the weights a little at every step (*weight decay*).
+#
+# Muon's steps have a fixed length, so its learning rate cannot be compared with Adam's.
 #
 # ## The clock
 #
 # Everything together, from building the network to its last step. The validation images are scored
-# when the clock has stopped. One training proves little, so we repeat it with other seeds.
+# when the clock has stopped. One training proves little, so we repeat it with other seeds. These are all the
+# settings; those that are 0 are switched off and come up again further down.
 
 # %%
 recipe = Recipe(width=WIDTH, epochs=EPOCHS, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE)
@@ -279,16 +287,24 @@ def score(network):
     return accuracy(validation_labels, logits.argmax(axis=1))
 
 
-def train_seeds(recipe, seeds):
-    """Train once a seed; return the accuracies and the seconds."""
-    scores, epochs = [], []
-    for seed in range(SEED, SEED + seeds):
-        trained = train(recipe, train_images, train_labels, seed)
-        scores.append(score(trained.network))
-        epochs.append(trained.epoch_seconds)
-        forget_networks()
+def train_once(recipe, seed):
+    """Train; return the accuracy and the seconds of each epoch."""
+    trained = train(recipe, train_images, train_labels, seed)
+    accuracy_found = score(trained.network)
+    forget_networks()
+    return accuracy_found, trained.epoch_seconds
+
+
+def summarise(runs):
+    """Return the accuracies of several trainings, and their mean seconds."""
+    scores, epochs = zip(*runs, strict=True)
     epochs = np.mean(epochs, axis=0)
     return {"scores": scores, "mean": np.mean(scores), "seconds": epochs.sum(), "epochs": epochs}
+
+
+def train_seeds(recipe, seeds):
+    """Train once a seed."""
+    return summarise([train_once(recipe, seed) for seed in range(SEED, SEED + seeds)])
 
 
 ours = train_seeds(recipe, SEEDS)
@@ -303,10 +319,11 @@ display(
 
 # %% [markdown]
 # Is that as good as the post's? Its second network reached 99.46 % of its 8,400 validation images at its best
-# epoch ([source](https://github.com/naingthet/mnist)). They are another draw of the same data, so only
-# the interval can tell.
+# epoch ([source](https://github.com/naingthet/mnist)). They are another draw of the same data, so the two compare only
+# roughly: the interval below is ours, and the post's number has one about as wide.
 
 # %%
+# As many right answers as the mean of our trainings has, to ask for its interval.
 rounded = (np.arange(len(x_validation)) < round(ours["mean"] * len(x_validation))).astype(int)
 low, high = accuracy_interval(np.ones(len(x_validation), dtype=int), rounded)
 compared = "cannot tell the two apart"
@@ -315,7 +332,7 @@ if not low <= 0.9946 <= high:
 display(
     Markdown(
         f"On {len(x_validation):,} images an accuracy like ours has a 95 % interval of {low:.2%} to "
-        f"{high:.2%}. So these images {compared}. The recipe was chosen with the help of the same "
+        f"{high:.2%}. By it these images {compared}. The recipe was chosen with the help of the same "
         "images, which flatters it a little."
     )
 )
@@ -346,8 +363,8 @@ display(
 # ## Taking it apart
 #
 # A recipe collects things that once helped somebody. Which of them does *this* one need? We change one at a
-# time and leave the rest, with three exceptions: AdamW, the constant learning rate and the network without
-# normalisation get a smaller learning rate, a sixth, half and half of the peak. These are guesses; others may suit
+# time and leave the rest. Such a comparison is called an **ablation**. There are three exceptions: AdamW, the constant learning rate and the network without
+# batch normalisation get a smaller learning rate, a sixth, half and half of the peak. These are guesses; others may suit
 # them better. Batches of another size mean another number of steps, too.
 
 # %%
@@ -357,9 +374,11 @@ variants = {
     "constant learning rate": replace(recipe, warmup=0.0, learning_rate=LEARNING_RATE / 2),
     "no label smoothing": replace(recipe, label_smoothing=0.0),
     "no augmentation": replace(recipe, rotation=0.0, zoom=0.0, shift=0.0),
-    "no normalisation": replace(recipe, normalization="none", learning_rate=LEARNING_RATE / 2),
+    "no batch normalisation": replace(
+        recipe, normalization="none", learning_rate=LEARNING_RATE / 2
+    ),
     "Keras's own normalisation": replace(recipe, normalization="keras"),
-    "averaged weights": replace(recipe, ema=0.98),
+    "weights averaged over the last steps": replace(recipe, ema=0.98),
     "with dropout": replace(recipe, dropout=0.3),
     "half the batch size": replace(recipe, batch_size=BATCH_SIZE // 2),
     "twice the batch size": replace(recipe, batch_size=BATCH_SIZE * 2),
@@ -367,12 +386,16 @@ variants = {
 }
 
 # %% [markdown]
-# Twelve variants, each with several seeds, take half an hour on a laptop. With `ABLATION_SEEDS` at 0 the
-# trainings that were recorded once, on all images, are shown; set it to 3 to train your own.
+# With three seeds each that makes dozens of trainings. With `ABLATION_SEEDS` at 0 those that were recorded once, on all
+# images, are shown; set it to 3 to train your own, and multiply the time above to know how long it takes.
 
 # %%
 if ABLATION_SEEDS:
-    trained = {name: train_seeds(variant, ABLATION_SEEDS) for name, variant in variants.items()}
+    runs = {name: [] for name in variants}
+    for seed in range(SEED, SEED + ABLATION_SEEDS):
+        for name, variant in variants.items():  # in turn: a slow moment hits all alike
+            runs[name].append(train_once(variant, seed))
+    trained = {name: summarise(found) for name, found in runs.items()}
     measured = {
         "n_train": len(train_images),
         "n_validation": len(x_validation),
@@ -400,9 +423,9 @@ pd.DataFrame(
     {
         "mean": ablation["mean"].map("{:.2%}".format),
         "over the seeds": [f"{min(s):.2%} to {max(s):.2%}" for s in ablation["scores"]],
-        "difference": [f"{100 * (mean - whole['mean']):+.2f}" for mean in ablation["mean"]],
+        "percentage points": [f"{100 * (mean - whole['mean']):+.2f}" for mean in ablation["mean"]],
         "seconds": ablation["seconds"].map("{:.1f}".format),
-        "time": [f"{seconds / whole['seconds']:.2f}" for seconds in ablation["seconds"]],
+        "times as long": [f"{seconds / whole['seconds']:.2f}" for seconds in ablation["seconds"]],
     }
 )
 
@@ -460,7 +483,7 @@ else:
     one_in = comb(2 * n_each, n_each) // 2  # the orders that would pass are two
     verdict += (
         f"With {n_each} seeds each, luck alone parts two equal variants as cleanly in one "
-        f"comparison of {one_in}, and we made {len(verdicts)}."
+        f"comparison of {one_in}, and we made {len(verdicts)}: expect about one false alarm."
     )
 display(
     Markdown(
@@ -471,23 +494,36 @@ display(
 )
 
 # %% [markdown]
-# Two usual ingredients are not part of the recipe. Averaging does for a network what a learning rate that falls to
-# zero does also, and dropout guards against learning by heart, for which three epochs leave little time. Those are
-# reasons to *expect* little of them; the table says whether they are borne out.
+# Two usual ingredients are not part of the recipe. Averaging the weights over the last steps calms a network as a
+# learning rate that falls to zero does also, and dropout guards against learning by heart, for which three epochs leave
+# little time. Those are reasons to *expect* little of them; the table says whether they are borne out.
+#
+# Nor is everything in the recipe needed here. What lies within the seeds could be left out of a three-epoch training
+# and nobody would notice. We keep augmentation for the longer trainings of [chapter 6](06_final_model.ipynb), where
+# there is time to learn by heart, and batch normalisation so that other learning rates and widths can be tried without
+# fear. And what came out worse did so *with the settings we gave it*: AdamW may do better at another learning rate.
 #
 # ## Against the clock of others
 #
 # Time is only comparable on one machine. `make bench` trains the post's two recipes, the convnet of the Keras
 # documentation, and ours, on one machine, and times their epochs in turn. The post's second recipe gets the 30
 # epochs of its search and its final model, without early stopping. The run recorded with the book is shown
-# here.
+# here; its machine may be faster or slower than the one this page was made on.
 
 # %%
-benchmark, found_in = load_json(
-    ARTIFACTS, "benchmark", made_by="make bench FULL=1 (it writes _build/bench)"
+benchmark, _ = load_json(
+    ARTIFACTS, "benchmark", made_by="make bench FULL=1 and copy _build/bench/benchmark.json there"
 )
+if benchmark["mode"] != "full":
+    raise ValueError(
+        f"the benchmark in {ARTIFACTS} is of the mode {benchmark['mode']!r}, expected 'full'; make "
+        "one with make bench FULL=1, or delete the file to see the recorded one"
+    )
 made = benchmark["provenance"]
-print(f"recorded {made['date']} on {made['machine']}")
+print(
+    f"recorded {made['date']}; {made['machine']}; fastest matrix product "
+    f"{benchmark['sgemm_peak'] / 1e9:.0f} billion operations a second"
+)
 
 
 def epoch_seconds(name):
@@ -534,8 +570,9 @@ plt.show()
 
 
 # %% [markdown]
-# Each point is the end of an epoch. The first epochs of some recipes lie below the frame, so their lines
-# begin later.
+# Each point is the end of an epoch. The seconds are those of the epochs timed in turn, times the number of epochs, so that a
+# slow moment of the machine during one long training does not count. The first epochs of some recipes lie below the
+# frame, so their lines begin later.
 
 # %%
 slow_seconds, slow_scores = course("post_double_conv")
@@ -556,10 +593,11 @@ def compare_at(target):
     ]
 
 
-pd.DataFrame(
+equals = pd.DataFrame(
     [compare_at(target) for target in (0.99, 0.9946, 0.996)],
     columns=["to reach", "the post's second recipe", "ours", "times as fast"],
 ).set_index("to reach")
+equals
 
 # %% [markdown]
 # The post's recipe counts until the first epoch that happens to reach the accuracy, in one training. Ours
@@ -570,6 +608,9 @@ pd.DataFrame(
 best_epoch = int(np.argmax(slow_scores))
 fast_seconds, fast_accuracy = ours_recorded["fast"]
 speed_up = slow_seconds[best_epoch] / fast_seconds
+timed = benchmark["recipes"]["post_double_conv"]["epoch_seconds"]
+timed = timed[max(timed, key=int)]
+shortest, longest = (pick(timed) / np.median(timed) for pick in (min, max))
 display(
     Markdown(
         f"The post's second recipe was at its best after epoch {best_epoch + 1}, "
@@ -577,14 +618,15 @@ display(
         f"{slow_scores[best_epoch]:.2%}. Ours ended {fast_seconds:.0f} seconds after its start, "
         f"**{speed_up:.0f} times** sooner, with {fast_accuracy:.2%} (mean of "
         f"{len(benchmark['recipes']['fast']['runs'])} trainings); with twice the epochs, "
-        f"{ours_recorded['fast_longer'][1]:.2%}."
+        f"{ours_recorded['fast_longer'][1]:.2%}. The shortest and the longest epoch that was timed for "
+        f"the post's recipe would make it {speed_up * shortest:.0f} and {speed_up * longest:.0f} times."
     )
 )
 
 # %% [markdown]
-# So it depends on what one asks: the time to a given accuracy, or to each recipe's end. The post's best epoch
-# is chosen by the very images it is scored on, which flatters; ours is scored at its last, which does not. But our
-# recipe was tuned on these images too. One training of the post's recipe stands against ten of ours, and timings on a
+# So it depends on what one asks: the time to the same accuracy, as in the table, or the time to the best the post's recipe
+# can do against the time to the post's 99.46 %, as in this last sentence. The post's best epoch is chosen by the very images it is scored on, which flatters; ours is scored at its last, which does not. But our
+# recipe was tuned on these images too. One training of the post's recipe stands against several of ours, and timings on a
 # shared machine differ from one to the next: read the factors as round numbers. The post itself used a GPU, on
 # which an epoch took 9 seconds ([source](https://github.com/naingthet/mnist)); there the factor will be another.
 #
@@ -594,10 +636,11 @@ display(
 # numbers in another order round differently, and training magnifies the difference.
 # `digit_utils.training.make_repeatable()`, called before the first network is built, fixes the order for a whole
 # process; then the weights agree to the last bit. It is a help when one looks for an error. The comparison above timed
-# that too, with two timings of each.
+# that too.
 
 # %%
-usual, repeatable = epoch_seconds("fast"), epoch_seconds("fast_repeatable")
+names = ("fast", "fast_repeatable") if "fast_repeatable" in benchmark["recipes"] else ("fast",) * 2
+usual, repeatable = (epoch_seconds(name) for name in names)
 display(
     Markdown(
         f"An epoch on {benchmark['n_train']:,} images took {usual:.1f} s as usual and "
@@ -615,9 +658,12 @@ report(
     f"- {EPOCHS} epochs on {len(train_images):,} images take {ours['seconds']:.0f} s, compilation "
     f"included, and reach {ours['mean']:.2%} of {len(x_validation):,} validation images (mean of "
     f"{trainings}). An epoch runs at {step_rate / peak:.0%} of this machine's fastest matrix product.\n"
-    f"- Of the changes tried, these make it worse in every seed: {names_of('worse')}.\n"
-    f"- In the recorded comparison it ends {speed_up:.0f} times sooner than the post's second recipe "
-    f"comes to its best epoch, at {fast_accuracy:.2%} against {slow_scores[best_epoch]:.2%}.",
+    f"- Of the changes tried, with the settings we gave them and {n_each} "
+    f"seed{'s' if n_each > 1 else ''} each, these make it worse in every seed: {names_of('worse')}. No difference beyond the seeds: {names_of('within the seeds')}.\n"
+    "- In the recorded comparison it reaches the post's 99.46 % "
+    f"{equals.loc['99.46%', 'times as fast']} times as fast as the post's second recipe does. It ends "
+    f"{speed_up:.0f} times sooner than that recipe comes to its best epoch, at {fast_accuracy:.2%} "
+    f"against {slow_scores[best_epoch]:.2%}.",
     validation_accuracy=ours["mean"],
     worst_seed=min(ours["scores"]),
     best_seed=max(ours["scores"]),
@@ -691,7 +737,7 @@ report(
 #
 # ## What's next
 #
-# Put `build_fast_cnn` into [the final model](06_final_model.ipynb), and see whether three lean networks vote as
-# well as three of the post's. Or take the recipe to other small images, the clothes of Fashion-MNIST for instance.
-# The number of classes, the ranges of the augmentation and the learning rate are what you will have to think about
-# again.
+# With more epochs and slanted digits, this recipe trained the networks that vote in [the final
+# model](06_final_model.ipynb); `scripts/train_final_model.py` shows how. Or take the recipe to other small images, the
+# clothes of Fashion-MNIST for instance. The number of classes, the ranges of the augmentation and the learning rate
+# are what you will have to think about again.

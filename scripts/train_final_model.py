@@ -61,6 +61,7 @@ def select(n_folds: int) -> None:
     digits = load_digits()
     folds = np.random.default_rng(0).permutation(len(digits.images)) % N_FOLDS
     found = json.loads(SELECTION.read_bytes()) if SELECTION.exists() else {"candidates": {}}
+    found["provenance"] = provenance(ROOT)  # of the code that runs, whatever changes meanwhile
     for fold in range(n_folds):
         for name, recipe in CANDIDATES.items():
             entry = found["candidates"].setdefault(name, {"recipe": asdict(recipe), "folds": {}})
@@ -73,7 +74,7 @@ def select(n_folds: int) -> None:
             entry["folds"][str(fold)] = count_mistakes(
                 trained.network, digits.images[~inside], digits.labels[~inside], trained.seconds
             )
-            write_atomically(SELECTION, json_bytes({**found, "provenance": provenance(ROOT)}))
+            write_atomically(SELECTION, json_bytes(found))
             print(name, fold, entry["folds"][str(fold)], flush=True)
             forget_networks()
     for row in selection_table():
@@ -144,10 +145,13 @@ def train_final(members: int) -> None:
             f"{RECORD.name} exists: the seal has been opened for this model. A new model needs "
             "a new record; move the old one to another name, so that its opening stays on record."
         )
+    if not SELECTION.exists():
+        raise SystemExit(f"{SELECTION.name} does not exist; run the step select first")
     chosen = json.loads(SELECTION.read_bytes())["candidates"].get(CHOSEN, {})
     if chosen.get("recipe") != asdict(recipe) or not chosen["folds"]:
         raise SystemExit(f"{SELECTION.name} has no folds of {CHOSEN!r}; run the step select first")
     digits = load_digits()
+    made = provenance(ROOT)
     WORK.mkdir(parents=True, exist_ok=True)
     networks, seconds = [], []
     for seed in range(members):
@@ -158,7 +162,7 @@ def train_final(members: int) -> None:
                 "recipe": asdict(recipe),
                 "seed": seed,
                 "seconds": trained.seconds,
-                "provenance": provenance(ROOT),
+                "provenance": made,
             }
             save_networks(path, [as_shipped(trained.network)], info)
             forget_networks()
@@ -175,11 +179,11 @@ def train_final(members: int) -> None:
         "chosen": CHOSEN,
         "selection": selection_table(),
     }
-    made = provenance(ROOT)
-    save_networks(FINAL_MODEL, networks, {**record, "provenance": made})
-    write_atomically(
-        RECORD, json_bytes({**record, "sealed": open_seal(digits), "provenance": made})
-    )
+    record["provenance"] = made
+    save_networks(FINAL_MODEL, networks, record)
+    # On record before it happens: whatever goes wrong below, the seal counts as opened.
+    write_atomically(RECORD, json_bytes({**record, "sealed": None}))
+    write_atomically(RECORD, json_bytes({**record, "sealed": open_seal(digits)}))
 
 
 def open_seal(digits) -> dict:
@@ -216,8 +220,8 @@ def main() -> int:
         "--folds",
         type=int,
         choices=range(1, N_FOLDS + 1),
-        default=N_FOLDS,
-        help="folds to leave out, one by one",
+        default=1,
+        help="folds to leave out, one by one (1 when the networks that ship were chosen)",
     )
     parser.add_argument(
         "--members",

@@ -102,6 +102,8 @@ def _execute(request: dict[str, Any], send: Any) -> int:
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
+    # Of the code that runs, not of what the checkout holds when it ends.
+    request["provenance"] = provenance(Path(request["output"]).parent)
     notebook = read_notebook(Path(request["input"]))
     parameters = request["parameters"]
     running = {"notebook": notebook, "index": 0}
@@ -222,7 +224,7 @@ def _save(notebook: Any, request: dict[str, Any], parameters: dict[str, Any]) ->
         "parameters": parameters,
         "seconds": round(time.monotonic() - request["started"], 1),
         "peak_memory_mb": _peak_memory_mb(),
-        "provenance": provenance(Path(request["output"]).parent),
+        "provenance": request["provenance"],
     }
     for cell in notebook.cells:
         for key in ("papermill", "execution"):

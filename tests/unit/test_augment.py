@@ -252,11 +252,18 @@ def test_slants_rows_sideways_about_the_centre(draw, slant):
     assert columns == [14 + round(4 * slant), 14, 14 - round(4 * slant)]
 
 
-def test_without_a_slant_the_other_draws_stay_as_they_are():
-    images = images_of()
-    with_none = RandomAffine(seed=3, shear=0.0)(images, training=True)
-    assert np.array_equal(with_none, RandomAffine(seed=3)(images, training=True))
-    assert not np.array_equal(with_none, RandomAffine(seed=3, shear=0.2)(images, training=True))
+def test_a_slant_takes_a_draw_of_its_own_only_when_wanted(monkeypatch):
+    images, shapes = images_of(), []
+    uniform = keras.random.uniform
+    monkeypatch.setattr(
+        keras.random,
+        "uniform",
+        lambda shape, *rest, **more: shapes.append(shape) or uniform(shape, *rest, **more),
+    )
+    plain = RandomAffine(seed=3)(images, training=True)
+    slanted = RandomAffine(seed=3, shear=0.2)(images, training=True)
+    assert [shape[0] for shape in shapes] == [5, 6]
+    assert not np.array_equal(plain, slanted)
     assert RandomAffine.from_config(RandomAffine(shear=0.2).get_config()).shear == 0.2
     with pytest.raises(ValueError, match="shear is -0.1; expected pixels sideways"):
         RandomAffine(shear=-0.1)

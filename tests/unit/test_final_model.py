@@ -40,6 +40,8 @@ def test_it_was_chosen_on_left_out_folds_of_labelled_images(record):
     selection = json.loads((ROOT / "results" / "final_model_selection.json").read_bytes())
     assert selection["candidates"][record["chosen"]]["recipe"] == record["recipe"]
     assert {row["candidate"] for row in record["selection"]} == set(selection["candidates"])
+    fewest = min(record["selection"], key=lambda row: row["mistakes with moved copies"])
+    assert record["chosen"] == fewest["candidate"]
 
 
 def test_it_scores_what_its_record_says(shipped, record):

@@ -141,3 +141,15 @@ def test_normalisation_after_an_activation_is_refused(before):
     network = keras.Sequential([layers.Input((8, 8, 1)), before, layers.BatchNormalization()])
     with pytest.raises(ValueError, match="does not follow a convolution"):
         fold_batch_normalization(network)
+
+
+def test_folding_refuses_a_normalisation_along_another_axis():
+    network = keras.Sequential(
+        [
+            keras.layers.Input((6, 6, 1)),
+            keras.layers.Conv2D(6, 3, padding="same"),
+            keras.layers.BatchNormalization(axis=1),
+        ]
+    )
+    with pytest.raises(ValueError, match="along axis 1; expected 3"):
+        fold_batch_normalization(network)

@@ -1,6 +1,7 @@
 """Networks saved small: what comes back, and what is refused."""
 
 import io
+import json
 import zipfile
 
 import keras
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from digit_utils.shipped import ShippedModelError, load_networks, save_networks
+from digit_utils.shipped import OPTIONS, ShippedModelError, load_networks, save_networks
 
 
 def small_network(units=3):
@@ -44,6 +45,25 @@ def test_networks_of_different_shapes_and_none_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no network"):
         save_networks(tmp_path / "x.npz", [], {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_layer_of_another_kind_is_refused_and_only_known_options_are_stored(tmp_path):
+    network = small_network()
+    network.add(layers.BatchNormalization())
+    with pytest.raises(ValueError, match="is a BatchNormalization; only Conv2D, "):
+        save_networks(tmp_path / "x.npz", [network], {})
+    path = save_networks(tmp_path / "y.npz", [small_network()], {})
+    with np.load(path) as file:
+        described = json.loads(bytes(file["layers"]))
+    for kind, options in described["layers"]:
+        assert set(options) == set(OPTIONS[kind])
+
+
+def test_a_weight_that_is_no_number_is_refused(tmp_path):
+    network = small_network()
+    network.layers[-1].bias.assign([np.nan, 0])
+    with pytest.raises(ValueError, match="holds NaN"):
+        save_networks(tmp_path / "x.npz", [network], {})
 
 
 def test_a_weight_too_large_for_half_precision_is_refused(tmp_path):
