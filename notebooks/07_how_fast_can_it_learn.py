@@ -574,6 +574,51 @@ plt.show()
 # slow moment of the machine during one long training does not count. The first epochs of some recipes lie below the
 # frame, so their lines begin later.
 
+# %% [markdown]
+# What an epoch costs each of them, and how near the roof they work:
+
+
+# %%
+def costs_of(name):
+    """Return what the benchmark measured of a recipe, in words."""
+    found = benchmark["recipes"][name]
+    epoch_work = found["flops_an_image"] * benchmark["n_train"]
+    return {
+        "seconds an epoch": f"{epoch_seconds(name):.1f}",
+        "billion operations an epoch": f"{epoch_work / 1e9:,.0f}",
+        "of the roof": f"{epoch_work / epoch_seconds(name) / benchmark['sgemm_peak']:.0%}",
+        "images predicted a second": f"{found['predicted_a_second']:,.0f}",
+        "memory (MB)": f"{found['peak_memory_mb']:,.0f}",
+    }
+
+
+one_length = [name for name in styles if name != "fast_longer"]
+pd.DataFrame({benchmark["recipes"][name]["title"]: costs_of(name) for name in one_length}).T
+
+# %% [markdown]
+# An epoch can be short for two reasons: little to do, or doing it near the roof. The second and third columns tell them
+# apart.
+#
+# And with more images? If every image costs the same, the lines below are straight and climb one decade of seconds for each
+# decade of images. A line that is flatter at its left end pays something once, however few the images.
+
+# %% mystnb={"image": {"alt": "Seconds an epoch against the number of training images, both axes logarithmic, one rising line for each of four recipes."}}
+ax = plt.subplots(figsize=(7.2, 4.0))[1]
+for name in one_length:
+    marker, colour = styles[name]
+    found = benchmark["recipes"][name]
+    sizes = sorted(found["epoch_seconds"], key=int)
+    took = [np.median(found["epoch_seconds"][size]) for size in sizes]
+    ax.loglog(
+        [int(size) for size in sizes], took, marker=marker, color=colour, label=found["title"]
+    )
+ax.set(title="More images, more time", xlabel="Training images", ylabel="Seconds an epoch")
+ax.legend(frameon=False)
+plt.show()
+
+# %% [markdown]
+# Now side by side: how long until an accuracy is reached?
+
 # %%
 slow_seconds, slow_scores = course("post_double_conv")
 ours_recorded = {name: [found[-1] for found in course(name)] for name in ("fast", "fast_longer")}
