@@ -28,6 +28,11 @@ def forward_flops(network: keras.Model) -> int:
     int
         Operations an image.
 
+    Raises
+    ------
+    ValueError
+        If a layer has a kernel that cannot be counted.
+
     Taught in 07_how_fast_can_it_learn.
     """
     return sum(operations for _, operations in layer_flops(network))
@@ -54,9 +59,17 @@ def training_flops(network: keras.Model, n_images: int, batch_size: int = 0, muo
     -------
     int
 
+    Raises
+    ------
+    ValueError
+        If a layer cannot be counted, there is none to count, or ``muon`` comes without a
+        ``batch_size``.
+
     Taught in 07_how_fast_can_it_learn.
     """
     forward = [operations for _, operations in layer_flops(network)]
+    if not forward:
+        raise ValueError("the network has no convolution and no dense layer; nothing to count")
     total = n_images * (3 * sum(forward) - forward[0])
     if muon:
         if batch_size < 1:

@@ -64,6 +64,11 @@ def predict_shifted(network, images: np.ndarray, batch_size: int = 1000) -> np.n
     -------
     ndarray, (n, n_classes) float64
 
+    Raises
+    ------
+    ValueError
+        If the network's output is not probabilities.
+
     Taught in 06_final_model.
     """
     height, width = images.shape[1:3]

@@ -173,7 +173,8 @@ def train(
     Raises
     ------
     ValueError
-        If images and labels differ in number, or the recipe names an unknown optimizer.
+        If there is no image, images and labels differ in number, images are not uint8
+        (n, height, width), or the recipe names an unknown optimizer or normalisation.
 
     Taught in 07_how_fast_can_it_learn.
     """
@@ -267,7 +268,17 @@ def make_batches(labels: np.ndarray, batch_size: int, seed: int = 0) -> dict:
 
 
 def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
-    """Return the recipe's optimizer with its schedule for this many steps, in all.
+    """Return the recipe's optimizer with its schedule.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    steps : int
+        Training steps in all.
+
+    Returns
+    -------
+    keras.optimizers.Optimizer
 
     Raises
     ------

@@ -24,7 +24,7 @@ class ConvMuon(keras.optimizers.AdamW):
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule
-        Ten times AdamW's usual value is a fair start: 0.02 to 0.08.
+        Not to be compared with AdamW's: 0.02 to 0.08 are fair starts.
     momentum : float
         Nesterov momentum of the orthogonal steps.
     **options
