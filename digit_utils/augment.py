@@ -16,8 +16,8 @@ class RandomAffine(keras.layers.Layer):
     The changes are composed into a single matrix per image and applied by one
     bilinear interpolation. Chaining Keras's ``RandomRotation``, ``RandomZoom`` and
     ``RandomTranslation`` would resample, and so blur, three times. The ranges mean what they
-    meant in the deprecated ``ImageDataGenerator`` (which gave its shear in degrees): every value is drawn uniformly from
-    ``[-range, +range]``, height and width are zoomed independently.
+    meant in the deprecated ``ImageDataGenerator`` (which gave its shear in degrees): every value
+    is drawn uniformly from ``[-range, +range]``, height and width are zoomed independently.
 
     The layer acts only while training; in ``predict`` and ``evaluate`` it passes images on.
 
