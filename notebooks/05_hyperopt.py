@@ -22,7 +22,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | [More data from the same data](04_augmentation.ipynb): dropout, augmentation, the deeper network |
-# | Time | 25 minutes to read; the run takes about six minutes on a laptop |
+# | Time | 25 minutes to read; the run takes about eight minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # On Colab or Kaggle this installs the book's helpers, once. Elsewhere it does nothing.
