@@ -344,7 +344,7 @@ submission.head()
 # images would become validation images, and their score would flatter like any other.
 #
 # It is not the first time that these labels are opened. An earlier edition of this chapter scored three other networks on
-# them (99.55 %, kept in the history of `results/06_final_model.json`), and this ensemble took their place. Its
+# them (the score is kept in the history of `results/06_final_model.json`), and this ensemble took their place. Its
 # recipe was chosen on labelled images alone, and after its training the seal was opened in one run, for answers named
 # beforehand; all of them are kept in `results/final_model.json`.
 
