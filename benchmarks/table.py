@@ -2,57 +2,9 @@
 
 from __future__ import annotations
 
-from statistics import mean, median
+from statistics import median
 
-TARGETS = (0.99, 0.9946, 0.996)
-
-
-def seconds_an_epoch(result: dict, name: str) -> float:
-    """Return the seconds of an epoch, from the largest number of images that was timed."""
-    timed = result["recipes"][name]["epoch_seconds"]
-    largest = max(timed, key=int)
-    return median(timed[largest]) * result["n_train"] / int(largest)
-
-
-def epochs_to(runs: list[dict], target: float) -> int | None:
-    """Return the first epoch after which the mean over the runs reaches the target."""
-    for epoch in range(min((len(run["accuracy"]) for run in runs), default=0)):
-        if mean(run["accuracy"][epoch] for run in runs) >= target:
-            return epoch + 1
-    return None
-
-
-def best_epoch(runs: list[dict]) -> tuple[int, float]:
-    """Return the epoch with the highest mean accuracy, counted from 1, and that accuracy."""
-    length = min(len(run["accuracy"]) for run in runs)
-    means = [mean(run["accuracy"][epoch] for run in runs) for epoch in range(length)]
-    best = max(means)
-    return means.index(best) + 1, best
-
-
-def speed_up(result: dict) -> dict | None:
-    """Compare the fast recipe with the post's double-conv recipe up to its best epoch.
-
-    The fast recipe counts to its end, compilation included, whatever it reached on the way.
-    """
-    slow, fast = (result["recipes"][name] for name in ("post_double_conv", "fast"))
-    if not slow["runs"] or not fast["runs"]:
-        return None
-    epoch, accuracy = best_epoch(slow["runs"])
-    slow_seconds = epoch * seconds_an_epoch(result, "post_double_conv")
-    # Both from epochs timed in turn; the first epoch of a run also builds and compiles.
-    startup = mean(run["epoch_seconds"][0] - mean(run["epoch_seconds"][1:]) for run in fast["runs"])
-    epochs = len(fast["runs"][0]["epoch_seconds"])
-    fast_seconds = startup + epochs * seconds_an_epoch(result, "fast")
-    return {
-        "slow_epoch": epoch,
-        "slow_accuracy": accuracy,
-        "slow_seconds": slow_seconds,
-        "fast_seconds": fast_seconds,
-        "fast_accuracy": mean(run["accuracy"][-1] for run in fast["runs"]),
-        "fast_seeds": len(fast["runs"]),
-        "ratio": slow_seconds / fast_seconds,
-    }
+from digit_utils.benchmark import TARGETS, best_epoch, epochs_to, seconds_an_epoch, speed_up
 
 
 def as_markdown(result: dict) -> str:
@@ -99,6 +51,8 @@ def as_markdown(result: dict) -> str:
         )
     sizes = list(next(iter(recipes.values()))["epoch_seconds"])
     lines += [
+        "",
+        "Seconds to an accuracy are epochs times the seconds of one; compilation is left out.",
         "",
         "| seconds an epoch of | " + " | ".join(f"{int(size):,} images" for size in sizes) + " |",
         "| --- |" + " ---: |" * len(sizes),

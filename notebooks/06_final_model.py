@@ -256,7 +256,8 @@ display(
 # back. We split the labelled images into five equal parts, or **folds**. Each candidate learned from four of
 # them, and its mistakes were counted on the fifth, without and with moved copies. *Slant* means that the augmentation also
 # leans the digits to one side; *width* is the number of filters in the first layer, 16 unless it says otherwise. The
-# cross-entropy (smaller is better) says more than the count, because it also asks how sure the network was; all networks were first scaled to the sureness that suits each best.
+# cross-entropy (smaller is better) says more than the count, because it looks at the probabilities of every image. How
+# sure a network is as a whole does not count in it: each was first scaled to the sureness that suits it best.
 
 # %%
 candidates = pd.DataFrame(made["selection"]).drop(columns="seconds")

@@ -47,6 +47,7 @@ from matplotlib.ticker import PercentFormatter
 
 from digit_utils import plots
 from digit_utils.artifacts import load_json, save_json
+from digit_utils.benchmark import TARGETS, seconds_an_epoch, speed_up, startup_seconds
 from digit_utils.cost import forward_flops, layer_flops, sgemm_peak, training_flops
 from digit_utils.data import load_digits, prepare_images, split_train_validation, take_subset
 from digit_utils.evaluate import accuracy, accuracy_interval
@@ -326,13 +327,13 @@ display(
 # As many right answers as the mean of our trainings has, to ask for its interval.
 rounded = (np.arange(len(x_validation)) < round(ours["mean"] * len(x_validation))).astype(int)
 low, high = accuracy_interval(np.ones(len(x_validation), dtype=int), rounded)
-compared = "cannot tell the two apart"
+standing = "cannot tell the two apart"
 if not low <= 0.9946 <= high:
-    compared = f"put ours {'above' if low > 0.9946 else 'below'} it"
+    standing = f"put ours {'above' if low > 0.9946 else 'below'} it"
 display(
     Markdown(
         f"On {len(x_validation):,} images an accuracy like ours has a 95 % interval of {low:.2%} to "
-        f"{high:.2%}. By it these images {compared}. The recipe was chosen with the help of the same "
+        f"{high:.2%}. By it these images {standing}. The recipe was chosen with the help of the same "
         "images, which flatters it a little."
     )
 )
@@ -526,21 +527,13 @@ print(
 )
 
 
-def epoch_seconds(name):
-    """Return the seconds of an epoch on the training images, as timed in turn with the others."""
-    timed = benchmark["recipes"][name]["epoch_seconds"]
-    largest = max(timed, key=int)
-    return np.median(timed[largest]) * benchmark["n_train"] / int(largest)
-
-
 def course(name):
     """Return seconds and mean accuracy after each epoch; ours with building and compiling."""
     runs = benchmark["recipes"][name]["runs"]
     scores = np.mean([run["accuracy"] for run in runs], axis=0)
-    seconds = epoch_seconds(name) * np.arange(1, len(scores) + 1)
-    if name.startswith("fast"):  # what the first epoch took longer than the others
-        took = [run["epoch_seconds"] for run in runs]
-        seconds += np.mean([run[0] - np.mean(run[1:]) for run in took])
+    seconds = seconds_an_epoch(benchmark, name) * np.arange(1, len(scores) + 1)
+    if name.startswith("fast"):
+        seconds += startup_seconds(runs)
     return seconds, scores
 
 
@@ -582,11 +575,12 @@ plt.show()
 def costs_of(name):
     """Return what the benchmark measured of a recipe, in words."""
     found = benchmark["recipes"][name]
+    seconds = seconds_an_epoch(benchmark, name)
     epoch_work = found["flops_an_image"] * benchmark["n_train"]
     return {
-        "seconds an epoch": f"{epoch_seconds(name):.1f}",
+        "seconds an epoch": f"{seconds:.1f}",
         "billion operations an epoch": f"{epoch_work / 1e9:,.0f}",
-        "of the roof": f"{epoch_work / epoch_seconds(name) / benchmark['sgemm_peak']:.0%}",
+        "of the roof": f"{epoch_work / seconds / benchmark['sgemm_peak']:.0%}",
         "images predicted a second": f"{found['predicted_a_second']:,.0f}",
         "memory (MB)": f"{found['peak_memory_mb']:,.0f}",
     }
@@ -639,7 +633,7 @@ def compare_at(target):
 
 
 equals = pd.DataFrame(
-    [compare_at(target) for target in (0.99, 0.9946, 0.996)],
+    [compare_at(target) for target in TARGETS],
     columns=["to reach", "the post's second recipe", "ours", "times as fast"],
 ).set_index("to reach")
 equals
@@ -650,21 +644,20 @@ equals
 # counting favours the post's.
 
 # %%
-best_epoch = int(np.argmax(slow_scores))
-fast_seconds, fast_accuracy = ours_recorded["fast"]
-speed_up = slow_seconds[best_epoch] / fast_seconds
+compared = speed_up(benchmark)
 timed = benchmark["recipes"]["post_double_conv"]["epoch_seconds"]
 timed = timed[max(timed, key=int)]
 shortest, longest = (pick(timed) / np.median(timed) for pick in (min, max))
 display(
     Markdown(
-        f"The post's second recipe was at its best after epoch {best_epoch + 1}, "
-        f"{slow_seconds[best_epoch] / 60:.0f} minutes after its start, with "
-        f"{slow_scores[best_epoch]:.2%}. Ours ended {fast_seconds:.0f} seconds after its start, "
-        f"**{speed_up:.0f} times** sooner, with {fast_accuracy:.2%} (mean of "
-        f"{len(benchmark['recipes']['fast']['runs'])} trainings); with twice the epochs, "
+        f"The post's second recipe was at its best after epoch {compared['slow_epoch']}, "
+        f"{compared['slow_seconds'] / 60:.0f} minutes after its start, with "
+        f"{compared['slow_accuracy']:.2%}. Ours ended {compared['fast_seconds']:.0f} seconds after its "
+        f"start, **{compared['ratio']:.0f} times** sooner, with {compared['fast_accuracy']:.2%} (mean of "
+        f"{compared['fast_seeds']} trainings); with twice the epochs, "
         f"{ours_recorded['fast_longer'][1]:.2%}. The shortest and the longest epoch that was timed for "
-        f"the post's recipe would make it {speed_up * shortest:.0f} and {speed_up * longest:.0f} times."
+        f"the post's recipe would make it {compared['ratio'] * shortest:.0f} and "
+        f"{compared['ratio'] * longest:.0f} times."
     )
 )
 
@@ -685,7 +678,7 @@ display(
 
 # %%
 names = ("fast", "fast_repeatable") if "fast_repeatable" in benchmark["recipes"] else ("fast",) * 2
-usual, repeatable = (epoch_seconds(name) for name in names)
+usual, repeatable = (seconds_an_epoch(benchmark, name) for name in names)
 display(
     Markdown(
         f"An epoch on {benchmark['n_train']:,} images took {usual:.1f} s as usual and "
@@ -707,8 +700,8 @@ report(
     f"seed{'s' if n_each > 1 else ''} each, these make it worse in every seed: {names_of('worse')}. No difference beyond the seeds: {names_of('within the seeds')}.\n"
     "- In the recorded comparison it reaches the post's 99.46 % "
     f"{equals.loc['99.46%', 'times as fast']} times as fast as the post's second recipe does. It ends "
-    f"{speed_up:.0f} times sooner than that recipe comes to its best epoch, at {fast_accuracy:.2%} "
-    f"against {slow_scores[best_epoch]:.2%}.",
+    f"{compared['ratio']:.0f} times sooner than that recipe comes to its best epoch, at "
+    f"{compared['fast_accuracy']:.2%} against {compared['slow_accuracy']:.2%}.",
     validation_accuracy=ours["mean"],
     worst_seed=min(ours["scores"]),
     best_seed=max(ours["scores"]),
@@ -720,11 +713,7 @@ report(
     operations_a_second=rate,
     share_of_peak=step_rate / peak,
     n_weights=networks["lean network"].count_params(),
-    ablation={
-        name: {"scores": row["scores"], "seconds": row["seconds"]}
-        for name, row in ablation.iterrows()
-    },
-    recorded_speed_up=speed_up,
+    recorded_speed_up=compared["ratio"],
 )
 
 # %% [markdown]

@@ -10,19 +10,14 @@ import pytest
 
 import benchmarks.__main__ as driver
 from benchmarks.recipes import _Watch
-from benchmarks.table import (
-    as_markdown,
-    best_epoch,
-    epochs_to,
-    seconds_an_epoch,
-    speed_up,
-)
+from benchmarks.table import as_markdown
 from benchmarks.worker import Worker
+from digit_utils.benchmark import best_epoch, epochs_to, seconds_an_epoch, speed_up
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def recipe(runs, seconds, flops=2e6):
+def recipe(runs, seconds, flops=2e9):
     return {
         "title": "some recipe",
         "epoch_seconds": {
@@ -46,7 +41,7 @@ def result():
     return {
         "mode": "full",
         "n_train": 400,
-        "sgemm_peak": 1e9,
+        "sgemm_peak": 1e11,
         "provenance": {"machine": "some machine"},
         "recipes": {
             "post_double_conv": recipe([run([0.98, 0.995, 0.994], 9.0)], seconds=10.0),
@@ -76,14 +71,17 @@ def test_the_speed_up_counts_the_slow_to_its_best_epoch_and_the_fast_to_its_end(
     # Two epochs of one second, as timed in turn; the runs' first took no longer than their second.
     assert found["fast_seconds"] == 2.0
     assert found["ratio"] == 20.0
+    for slower in result["recipes"]["fast"]["runs"]:
+        slower["epoch_seconds"] = [4.0, 1.0]  # three seconds to build and compile
+    assert speed_up(result)["fast_seconds"] == 5.0
     result["recipes"]["post_double_conv"]["runs"] = []
     assert speed_up(result) is None
 
 
 def test_the_table_tells_rates_targets_and_the_ratio(result):
     table = as_markdown(result)
-    # 400 images at 2 million operations in 20 s: 0.04 GFLOP/s, 4 % of the peak.
-    assert "| some recipe | 20.0 | 1 | 0 | 4% | 1,000 | 500 MB |" in table
+    # 400 images at 2 billion operations in 20 s: 40 GFLOP/s, 40 % of the peak.
+    assert "| some recipe | 20.0 | 800 | 40 | 40% | 1,000 | 500 MB |" in table
     assert "2 epochs, 40 s | 2 epochs, 40 s | not reached" in table
     assert "**20 times** as long" in table
 
@@ -135,6 +133,9 @@ def test_a_worker_trains_and_predicts_by_request():
     assert worker.describe()["epochs"] == 15
     assert worker.prepare(n_images=300)["flops"] > 0
     assert worker.train_epoch()["seconds"] > 0
+    predicted = worker.predict(n_images=150)
+    assert predicted["n_images"] == 150
+    assert predicted["seconds"] > 0
     assert worker.memory()["peak_mb"] > 100
 
 

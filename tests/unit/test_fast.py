@@ -105,6 +105,10 @@ def test_averaged_weights_are_what_is_scored_and_kept():
     recipe = replace(Recipe(), epochs=2, ema=0.9, width=4)
     trained = train(recipe, images, labels, score=score)
     assert trained.scores[-1] == score(trained.network)
+    # The same training without averaging ends with other weights.
+    plain = train(replace(recipe, ema=0.0), images, labels)
+    kernels = [one.network.layers[0].get_weights()[0] for one in (trained, plain)]
+    assert not np.allclose(*kernels)
     forget_networks()
 
 

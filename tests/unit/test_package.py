@@ -16,7 +16,7 @@ HEAVY = ("tensorflow", "keras", "pandas", "matplotlib", "papermill", "sklearn")
 
 # Every module may import only from modules on a lower level: data at the bottom, plots on top.
 LEVELS = [
-    {"errors", "files", "provenance"},
+    {"errors", "files", "provenance", "benchmark"},
     {
         "mnist",
         "preparation",
