@@ -392,7 +392,7 @@ if ensemble is not None:
 # training run, nor other people's handwriting: the same writers are found among the training
 # and the test images.
 #
-# The two intervals are no way to compare the network with the ensemble. Both sat the same
+# The intervals are no way to compare the network trained here with the ensemble. Both sat the same
 # test, and most images are easy for both. The paired test of [chapter 4](04_augmentation.ipynb)
 # looks only at the images that exactly one of them got right. It compares two whole recipes: how much is owed to the lean
 # network, to its longer training, to the vote and to the moved copies, this test cannot say.
