@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.record and not options.full:
         parser.error("--record keeps a full run: add --full")
-    seeds = options.seeds or (10 if options.full else 2)
+    seeds = options.seeds or (10 if options.full else 1)
     recipes = {name: RecipeProcess(name) for name in names()}
     try:
         result = measure(recipes, options.full, seeds)
