@@ -3,7 +3,7 @@
 Every recipe lives in a process of its own; one works at a time and the others wait. Times that are
 compared are taken in turn, round after round, so that a machine that slows down slows all of them.
 
-Quick (two to five minutes): times and operations of all recipes; the fast recipe is trained to its
+Quick (two to six minutes): times and operations of all recipes; the fast recipe is trained to its
 end. How many epochs the others need is taken from the recorded full run.
 Full (an hour or more): every recipe is trained to its end.
 """

@@ -68,8 +68,9 @@ def as_markdown(result: dict) -> str:
             if result["mode"] == "full"
             else "The epochs of the others are those of the "
             f"recorded full run, the seconds scaled up to {result['n_train']:,} images. ",
-            f"The fast recipe ends at {compared['fast_accuracy']:.2%} (mean over seeds: "
-            f"{compared['fast_seeds']}) after {compared['fast_seconds']:.1f} s, compilation "
+            f"The fast recipe ends at {compared['fast_accuracy']:.2%} (mean of "
+            f"{compared['fast_seeds']} training{'s' if compared['fast_seeds'] > 1 else ''}) after "
+            f"{compared['fast_seconds']:.1f} s, compilation "
             f"included. The post's double-conv recipe takes {compared['slow_seconds']:,.0f} s to "
             f"its best epoch, {compared['slow_epoch']}, with {compared['slow_accuracy']:.2%}: "
             f"**{compared['ratio']:.0f} times** as long.",
