@@ -54,6 +54,7 @@ ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one anot
 SEED: int = 0  # of the split, the subset and the training
 N_TRAIN: int = 0  # training images to use; 0: all 33,600
 EPOCHS: int = 30  # most passes over the training images; early stopping may end sooner
+PATIENCE: int = 3  # epochs without improvement before early stopping ends the training
 BATCH_SIZE: int = 128  # images a training step; the post's 32 takes longer
 
 # %% [markdown]
@@ -151,14 +152,14 @@ print(f"{'':28} {base_cnn.count_params():>8,} in all")
 # **Adam** adjusts the weights a little after every batch so that the *loss*, the cross-entropy
 # between predicted probabilities and true label, goes down. How many epochs? Too few and the
 # network has not learnt; too many and it learns the training images by heart. **Early
-# stopping** watches the loss on the validation images, which training never sees. When five
-# epochs in a row fail to improve it by at least 0.001, training ends and the weights of the
-# best epoch come back.
+# stopping** watches the loss on the validation images, which training never sees. When a few
+# epochs in a row, its *patience*, fail to improve it by at least 0.001, training ends and the
+# weights of the best epoch come back.
 
 # %%
 base_cnn.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 early_stopping = keras.callbacks.EarlyStopping(
-    monitor="val_loss", min_delta=0.001, patience=5, restore_best_weights=True
+    monitor="val_loss", min_delta=0.001, patience=PATIENCE, restore_best_weights=True
 )
 history = base_cnn.fit(
     x_train,
@@ -320,7 +321,7 @@ report(
 #
 # ```python
 # watch_accuracy = keras.callbacks.EarlyStopping(
-#     monitor="val_accuracy", mode="max", patience=5, restore_best_weights=True
+#     monitor="val_accuracy", mode="max", patience=PATIENCE, restore_best_weights=True
 # )
 # ```
 #
