@@ -36,11 +36,12 @@ def provenance(root: str | Path) -> dict[str, Any]:
         "commit": _commit(Path(root)),
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores",
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **package_versions()},
     }
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Return the versions of those packages that are installed, by name."""
     found = {}
     for name in PACKAGES:
         try:

@@ -1,92 +1,331 @@
-"""Following a hyperopt search, and reading what it has tried."""
+"""A hyperparameter search that can be stopped at any moment and goes on where it was.
+
+The space, the objective and the algorithm are hyperopt's. What hyperopt's own loop keeps in
+memory, or in a pickle that it writes in place, is here one JSON file a trial. A trial is proposed
+from the trials before it and from a random number that depends on its place alone, so a search
+that was stopped and resumed tries the same settings as one that was not.
+"""
 
 from __future__ import annotations
 
+import inspect
+import math
+import textwrap
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from hyperopt import STATUS_OK, Trials, space_eval
-from IPython.display import display, update_display
+from hyperopt import JOB_STATE_DONE, STATUS_FAIL, STATUS_OK, Trials, space_eval
+from hyperopt.base import Domain
+
+from digit_utils.files import to_plain
+from digit_utils.provenance import package_versions
+from digit_utils.spaces import describe_space, to_draws
+from digit_utils.trial_store import SearchError, Trial, TrialStore
+
+__all__ = ["Search", "SearchError", "SearchProgress", "Trial", "run_search"]
 
 
-def trials_to_frame(trials: Trials, space: dict) -> pd.DataFrame:
-    """List the trials of a search with their parameters as values, never as indices.
+@dataclass(frozen=True)
+class Search:
+    """A search that has come to its end.
 
-    Hyperopt stores ``hp.choice`` picks as positions in the list of choices. The original post
-    decoded its winner by hand; ``space_eval`` does it for every trial here.
+    Attributes
+    ----------
+    trials : list of Trial
+        In the order of their numbers.
+    """
+
+    trials: list[Trial]
+
+    @property
+    def best(self) -> Trial:
+        """The trial with the smallest loss; of equals, the first.
+
+        Raises
+        ------
+        SearchError
+            If every trial failed.
+        """
+        finished = [trial for trial in self.trials if trial.ok]
+        if not finished:
+            last = self.trials[-1].error if self.trials else "there is none"
+            raise SearchError(f"none of {len(self.trials)} trials succeeded; the last: {last}")
+        return min(finished, key=lambda trial: trial.loss)
+
+    def table(self) -> pd.DataFrame:
+        """List the trials with their parameters as values.
+
+        Returns
+        -------
+        DataFrame
+            Index ``trial`` from 1; a column for each parameter, then ``validation_accuracy``
+            (0 to 1, minus the loss), ``best_so_far`` and ``seconds``. A failed trial has NaN as
+            accuracy and leaves the best so far as it was.
+        """
+        frame = pd.DataFrame([trial.parameters for trial in self.trials])
+        frame["validation_accuracy"] = [
+            -trial.loss if trial.ok else math.nan for trial in self.trials
+        ]
+        frame["best_so_far"] = frame["validation_accuracy"].cummax().ffill()
+        frame["seconds"] = [trial.seconds for trial in self.trials]
+        frame.index = pd.Index([trial.number for trial in self.trials], name="trial")
+        return frame
+
+
+def run_search(
+    objective: Callable[[Mapping[str, Any]], Any],
+    space: Mapping[str, Any],
+    algo: Callable,
+    max_evals: int,
+    folder: str | Path,
+    seed: int = 0,
+    depends_on: Mapping[str, Any] | None = None,
+    max_failures: int = 5,
+    progress: Callable[[Sequence[Trial], int], None] | None = None,
+) -> Search:
+    """Search a space, keeping every finished trial in a folder, and go on with what is there.
 
     Parameters
     ----------
-    trials : hyperopt.Trials
-        A finished, or interrupted, search.
-    space : dict
-        The search space it ran over.
+    objective : function
+        Takes the settings, a mapping of parameter to value, of which it must read every one.
+        Returns the loss, or a dictionary with ``loss`` (and ``status``, as hyperopt has it) and
+        whatever else is worth keeping. A trial whose objective raises an exception, or whose loss
+        is not a finite number, is recorded as failed.
+    space : mapping of str to hyperopt expression
+        Flat, each expression labelled with its own key.
+    algo : function
+        ``tpe.suggest``, ``rand.suggest``, or one of them with arguments fixed by ``partial``.
+    max_evals : int
+        Trials in all, those in the folder among them.
+    folder : str or Path
+        Of this search alone.
+    seed : int
+        Of the proposals.
+    depends_on : mapping, optional
+        What else a trial's outcome depends on: numbers and texts, and functions, of which the
+        source counts. A folder is not continued when any of it has changed.
+    max_failures : int
+        Failures in a row that end the search.
+    progress : function, optional
+        Called after each trial with all trials so far and ``max_evals``.
 
     Returns
     -------
-    DataFrame
-        Index ``trial`` from 1; a column for each parameter, then ``validation_accuracy``
-        (0 to 1, minus the loss) and ``best_so_far``. A failed trial has NaN as accuracy and
-        leaves the best so far as it was.
+    Search
 
     Raises
     ------
+    SearchError
+        If the folder is in use, cannot be written, holds another search or a damaged file, if the
+        objective leaves a parameter unread, or if too many trials failed in a row.
     ValueError
-        If the trials belong to another space.
+        If ``max_evals`` is below 1 or below the number of trials in the folder, or the space
+        cannot be described.
 
     Taught in 05_hyperopt.
     """
-    rows = []
-    for trial in trials.trials:
-        point = {name: values[0] for name, values in trial["misc"]["vals"].items() if values}
-        unknown = sorted(set(point) - set(space))
-        if unknown:
+    if isinstance(max_evals, bool) or not isinstance(max_evals, int) or max_evals < 1:
+        raise ValueError(f"max_evals is {max_evals!r}; expected a whole number from 1")
+    definition = {
+        "space": describe_space(space),
+        "objective": _source(objective),
+        "algorithm": _algorithm(algo),
+        "seed": seed,
+        "depends_on": {
+            name: _source(value) if callable(value) else value
+            for name, value in (depends_on or {}).items()
+        },
+    }
+    with TrialStore(folder, definition) as store:
+        kept = {trial.number: trial for trial in store.read()}
+        if kept and max(kept) > max_evals:
             raise ValueError(
-                f"trial {trial['tid'] + 1} has the parameters {unknown}, which are not in the "
-                f"space ({sorted(space)}); pass the space these trials were drawn from, each "
-                "hp expression labelled with its own key"
+                f"max_evals is {max_evals}, but {store.folder} holds trials up to number "
+                f"{max(kept)}; ask for at least as many, or name another folder"
             )
-        succeeded = trial["result"].get("status") == STATUS_OK
-        score = -trial["result"]["loss"] if succeeded else float("nan")
-        rows.append({**space_eval(space, point), "validation_accuracy": score})
-    frame = pd.DataFrame(rows, columns=[*space, "validation_accuracy"])
-    frame.index = pd.RangeIndex(1, len(frame) + 1, name="trial")
-    frame["best_so_far"] = frame["validation_accuracy"].cummax().ffill()
-    return frame
+        proposer = _Proposer(space, algo, seed)
+        trials: list[Trial] = []
+        for number in range(1, max_evals + 1):
+            trial = kept.get(number)
+            if trial is None:
+                _stop_after_failures(trials, max_failures)
+                settings, proposal_seed = proposer.propose(number)
+                trial = _evaluate(objective, settings, number, proposal_seed, trials)
+                store.write(trial)
+            proposer.tell(trial)
+            trials.append(trial)
+            if progress is not None:
+                progress(trials, max_evals)
+    return Search(trials)
+
+
+class _Proposer:
+    """Asks a hyperopt algorithm for settings, one trial at a time."""
+
+    def __init__(self, space: Mapping[str, Any], algo: Callable, seed: int):
+        self.space, self.algo, self.seed = space, algo, seed
+        self.domain, self.trials = Domain(None, dict(space)), Trials()
+
+    def propose(self, number: int) -> tuple[dict[str, Any], int]:
+        """Return settings as values, and the seed that gave them."""
+        # From the trial's place and not from a stream: nothing has to be wound forward.
+        proposal_seed = int(np.random.default_rng([self.seed, number]).integers(2**31 - 1))
+        (document,) = self.algo([number - 1], self.domain, self.trials, proposal_seed)
+        draws = {name: values[0] for name, values in document["misc"]["vals"].items()}
+        settings = to_plain(space_eval(self.space, draws))  # hyperopt sorts the names
+        return {name: settings[name] for name in self.space}, proposal_seed
+
+    def tell(self, trial: Trial) -> None:
+        """Let the algorithm know what came of a trial."""
+        number = trial.number - 1
+        draws = to_draws(self.space, trial.parameters)
+        result = {"status": STATUS_OK, "loss": trial.loss} if trial.ok else {"status": STATUS_FAIL}
+        misc = {
+            "tid": number,
+            "cmd": self.domain.cmd,
+            "workdir": self.domain.workdir,
+            "idxs": {name: [number] for name in draws},
+            "vals": {name: [draw] for name, draw in draws.items()},
+        }
+        (document,) = self.trials.new_trial_docs([number], [None], [result], [misc])
+        document["state"] = JOB_STATE_DONE
+        self.trials.insert_trial_docs([document])
+        self.trials.refresh()
+
+
+class _Settings(Mapping):
+    """Settings that remember which of them were read."""
+
+    def __init__(self, values: dict[str, Any]):
+        self._values, self.unread = values, set(values)
+
+    def __getitem__(self, name: str) -> Any:
+        self.unread.discard(name)
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self, **other}
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+
+def _evaluate(
+    objective: Callable, values: dict[str, Any], number: int, seed: int, before: Sequence[Trial]
+) -> Trial:
+    """Run the objective; turn whatever comes of it into a trial."""
+    settings = _Settings(values)
+    start = time.perf_counter()
+    loss, error, details = None, None, {}
+    try:
+        returned = objective(settings)
+        loss, details = _read_result(returned)
+    except Exception as failure:
+        error = f"{type(failure).__name__}: {failure}"
+    seconds = time.perf_counter() - start
+    if error is None and settings.unread and not any(trial.ok for trial in before):
+        raise SearchError(
+            f"the objective never read {', '.join(sorted(settings.unread))}, so searching it is in "
+            "vain; use it in the objective, or take it out of the space"
+        )
+    return Trial(
+        number, values, seed, "failed" if error else "ok", loss, error, seconds, details,
+        package_versions(),
+    )  # fmt: skip
+
+
+def _read_result(returned: Any) -> tuple[float, dict[str, Any]]:
+    details = {}
+    if isinstance(returned, Mapping):
+        details = {
+            name: to_plain(value, name)
+            for name, value in returned.items()
+            if name not in {"status", "loss"}
+        }
+        if returned.get("status", STATUS_OK) != STATUS_OK:
+            raise RuntimeError(details.get("message", f"status {returned['status']!r}"))
+        if "loss" not in returned:
+            raise ValueError(f"the objective returned {sorted(returned)}, expected a 'loss'")
+        returned = returned["loss"]
+    loss = float(returned)
+    if not math.isfinite(loss):
+        raise ValueError(f"the loss is {loss}, expected a finite number")
+    return loss, details
+
+
+def _stop_after_failures(trials: Sequence[Trial], most: int) -> None:
+    last = trials[-most:]
+    if len(last) == most and not any(trial.ok for trial in last):
+        raise SearchError(
+            f"trials {last[0].number} to {last[-1].number} failed, {most} in a row, so the search "
+            f"stops. The last: {last[-1].error}\n"
+            "Mend the objective or the space and name another folder, or delete the failed trials' "
+            "files to have them run again."
+        )
+
+
+def _source(function: Callable) -> str:
+    """Return what a function does, as text to compare."""
+    try:
+        return textwrap.dedent(inspect.getsource(function))
+    except (OSError, TypeError):  # typed at a prompt, or not written in Python
+        code = getattr(function, "__code__", None)
+        if code is None:
+            return repr(getattr(function, "__qualname__", type(function).__name__))
+        return f"{function.__qualname__} {code.co_code.hex()} {code.co_consts!r} {code.co_names}"
+
+
+def _algorithm(algo: Callable) -> dict[str, Any]:
+    """Name an algorithm and the arguments that were fixed."""
+    fixed: dict[str, Any] = {}
+    while isinstance(algo, partial):
+        fixed, algo = {**algo.keywords, **fixed}, algo.func
+    return {"name": f"{algo.__module__}.{algo.__name__}", "arguments": fixed}
 
 
 class SearchProgress:
-    """One line that updates itself while a search runs.
+    """One line that updates itself while a search runs: best so far and time left.
 
-    Hand it to ``fmin`` as ``early_stop_fn``, which is called after every trial. It never stops
-    the search.
+    Hand it to `run_search` as ``progress``.
 
     Parameters
     ----------
     label : str
         What is searching.
-    n_trials : int
-        How many trials there will be, ``max_evals``.
     """
 
-    def __init__(self, label: str, n_trials: int):
-        self.label, self.n_trials = label, n_trials
+    def __init__(self, label: str):
+        self.label = label
         self._handle = None
         self._start = time.perf_counter()
 
-    def __call__(self, trials: Trials, *args: Any) -> tuple[bool, list]:
-        """Show how far the search has come; return hyperopt's "do not stop"."""
-        scores = [-result["loss"] for result in trials.results if result.get("status") == STATUS_OK]
+    def __call__(self, trials: Sequence[Trial], max_evals: int) -> None:
+        """Show how far the search has come."""
+        scores = [-trial.loss for trial in trials if trial.ok]
         best = f"best validation accuracy {max(scores):.4f}" if scores else "no score yet"
         seconds = time.perf_counter() - self._start
-        text = (
-            f"{self.label}: trial {len(trials.trials)} of {self.n_trials}, {best}, {seconds:.0f} s"
-        )
+        text = f"{self.label}: trial {len(trials)} of {max_evals}, {best}, {seconds:.0f} s"
+        left = max_evals - len(trials)
+        if left:
+            text += f", about {left * np.mean([trial.seconds for trial in trials]):.0f} s left"
         self._show({"text/plain": text})
-        return False, list(args)
 
     def _show(self, bundle: dict[str, str]) -> None:
+        from IPython.display import display, update_display
+
         if self._handle is not None:
             update_display(bundle, display_id=self._handle.display_id, raw=True)
         elif _in_notebook():

@@ -16,6 +16,7 @@
 #
 # - to describe a space of settings and let hyperopt search it;
 # - how the search method TPE decides what to try next;
+# - to keep every trial in a file, so that a search can be stopped and go on;
 # - to judge a search by its control: random trials with the same budget;
 # - why the best score of many flatters, and how to find out by how much.
 #
@@ -35,13 +36,15 @@ if importlib.util.find_spec("digit_utils") is None:
     subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source])
 
 # %%
+import tempfile
 from functools import partial
 from math import ceil, sqrt
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from hyperopt import STATUS_FAIL, STATUS_OK, Trials, fmin, hp, rand, space_eval, tpe
+from hyperopt import hp, rand, space_eval, tpe
 from IPython.display import Markdown, display
 from matplotlib.ticker import PercentFormatter
 
@@ -52,7 +55,7 @@ from digit_utils.data import load_digits, prepare_images, split_train_validation
 from digit_utils.evaluate import accuracy
 from digit_utils.models import build_double_conv_cnn
 from digit_utils.results import report
-from digit_utils.search import SearchProgress, trials_to_frame
+from digit_utils.search import SearchProgress, run_search
 from digit_utils.training import forget_networks, set_seed, with_augmentation
 
 plots.use_book_style()
@@ -67,6 +70,7 @@ N_TRIALS: int = 16  # trials of each search; more than N_STARTUP
 N_STARTUP: int = 8  # random trials before TPE begins to choose
 WIDTH: int = 8  # filters of the first block; the post's network has 32
 BATCH_SIZE: int = 128  # images a training step
+TRIALS: str = ""  # folder that keeps the trials, for a search that goes on; empty: a new one
 CONFIRM_SEEDS: int = 3  # fresh trainings of each setting that is checked at the end
 
 # %% [markdown]
@@ -161,8 +165,7 @@ def predict(network, images):
 # about: the more it jumps, the higher its luckiest epoch. The last epoch is also what we get when
 # we train a network with these settings and use it.
 #
-# A trial may fail, for want of memory or because a setting makes no sense. It then reports
-# `STATUS_FAIL`, and the search goes on without it. Settings tried before are not trained again.
+# Settings tried before are not trained again.
 
 # %%
 known_scores = {}
@@ -176,21 +179,11 @@ def key_of(settings):
 def objective(settings):
     """Score these settings on the validation images."""
     key = key_of(settings)
-    try:
-        if key not in known_scores:
-            predicted = predict(train(settings, SEED), x_validation)
-            known_scores[key] = accuracy(validation_labels, predicted)
-    except Exception as error:
-        return {"status": STATUS_FAIL, "message": str(error)}
-    return {"status": STATUS_OK, "loss": -known_scores[key]}
+    if key not in known_scores:
+        predicted = predict(train(settings, SEED), x_validation)
+        known_scores[key] = accuracy(validation_labels, predicted)
+    return -known_scores[key]
 
-
-# %% [markdown]
-# A network with no neurons cannot be built. The objective says so, and does not fall over:
-
-# %% tags=["nbval-check-output"]
-impossible = {name: values[0] for name, values in choices.items()} | {"dense_units": 0}
-objective(impossible)["status"]
 
 # %% [markdown]
 # ## How TPE chooses
@@ -221,28 +214,60 @@ suggest_tpe = partial(tpe.suggest, n_startup_jobs=N_STARTUP)
 # %% [markdown]
 # ## The search
 #
-# `fmin` asks for settings, calls the objective and keeps everything in `trials`. The random
-# numbers come from `rstate`, so that the search can be repeated. `max_evals` is the total number
-# of trials.
+# The post's search ran for almost three hours and kept everything in memory. Had the session ended a
+# minute too early, nothing would have been left. `run_search` asks hyperopt for settings and calls the objective,
+# and as soon as a trial has ended, it writes a small file with the settings, the score and the seconds. Start it
+# again with the same folder, and it goes on after the last finished trial. It even tries the
+# same settings that it would have tried without the break: each proposal follows from the trials before it and from a random
+# number that depends on the trial's place alone.
+#
+# A trial may fail, for want of memory or because a setting makes no sense. Then its file holds the
+# error, and the search goes on without it. What the outcome depends on besides the space and the objective we list as
+# `depends_on`: a folder of trials is never continued with something else.
 
 # %%
-trials = Trials()
-best_indices = fmin(
-    objective,
-    space,
-    algo=suggest_tpe,
-    max_evals=N_TRIALS,
-    trials=trials,
-    rstate=np.random.default_rng(SEED),
-    early_stop_fn=SearchProgress("TPE", N_TRIALS),
-    show_progressbar=False,
-)
+trials_folder = Path(TRIALS or tempfile.mkdtemp(prefix="trials-"))
+depends_on = {
+    "train": train,
+    "n_train": len(x_train),
+    "epochs": TRIAL_EPOCHS,
+    "batch_size": BATCH_SIZE,
+    "width": WIDTH,
+}
+
+
+def search(algorithm, name):
+    """Search with this algorithm, or go on with the trials that are there."""
+    found = run_search(
+        objective,
+        space,
+        algorithm,
+        N_TRIALS,
+        folder=trials_folder / name,
+        seed=SEED,
+        depends_on=depends_on,
+        progress=SearchProgress(name),
+    )
+    for trial in found.trials:  # those from an earlier run, too
+        if trial.ok:
+            known_scores[key_of(trial.parameters)] = -trial.loss
+    return found
+
+
+tpe_search = search(suggest_tpe, "TPE")
+
+# %% [markdown]
+# This is what it wrote about its best trial:
+
+# %%
+best_file = trials_folder / "TPE" / f"trial_{tpe_search.best.number:04}.json"
+print(best_file.read_text(encoding="utf-8"))
 
 # %% [markdown]
 # ## Indices are not values
 #
-# For an `hp.choice`, `fmin` returns *positions in the list*, not values. This is what the post's
-# search printed. Read as values, some of them are refused: there is no dropout
+# The files hold values. Hyperopt itself does not: for an `hp.choice`, its own `fmin` returns *positions in the list*. This
+# is what the post's search printed. Read as values, some of them are refused: there is no dropout
 # rate of 4 or 3. Others would pass without a murmur: a dense layer of two neurons, no dropout after
 # it, and a rate of 1 in the third block, which drops everything. The post translated it by hand; `space_eval`
 # does it for us.
@@ -256,11 +281,11 @@ for name in choices:
     print(f"{name:12} index {from_the_post[name]}  means  {decoded[name]}")
 
 # %% [markdown]
-# The same for our own winner, and for all trials at once:
+# Our own winner, and all trials at once:
 
 # %%
-tpe_winner = space_eval(space, best_indices)
-tpe_table = trials_to_frame(trials, space)
+tpe_winner = tpe_search.best.parameters
+tpe_table = tpe_search.table()
 print(tpe_winner)
 tpe_table.sort_values("validation_accuracy", ascending=False).head()
 
@@ -303,19 +328,9 @@ plt.show()
 # begin with the same trials. From there TPE chooses and the control goes on drawing.
 
 # %%
-random_trials = Trials()
-best_random_indices = fmin(
-    objective,
-    space,
-    algo=rand.suggest,
-    max_evals=N_TRIALS,
-    trials=random_trials,
-    rstate=np.random.default_rng(SEED),
-    early_stop_fn=SearchProgress("Random search", N_TRIALS),
-    show_progressbar=False,
-)
-random_winner = space_eval(space, best_random_indices)
-random_table = trials_to_frame(random_trials, space)
+random_search = search(rand.suggest, "random")
+random_winner = random_search.best.parameters
+random_table = random_search.table()
 
 # %% [markdown]
 # ## Trial by trial
@@ -601,9 +616,7 @@ winner_key = key_of(tpe_winner)
 in_search = known_scores[winner_key]
 again, confirmed = (right.mean() for right in retrained[winner_key])
 same = "The two searches found the same settings. " if tpe_winner == random_winner else ""
-n_failed = sum(
-    int(table["validation_accuracy"].isna().sum()) for table in (tpe_table, random_table)
-)
+n_failed = sum(not trial.ok for trial in [*tpe_search.trials, *random_search.trials])
 report(
     f"- TPE's best of {N_TRIALS} trials scored **{in_search:.2%}** in the search. Trained again with "
     f"fresh seeds ({CONFIRM_SEEDS}), the same settings average {again:.2%} on the same validation images "
@@ -642,6 +655,9 @@ report(
 # <summary>Solution</summary>
 #
 # ```python
+# from hyperopt import Trials, fmin
+#
+#
 # def distance(settings):
 #     return sum(abs(settings[f"dropout_{place}"] - place / 10) for place in (1, 2, 3, 4))
 #
@@ -698,6 +714,7 @@ report(
 #
 # ```python
 # import keras
+# from hyperopt import fmin
 #
 # wider_space = {
 #     "dropout_1": hp.uniform("dropout_1", 0.0, 0.6),

@@ -29,7 +29,7 @@ from digit_utils.runner.values import read_profile
 
 # A folder typed on the command line is meant from where the reader stands, but the notebook
 # runs in its build folder.
-FOLDER_PARAMETERS = ("DATA", "ARTIFACTS")
+FOLDER_PARAMETERS = ("DATA", "ARTIFACTS", "TRIALS")
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ LEVELS = [
         "results",
         "artifacts",
         "submission",
+        "spaces",
+        "trial_store",
     },
     {"kaggle_csv"},
     {"data"},

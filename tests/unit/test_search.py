@@ -1,156 +1,426 @@
-"""Reading a hyperopt search: values instead of indices, failures, progress, and its start."""
+"""A search keeps every finished trial and goes on with them, or says why it cannot."""
 
 from __future__ import annotations
 
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hyperopt import STATUS_FAIL, STATUS_OK, Trials, fmin, hp, rand, space_eval, tpe
+from hyperopt import STATUS_FAIL, STATUS_OK, Trials, fmin, hp, rand, tpe
 
-from digit_utils import search
-from digit_utils.search import SearchProgress, trials_to_frame
+from digit_utils import search, trial_store
+from digit_utils.search import SearchError, SearchProgress, run_search
+from digit_utils.spaces import describe_space, to_draws
 
+ROOT = Path(__file__).parents[2]
 RATES = [0.1, 0.2, 0.3, 0.4, 0.5]
 SPACE = {
     "rate": hp.choice("rate", RATES),
     "optimizer": hp.choice("optimizer", ["adam", "rmsprop"]),
     "dense_units": hp.choice("dense_units", [128, 256, 512]),
 }
+TPE = partial(tpe.suggest, n_startup_jobs=4)
 
 
 def objective(settings):
-    return -(1 - settings["rate"])
+    return -(1 - settings["rate"] - 1 / settings["dense_units"]) + (settings["optimizer"] == "adam")
 
 
-def run(function=objective, n=8, algorithm=rand.suggest, seed=0, space=SPACE, **options):
-    trials = Trials()
-    best = fmin(
-        function, space, algo=algorithm, max_evals=n, trials=trials, verbose=False,
-        rstate=np.random.default_rng(seed), show_progressbar=False, **options,
-    )  # fmt: skip
-    return trials, best
+def run(folder, n=8, function=objective, algo=TPE, space=SPACE, **options):
+    return run_search(function, space, algo, n, folder, **options)
 
 
-def test_frame_holds_values_not_indices():
-    trials, _ = run()
-    frame = trials_to_frame(trials, SPACE)
-    assert list(frame.columns) == [*SPACE, "validation_accuracy", "best_so_far"]
-    assert frame.index.tolist() == list(range(1, 9))
-    assert frame.index.name == "trial"
-    assert set(frame["rate"]) <= set(RATES)
-    assert set(frame["optimizer"]) <= {"adam", "rmsprop"}
-    assert set(frame["dense_units"]) <= {128, 256, 512}
-    np.testing.assert_allclose(frame["validation_accuracy"], 1 - frame["rate"])
+def outcomes(found):
+    """What must not depend on when a search was stopped."""
+    return [(t.number, t.parameters, t.seed, t.status, t.loss, t.details) for t in found.trials]
 
 
-def test_best_so_far_never_falls_and_ends_at_the_best():
-    trials, best = run(n=12)
-    frame = trials_to_frame(trials, SPACE)
-    assert frame["best_so_far"].is_monotonic_increasing
-    assert frame["best_so_far"].iloc[-1] == frame["validation_accuracy"].max()
-    winner = frame.loc[frame["validation_accuracy"].idxmax()]
-    assert winner["rate"] == space_eval(SPACE, best)["rate"]
+# What is kept
 
 
-def test_order_of_the_space_is_the_order_of_the_columns():
-    trials, _ = run(n=2)
+def test_trials_hold_values_not_indices(tmp_path):
+    found = run(tmp_path)
+    files = sorted(tmp_path.glob("trial_*.json"))
+    assert [path.name for path in files] == [f"trial_{n:04}.json" for n in range(1, 9)]
+    for path, trial in zip(files, found.trials, strict=True):
+        kept = json.loads(path.read_bytes())
+        assert kept["parameters"] == trial.parameters
+        assert kept["parameters"]["rate"] in RATES
+        assert kept["parameters"]["dense_units"] in {128, 256, 512}
+        assert kept["loss"] == pytest.approx(objective(kept["parameters"]))
+        assert kept["versions"]["hyperopt"]
+    assert not [path for path in tmp_path.iterdir() if path.suffix in {".pkl", ".tmp"}]
+
+
+def test_table_and_best(tmp_path):
+    found = run(tmp_path, n=12)
+    table = found.table()
+    assert list(table.columns) == [*SPACE, "validation_accuracy", "best_so_far", "seconds"]
+    assert table.index.tolist() == list(range(1, 13))
+    assert table["best_so_far"].is_monotonic_increasing
+    assert found.best.loss == -table["validation_accuracy"].max()
+    assert found.best.parameters == table.loc[found.best.number, list(SPACE)].to_dict()
+
+
+def test_the_order_of_the_space_is_the_order_of_the_columns(tmp_path):
     backwards = dict(reversed(SPACE.items()))
-    assert list(trials_to_frame(trials, backwards).columns[:3]) == list(backwards)
+    assert list(run(tmp_path, n=2, space=backwards).table().columns[:3]) == list(backwards)
 
 
-def test_failed_trials_are_nan_and_do_not_stop_the_search():
+def test_whatever_else_the_objective_returns_is_kept(tmp_path):
+    def with_curve(settings):
+        loss = objective(settings)
+        return {"status": STATUS_OK, "loss": np.float32(loss), "curve": np.array([0.5, loss])}
+
+    trial = run(tmp_path, n=1, function=with_curve).trials[0]
+    assert trial.details == {"curve": [0.5, pytest.approx(trial.loss, abs=1e-6)]}
+    assert type(trial.loss) is float
+
+
+# Failures
+
+
+def test_failed_trials_are_recorded_and_do_not_stop_the_search(tmp_path):
     def often_fails(settings):
         if settings["optimizer"] == "adam":
-            return {"status": STATUS_FAIL, "message": "no memory"}
-        return {"status": STATUS_OK, "loss": objective(settings)}
+            raise MemoryError("no room")
+        if settings["dense_units"] == 512:
+            return {"status": STATUS_FAIL, "message": "too many"}
+        if settings["rate"] == 0.5:
+            return math.nan
+        return objective(settings)
 
-    trials, best = run(often_fails, n=12)
-    frame = trials_to_frame(trials, SPACE)
-    assert len(frame) == 12
-    failed = frame["optimizer"] == "adam"
-    assert 0 < failed.sum() < 12
-    assert frame.loc[failed, "validation_accuracy"].isna().all()
-    assert frame.loc[~failed, "validation_accuracy"].notna().all()
-    assert space_eval(SPACE, best)["optimizer"] == "rmsprop"
-    first_success = frame["validation_accuracy"].first_valid_index()
-    assert frame.loc[first_success:, "best_so_far"].notna().all()
-    assert frame["best_so_far"].dropna().is_monotonic_increasing
-
-
-def test_tpe_goes_on_after_failures():
-    def fails_at_first(settings):
-        fails_at_first.calls += 1
-        if fails_at_first.calls <= 3:
-            return {"status": STATUS_FAIL}
-        return {"status": STATUS_OK, "loss": objective(settings)}
-
-    fails_at_first.calls = 0
-    trials, _ = run(fails_at_first, n=8, algorithm=partial(tpe.suggest, n_startup_jobs=2))
-    assert trials_to_frame(trials, SPACE)["validation_accuracy"].isna().sum() == 3
-
-
-def test_empty_search_gives_an_empty_frame():
-    frame = trials_to_frame(Trials(), SPACE)
-    assert frame.empty
-    assert list(frame.columns) == [*SPACE, "validation_accuracy", "best_so_far"]
-
-
-def test_continuous_and_conditional_parameters():
-    space = {
-        "rate": hp.uniform("rate", 0, 0.5),
-        "schedule": hp.choice("schedule", [{"kind": "flat"}, {"kind": "cosine"}]),
+    found = run(tmp_path, n=30, function=often_fails, algo=rand.suggest, max_failures=30)
+    errors = {trial.error for trial in found.trials if not trial.ok}
+    assert errors == {
+        "MemoryError: no room",
+        "RuntimeError: too many",
+        "ValueError: the loss is nan, expected a finite number",
     }
-    trials, _ = run(lambda settings: settings["rate"], space=space, n=5)
-    frame = trials_to_frame(trials, space)
-    assert frame["rate"].between(0, 0.5).all()
-    np.testing.assert_allclose(-frame["validation_accuracy"], frame["rate"])
-    assert {value["kind"] for value in frame["schedule"]} <= {"flat", "cosine"}
+    table = found.table()
+    assert table["validation_accuracy"].isna().sum() == sum(not t.ok for t in found.trials)
+    assert table["best_so_far"].dropna().is_monotonic_increasing
+    assert found.best.ok
 
 
-def test_trials_of_another_space_are_refused():
-    trials, _ = run(n=2)
-    other = {name: SPACE[name] for name in ("rate", "optimizer")}
-    with pytest.raises(ValueError) as caught:
-        trials_to_frame(trials, other)
-    assert "dense_units" in str(caught.value)
-    assert "trial 1" in str(caught.value)
+def test_failures_in_a_row_stop_the_search(tmp_path):
+    def breaks(settings):
+        raise RuntimeError("no network")
+
+    with pytest.raises(SearchError, match=r"trials 1 to 3 failed, 3 in a row.*no network"):
+        run(tmp_path, function=breaks, max_failures=3)
+    assert len(list(tmp_path.glob("trial_*.json"))) == 3
+
+
+def test_best_of_nothing_but_failures_says_why(tmp_path):
+    found = run(tmp_path, n=2, function=lambda settings: math.inf)
+    with pytest.raises(SearchError, match="none of 2 trials succeeded.*the loss is inf"):
+        _ = found.best
+
+
+def test_a_result_that_cannot_be_written_is_a_failure(tmp_path):
+    found = run(tmp_path, n=1, function=lambda settings: {"loss": 1, "network": object()})
+    assert "network is of type object" in found.trials[0].error
+
+
+# Going on
+
+
+@pytest.mark.parametrize("first", [1, 3, 6, 8])
+def test_a_search_in_two_parts_equals_one_in_one(tmp_path, first):
+    whole = run(tmp_path / "whole")
+    run(tmp_path / "parts", n=first)
+    assert outcomes(run(tmp_path / "parts")) == outcomes(whole)
+
+
+def test_finished_trials_are_not_run_again(tmp_path):
+    calls = []
+
+    def counting(settings):
+        calls.append(dict(settings))
+        return objective(settings)
+
+    run(tmp_path, n=4, function=counting)
+    run(tmp_path, n=6, function=counting)
+    run(tmp_path, n=6, function=counting)
+    assert len(calls) == 6
+
+
+def test_a_trial_in_the_middle_that_was_deleted_is_redone(tmp_path):
+    whole = outcomes(run(tmp_path))
+    (tmp_path / "trial_0003.json").unlink()
+    assert outcomes(run(tmp_path)) == whole
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"space": {**SPACE, "rate": hp.choice("rate", [0.1, 0.9])}},
+        {"function": lambda settings: objective(settings) + 1},
+        {"algo": partial(tpe.suggest, n_startup_jobs=5)},
+        {"seed": 1},
+        {"depends_on": {"epochs": 5}},
+    ],
+    ids=["space", "objective", "algorithm", "seed", "depends_on"],
+)
+def test_another_search_is_refused_with_the_difference(tmp_path, change):
+    run(tmp_path, n=2, depends_on={"epochs": 4})
+    with pytest.raises(SearchError) as caught:
+        run(tmp_path, n=4, **{"depends_on": {"epochs": 4}, **change})
+    message = str(caught.value)
+    assert "holds another search" in message
+    assert any(line.startswith("  -") for line in message.splitlines())
+    assert any(line.startswith("  +") for line in message.splitlines())
+    assert len(list(tmp_path.glob("trial_*.json"))) == 2
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("n", [0, -1, True, 2.5])
+def test_max_evals_must_be_a_number_of_trials(tmp_path, n):
+    with pytest.raises(ValueError, match="max_evals is .* expected a whole number from 1"):
+        run(tmp_path, n=n)
+    assert not list(tmp_path.iterdir())
+
+
+def test_max_evals_below_what_is_done(tmp_path):
+    run(tmp_path, n=5)
+    with pytest.raises(ValueError, match="max_evals is 3, but .* trials up to number 5"):
+        run(tmp_path, n=3)
+
+
+def test_a_parameter_the_objective_does_not_take(tmp_path):
+    space = {**SPACE, "densse_units": hp.choice("densse_units", [1, 2])}
+    with pytest.raises(SearchError, match="never read densse_units"):
+        run(tmp_path, space=space)
+    assert not list(tmp_path.glob("trial_*.json"))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b'{"format": 1, "numb', "is damaged or cut short"),
+        (b"\xff\xfe\x00", "is damaged or cut short"),
+        (b"[1]", "has no entry 'format'"),
+        (b'{"format": 2}', "was written by a newer version"),
+        (b'{"format": 1}', "found the entries"),
+    ],
+)
+def test_a_damaged_trial_file_is_named_and_left_alone(tmp_path, content, says):
+    run(tmp_path, n=3)
+    path = tmp_path / "trial_0002.json"
+    path.write_bytes(content)
+    with pytest.raises(SearchError) as caught:
+        run(tmp_path, n=4)
+    assert str(path) in str(caught.value) and says in str(caught.value)
+    assert path.read_bytes() == content
+    assert not (tmp_path / "trial_0004.json").exists()
+
+
+@pytest.mark.parametrize("loss", ["NaN", "null", '"0.1"', "true"])
+def test_a_trial_without_a_proper_loss_is_refused(tmp_path, loss):
+    run(tmp_path, n=1)
+    path = tmp_path / "trial_0001.json"
+    values = path.read_text()
+    kept = json.loads(values)["loss"]
+    path.write_text(values.replace(f'"loss": {kept}', f'"loss": {loss}'))
+    with pytest.raises(SearchError, match="expected 'ok' with a number"):
+        run(tmp_path, n=1)
+
+
+def test_trials_without_a_definition_are_not_continued(tmp_path):
+    run(tmp_path, n=1)
+    (tmp_path / "search.json").unlink()
+    with pytest.raises(SearchError, match="no search.json"):
+        run(tmp_path, n=2)
+
+
+def test_a_folder_in_use_is_refused_and_names_the_process(tmp_path):
+    def nested(settings):
+        with pytest.raises(SearchError, match=f"in use by process {os.getpid()}"):
+            run(tmp_path, n=1, function=nested)
+        return objective(settings)
+
+    assert run(tmp_path, n=1, function=nested).trials[0].ok
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SearchError, match="cannot be written"):
+        run(tmp_path / "file" / "folder")
+
+
+def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
+    run(tmp_path, n=2)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.json")}
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        trial_store.TrialStore(tmp_path, {}).write(search.Trial(3, {}, 0, "ok", 0.0, None, 0.0))
+    monkeypatch.undo()
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.json")} == before
+    assert not list(tmp_path.glob(".*.tmp"))
+    assert len(run(tmp_path, n=3).trials) == 3
+
+
+# Stopped at any moment
+
+KILLED = """
+import sys, time
+from functools import partial
+from hyperopt import hp, tpe
+from digit_utils.search import run_search
+
+def objective(settings):
+    time.sleep(0.01)
+    return settings["rate"] + 1 / settings["units"]
+
+space = {"rate": hp.uniform("rate", 0, 1), "units": hp.choice("units", [128, 256, 512])}
+run_search(objective, space, partial(tpe.suggest, n_startup_jobs=4), 25, sys.argv[1])
+"""
+
+
+def test_killed_and_resumed_it_comes_out_the_same(tmp_path):
+    def start(folder):
+        return subprocess.Popen([sys.executable, "-c", KILLED, folder], cwd=ROOT)
+
+    def kept(folder):
+        trials = [json.loads(path.read_bytes()) for path in sorted(folder.glob("trial_*.json"))]
+        return [
+            {name: t[name] for name in ("number", "parameters", "seed", "loss")} for t in trials
+        ]
+
+    assert start(tmp_path / "whole").wait() == 0
+    chance, kills, seen = random.Random(0), 0, 0
+    while True:
+        process = start(tmp_path / "killed")
+        while seen == len(kept(tmp_path / "killed")) and process.poll() is None:
+            time.sleep(0.005)  # it has got on by a trial at least
+        time.sleep(chance.uniform(0, 0.2))
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+        assert len(kept(tmp_path / "killed")) >= seen  # and none of it is damaged
+        seen = len(kept(tmp_path / "killed"))
+    assert process.returncode == 0
+    assert kills >= 2
+    assert kept(tmp_path / "killed") == kept(tmp_path / "whole")
+    assert len(kept(tmp_path / "whole")) == 25
+
+
+# Spaces
+
+
+def test_spaces_are_described_in_plain_words():
+    space = {
+        "a": hp.choice("a", [1, "x", None, True]),
+        "b": hp.uniform("b", 0, np.float64(0.5)),
+        "c": hp.randint("c", 2, 9),
+        "d": hp.quniform("d", 1, 10, 2),
+        "e": hp.pchoice("e", [(0.25, "p"), (0.75, "q")]),
+        "f": hp.uniformint("f", 1, 4),
+    }
+    assert describe_space(space) == {
+        "a": {"choice": [1, "x", None, True]},
+        "b": {"uniform": [0, 0.5]},
+        "c": {"randint": [2, 9]},
+        "d": {"quniform": [1, 10, 2]},
+        "e": {"choice": ["p", "q"], "probabilities": [0.25, 0.75]},
+        "f": {"quniform": [1, 4, 1.0]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("space", "says"),
+    [
+        ({}, "at least one entry"),
+        ([hp.uniform("a", 0, 1)], "found list as space"),
+        ({"a": [1, 2]}, "expected one hyperopt expression"),
+        ({"a": hp.uniform("b", 0, 1)}, "a is labelled 'b'"),
+        ({"a": hp.choice("a", [hp.uniform("b", 0, 1)])}, "nested spaces"),
+        ({"a": hp.choice("a", [{"k": 1}])}, "nested spaces"),
+    ],
+)
+def test_spaces_that_cannot_be_described(space, says):
+    with pytest.raises(ValueError, match=says):
+        describe_space(space)
+
+
+def test_draws_tell_equal_values_of_other_types_apart():
+    space = {"a": hp.choice("a", [True, 1, 1.0, "1"])}
+    assert [to_draws(space, {"a": value})["a"] for value in (True, 1, 1.0, "1")] == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="a is 2, which is not among its choices"):
+        to_draws(space, {"a": 2})
+    with pytest.raises(ValueError, match="settings name"):
+        to_draws(space, {"b": 1})
+
+
+def test_continuous_parameters_survive_a_stop(tmp_path):
+    space = {"x": hp.uniform("x", -1, 1), "n": hp.uniformint("n", 1, 9)}
+
+    def bowl(settings):
+        return settings["x"] ** 2 + settings["n"]
+
+    whole = run(tmp_path / "a", n=12, function=bowl, space=space)
+    run(tmp_path / "b", n=6, function=bowl, space=space)
+    assert outcomes(run(tmp_path / "b", n=12, function=bowl, space=space)) == outcomes(whole)
+    assert all(type(trial.parameters["n"]) is int for trial in whole.trials)
 
 
 # What the chapter says of hyperopt, held against hyperopt itself
 
 
-def test_both_searches_begin_with_the_same_trials():
-    by_tpe, _ = run(algorithm=partial(tpe.suggest, n_startup_jobs=5), n=7)
-    at_random, _ = run(algorithm=rand.suggest, n=7)
+def test_both_searches_begin_with_the_same_trials(tmp_path):
+    by_tpe, at_random = run(tmp_path / "t"), run(tmp_path / "r", algo=rand.suggest)
     names = list(SPACE)
-    first, second = (trials_to_frame(trials, SPACE)[names] for trials in (by_tpe, at_random))
-    pd.testing.assert_frame_equal(first[:5], second[:5])
+    pd.testing.assert_frame_equal(by_tpe.table()[names][:4], at_random.table()[names][:4])
+    assert not by_tpe.table()[names].equals(at_random.table()[names])
 
 
-def test_searches_repeat_with_the_same_seed_and_differ_with_another():
-    algorithm = partial(tpe.suggest, n_startup_jobs=3)
-    frames = [
-        trials_to_frame(run(algorithm=algorithm, n=8, seed=seed)[0], SPACE) for seed in (0, 0, 1)
-    ]
-    pd.testing.assert_frame_equal(frames[0], frames[1])
-    assert not frames[0].equals(frames[2])
+def test_hyperopts_default_is_twenty_random_trials(tmp_path):
+    by_default = run(tmp_path / "t", n=20, algo=tpe.suggest)
+    at_random = run(tmp_path / "r", n=20, algo=rand.suggest)
+    assert [t.parameters for t in by_default.trials] == [t.parameters for t in at_random.trials]
 
 
-def test_fmin_returns_indices():
-    _, best = run(n=12)
-    decoded = space_eval(SPACE, best)
-    assert RATES[best["rate"]] == decoded["rate"]
-    assert [128, 256, 512][best["dense_units"]] == decoded["dense_units"]
+def test_tpe_sees_the_same_history_as_in_hyperopts_own_loop(tmp_path):
+    """Told of the same trials, hyperopt's own loop proposes the same next one."""
+    found = run(tmp_path, n=9)
+    proposer = search._Proposer(SPACE, TPE, 0)
+    for trial in found.trials[:8]:
+        proposer.tell(trial)
 
+    class OneSeed:
+        def integers(self, _):
+            return found.trials[8].seed
 
-def test_hyperopts_default_is_twenty_random_trials():
-    by_default, _ = run(algorithm=tpe.suggest, n=20)
-    at_random, _ = run(algorithm=rand.suggest, n=20)
-    pd.testing.assert_frame_equal(
-        trials_to_frame(by_default, SPACE), trials_to_frame(at_random, SPACE)
-    )
+    trials = Trials()
+    trials.insert_trial_docs(proposer.trials.trials)
+    trials.refresh()
+    fmin(
+        objective, SPACE, algo=TPE, max_evals=9, trials=trials, rstate=OneSeed(),
+        show_progressbar=False, verbose=False,
+    )  # fmt: skip
+    draws = {name: values[0] for name, values in trials.trials[8]["misc"]["vals"].items()}
+    assert draws == to_draws(SPACE, found.trials[8].parameters)
 
 
 # Progress
@@ -160,50 +430,24 @@ def test_hyperopts_default_is_twenty_random_trials():
 def shown(monkeypatch):
     """Collect what a notebook would show."""
     lines = []
-
-    class Handle:
-        display_id = "one"
-
-    def display(bundle, raw, display_id):
-        lines.append(("new", bundle["text/plain"]))
-        return Handle()
-
-    def update_display(bundle, display_id, raw):
-        assert display_id == "one"
-        lines.append(("update", bundle["text/plain"]))
-
-    monkeypatch.setattr(search, "display", display)
-    monkeypatch.setattr(search, "update_display", update_display)
-    monkeypatch.setattr(search, "_in_notebook", lambda: True)
+    monkeypatch.setattr(SearchProgress, "_show", lambda self, bundle: lines.append(bundle))
     return lines
 
 
-def test_progress_is_one_line_updated_after_every_trial(shown):
-    trials, _ = run(n=4, early_stop_fn=SearchProgress("TPE", 4))
-    assert len(trials.trials) == 4  # it never stops the search
-    assert [kind for kind, _ in shown] == ["new", "update", "update", "update"]
-    best = trials_to_frame(trials, SPACE)["best_so_far"]
-    for number, (_, text) in enumerate(shown, start=1):
-        assert text.startswith(f"TPE: trial {number} of 4, ")
-        assert f"{best[number]:.4f}" in text
+def test_progress_tells_the_best_and_the_time_left(tmp_path, shown):
+    found = run(tmp_path, n=4, progress=SearchProgress("TPE"))
+    texts = [bundle["text/plain"] for bundle in shown]
+    for number, text in enumerate(texts, start=1):
+        assert text.startswith(f"TPE: trial {number} of 4, best validation accuracy ")
+        assert f"{found.table()['best_so_far'][number]:.4f}" in text
+        assert ("left" in text) == (number < 4)
 
 
-def test_progress_of_a_search_in_which_everything_fails(shown):
-    progress = SearchProgress("TPE", 2)
-    trials = Trials()
-    try:
-        fmin(
-            lambda settings: {"status": STATUS_FAIL}, SPACE, algo=rand.suggest, max_evals=2,
-            trials=trials, early_stop_fn=progress, show_progressbar=False, verbose=False,
-            rstate=np.random.default_rng(0),
-        )  # fmt: skip
-    except Exception as error:  # hyperopt has no winner to return, and says so at the end
-        assert type(error).__name__ == "AllTrialsFailed"
-    assert len(shown) == 2
-    assert all("no score yet" in text for _, text in shown)
+def test_progress_of_a_search_in_which_everything_fails(tmp_path, shown):
+    run(tmp_path, n=2, function=lambda settings: math.nan, progress=SearchProgress("TPE"))
+    assert all("no score yet" in bundle["text/plain"] for bundle in shown)
 
 
-def test_progress_is_silent_outside_a_notebook(capsys):
-    run(n=3, early_stop_fn=SearchProgress("TPE", 3))
-    captured = capsys.readouterr()
-    assert captured.out == ""
+def test_progress_is_silent_outside_a_notebook(tmp_path, capsys):
+    run(tmp_path, n=3, progress=SearchProgress("TPE"))
+    assert capsys.readouterr().out == ""

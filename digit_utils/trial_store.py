@@ -1,0 +1,242 @@
+"""Keep the trials of a search in a folder: one JSON file a trial, written whole or not at all.
+
+No trial that has finished is ever lost, whatever moment the process is stopped at. Beside the
+trials lies ``search.json``, which says what was searched; a folder is never continued with
+another space or objective. Nothing here knows hyperopt or Keras, so any engine can use it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from digit_utils.files import json_bytes, write_atomically
+
+FORMAT = 1
+DEFINITION = "search.json"
+_LOCK = ".lock"
+_OWNER = ".owner"
+
+
+class SearchError(ValueError):
+    """A search cannot start or go on; the message says what was found and what to do."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of one trial.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    parameters : dict
+        The settings, as values.
+    seed : int
+        Of the random numbers that proposed them.
+    status : str
+        ``"ok"`` or ``"failed"``.
+    loss : float or None
+        What is to be made small; None for a failed trial.
+    error : str or None
+        Why it failed.
+    seconds : float
+        What the objective took.
+    details : dict
+        Whatever else the objective returned, its learning curve for example.
+    versions : dict
+        Packages it ran with.
+    """
+
+    number: int
+    parameters: dict[str, Any]
+    seed: int
+    status: str
+    loss: float | None
+    error: str | None
+    seconds: float
+    details: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it has a loss."""
+        return self.status == "ok"
+
+
+class TrialStore:
+    """The folder of a search; use it with ``with``, so that no other process can.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made if it does not exist.
+    definition : mapping
+        What is searched: space, objective and whatever else a trial's outcome depends on. Numbers,
+        texts, lists and dictionaries.
+
+    Raises
+    ------
+    SearchError
+        On entering: if the folder is in use, cannot be written, or holds another search.
+    """
+
+    def __init__(self, folder: str | Path, definition: Mapping[str, Any]):
+        self.folder = Path(folder)
+        self.definition = json.loads(json_bytes(definition, "definition"))
+        self._lock: FileLock | None = None
+
+    def __enter__(self) -> TrialStore:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._acquire()
+        except OSError as error:
+            raise SearchError(
+                f"{self.folder}: cannot be written ({error.strerror}); expected a folder of your "
+                "own; make it writable or name another"
+            ) from error
+        try:
+            self._check_definition()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._lock is not None:
+            with contextlib.suppress(OSError):
+                (self.folder / _OWNER).unlink()
+            self._lock.release()
+            self._lock = None
+
+    def _acquire(self) -> None:
+        lock = FileLock(self.folder / _LOCK)
+        try:
+            # The operating system lets go of it when the process ends, however it ends.
+            lock.acquire(timeout=0)
+        except Timeout:
+            owner = "another process"
+            with contextlib.suppress(OSError):
+                owner = f"process {(self.folder / _OWNER).read_text().strip()}"
+            raise SearchError(
+                f"{self.folder}: is in use by {owner}; wait for it to end, or name another folder"
+            ) from None
+        self._lock = lock
+        write_atomically(self.folder / _OWNER, f"{os.getpid()}\n".encode())
+
+    def _check_definition(self) -> None:
+        path = self.folder / DEFINITION
+        if not path.exists():
+            if next(self._files(), None):
+                raise SearchError(
+                    f"{self.folder}: holds trials but no {DEFINITION}, so it is not known what "
+                    "they tried; name another folder"
+                )
+            write_atomically(path, json_bytes({"format": FORMAT, **self.definition}))
+            return
+        known = _read(path, "name another folder, or restore the file")
+        known.pop("format")
+        if known != self.definition:
+            raise SearchError(
+                f"{self.folder}: holds another search. The difference (-: there, +: asked for):\n"
+                f"{_difference(known, self.definition)}\n"
+                "Name another folder, or ask for the search that is there."
+            )
+
+    def _files(self) -> Iterator[tuple[int, Path]]:
+        """Yield number and path of each trial's file, in order."""
+        found = []
+        for path in self.folder.iterdir():
+            match = re.fullmatch(r"trial_(\d+)\.json", path.name)
+            if match:
+                found.append((int(match[1]), path))
+        yield from sorted(found)
+
+    def read(self) -> list[Trial]:
+        """Return the finished trials, in order of their numbers.
+
+        Raises
+        ------
+        SearchError
+            If a file is damaged, cut short, empty, or written by a newer version.
+        """
+        return [self._read_trial(number, path) for number, path in self._files()]
+
+    def _read_trial(self, number: int, path: Path) -> Trial:
+        advice = "delete the file to have this trial run again"
+        values = _read(path, advice)
+        values.pop("format")
+        names = {known.name for known in fields(Trial)}
+        if set(values) != names:
+            raise SearchError(
+                f"{path}: found the entries {sorted(values)}, expected {sorted(names)}; {advice}"
+            )
+        trial = Trial(**values)
+        if trial.number != number:
+            raise SearchError(f"{path}: holds trial {trial.number!r}; {advice}")
+        right_loss = (
+            type(trial.loss) in (float, int) and math.isfinite(trial.loss)
+            if trial.status == "ok"
+            else trial.status == "failed" and trial.loss is None
+        )
+        if not isinstance(trial.parameters, dict) or not right_loss:
+            raise SearchError(
+                f"{path}: found status {trial.status!r} with loss {trial.loss!r}, expected 'ok' "
+                f"with a number or 'failed' without; {advice}"
+            )
+        return trial
+
+    def write(self, trial: Trial) -> Path:
+        """Keep a finished trial.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written, because the disk is full for example; the folder is then as
+            it was.
+        """
+        path = self.folder / f"trial_{trial.number:04}.json"
+        return write_atomically(path, json_bytes({"format": FORMAT, **asdict(trial)}, path.name))
+
+
+def _read(path: Path, advice: str) -> dict[str, Any]:
+    """Read a JSON object that holds a format we know."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise SearchError(f"{path}: cannot be read ({error.strerror}); {advice}") from error
+    try:
+        values = json.loads(raw)
+    except ValueError as error:
+        what = "is empty" if not raw.strip() else f"is damaged or cut short ({error})"
+        raise SearchError(f"{path}: {what}, expected a JSON object; {advice}") from error
+    if not isinstance(values, dict) or not isinstance(values.get("format"), int):
+        raise SearchError(
+            f"{path}: has no entry 'format', expected a file of this project; {advice}"
+        )
+    if values["format"] > FORMAT:
+        raise SearchError(
+            f"{path}: was written by a newer version (format {values['format']}, this one knows "
+            f"{FORMAT}); install a newer digit_utils, or name another folder"
+        )
+    return values
+
+
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    def lines(values: Mapping[str, Any]) -> list[str]:
+        # Real line breaks, so that a changed line of the objective shows as one line.
+        text = json.dumps(values, indent=1, ensure_ascii=False, sort_keys=True)
+        return text.replace("\\n", "\n").splitlines()
+
+    compared = difflib.unified_diff(lines(old), lines(new), lineterm="", n=0)
+    return "\n".join(f"  {line}" for line in compared if not line.startswith(("---", "+++", "@@")))
