@@ -23,7 +23,7 @@ def plot_best_so_far(searches: dict[str, pd.DataFrame], ax: Axes | None = None) 
     Parameters
     ----------
     searches : dict of str to DataFrame
-        Name to table, from ``trials_to_frame``; up to four.
+        Name to table, from ``search.Search.table``; up to four.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def plot_parameters(frame: pd.DataFrame, parameters: Sequence[str]) -> np.ndarra
     Parameters
     ----------
     frame : DataFrame
-        From ``trials_to_frame``.
+        From ``search.Search.table``.
     parameters : sequence of str
         Columns to draw, one small chart each.
 
