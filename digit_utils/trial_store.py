@@ -11,21 +11,17 @@ import contextlib
 import difflib
 import json
 import math
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from digit_utils.files import json_bytes, write_atomically
+from digit_utils.folder_lock import FolderUnavailable, claim_folder
 
 FORMAT = 1
 DEFINITION = "search.json"
-_LOCK = ".lock"
-_OWNER = ".owner"
 
 
 class SearchError(ValueError):
@@ -94,45 +90,22 @@ class TrialStore:
     def __init__(self, folder: str | Path, definition: Mapping[str, Any]):
         self.folder = Path(folder)
         self.definition = json.loads(json_bytes(definition, "definition"))
-        self._lock: FileLock | None = None
+        self._held = contextlib.ExitStack()
 
     def __enter__(self) -> TrialStore:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._acquire()
-        except OSError as error:
-            raise SearchError(
-                f"{self.folder}: cannot be written ({error.strerror}); expected a folder of your "
-                "own; make it writable or name another"
-            ) from error
+            self._held.enter_context(claim_folder(self.folder))
+        except FolderUnavailable as error:
+            raise SearchError(str(error)) from error
         try:
             self._check_definition()
         except BaseException:
-            self.__exit__()
+            self._held.close()
             raise
         return self
 
     def __exit__(self, *_: Any) -> None:
-        if self._lock is not None:
-            with contextlib.suppress(OSError):
-                (self.folder / _OWNER).unlink()
-            self._lock.release()
-            self._lock = None
-
-    def _acquire(self) -> None:
-        lock = FileLock(self.folder / _LOCK)
-        try:
-            # The operating system lets go of it when the process ends, however it ends.
-            lock.acquire(timeout=0)
-        except Timeout:
-            owner = "another process"
-            with contextlib.suppress(OSError):
-                owner = f"process {(self.folder / _OWNER).read_text().strip()}"
-            raise SearchError(
-                f"{self.folder}: is in use by {owner}; wait for it to end, or name another folder"
-            ) from None
-        self._lock = lock
-        write_atomically(self.folder / _OWNER, f"{os.getpid()}\n".encode())
+        self._held.close()
 
     def _check_definition(self) -> None:
         path = self.folder / DEFINITION

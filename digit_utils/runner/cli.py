@@ -18,6 +18,30 @@ from digit_utils.runner.paths import PROFILES
 _SEPARATOR = "\x1f"
 
 
+SWEEP_HELP = """\
+Run a chapter once for each combination of values, each run in a process of its own. Everything in
+FILE is checked before anything starts:
+
+  chapter: 03_base_cnn
+  profile: quick                      # the values that are not named below
+  constants: {N_TRAIN: 3000}
+  grid: {BATCH_SIZE: [32, 128], EPOCHS: [2, 4]}
+  seeds: [0, 1, 2]                    # SEED of each combination
+  metric: validation_accuracy         # what the report draws
+
+Instead of a grid, a list of runs or random draws:
+
+  list: [{EPOCHS: 2, BATCH_SIZE: 32}, {EPOCHS: 4}]
+  random: {samples: 8, seed: 0, values: {BATCH_SIZE: [32, 128], EPOCHS: {low: 2, high: 6}}}
+
+A range with fractions draws fractions; add `log: true` for a logarithmic one.
+
+Stop it at any moment, and start it with the same command: finished runs are skipped, and those
+that failed are tried again. A failed run keeps its notebook, with the error, and does not stop the
+others. At the end DIR holds runs.csv, runs.parquet and report.html. The exit code is 1 when a run
+has failed."""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line.
 
@@ -56,6 +80,26 @@ def build_parser() -> argparse.ArgumentParser:
         "--keep-going", action="store_true", help="run later chapters after one has failed"
     )
     run.set_defaults(act=_run)
+
+    sweep = commands.add_parser(
+        "sweep",
+        help="run a chapter for many values of its parameters",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=SWEEP_HELP,
+    )
+    sweep.add_argument("file", metavar="FILE", help="the sweep, as YAML")
+    sweep.add_argument(
+        "--out", metavar="DIR", help="folder for the runs (default: _build/sweeps/NAME OF FILE)"
+    )
+    sweep.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="runs at a time (default: 1)"
+    )
+    sweep.add_argument(
+        "--list",
+        action="store_true",
+        help="print what would run, and what is finished; run nothing",
+    )
+    sweep.set_defaults(act=_sweep)
 
     sync = commands.add_parser("sync", help="regenerate every .ipynb from its .py")
     sync.add_argument(
@@ -179,6 +223,22 @@ def _run(options: argparse.Namespace) -> int:
             print_failure(run)
     print_summary(runs)
     return 0 if all(run.ok for run in runs) else 1
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from digit_utils.runner.execute import check_can_run
+    from digit_utils.runner.paths import shown
+    from digit_utils.runner.sweep import run_sweep
+    from digit_utils.runner.sweep_report import write_report
+
+    check_can_run()
+    sweep, runs = run_sweep(options.file, options.out, options.jobs, only_list=options.list)
+    if options.list:
+        return 0
+    report = write_report(sweep, runs, runs[0].folder.parent)
+    failed = sum(not run.ok for run in runs)
+    print(f"{len(runs) - failed} of {len(runs)} runs are good. Report: {shown(report)}")
+    return 1 if failed else 0
 
 
 def _sync(options: argparse.Namespace) -> int:

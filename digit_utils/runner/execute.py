@@ -116,7 +116,7 @@ def run_chapters(
         with reporter or make_reporter(len(planned)) as show:
             for number, plan in enumerate(planned, start=1):
                 show.start(number, plan.chapter.name)
-                run = _run_one(plan, Path(scratch), show)
+                run = run_one(plan, Path(scratch), show)
                 show.finish(run)
                 runs.append(run)
                 if not run.ok and not keep_going:
@@ -124,7 +124,20 @@ def run_chapters(
     return runs
 
 
-def _run_one(plan: PlannedRun, scratch: Path, show: Reporter) -> ChapterRun:
+def run_one(plan: PlannedRun, scratch: Path, show: Reporter) -> ChapterRun:
+    """Run one planned chapter, and keep what it leaves.
+
+    Parameters
+    ----------
+    plan : PlannedRun
+    scratch : pathlib.Path
+        A folder of this run alone.
+    show : Reporter
+
+    Returns
+    -------
+    ChapterRun
+    """
     started = time.monotonic()
     executed = scratch / f"{plan.chapter.name}.executed.ipynb"
     request = {

@@ -1,0 +1,337 @@
+"""Read a sweep's YAML file, and refuse what cannot work before anything is started."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from digit_utils.runner.errors import ParameterError, UsageError, did_you_mean
+from digit_utils.runner.notebooks import read_notebook
+from digit_utils.runner.parameters import Parameter, check_value, declared_parameters
+from digit_utils.runner.paths import Chapter, list_profiles, select_chapters, shown
+from digit_utils.runner.plan import FOLDER_PARAMETERS, profile_values
+
+WAYS = ("grid", "list", "random")
+ENTRIES = ("chapter", "profile", "constants", "seeds", "metric", *WAYS)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A checked sweep.
+
+    Attributes
+    ----------
+    chapter : Chapter
+    profile : str
+    points : list of dict
+        The values of each run, those of the profile included.
+    varied : list of str
+        Parameters that the sweep varies, the seed left out.
+    metric : str or None
+        The result that the report draws; None: the first number a chapter reports.
+    """
+
+    chapter: Chapter
+    profile: str
+    points: list[dict[str, Any]]
+    varied: list[str]
+    metric: str | None
+
+
+class _Source:
+    """A YAML file with the line of each entry."""
+
+    def __init__(self, path: Path):
+        import yaml
+
+        self.name = shown(path)
+        self.lines: dict[tuple, int] = {}
+        self._loader = yaml.SafeLoader("")
+        try:
+            node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        except OSError as error:
+            raise UsageError(f"{self.name}: cannot be read ({error.strerror}).") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{self.name} is not a UTF-8 text file: {error}.") from error
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f", line {mark.line + 1}" if mark else ""
+            problem = getattr(error, "problem", None) or str(error)
+            raise UsageError(f"{self.name}{line}: this is not YAML: {problem}.") from error
+        self.values = {} if node is None else self._build(node, ())
+
+    def _build(self, node: Any, path: tuple) -> Any:
+        import yaml
+
+        self.lines[path] = node.start_mark.line + 1
+        if isinstance(node, yaml.SequenceNode):
+            return [self._build(item, (*path, i)) for i, item in enumerate(node.value)]
+        if not isinstance(node, yaml.MappingNode):
+            try:
+                return self._loader.construct_object(node, deep=True)
+            except (yaml.YAMLError, ValueError) as error:
+                raise self.error(path, f"cannot be read: {error}") from error
+        values: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = key_node.value
+            if not isinstance(key, str):
+                raise self.error(path, "expected a name before the colon")
+            if key in values:
+                raise self.error((*path, key), f"{key} is set twice", key_node)
+            values[key] = self._build(value_node, (*path, key))
+            self.lines[*path, key] = key_node.start_mark.line + 1
+        return values
+
+    def where(self, *path: Any) -> str:
+        """Name the file and the line of an entry."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return f"{self.name}, line {self.lines.get(path, 1)}"
+
+    def error(self, path: tuple, text: str, node: Any = None) -> UsageError:
+        """Return an error that names the line."""
+        line = f"{self.name}, line {node.start_mark.line + 1}" if node else self.where(*path)
+        return UsageError(f"{line}: {text}.")
+
+
+def read_sweep(path: Path, root: Path) -> Sweep:
+    """Read a sweep and check names, types and sizes of everything in it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A YAML file; ``book/how_to_run.md`` describes it.
+    root : pathlib.Path
+        The checkout.
+
+    Returns
+    -------
+    Sweep
+
+    Raises
+    ------
+    UsageError
+        For anything that cannot be run; the message names the line.
+    """
+    source = _Source(path)
+    entries = source.values
+    if not isinstance(entries, dict):
+        raise source.error((), "expected entries such as 'chapter: 03_base_cnn'")
+    for name in entries:
+        if name not in ENTRIES:
+            raise source.error(
+                (name,),
+                f"there is no entry {name!r}.{did_you_mean(name, ENTRIES)} "
+                f"Entries: {', '.join(ENTRIES)}",
+            )
+    chapter = _chapter(source, root)
+    profile = entries.get("profile", "quick")
+    if profile not in list_profiles(root):
+        raise source.error(
+            ("profile",),
+            f"there is no profile {profile!r}. Profiles: {', '.join(list_profiles(root))}",
+        )
+    metric = entries.get("metric")
+    if metric is not None and not isinstance(metric, str):
+        raise source.error(("metric",), f"found {metric!r}, expected the name of a result")
+    declared = declared_parameters(read_notebook(chapter.notebook), chapter.name)
+    constants = _mapping(source, "constants") if "constants" in entries else {}
+    _check_values(source, chapter, declared, constants, ("constants",))
+
+    ways = [way for way in WAYS if way in entries]
+    if len(ways) > 1:
+        raise source.error((ways[1],), f"found {' and '.join(ways)}, expected one of them")
+    if not ways and "seeds" not in entries:
+        raise source.error((), f"nothing to vary: expected one of {', '.join(WAYS)}, or seeds")
+    points = [{}]
+    if ways:
+        points = {"grid": _grid, "list": _list, "random": _random}[ways[0]](
+            source, chapter, declared
+        )
+    points = _with_seeds(source, points, chapter, declared)
+    for name in sorted({name for point in points for name in point} & set(constants)):
+        raise source.error(("constants", name), f"{name} is varied as well; set it in one place")
+    base = {**profile_values(root, profile, chapter), **constants}
+    full = [_absolute_folders({**base, **point}) for point in points]
+    _refuse_twins(source, full, ways)
+    varied = [name for name in dict.fromkeys(n for p in points for n in p) if name != "SEED"]
+    return Sweep(chapter, profile, full, varied, metric)
+
+
+def _chapter(source: _Source, root: Path) -> Chapter:
+    wanted = source.values.get("chapter")
+    if wanted is None:
+        raise source.error((), "expected an entry 'chapter', such as 'chapter: 03_base_cnn'")
+    # A bare 03 is a number to YAML.
+    wanted = f"{wanted:02}" if isinstance(wanted, int) else wanted
+    if not isinstance(wanted, str):
+        raise source.error(("chapter",), f"found {wanted!r}, expected a chapter's name")
+    try:
+        return select_chapters(root, [wanted])[0]
+    except UsageError as error:
+        raise UsageError(f"{source.where('chapter')}: {error}") from error
+
+
+def _mapping(source: _Source, *path: Any) -> dict[str, Any]:
+    value: Any = source.values
+    for step in path:
+        value = value[step]
+    if not isinstance(value, dict) or not value:
+        raise source.error(path, f"{path[-1]} is empty or no mapping, expected NAME: value lines")
+    return value
+
+
+def _check_values(
+    source: _Source,
+    chapter: Chapter,
+    declared: Mapping[str, Parameter],
+    values: Mapping[str, Any],
+    path: tuple,
+) -> None:
+    for name, value in values.items():
+        check_value(chapter.name, declared, name, value, source.where(*path, name))
+
+
+def _grid(source: _Source, chapter: Chapter, declared: Mapping[str, Parameter]) -> list[dict]:
+    choices = _mapping(source, "grid")
+    for name, values in choices.items():
+        if not isinstance(values, list) or not values:
+            raise source.error(
+                ("grid", name), f"{name} has no values, expected a list such as [1, 2]"
+            )
+        for place, value in enumerate(values):
+            where = source.where("grid", name, place)
+            check_value(chapter.name, declared, name, value, where)
+    return [
+        dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())
+    ]
+
+
+def _list(source: _Source, chapter: Chapter, declared: Mapping[str, Parameter]) -> list[dict]:
+    points = source.values["list"]
+    if not isinstance(points, list) or not points:
+        raise source.error(("list",), "expected at least one run, such as '- {EPOCHS: 2}'")
+    for place, point in enumerate(points):
+        if not isinstance(point, dict) or not point:
+            raise source.error(("list", place), "expected a mapping such as {EPOCHS: 2}")
+        _check_values(source, chapter, declared, point, ("list", place))
+    return points
+
+
+def _random(source: _Source, chapter: Chapter, declared: Mapping[str, Parameter]) -> list[dict]:
+    import numpy as np
+
+    entries = _mapping(source, "random")
+    for name in entries:
+        if name not in {"samples", "seed", "values"}:
+            raise source.error(
+                ("random", name), f"there is no entry {name!r}; expected samples, seed and values"
+            )
+    samples, seed = entries.get("samples"), entries.get("seed", 0)
+    if type(samples) is not int or samples < 1:
+        raise source.error(
+            ("random", "samples"), f"samples is {samples!r}, expected a whole number from 1"
+        )
+    if type(seed) is not int or seed < 0:
+        raise source.error(("random", "seed"), f"seed is {seed!r}, expected a whole number from 0")
+    if "values" not in entries:
+        raise source.error(("random",), "expected an entry 'values' with what to draw from")
+    ranges = _mapping(source, "random", "values")
+    generator = np.random.default_rng(seed)
+    draw = {name: _sampler(source, name, given) for name, given in ranges.items()}
+    points = [{name: draw[name](generator) for name in ranges} for _ in range(samples)]
+    for point in points:
+        _check_values(source, chapter, declared, point, ("random", "values"))
+    return points
+
+
+def _sampler(source: _Source, name: str, given: Any) -> Any:
+    """Return a function that draws one value."""
+    path = ("random", "values", name)
+    if isinstance(given, list) and given:
+        return lambda generator: given[generator.integers(len(given))]
+    expected = "expected a list, or {low: 0.01, high: 0.1, log: true}"
+    if not isinstance(given, dict) or not {"low", "high"} <= set(given) <= {"low", "high", "log"}:
+        raise source.error(path, f"{name} is {given!r}, {expected}")
+    low, high, log = given["low"], given["high"], given.get("log", False)
+    numbers = all(type(end) in (int, float) and math.isfinite(end) for end in (low, high))
+    if not numbers or not low < high or type(log) is not bool or (log and low <= 0):
+        raise source.error(
+            path, f"{name} is {given!r}, {expected} with low below high, and above 0 for log"
+        )
+    whole = type(low) is int and type(high) is int
+    ends = (math.log(low), math.log(high)) if log else (low, high)
+
+    def draw(generator: Any) -> int | float:
+        if whole and not log:
+            return int(generator.integers(low, high + 1))
+        value = generator.uniform(*ends)
+        value = math.exp(value) if log else float(value)
+        return round(value) if whole else value
+
+    return draw
+
+
+def _with_seeds(
+    source: _Source, points: list[dict], chapter: Chapter, declared: Mapping[str, Parameter]
+) -> list[dict]:
+    if "seeds" not in source.values:
+        return points
+    seeds = source.values["seeds"]
+    if not isinstance(seeds, list) or not seeds:
+        raise source.error(("seeds",), f"seeds is {seeds!r}, expected a list such as [0, 1, 2]")
+    for place, seed in enumerate(seeds):
+        check_value(chapter.name, declared, "SEED", seed, source.where("seeds", place))
+    if any("SEED" in point for point in points) or "SEED" in source.values.get("constants", {}):
+        raise source.error(("seeds",), "SEED is set elsewhere as well; set it in one place")
+    return [{**point, "SEED": seed} for point in points for seed in seeds]
+
+
+def _absolute_folders(values: dict[str, Any]) -> dict[str, Any]:
+    """A folder in the file is meant from where the reader stands; a run works in its own."""
+    return {
+        name: str(Path(value).absolute()) if name in FOLDER_PARAMETERS and value else value
+        for name, value in values.items()
+    }
+
+
+def _refuse_twins(source: _Source, points: list[dict], ways: list[str]) -> None:
+    """Two runs with the same values would write to the same place."""
+    seen: dict[str, int] = {}
+    for number, point in enumerate(points, start=1):
+        key = json.dumps(point, sort_keys=True)
+        if key in seen:
+            raise source.error(
+                tuple(ways) or ("seeds",),
+                f"runs {seen[key]} and {number} have the same values: {_brief(point)}",
+            )
+        seen[key] = number
+
+
+def _brief(point: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value!r}" for name, value in point.items())
+
+
+def label(point: Mapping[str, Any], sweep: Sweep) -> str:
+    """Say what tells a run from the others.
+
+    Parameters
+    ----------
+    point : mapping
+        One of ``sweep.points``.
+    sweep : Sweep
+
+    Returns
+    -------
+    str
+    """
+    names: Iterator[str] = (name for name in (*sweep.varied, "SEED") if name in point)
+    return _brief({name: point[name] for name in names}) or "the profile's values"
+
+
+__all__ = ["ParameterError", "Sweep", "label", "read_sweep"]

@@ -1,0 +1,219 @@
+"""Gather the runs of a sweep: one table as CSV and Parquet, and a page to look at."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from digit_utils.files import write_atomically
+from digit_utils.runner.errors import did_you_mean
+from digit_utils.runner.sweep import SweepRun
+from digit_utils.runner.sweep_file import Sweep
+
+RESULT = "result."  # a chapter may report a value with the name of a parameter
+
+
+def write_report(sweep: Sweep, runs: Sequence[SweepRun], folder: Path) -> Path:
+    """Write ``runs.csv``, ``runs.parquet`` and ``report.html``.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    runs : sequence of SweepRun
+    folder : pathlib.Path
+
+    Returns
+    -------
+    pathlib.Path
+        The page.
+    """
+    table = gather(runs)
+    write_atomically(folder / "runs.csv", table.to_csv(index=False).encode())
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    write_atomically(folder / "runs.parquet", buffer.getvalue())
+    page = _page(sweep, runs, table)
+    return write_atomically(folder / "report.html", page.encode())
+
+
+def gather(runs: Sequence[SweepRun]) -> Any:
+    """Put runs into one table, a row a run.
+
+    Parameters
+    ----------
+    runs : sequence of SweepRun
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``run``, ``status``, ``seconds``, ``peak_memory_mb``, then the parameters, then
+        ``result.<name>`` for each value the chapter reported. A dictionary becomes a column an
+        entry, a list the text of its JSON. Runs that have not ended have empty cells.
+    """
+    import pandas as pd
+
+    rows = []
+    for run in runs:
+        row = {
+            "run": run.key,
+            "status": run.record.get("status", "not run"),
+            "seconds": run.record.get("seconds"),
+            "peak_memory_mb": run.record.get("peak_memory_mb"),
+        }
+        row |= {name: _cell(value) for name, value in run.parameters.items()}
+        row |= _flat(run.record.get("results", {}), RESULT.rstrip("."))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _flat(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+    row = {}
+    for name, value in values.items():
+        full = f"{prefix}.{name}"
+        row |= _flat(value, full) if isinstance(value, dict) else {full: _cell(value)}
+    return row
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def choose_metric(sweep: Sweep, table: Any) -> str | None:
+    """Return the column to draw: the one asked for, else the first reported fraction.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    table : pandas.DataFrame
+        From `gather`.
+
+    Returns
+    -------
+    str or None
+        None when no run reported a number, or not the one asked for.
+    """
+    numbers = [
+        name
+        for name in table.columns
+        if name.startswith(RESULT) and table[name].dtype.kind in "fi" and table[name].notna().any()
+    ]
+    if sweep.metric is not None:
+        return RESULT + sweep.metric if RESULT + sweep.metric in numbers else None
+    fractions = [name for name in numbers if table[name].dtype.kind == "f"]
+    return next(iter(fractions or numbers), None)
+
+
+def _page(sweep: Sweep, runs: Sequence[SweepRun], table: Any) -> str:
+    metric = choose_metric(sweep, table)
+    title = html.escape(f"Sweep of {sweep.chapter.name}")
+    counts = table["status"].value_counts()
+    summary = ", ".join(f"{number} {html.escape(status)}" for status, number in counts.items())
+    parts = [f"<h1>{title}</h1>", f"<p>Profile {html.escape(sweep.profile)}. Runs: {summary}.</p>"]
+    if metric is None and sweep.metric is not None:
+        known = [name.removeprefix(RESULT) for name in table.columns if name.startswith(RESULT)]
+        hint = f"No run reported the number {sweep.metric!r}.{did_you_mean(sweep.metric, known)}"
+        parts.append(f"<p>{html.escape(hint)}</p>")
+    if metric is not None:
+        parts += [_drawing(sweep, table, name, metric) for name in sweep.varied]
+    parts.append(_table(sweep, runs, table, metric))
+    return PAGE.format(title=title, body="\n".join(parts))
+
+
+def _drawing(sweep: Sweep, table: Any, name: str, metric: str) -> str:
+    """Draw the metric against one parameter: a dot a run, and mean and spread of each value."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    good = table[table[metric].notna()].copy()
+    good[name] = good[name].map(lambda value: "none" if value is None else value)
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    axes = figure.subplots()
+    groups = good.groupby(name, sort=True)[metric]
+    numeric = table[name].dtype.kind in "fi" and good[name].nunique() > 1
+    values = list(groups.groups)
+    places = values if numeric else list(range(len(values)))
+    place_of = dict(zip(values, places, strict=True))
+    axes.plot(good[name].map(place_of), good[metric], ".", color="#767676", label="a run")
+    spread = groups.std(ddof=1).fillna(0)
+    axes.errorbar(
+        places, groups.mean(), yerr=spread, fmt="o", color="#0072b2", capsize=4,
+        label="mean, and standard deviation of the runs",
+    )  # fmt: skip
+    if numeric and min(values) > 0 and max(values) / min(values) >= 50:
+        axes.set_xscale("log")
+    if not numeric:
+        axes.set_xticks(places, [str(value) for value in values])
+    short = metric.removeprefix(RESULT)
+    axes.set(title=f"{short} against {name}", xlabel=name, ylabel=short)
+    axes.legend(frameon=False, fontsize="small")
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "sweep", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    drawing = buffer.getvalue()
+    alt = html.escape(f"{short} against {name}: a dot a run, mean and standard deviation a value")
+    drawing = drawing[drawing.index("<svg") :].replace(
+        "<svg", f'<svg role="img" aria-label="{alt}"', 1
+    )
+    return f"<figure>{drawing}</figure>"
+
+
+def _table(sweep: Sweep, runs: Sequence[SweepRun], table: Any, metric: str | None) -> str:
+    names = [*sweep.varied, *(["SEED"] if "SEED" in table.columns else [])]
+    heads = ["run", *names, *([metric.removeprefix(RESULT)] if metric else []), "seconds", "status"]
+    lines = ["<tr>" + "".join(f"<th>{html.escape(head)}</th>" for head in heads) + "</tr>"]
+    for run, (_, row) in zip(runs, table.iterrows(), strict=True):
+        cells = [_link(run)]
+        cells += [html.escape(_number(row[name])) for name in names]
+        cells += [html.escape(_number(row[metric]))] if metric else []
+        cells += [html.escape(_number(row["seconds"])), html.escape(row["status"])]
+        lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+        if run.record.get("error"):
+            error = html.escape(run.record["error"])
+            lines.append(f'<tr class="error"><td colspan="{len(heads)}">{error}</td></tr>')
+    return f'<div class="wide"><table>{"".join(lines)}</table></div>'
+
+
+def _link(run: SweepRun) -> str:
+    if not run.record:
+        return html.escape(run.key)
+    target = html.escape(f"{run.key}/{run.record['notebook']}", quote=True)
+    return f'<a href="{target}">{html.escape(run.key)}</a>'
+
+
+def _number(value: Any) -> str:
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+  color: #1b1b1b; background: #fff; }}
+figure {{ margin: 1.5rem 0; background: #fff; max-width: 40rem; }}
+svg {{ width: 100%; height: auto; }}
+.wide {{ overflow-x: auto; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #ccc; text-align: right; }}
+th:first-child, td:first-child {{ text-align: left; }}
+.error td {{ text-align: left; color: #a4161a; font-family: monospace; font-size: .85rem; }}
+@media (prefers-color-scheme: dark) {{
+  body {{ color: #e8e8e8; background: #16181c; }} a {{ color: #7db7ff; }}
+  th, td {{ border-color: #444; }} .error td {{ color: #ff8f8f; }}
+}}
+</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
