@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -26,6 +27,7 @@ from digit_utils.provenance import provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTPUT = ROOT / "_build" / "bench"
+PARTIAL = OUTPUT / "unfinished.json"
 # The recorded run: once with its provenance among the long runs, once where a reader on Colab,
 # who has only the package, finds it. A test keeps the two the same.
 RECORDED = (
@@ -40,6 +42,7 @@ RECIPES = (
     "fast_longer",
     "fast_repeatable",
 )
+RECORDED_SEEDS = 5  # fewer trainings of the fast recipe are not worth publishing
 N_TRAIN = 33_600  # images of an epoch in the runs: the post's four fifths of 42,000
 
 
@@ -71,7 +74,12 @@ class RecipeProcess:
             self.process.stdin.flush()
             line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"the process of {self.name} ended while asked to {do}; see above")
+            raise SystemExit(
+                f"the process of {self.name} ended with code {self.process.wait()} while asked to "
+                f"{do}; its last words, if any, stand above. -9 usually means that the memory ran "
+                f"out: about 10 GB are needed. What was measured until now is in {PARTIAL.name} in "
+                f"{OUTPUT.relative_to(ROOT)}."
+            )
         return json.loads(line)
 
     def close(self) -> None:
@@ -110,25 +118,38 @@ def main(arguments: list[str] | None = None) -> int:
     if options.record and not options.full:
         parser.error("--record keeps a full run: add --full")
     seeds = options.seeds or (10 if options.full else 1)
+    if options.record and seeds < RECORDED_SEEDS:
+        parser.error(f"--record needs at least {RECORDED_SEEDS} seeds, found {seeds}")
     recipes = {name: RecipeProcess(name) for name in names()}
+    OUTPUT.mkdir(parents=True, exist_ok=True)
     try:
-        result = measure(recipes, options.full, seeds)
+        result = measure(recipes, options.full, seeds, keep=keep_unfinished)
     finally:
         for recipe in recipes.values():
             recipe.close()
-    OUTPUT.mkdir(parents=True, exist_ok=True)
     table = as_markdown(result)
     write_atomically(OUTPUT / "benchmark.json", json_bytes(result))
     write_atomically(OUTPUT / "benchmark.md", table.encode())
     if options.record:
         for path in RECORDED:
             write_atomically(path, json_bytes(result))
+    PARTIAL.unlink(missing_ok=True)
     print(table)
     print(f"written to {OUTPUT.relative_to(ROOT)}/benchmark.json and benchmark.md")
     return 0
 
 
-def measure(recipes: dict[str, RecipeProcess], full: bool, seeds: int) -> dict:
+def keep_unfinished(found: dict) -> None:
+    """Keep what was measured so far, in case the rest fails."""
+    write_atomically(PARTIAL, json_bytes({"recipes": found}))
+
+
+def measure(
+    recipes: dict[str, RecipeProcess],
+    full: bool,
+    seeds: int,
+    keep: Callable[[dict], None] = lambda found: None,
+) -> dict:
     """Take all measurements; see the module's docstring."""
     found = {name: recipe.ask("describe") for name, recipe in recipes.items()}
     made = provenance(ROOT)
@@ -147,6 +168,7 @@ def measure(recipes: dict[str, RecipeProcess], full: bool, seeds: int) -> dict:
         # What is compared is an epoch of the largest size.
         largest = n_images == sizes[-1]
         time_epochs(recipes, found, n_images, rounds=(4 if full else 3) if largest else 2)
+        keep(found)
     for _ in range(3):
         for name, recipe in recipes.items():
             say(f"{found[name]['title']}: predicting")
@@ -168,6 +190,7 @@ def measure(recipes: dict[str, RecipeProcess], full: bool, seeds: int) -> dict:
             runs = recorded["recipes"].get(name, {}).get("runs", []) if recorded else []
         found[name]["runs"] = runs
         found[name]["runs_are"] = "of this run" if full or name == "fast" else "recorded"
+        keep(found)
     return {
         "mode": "full" if full else "quick",
         "n_train": N_TRAIN,

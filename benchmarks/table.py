@@ -27,7 +27,7 @@ def as_markdown(result: dict) -> str:
         lines.append(
             f"| {recipe['title']} | {seconds:.1f} | {operations / 1e9:,.0f} "
             f"| {operations / seconds / 1e9:.0f} | {operations / seconds / peak:.0%} "
-            f"| {recipe['predicted_a_second']:,.0f} | {recipe['peak_memory_mb']:,.0f} MB |"
+            f"| {recipe['predicted_a_second']:,.0f} | {_megabytes(recipe['peak_memory_mb'])} |"
         )
     targets = " | ".join(f"to {target:.2%}" for target in TARGETS)
     lines += [
@@ -76,3 +76,7 @@ def as_markdown(result: dict) -> str:
             f"**{compared['ratio']:.0f} times** as long.",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _megabytes(number: float | None) -> str:
+    return "unknown" if number is None else f"{number:,.0f} MB"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 
@@ -80,8 +79,9 @@ class Worker:
 
     def memory(self) -> dict:
         """Return the most memory this process has held."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return {"peak_mb": peak / (1e6 if sys.platform == "darwin" else 1e3)}
+        from digit_utils.provenance import peak_memory_mb
+
+        return {"peak_mb": peak_memory_mb()}
 
     def sgemm_peak(self) -> dict:
         """Measure the machine's fastest matrix product."""

@@ -47,7 +47,28 @@ def accuracy_interval(
     Wilson (1927), as implemented in ``scipy.stats.binomtest``. Taught in 03_base_cnn.
     """
     correct = _correct(labels, predicted)
-    interval = binomtest(int(correct.sum()), len(correct)).proportion_ci(confidence, "wilson")
+    return interval_of_share(correct.mean(), len(correct), confidence)
+
+
+def interval_of_share(share: float, n_images: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's confidence interval of a share of so many images.
+
+    Parameters
+    ----------
+    share : float
+        From 0 to 1; rounded to whole images, as a mean over several trainings needs.
+    n_images : int
+    confidence : float
+        Coverage, from 0 to 1.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper bound, from 0 to 1.
+
+    Wilson (1927), as implemented in ``scipy.stats.binomtest``. Taught in 07_how_fast_can_it_learn.
+    """
+    interval = binomtest(round(share * n_images), n_images).proportion_ci(confidence, "wilson")
     return float(interval.low), float(interval.high)
 
 

@@ -94,21 +94,24 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
     peak : float
         The highest learning rate.
     steps : int
-        Training steps in all.
+        Training steps in all, at least two: the first has a rate of zero.
     warmup : float
         Share of the steps that climb, above 0 and below 1.
 
     Raises
     ------
     ValueError
-        If there is no step, or the share is not between 0 and 1.
+        If there are fewer than two steps, or the share is not between 0 and 1.
 
     Smith and Topin (2017), arXiv:1708.07120. Taught in 07_how_fast_can_it_learn.
     """
 
     def __init__(self, peak, steps, warmup=0.25):
-        if steps < 1:
-            raise ValueError(f"steps is {steps!r}; expected at least one")
+        if steps < 2:
+            raise ValueError(
+                f"steps is {steps!r}; expected at least two, since the first has a learning rate "
+                "of zero; train on more images, for more epochs or in smaller batches"
+            )
         if not 0 < warmup < 1:
             raise ValueError(f"warmup is {warmup!r}; expected a share above 0 and below 1")
         self.peak, self.steps, self.warmup = peak, steps, warmup

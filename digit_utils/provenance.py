@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,12 +31,13 @@ def provenance(root: str | Path) -> dict[str, Any]:
     -------
     dict
         ``commit`` (None outside a git checkout; ends in ``+`` if files were changed since),
-        ``date``, ``machine`` and ``versions``.
+        ``date``, ``machine``, Keras's ``backend`` and ``versions``.
     """
     return {
         "commit": _commit(Path(root)),
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores",
+        "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
         "versions": {"python": platform.python_version(), **package_versions()},
     }
 
@@ -64,3 +66,25 @@ def _commit(root: Path) -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return commit + ("+" if changed else "")
+
+
+def peak_memory_mb(of_children: bool = False) -> float | None:
+    """Return the most memory this process, or its finished children, have held, in MB.
+
+    Parameters
+    ----------
+    of_children : bool
+
+    Returns
+    -------
+    float or None
+        None on Windows, which keeps no such record.
+    """
+    try:
+        import resource
+    except ImportError:
+        return None
+    who = resource.RUSAGE_CHILDREN if of_children else resource.RUSAGE_SELF
+    peak = resource.getrusage(who).ru_maxrss
+    # Linux counts in kB, macOS in bytes.
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)

@@ -190,9 +190,7 @@ def objective(settings):
 #
 # The *tree-structured Parzen estimator* ([Bergstra and others,
 # 2011](https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization)) works
-# like somebody who keeps two lists. It is a form of *Bayesian optimization*, the post's word for it: a
-# cheap model of the scores stands in for costly trainings. The post says that this often converges
-# far faster than other searches; the control below looks at that.
+# like somebody who keeps two lists.
 #
 # 1. Sort the trials so far. The few best go on the list *good*, all others on the list *rest*.
 # 2. For each parameter, see how often each value occurs on either list. Add one to every count,
@@ -207,6 +205,11 @@ def objective(settings):
 # At first there is nothing to count. Hyperopt therefore begins with **20 random trials**, unless
 # told otherwise. A search as short as ours would be random to its end, or nearly, so we lower
 # the number with `partial`, which fixes an argument in advance.
+#
+# The name says where it comes from: *Parzen* estimators build a distribution out of the points seen, and *trees* let one
+# parameter depend on the choice of another, which our space has no need of. The post calls it *Bayesian optimization*, a wider
+# family: a cheap model of what was seen stands in for costly trainings. It says that this often converges
+# far faster than other searches; the control below looks at that.
 
 # %%
 suggest_tpe = partial(tpe.suggest, n_startup_jobs=N_STARTUP)
@@ -216,19 +219,21 @@ suggest_tpe = partial(tpe.suggest, n_startup_jobs=N_STARTUP)
 #
 # The post's search ran for almost three hours and kept everything in memory. Had the session ended a
 # minute too early, nothing would have been left. `run_search` asks hyperopt for settings and calls the objective,
-# and as soon as a trial has ended, it writes a small file with the settings, the score and the seconds. Start it
-# again with the same folder, and it goes on after the last finished trial. It even tries the
-# same settings that it would have tried without the break: each proposal follows from the trials before it and from a random
-# number that depends on the trial's place alone.
+# and as soon as a trial has ended, it writes a small file with the settings, the score and the seconds. Set the parameter `TRIALS`
+# to a folder, and a run that was stopped goes on there after its last finished trial; left empty, the files go to a new temporary
+# folder. The resumed search tries the very settings that it would have tried without the break: each proposal follows from
+# the trials before it and from a random number that depends on the trial's place alone.
 #
 # A trial may fail, for want of memory or because a setting makes no sense. Then its file holds the
-# error, and the search goes on without it. What the outcome depends on besides the space and the objective we list as
-# `depends_on`: a folder of trials is never continued with something else.
+# error, and the search goes on; only several failures in a row stop it. `depends_on` lists what else changes a score,
+# besides the space and the objective. If an entry has changed, `run_search` refuses to continue the folder. What is not listed it
+# cannot notice.
 
 # %%
 trials_folder = Path(TRIALS or tempfile.mkdtemp(prefix="trials-"))
 depends_on = {
     "train": train,
+    "data": digits.source,
     "n_train": len(x_train),
     "epochs": TRIAL_EPOCHS,
     "batch_size": BATCH_SIZE,
@@ -238,7 +243,7 @@ depends_on = {
 
 def search(algorithm, name):
     """Search with this algorithm, or go on with the trials that are there."""
-    found = run_search(
+    return run_search(
         objective,
         space,
         algorithm,
@@ -248,13 +253,17 @@ def search(algorithm, name):
         depends_on=depends_on,
         progress=SearchProgress(name),
     )
-    for trial in found.trials:  # those from an earlier run, too
+
+
+def remember(found):
+    """Note the scores of a search, those from an earlier run too, so that nothing is trained twice."""
+    for trial in found.trials:
         if trial.ok:
             known_scores[key_of(trial.parameters)] = -trial.loss
-    return found
 
 
 tpe_search = search(suggest_tpe, "TPE")
+remember(tpe_search)
 
 # %% [markdown]
 # This is what it wrote about its best trial:
@@ -267,15 +276,20 @@ print(best_file.read_text(encoding="utf-8"))
 # ## Indices are not values
 #
 # The files hold values. Hyperopt itself does not: for an `hp.choice`, its own `fmin` returns *positions in the list*. This
-# is what the post's search printed. Read as values, some of them are refused: there is no dropout
-# rate of 4 or 3. Others would pass without a murmur: a dense layer of two neurons, no dropout after
-# it, and a rate of 1 in the third block, which drops everything. The post translated it by hand; `space_eval`
-# does it for us.
+# is what the post's search printed:
 
 # %% tags=["nbval-check-output"]
 from_the_post = {
     "dropout_1": 4, "dropout_2": 3, "dropout_3": 1, "dropout_4": 0, "dense_units": 2, "optimizer": 0
 }  # fmt: skip
+print(from_the_post)
+
+# %% [markdown]
+# Read as values, some of them are refused: there is no dropout rate of 4 or 3. Others would pass without a murmur: a dense
+# layer of two neurons, no dropout after it, and a rate of 1 in the third block, which drops everything. The post translated it by
+# hand; `space_eval` does it for us.
+
+# %% tags=["nbval-check-output"]
 decoded = space_eval(space, from_the_post)
 for name in choices:
     print(f"{name:12} index {from_the_post[name]}  means  {decoded[name]}")
@@ -293,8 +307,8 @@ tpe_table.sort_values("validation_accuracy", ascending=False).head()
 # ## A look inside TPE
 #
 # These are the two lists for one parameter after all trials, with one added to each count.
-# Hyperopt puts only the best $\lceil \sqrt{n} / 4 \rceil$ of $n$ trials on the list *good*: a
-# short list, on which one trial weighs a lot.
+# Hyperopt puts only the best $\lceil \sqrt{n} / 4 \rceil$ of $n$ trials on the list *good*. For up to sixteen trials that is a single
+# one: TPE compares the best trial with all the rest.
 
 # %% mystnb={"image": {"alt": "Bar chart of the first dropout rate: for each of its five values, its share among the good trials beside its share among the rest."}}
 n_good = ceil(sqrt(len(tpe_table)) / 4)
@@ -319,16 +333,18 @@ ax.legend(title="Trials")
 plt.show()
 
 # %% [markdown]
-# TPE would next propose a value whose *good* bar stands high above its *rest* bar.
+# TPE would next propose a value with a large *ratio* of its *good* bar to its *rest* bar. That may be one nobody has tried yet: thanks to the
+# added one its *good* bar is not zero, and its *rest* bar is at its lowest.
 #
 # ## The control: random search
 #
 # Has TPE earned anything? Only a control can tell: a search that draws every trial at random,
 # from the same space, with as many trials. It gets the same random numbers, too, so both searches
-# begin with the same trials. From there TPE chooses and the control goes on drawing.
+# begin with the same trials, which are not trained again. From there TPE chooses and the control goes on drawing.
 
 # %%
 random_search = search(rand.suggest, "random")
+remember(random_search)
 random_winner = random_search.best.parameters
 random_table = random_search.table()
 
@@ -391,12 +407,11 @@ plt.show()
 # the *others* are good, too. A red line that stands out by less than the scatter of its dots says
 # nothing.
 #
-# ## Rates that act together
+# ## Is it their sum?
 #
-# The four dropout rates do not act one by one. A network can do without some of its signals, but
-# a high rate in every block leaves too little to learn from in a short training. A chart for
-# each parameter cannot show this, and TPE's lists cannot either. A crude summary can: the mean
-# of the four rates.
+# Perhaps the four dropout rates do not matter one by one, but in sum: a network can do without some of its signals, yet
+# a high rate in every block leaves too little to learn from in a short training. If only the sum counted, accuracy would go along with the
+# *mean* of the four rates more closely than with any single rate. TPE's lists could not show that.
 
 # %% mystnb={"image": {"alt": "Scatter chart of validation accuracy against the mean of the four dropout rates, a dot a trial, TPE's and random trials in different colours and marks."}}
 figure, ax = plt.subplots()
@@ -406,7 +421,7 @@ for label, table, mark in (("TPE", tpe_table, "o"), ("random", random_table, "^"
     ax.plot(mean_rate, table["validation_accuracy"], mark, alpha=0.6, label=label)
 ax.yaxis.set_major_formatter(PercentFormatter(1.0))
 ax.set(
-    title="The four rates together",
+    title="The mean of the four rates",
     xlabel="Mean of the four dropout rates",
     ylabel="Validation accuracy",
 )
@@ -420,17 +435,20 @@ alone = {
     name: random_table[name].corr(random_table["validation_accuracy"], method="spearman")
     for name in rate_names
 }
+strongest = max(alone, key=lambda name: abs(alone[name]))
+closer = "more" if abs(together) > abs(alone[strongest]) else "less"
 display(
     Markdown(
         "Rank correlation with the validation accuracy in the random trials (−1: the higher the "
         f"rate, the worse; 0: no relation): mean of the rates **{together:+.2f}**; one by one "
         + ", ".join(f"{name} {value:+.2f}" for name, value in alone.items())
-        + "."
+        + f". So accuracy goes along with the mean {closer} closely than with {strongest} alone."
     )
 )
 
 # %% [markdown]
-# We ask the random trials, because they were drawn without regard to the outcome.
+# We ask the random trials, because they were drawn without regard to the outcome. There are few of them, and a correlation of so few moves a lot
+# by chance. Nor would a close one show that the rates act *on one another*: four effects that add up look the same.
 #
 # ## Fifty networks, all equally good
 #
@@ -486,12 +504,11 @@ display(
 )
 
 # %% [markdown]
-# Two things the simulation leaves out. The post's fifty networks were scored on the *same* images,
-# so part of their luck was common to all: it moves the whole field and does not choose the winner.
-# Exercise 2 puts this in, and the flattery shrinks. On the other hand each of its trials was
-# itself a maximum over up to 30 epochs, which adds flattery. The numbers show
-# it: the post's scores scatter *less* than those of fifty equally good networks with images of their
-# own, and its best stands less than 0.001 above their mean. So read the simulated flattery as what
+# The simulation leaves out two things. First, the post's fifty networks were scored on the *same* images,
+# so part of their luck was common to all: it moves the whole field and does not choose the winner. That is why the post's scores scatter
+# *less* than the simulated ones, and its best stands less than 0.001 above their mean. So the simulation exaggerates; exercise 2 puts the shared
+# images in. Second, each of the post's scores was itself a maximum over up to 30 epochs, which lifts all of them above what those networks
+# would show on other images. Read the simulated flattery as what
 # luck *can* do, not as what it did there. Either way, scores this close cannot tell the winner's
 # settings from the others.
 #
@@ -555,6 +572,7 @@ def compare(name_a, name_b):
     return lead, lead - margin, lead + margin, seeds_ahead
 
 
+# %%
 def verdict(lead, low, high, seeds_ahead):
     """Put a comparison into words; better and worse need every seed to agree."""
     word = "neither clearly better nor worse"
@@ -568,6 +586,7 @@ def verdict(lead, low, high, seeds_ahead):
     )
 
 
+# %%
 over_middling = compare("TPE's winner", "middling")
 over_random = compare("TPE's winner", "random winner")
 pd.DataFrame(
@@ -581,6 +600,10 @@ pd.DataFrame(
 # are better, and not just their seeds, shows in how many seeds agree. So we say *better* only if
 # the interval lies above zero and every seed agrees. The luck of the search itself is in neither: we
 # ran one.
+#
+# Chapter 4 asked for a paired test with every pair of trainings; here we average over the trainings first and take an interval (1.96 standard errors
+# either way, which covers 95 %), because the question is about the settings and not about any one network. By luck alone, three of three
+# seeds agree on a given side once in eight times.
 #
 # ## What we hand on
 #

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from digit_utils.provenance import provenance
+from digit_utils.provenance import peak_memory_mb, provenance
 from digit_utils.runner.notebooks import (
     cells_tagged,
     join_streams,
@@ -103,7 +103,7 @@ def _execute(request: dict[str, Any], send: Any) -> int:
     from papermill.exceptions import PapermillExecutionError
 
     # Of the code that runs, not of what the checkout holds when it ends.
-    request["provenance"] = provenance(Path(request["output"]).parent)
+    request["provenance"] = provenance(Path(request["checkout"]))
     notebook = read_notebook(Path(request["input"]))
     parameters = request["parameters"]
     running = {"notebook": notebook, "index": 0}
@@ -240,13 +240,8 @@ def _save(notebook: Any, request: dict[str, Any], parameters: dict[str, Any]) ->
 
 def _peak_memory_mb() -> int | None:
     """Most memory the finished kernel held, in MB."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such record
-        return None
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    # Linux counts in kB, macOS in bytes.
-    return round(peak / (1e6 if sys.platform == "darwin" else 1e3))
+    peak = peak_memory_mb(of_children=True)
+    return None if peak is None else round(peak)
 
 
 if __name__ == "__main__":

@@ -144,6 +144,7 @@ def run_one(plan: PlannedRun, scratch: Path, show: Reporter) -> ChapterRun:
         "input": str(plan.snapshot),
         "output": str(executed),
         "cwd": str(plan.folder),
+        "checkout": str(plan.chapter.folder),
         "scratch": str(scratch),
         "profile": plan.profile,
         "parameters": plan.parameters,

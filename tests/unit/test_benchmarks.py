@@ -2,17 +2,20 @@
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar
 
+import keras
 import numpy as np
 import pytest
 
 import benchmarks.__main__ as driver
-from benchmarks.recipes import _Watch
+from benchmarks.recipes import PostDoubleConv, _Watch
 from benchmarks.table import as_markdown
 from benchmarks.worker import Worker
 from digit_utils.benchmark import best_epoch, epochs_to, seconds_an_epoch, speed_up
+from digit_utils.fast import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -159,6 +162,28 @@ def test_the_post_stops_when_its_validation_loss_stalls():
     assert watch.accuracy == [1.0] * 4
 
 
+def test_the_posts_schedule_follows_the_accuracy_that_is_watched():
+    network = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(2, "softmax")])
+    network.compile(keras.optimizers.RMSprop(0.01), "categorical_crossentropy")
+    images, labels = np.zeros((8, 2)), np.zeros(8, dtype=int)  # nothing to learn: no improvement
+    watch = _Watch(images, labels, None)
+    network.fit(
+        images,
+        np.eye(2)[labels],
+        epochs=5,
+        verbose=0,
+        callbacks=[watch, *PostDoubleConv().callbacks()],
+    )
+    assert len(watch.accuracy) == 5
+    assert float(network.optimizer.learning_rate) == pytest.approx(0.001)  # cut once in five epochs
+
+
+def test_a_run_worth_recording_has_seeds_enough(capsys):
+    with pytest.raises(SystemExit):
+        driver.main(["--full", "--record", "--seeds", "1"])
+    assert "at least 5 seeds" in capsys.readouterr().err
+
+
 def test_the_book_shows_the_recorded_full_run():
     recorded = (ROOT / "results/benchmark.json").read_bytes()
     assert (ROOT / "digit_utils/recorded/benchmark.json").read_bytes() == recorded
@@ -169,5 +194,8 @@ def test_the_book_shows_the_recorded_full_run():
     found = speed_up(result)
     assert found["fast_accuracy"] >= 0.9946
     assert found["ratio"] >= 20
+    for name in ("fast", "fast_longer", "fast_repeatable"):  # of the recipe as it is now
+        epochs = result["recipes"][name]["epochs"]
+        assert result["recipes"][name]["settings"] == asdict(Recipe(epochs=epochs))
     assert math.isfinite(result["sgemm_peak"])
     assert as_markdown(result)

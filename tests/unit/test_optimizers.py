@@ -93,7 +93,7 @@ def test_one_cycle_climbs_and_falls_in_straight_lines():
     assert found == pytest.approx([0, 0.8, 2, 4 / 3, 2 / 3, 0, 0], abs=1e-5)
 
 
-@pytest.mark.parametrize("steps, warmup", [(0, 0.2), (10, 0.0), (10, 1.0)])
+@pytest.mark.parametrize("steps, warmup", [(0, 0.2), (1, 0.2), (10, 0.0), (10, 1.0)])
 def test_a_schedule_that_cannot_be_is_refused(steps, warmup):
     with pytest.raises(ValueError, match="expected"):
         OneCycle(1.0, steps, warmup)
