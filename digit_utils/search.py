@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ from digit_utils.spaces import describe_space, to_draws
 from digit_utils.trial_store import SearchError, Trial, TrialStore
 
 __all__ = ["Search", "SearchError", "SearchProgress", "Trial", "run_search"]
+
+
+COLUMNS = ("validation_accuracy", "best_so_far", "seconds")  # of the table, beside the parameters
 
 
 @dataclass(frozen=True)
@@ -95,9 +99,10 @@ def run_search(
     ----------
     objective : function
         Takes the settings, a mapping of parameter to value, of which it must read every one.
-        Returns the loss, or a dictionary with ``loss`` (and ``status``, as hyperopt has it) and
-        whatever else is worth keeping. A trial whose objective raises an exception, or whose loss
-        is not a finite number, is recorded as failed.
+        Returns the loss, which in this book is minus the validation accuracy, or a dictionary with
+        ``loss`` (and ``status``, as hyperopt has it) and whatever else is worth keeping. A trial
+        whose objective raises an exception, or whose loss is not a finite number, is recorded as
+        failed; to hyperopt it counts as the worst.
     space : mapping of str to hyperopt expression
         Flat, each expression labelled with its own key.
     algo : function
@@ -126,13 +131,18 @@ def run_search(
         If the folder is in use, cannot be written, holds another search or a damaged file, if the
         objective leaves a parameter unread, or if too many trials failed in a row.
     ValueError
-        If ``max_evals`` is below 1 or below the number of trials in the folder, or the space
-        cannot be described.
+        If ``max_evals`` is below 1 or below the number of trials in the folder, another number is
+        out of its range, or the space or a function cannot be described.
 
     Taught in 05_hyperopt.
     """
-    if isinstance(max_evals, bool) or not isinstance(max_evals, int) or max_evals < 1:
-        raise ValueError(f"max_evals is {max_evals!r}; expected a whole number from 1")
+    for name, value, least in (
+        ("max_evals", max_evals, 1), ("max_failures", max_failures, 1), ("seed", seed, 0)
+    ):  # fmt: skip
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} is {value!r}; expected a whole number from {least}")
+    if taken := sorted(set(space) & set(COLUMNS)):
+        raise ValueError(f"the table of trials has its own column {taken[0]}; rename the parameter")
     definition = {
         "space": describe_space(space),
         "objective": _source(objective),
@@ -216,8 +226,8 @@ class _Settings(Mapping):
     def __len__(self) -> int:
         return len(self._values)
 
-    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
-        return {**self, **other}
+    def __contains__(self, name: object) -> bool:
+        return name in self._values  # asking is not reading
 
     def __repr__(self) -> str:
         return repr(self._values)
@@ -248,21 +258,23 @@ def _evaluate(
 
 
 def _read_result(returned: Any) -> tuple[float, dict[str, Any]]:
-    details = {}
+    others = {}
     if isinstance(returned, Mapping):
-        details = {
-            name: to_plain(value, name)
-            for name, value in returned.items()
-            if name not in {"status", "loss"}
-        }
+        others = {name: returned[name] for name in returned if name not in {"status", "loss"}}
         if returned.get("status", STATUS_OK) != STATUS_OK:
-            raise RuntimeError(details.get("message", f"status {returned['status']!r}"))
+            raise RuntimeError(others.get("message", f"status {returned['status']!r}"))
         if "loss" not in returned:
             raise ValueError(f"the objective returned {sorted(returned)}, expected a 'loss'")
         returned = returned["loss"]
     loss = float(returned)
     if not math.isfinite(loss):
         raise ValueError(f"the loss is {loss}, expected a finite number")
+    details = {}
+    for name, value in others.items():
+        try:
+            details[name] = to_plain(value, name)
+        except (TypeError, ValueError) as error:  # no reason to lose the trial
+            details[name] = f"not kept: {error}"
     return loss, details
 
 
@@ -277,15 +289,44 @@ def _stop_after_failures(trials: Sequence[Trial], most: int) -> None:
         )
 
 
-def _source(function: Callable) -> str:
-    """Return what a function does, as text to compare."""
+def _source(function: Callable) -> Any:
+    """Return what a function does, as text to compare.
+
+    Raises
+    ------
+    ValueError
+        If it is not a plain function, or holds values that cannot be compared.
+    """
+    if isinstance(function, partial):
+        return {
+            "function": _source(function.func),
+            "arguments": to_plain([*function.args, function.keywords], "partial arguments"),
+        }
+    if not inspect.isfunction(function):
+        raise ValueError(
+            f"found {function!r:.60} of type {type(function).__name__}, expected a plain function, "
+            "whose source can be compared; wrap it in one, and put what it depends on in depends_on"
+        )
+    held = {
+        cell_name: cell.cell_contents
+        for cell_name, cell in zip(
+            function.__code__.co_freevars, function.__closure__ or (), strict=True
+        )
+        if isinstance(cell.cell_contents, bool | int | float | str | None)
+    }
     try:
-        return textwrap.dedent(inspect.getsource(function))
-    except (OSError, TypeError):  # typed at a prompt, or not written in Python
-        code = getattr(function, "__code__", None)
-        if code is None:
-            return repr(getattr(function, "__qualname__", type(function).__name__))
-        return f"{function.__qualname__} {code.co_code.hex()} {code.co_consts!r} {code.co_names}"
+        text = textwrap.dedent(inspect.getsource(function))
+    except OSError:  # typed at a prompt
+        text = _code_text(function.__code__)
+    return {"source": text, "holds": to_plain(held)} if held else text
+
+
+def _code_text(code: CodeType) -> str:
+    """Write compiled code without the addresses that differ from process to process."""
+    constants = [
+        _code_text(item) if isinstance(item, CodeType) else repr(item) for item in code.co_consts
+    ]
+    return f"{code.co_name} {code.co_code.hex()} {constants} {code.co_names}"
 
 
 def _algorithm(algo: Callable) -> dict[str, Any]:
@@ -320,7 +361,7 @@ class SearchProgress:
         text = f"{self.label}: trial {len(trials)} of {max_evals}, {best}, {seconds:.0f} s"
         left = max_evals - len(trials)
         if left:
-            text += f", about {left * np.mean([trial.seconds for trial in trials]):.0f} s left"
+            text += f", about {left * usual_seconds(trials):.0f} s left"
         self._show({"text/plain": text})
 
     def _show(self, bundle: dict[str, str]) -> None:
@@ -330,6 +371,22 @@ class SearchProgress:
             update_display(bundle, display_id=self._handle.display_id, raw=True)
         elif _in_notebook():
             self._handle = display(bundle, raw=True, display_id=True)
+
+
+def usual_seconds(trials: Sequence[Trial]) -> float:
+    """Return what a trial takes, leaving out those whose score was known beforehand.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+        At least one.
+
+    Returns
+    -------
+    float
+    """
+    longest = max(trial.seconds for trial in trials)
+    return float(np.mean([t.seconds for t in trials if t.seconds >= longest / 10]))
 
 
 def _in_notebook() -> bool:

@@ -1,8 +1,8 @@
 """Keep the trials of a search in a folder: one JSON file a trial, written whole or not at all.
 
-No trial that has finished is ever lost, whatever moment the process is stopped at. Beside the
-trials lies ``search.json``, which says what was searched; a folder is never continued with
-another space or objective. Nothing here knows hyperopt or Keras, so any engine can use it.
+No trial that was written is ever lost, whatever moment the process is stopped at. Beside the
+trials lies ``search.json``, which says what is searched; a folder with trials is never continued
+with another definition. Nothing here knows hyperopt or Keras, so any engine can use it.
 """
 
 from __future__ import annotations
@@ -109,14 +109,14 @@ class TrialStore:
 
     def _check_definition(self) -> None:
         path = self.folder / DEFINITION
-        if not path.exists():
-            if next(self._files(), None):
-                raise SearchError(
-                    f"{self.folder}: holds trials but no {DEFINITION}, so it is not known what "
-                    "they tried; name another folder"
-                )
+        if next(self._files(), None) is None:  # nothing done yet that could be mixed up
             write_atomically(path, json_bytes({"format": FORMAT, **self.definition}))
             return
+        if not path.exists():
+            raise SearchError(
+                f"{self.folder}: holds trials but no {DEFINITION}, so it is not known what they "
+                "tried; name another folder"
+            )
         known = _read(path, "name another folder, or restore the file")
         known.pop("format")
         if known != self.definition:

@@ -505,6 +505,7 @@ def names_of(verdict, names):
     return ", ".join(found) or "none"
 
 
+# %%
 n_each = len(whole["scores"])
 lines = []
 for kind, names in (("left out", left_out), ("exchanged", exchanged), ("added", added)):
@@ -538,7 +539,7 @@ display(Markdown("\n".join(lines)))
 #
 # Time is only comparable on one machine. `make bench` trains the post's two recipes, the convnet of the Keras
 # documentation, and ours, on one machine, and times their epochs in turn. The post's second recipe gets the 30
-# epochs of its search and its final model, without early stopping. The run recorded with the book is shown
+# epochs and the falling learning rate (`ReduceLROnPlateau`) of its search and its final model, without early stopping. The run recorded with the book is shown
 # here; its machine may be faster or slower than the one this page was made on.
 
 # %%
@@ -558,6 +559,7 @@ print(
 )
 
 
+# %%
 def course(name):
     """Return seconds and mean accuracy after each epoch; ours with building and compiling."""
     runs = benchmark["recipes"][name]["runs"]

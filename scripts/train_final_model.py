@@ -32,6 +32,7 @@ from digit_utils.ensemble import average_probabilities, predict_shifted
 from digit_utils.evaluate import score_sealed_test
 from digit_utils.fast import Recipe, train
 from digit_utils.files import json_bytes, write_atomically
+from digit_utils.folder_lock import claim_folder
 from digit_utils.normalization import fold_batch_normalization
 from digit_utils.provenance import provenance
 from digit_utils.shipped import FINAL_MODEL, load_networks, save_networks
@@ -61,7 +62,7 @@ def select(n_folds: int) -> None:
     digits = load_digits()
     folds = np.random.default_rng(0).permutation(len(digits.images)) % N_FOLDS
     found = json.loads(SELECTION.read_bytes()) if SELECTION.exists() else {"candidates": {}}
-    found["provenance"] = provenance(ROOT)  # of the code that runs, whatever changes meanwhile
+    made = provenance(ROOT)  # of the code that runs, whatever changes meanwhile
     for fold in range(n_folds):
         for name, recipe in CANDIDATES.items():
             entry = found["candidates"].setdefault(name, {"recipe": asdict(recipe), "folds": {}})
@@ -74,6 +75,7 @@ def select(n_folds: int) -> None:
             entry["folds"][str(fold)] = count_mistakes(
                 trained.network, digits.images[~inside], digits.labels[~inside], trained.seconds
             )
+            entry["folds"][str(fold)]["provenance"] = made
             write_atomically(SELECTION, json_bytes(found))
             print(name, fold, entry["folds"][str(fold)], flush=True)
             forget_networks()
@@ -150,10 +152,16 @@ def train_final(members: int) -> None:
     chosen = json.loads(SELECTION.read_bytes())["candidates"].get(CHOSEN, {})
     if chosen.get("recipe") != asdict(recipe) or not chosen["folds"]:
         raise SystemExit(f"{SELECTION.name} has no folds of {CHOSEN!r}; run the step select first")
+    best = min(selection_table(), key=lambda row: row["mistakes with moved copies"])["candidate"]
+    if best != CHOSEN:
+        raise SystemExit(
+            f"{SELECTION.name} has fewer mistakes for {best!r} than for {CHOSEN!r}, the one to be "
+            "trained; the seal opens for the winner alone. Change CHOSEN, or the candidates."
+        )
     digits = load_digits()
     made = provenance(ROOT)
     WORK.mkdir(parents=True, exist_ok=True)
-    networks, seconds = [], []
+    networks, seconds, each_made = [], [], []
     for seed in range(members):
         path = WORK / f"member_{seed}.npz"
         if not path.exists():
@@ -171,6 +179,7 @@ def train_final(members: int) -> None:
             raise SystemExit(f"{path} was trained by another recipe; remove {WORK}")
         networks += loaded
         seconds.append(info["seconds"])
+        each_made.append(info["provenance"])
         print(f"member {seed}: {info['seconds']:.0f} s", flush=True)
     record = {
         "recipe": asdict(recipe),
@@ -180,6 +189,7 @@ def train_final(members: int) -> None:
         "selection": selection_table(),
     }
     record["provenance"] = made
+    record["provenance_of_members"] = each_made
     save_networks(FINAL_MODEL, networks, record)
     # On record before it happens: whatever goes wrong below, the seal counts as opened.
     write_atomically(RECORD, json_bytes({**record, "sealed": None}))
@@ -232,10 +242,11 @@ def main() -> int:
         help="networks of the ensemble",
     )
     options = parser.parse_args()
-    if options.step == "select":
-        select(options.folds)
-    else:
-        train_final(options.members)
+    with claim_folder(WORK):  # two at a time would overwrite each other's results
+        if options.step == "select":
+            select(options.folds)
+        else:
+            train_final(options.members)
     return 0
 
 

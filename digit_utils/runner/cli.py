@@ -42,6 +42,22 @@ others. At the end DIR holds runs.csv, runs.parquet and report.html. The exit co
 has failed."""
 
 
+SEARCH_HELP = """\
+Try settings that hyperopt proposes, and keep each trial as a small JSON file in DIR. FILE is a
+Python file that holds
+
+  SPACE        the settings to choose from, each expression labelled with its own key:
+               {"rate": hp.uniform("rate", 0, 0.5), "units": hp.choice("units", [128, 256])}
+  objective    a function of the settings that returns the loss, or a dictionary with it
+  ALGORITHM    who proposes (default: tpe.suggest of hyperopt)
+  DEPENDS_ON   a dictionary of what else changes a loss, such as the number of epochs
+
+searches/post_space.py is an example. Stop it at any moment, and start it with the same command:
+finished trials are kept, and the search goes on as if it had never stopped. A trial that fails is
+kept with its error; five failures in a row end the search. A DIR that holds trials of another
+space or objective is refused, with the difference."""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line.
 
@@ -100,6 +116,20 @@ def build_parser() -> argparse.ArgumentParser:
         help="print what would run, and what is finished; run nothing",
     )
     sweep.set_defaults(act=_sweep)
+
+    search = commands.add_parser(
+        "search",
+        help="search for good settings, resumable",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=SEARCH_HELP,
+    )
+    search.add_argument("file", metavar="FILE", help="the search, as a Python file")
+    search.add_argument("--trials", type=int, required=True, metavar="N", help="trials in all")
+    search.add_argument(
+        "--folder", metavar="DIR", help="keeps the trials (default: _build/searches/NAME OF FILE)"
+    )
+    search.add_argument("--seed", type=int, default=0, help="of the proposals (default: 0)")
+    search.set_defaults(act=_search)
 
     sync = commands.add_parser("sync", help="regenerate every .ipynb from its .py")
     sync.add_argument(
@@ -179,7 +209,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"digits {options.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"\ndigits {options.command}: stopped; nothing unfinished was kept.", file=sys.stderr)
+        kept = {"search": "the finished trials are kept", "sweep": "the finished runs are kept"}
+        what = kept.get(options.command, "nothing unfinished was kept")
+        print(f"\ndigits {options.command}: stopped; {what}.", file=sys.stderr)
         return 130
     finally:
         signal.signal(signal.SIGTERM, previous)
@@ -239,6 +271,14 @@ def _sweep(options: argparse.Namespace) -> int:
     failed = sum(not run.ok for run in runs)
     print(f"{len(runs) - failed} of {len(runs)} runs are good. Report: {shown(report)}")
     return 1 if failed else 0
+
+
+def _search(options: argparse.Namespace) -> int:
+    from digit_utils.runner.search_command import print_best, search_from_file
+
+    found, folder = search_from_file(options.file, options.trials, options.folder, options.seed)
+    print_best(found, folder)
+    return 0
 
 
 def _sync(options: argparse.Namespace) -> int:

@@ -128,9 +128,14 @@ def test_best_of_nothing_but_failures_says_why(tmp_path):
         _ = found.best
 
 
-def test_a_result_that_cannot_be_written_is_a_failure(tmp_path):
-    found = run(tmp_path, n=1, function=lambda settings: {"loss": 1, "network": object()})
-    assert "network is of type object" in found.trials[0].error
+def test_what_cannot_be_written_costs_no_trial_its_loss(tmp_path):
+    def talkative(settings):
+        return {"loss": objective(settings), "network": object(), "curve": [math.nan, 0.5]}
+
+    trial = run(tmp_path, n=1, function=talkative).trials[0]
+    assert trial.ok
+    assert "network is of type object" in trial.details["network"]
+    assert "nan" in trial.details["curve"]
 
 
 # Going on
@@ -202,9 +207,74 @@ def test_max_evals_below_what_is_done(tmp_path):
 
 def test_a_parameter_the_objective_does_not_take(tmp_path):
     space = {**SPACE, "densse_units": hp.choice("densse_units", [1, 2])}
+
+    def asks_for_it(settings):
+        return objective(settings) + ("densse_units" in settings)
+
     with pytest.raises(SearchError, match="never read densse_units"):
-        run(tmp_path, space=space)
+        run(tmp_path, function=asks_for_it, space=space)
     assert not list(tmp_path.glob("trial_*.json"))
+    assert len(run(tmp_path, n=2).trials) == 2  # taken out of the space, it goes on there
+
+
+@pytest.mark.parametrize("wrong", [{"seed": -1}, {"max_failures": 0}, {"seed": 1.5}])
+def test_numbers_out_of_range_leave_no_trace(tmp_path, wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} is .*expected a whole number"):
+        run(tmp_path, **wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_parameter_may_not_be_called_like_a_column(tmp_path):
+    with pytest.raises(ValueError, match="its own column seconds"):
+        run(tmp_path, space={"seconds": hp.uniform("seconds", 0, 1)})
+
+
+class Callable:
+    def __init__(self, width):
+        self.width = width
+
+    def __call__(self, settings):
+        return objective(settings)
+
+
+def holding(number):
+    return lambda settings: objective(settings) + number
+
+
+def adding(number, settings):
+    return objective(settings) + number
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(holding(1), holding(2)), (partial(adding, 1), partial(adding, 2))],
+    ids=["closure", "partial"],
+)
+def test_what_a_function_holds_counts(tmp_path, first, second):
+    run(tmp_path, n=1, function=first)
+    run(tmp_path, n=2, function=first)
+    with pytest.raises(SearchError, match="holds another search"):
+        run(tmp_path, n=2, function=second)
+
+
+def test_an_object_that_cannot_be_compared_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="expected a plain function"):
+        run(tmp_path, function=Callable(8))
+
+
+def test_code_without_its_source_is_compared_alike_in_every_process():
+    text = "def f(settings):\n    return sum(x for x in (settings['a'], 1))\n"
+    code = (
+        "from digit_utils.search import _source; scope = {}; "
+        f"exec({text!r}, scope); print(_source(scope['f']))"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    }
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize(
@@ -296,6 +366,7 @@ run_search(objective, space, partial(tpe.suggest, n_startup_jobs=4), 25, sys.arg
 """
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_killed_and_resumed_it_comes_out_the_same(tmp_path):
     def start(folder):
         return subprocess.Popen([sys.executable, "-c", KILLED, folder], cwd=ROOT)
@@ -401,26 +472,24 @@ def test_hyperopts_default_is_twenty_random_trials(tmp_path):
     assert [t.parameters for t in by_default.trials] == [t.parameters for t in at_random.trials]
 
 
-def test_tpe_sees_the_same_history_as_in_hyperopts_own_loop(tmp_path):
-    """Told of the same trials, hyperopt's own loop proposes the same next one."""
+def test_the_trials_are_those_of_hyperopts_own_loop(tmp_path):
+    """Given the same random numbers, fmin draws the same settings and sees the same losses."""
     found = run(tmp_path, n=9)
-    proposer = search._Proposer(SPACE, TPE, 0)
-    for trial in found.trials[:8]:
-        proposer.tell(trial)
+    seeds = iter([trial.seed for trial in found.trials])
 
-    class OneSeed:
+    class OneAfterTheOther:
         def integers(self, _):
-            return found.trials[8].seed
+            return next(seeds)
 
     trials = Trials()
-    trials.insert_trial_docs(proposer.trials.trials)
-    trials.refresh()
     fmin(
-        objective, SPACE, algo=TPE, max_evals=9, trials=trials, rstate=OneSeed(),
+        objective, SPACE, algo=TPE, max_evals=9, trials=trials, rstate=OneAfterTheOther(),
         show_progressbar=False, verbose=False,
     )  # fmt: skip
-    draws = {name: values[0] for name, values in trials.trials[8]["misc"]["vals"].items()}
-    assert draws == to_draws(SPACE, found.trials[8].parameters)
+    for theirs, ours in zip(trials.trials, found.trials, strict=True):
+        draws = {name: values[0] for name, values in theirs["misc"]["vals"].items()}
+        assert draws == to_draws(SPACE, ours.parameters)
+        assert theirs["result"]["loss"] == ours.loss
 
 
 # Progress
@@ -441,6 +510,13 @@ def test_progress_tells_the_best_and_the_time_left(tmp_path, shown):
         assert text.startswith(f"TPE: trial {number} of 4, best validation accuracy ")
         assert f"{found.table()['best_so_far'][number]:.4f}" in text
         assert ("left" in text) == (number < 4)
+
+
+def test_the_time_left_does_not_count_trials_known_beforehand(shown):
+    seconds = [10.0, 1e-4, 2e-4, 12.0]
+    trials = [search.Trial(n, {}, 0, "ok", -0.5, None, s) for n, s in enumerate(seconds, 1)]
+    SearchProgress("random")(trials, 6)
+    assert "about 22 s left" in shown[-1]["text/plain"]
 
 
 def test_progress_of_a_search_in_which_everything_fails(tmp_path, shown):

@@ -1,0 +1,139 @@
+"""`digits search`: a search written down in a Python file, run and resumed from a terminal."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from digit_utils.runner.errors import RunnerError, UsageError
+from digit_utils.runner.paths import find_root, shown
+from digit_utils.runner.progress import duration
+
+
+def search_from_file(
+    file: Path | str, trials: int, folder: Path | str | None = None, seed: int = 0
+) -> tuple[Any, Path]:
+    """Run a search to its end, or go on with the trials that are there.
+
+    Parameters
+    ----------
+    file : path
+        A Python file with ``SPACE`` and ``objective``, and perhaps ``ALGORITHM`` and
+        ``DEPENDS_ON``; see `digit_utils.search.run_search` for what each must be.
+    trials : int
+        Trials in all.
+    folder : path, optional
+        Keeps the trials; ``_build/searches/<name of the file>`` by default.
+    seed : int
+
+    Returns
+    -------
+    search : digit_utils.search.Search
+    folder : pathlib.Path
+
+    Raises
+    ------
+    UsageError
+        If the file lacks something, or a number is out of range; nothing has been tried.
+    RunnerError
+        If the search cannot start or go on.
+    """
+    file = Path(file)
+    folder = Path(folder) if folder else find_root() / "_build" / "searches" / file.stem
+    module = _load(file)
+    from hyperopt import tpe
+
+    from digit_utils.search import SearchError, run_search
+
+    try:
+        found = run_search(
+            module.objective,
+            module.SPACE,
+            getattr(module, "ALGORITHM", tpe.suggest),
+            trials,
+            folder,
+            seed,
+            getattr(module, "DEPENDS_ON", None),
+            progress=_print_trial,
+        )
+    except SearchError as error:
+        raise RunnerError(str(error)) from error
+    except ValueError as error:
+        raise UsageError(f"{shown(file)}: {error}") from error
+    return found, folder
+
+
+def _load(file: Path) -> ModuleType:
+    if not file.is_file():
+        raise UsageError(f"{file}: there is no such file; expected a Python file with a search.")
+    spec = importlib.util.spec_from_file_location(f"search_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{shown(file)}: expected a Python file, ending in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UsageError(
+            f"{shown(file)}: cannot be loaded ({type(error).__name__}: {error})."
+        ) from error
+    missing = [name for name in ("SPACE", "objective") if not hasattr(module, name)]
+    if missing:
+        raise UsageError(
+            f"{shown(file)}: has no {' and no '.join(missing)}; `digits search --help` shows what "
+            "a file must hold."
+        )
+    return module
+
+
+def _print_trial(trials: Sequence[Any], of: int) -> None:
+    from digit_utils.search import usual_seconds
+
+    trial = trials[-1]
+    outcome = f"loss {trial.loss:.6g}" if trial.ok else f"failed: {trial.error}"
+    good = [other for other in trials if other.ok]
+    best = min(good, key=lambda other: other.loss) if good else None
+    left = usual_seconds(trials) * (of - len(trials))
+    print(
+        f"[{len(trials)}/{of}] {outcome}, {duration(trial.seconds)}"
+        + (f"; best {best.loss:.6g}, trial {best.number}" if best else "")
+        + (f"; about {duration(left)} left" if len(trials) < of else ""),
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def print_best(found: Any, folder: Path, most: int = 5) -> None:
+    """Print the best trials, and keep all as ``trials.csv``.
+
+    Parameters
+    ----------
+    found : digit_utils.search.Search
+    folder : pathlib.Path
+    most : int
+    """
+    from digit_utils.files import write_atomically
+    from digit_utils.runner.report import print_table
+
+    good = sorted((trial for trial in found.trials if trial.ok), key=lambda trial: trial.loss)
+    names = list(found.trials[0].parameters)
+    rows = [
+        [
+            str(t.number),
+            f"{t.loss:.6g}",
+            duration(t.seconds),
+            *(str(t.parameters[n]) for n in names),
+        ]
+        for t in good[:most]
+    ]
+    print_table(["trial", "loss", "time", *names], rows)
+    path = write_atomically(folder / "trials.csv", found.table().to_csv().encode())
+    failed = len(found.trials) - len(good)
+    print(
+        f"{len(found.trials)} trials{f', {failed} of them failed' if failed else ''}. "
+        f"All of them: {shown(path)}"
+    )

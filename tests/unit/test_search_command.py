@@ -1,0 +1,98 @@
+"""`digits search` as it is used from a terminal."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pandas as pd
+import pytest
+from runner_books import SECOND, digits, make_book, start_digits
+
+SEARCH = """
+import time
+from hyperopt import hp
+
+SPACE = {"rate": hp.uniform("rate", 0, 1), "units": hp.choice("units", [1, 2])}
+DEPENDS_ON = {"epochs": 3}
+
+def objective(settings):
+    time.sleep(0.05)
+    if settings["units"] == 2 and settings["rate"] > 0.8:
+        raise ValueError("too wide")
+    return settings["rate"]
+"""
+
+
+@pytest.fixture
+def book(tmp_path):
+    root = make_book(tmp_path, c02_second=SECOND)
+    (root / "mine.py").write_text(SEARCH)
+    return root
+
+
+def test_it_searches_goes_on_and_tells(book):
+    first = digits(book, "search", "mine.py", "--trials", "3")
+    assert first.returncode == 0, first.stderr
+    assert first.stderr.splitlines()[0].startswith("[1/3] loss ")
+    assert "left" in first.stderr.splitlines()[0]
+    done = digits(book, "search", "mine.py", "--trials", "12")
+    assert done.returncode == 0, done.stderr
+    assert "[12/12]" in done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["trial", "loss", "time", "rate", "units"]
+    table = pd.read_csv(book / "_build/searches/mine/trials.csv")
+    assert len(table) == 12
+    assert float(lines[1].split()[1]) == pytest.approx(
+        -table["validation_accuracy"].max(), rel=1e-5
+    )
+
+
+def test_ctrl_c_keeps_what_is_finished(book):
+    process = start_digits(book, "search", "mine.py", "--trials", "500")
+    folder = book / "_build/searches/mine"
+    while len(list(folder.glob("trial_*.json"))) < 3:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "the finished trials are kept" in err
+    kept = len(list(folder.glob("trial_*.json")))
+    assert digits(book, "search", "mine.py", "--trials", str(kept)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "trials", "code", "says"),
+    [
+        (None, "3", 2, "there is no such file"),
+        ("SPACE = {}\n", "3", 2, "has no objective"),
+        ("1 / 0\n", "3", 2, "cannot be loaded (ZeroDivisionError"),
+        (SEARCH, "0", 2, "max_evals is 0"),
+        (SEARCH.replace('"rate": hp.uniform("rate", 0, 1)', '"rate": [1]'), "3", 2, "rate is [1]"),
+        (SEARCH.replace('settings["rate"]', "1"), "3", 1, "never read rate"),
+    ],
+)
+def test_wrong_requests_are_told_without_a_traceback(book, text, trials, code, says):
+    if text is None:
+        (book / "mine.py").unlink()
+    else:
+        (book / "mine.py").write_text(text)
+    done = digits(book, "search", "mine.py", "--trials", trials)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_another_space_is_refused_with_the_difference(book):
+    assert digits(book, "search", "mine.py", "--trials", "2").returncode == 0
+    (book / "mine.py").write_text(SEARCH.replace("0, 1)", "0, 2)"))
+    done = digits(book, "search", "mine.py", "--trials", "3")
+    assert done.returncode == 1
+    assert "holds another search" in done.stderr
+
+
+def test_help_says_what_a_file_must_hold(book):
+    done = digits(book, "search", "--help")
+    for word in ("SPACE", "objective", "ALGORITHM", "DEPENDS_ON", "--trials", "--folder"):
+        assert word in done.stdout
