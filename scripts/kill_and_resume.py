@@ -1,0 +1,166 @@
+"""Kill a search and a sweep at random moments, resume them, and see whether anything is lost.
+
+    python scripts/kill_and_resume.py            # 30 kills each, about five minutes
+
+After every kill each file that was finished before must be there unchanged, and every file must be
+readable. At the end the result must equal that of a run nobody disturbed. `make test` does the
+same with fewer kills; this writes results/kill_and_resume.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from digit_utils.files import json_bytes, write_atomically
+from digit_utils.provenance import provenance
+from digit_utils.runner.pairing import sync_pair
+from digit_utils.runner.paths import list_chapters
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORD = ROOT / "results" / "kill_and_resume.json"
+
+SEARCH = """
+import time
+from functools import partial
+from hyperopt import hp, tpe
+
+SPACE = {"rate": hp.uniform("rate", 0, 1), "units": hp.choice("units", [128, 256, 512])}
+ALGORITHM = partial(tpe.suggest, n_startup_jobs=10)
+
+def objective(settings):
+    time.sleep(0.05)
+    return settings["rate"] + 1 / settings["units"]
+"""
+
+CHAPTER = """# %% [markdown]
+# # A chapter that waits
+
+# %% tags=["parameters"]
+SEED: int = 0  # of nothing
+
+# %%
+import time
+from digit_utils.results import report
+
+time.sleep(0.2)
+report("done", square=float(SEED**2))
+"""
+
+
+def kill_often(
+    command: list[str],
+    cwd: Path,
+    finished: Callable[[], dict[str, bytes]],
+    longest: float,
+    kills: int,
+    chance,
+) -> dict:
+    """Start, kill, check, until so many kills are done; then let it come to its end."""
+    known: dict[str, bytes] = {}
+    lost = unreadable = done = 0
+    while done < kills:
+        process = subprocess.Popen(
+            command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(chance.uniform(0, longest))
+        if process.poll() is not None:
+            raise SystemExit(f"it came to its end after {done} kills; give it more to do")
+        process.kill()
+        process.wait()
+        done += 1
+        found = finished()
+        lost += sum(found.get(name) != content for name, content in known.items())
+        for content in found.values():
+            try:
+                json.loads(content)
+            except ValueError:
+                unreadable += 1
+        print(f"kill {done}: {len(found)} finished", file=sys.stderr, flush=True)
+        known = found
+    subprocess.run(command, cwd=cwd, check=True, capture_output=True)
+    return {
+        "kills": done,
+        "finished_when_killed_last": len(known),
+        "finished_at_the_end": len(finished()),
+        "lost_or_changed": lost,
+        "unreadable": unreadable,
+    }
+
+
+def outcomes(folder: Path, pattern: str, names: tuple[str, ...]) -> list:
+    """Return what must not depend on the kills, of all files that match."""
+    found = [json.loads(path.read_bytes()) for path in sorted(folder.glob(pattern))]
+    return [[values[name] for name in names] for values in found]
+
+
+def main() -> int:
+    """Disturb both, and record what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    options = parser.parse_args()
+    chance = random.Random(options.seed)
+    digits = [sys.executable, "-m", "digit_utils.runner"]
+    made = provenance(ROOT)
+    result = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        book = Path(scratch)
+        (book / "notebooks").mkdir()
+        (book / "jupytext.toml").write_text('formats = "ipynb,py:percent"\n')
+        (book / "notebooks" / "01_waits.py").write_text(CHAPTER)
+        sync_pair(list_chapters(book)[0])
+        (book / "search.py").write_text(SEARCH)
+        seeds = ", ".join(str(seed) for seed in range(2 * options.kills + 4))
+        (book / "sweep.yaml").write_text(f"chapter: 01\nseeds: [{seeds}]\n")
+        for kind, pattern, names, arguments, longest in (
+            (
+                "search",
+                "trial_*.json",
+                ("number", "parameters", "seed", "status", "loss"),
+                ["search", "search.py", "--trials", str(20 * options.kills), "--folder"],
+                3.0,
+            ),
+            (
+                "sweep",
+                "*/run.json",
+                ("run", "parameters", "status", "results"),
+                ["sweep", "sweep.yaml", "--jobs", "2", "--out"],
+                6.0,
+            ),
+        ):
+            killed, whole = book / f"{kind}_killed", book / f"{kind}_whole"
+
+            def finished(folder: Path = killed, pattern: str = pattern) -> dict[str, bytes]:
+                return {
+                    str(path.relative_to(folder)): path.read_bytes()
+                    for path in folder.glob(pattern)
+                }
+
+            command = [*digits, *arguments]
+            result[kind] = kill_often(
+                [*command, str(killed)], book, finished, longest, options.kills, chance
+            )
+            subprocess.run([*command, str(whole)], cwd=book, check=True, capture_output=True)
+            result[kind]["equal_to_the_undisturbed"] = outcomes(killed, pattern, names) == outcomes(
+                whole, pattern, names
+            )
+    record = {**result, "seed": options.seed, "provenance": made}
+    write_atomically(RECORD, json_bytes(record))
+    print(json.dumps(result, indent=2))
+    good = all(
+        not kind["lost_or_changed"] and not kind["unreadable"] and kind["equal_to_the_undisturbed"]
+        for kind in result.values()
+    )
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
