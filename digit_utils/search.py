@@ -13,7 +13,7 @@ import math
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import CodeType
@@ -91,6 +91,7 @@ def run_search(
     seed: int = 0,
     depends_on: Mapping[str, Any] | None = None,
     max_failures: int = 5,
+    known: Sequence[Trial] | None = None,
     progress: Callable[[Sequence[Trial], int], None] | None = None,
 ) -> Search:
     """Search a space, keeping every finished trial in a folder, and go on with what is there.
@@ -118,6 +119,10 @@ def run_search(
         source counts. A folder is not continued when any of it has changed.
     max_failures : int
         Failures in a row that end the search.
+    known : sequence of Trial, optional
+        Trials of the same objective, of another search for example. Settings that they, or earlier
+        trials of this search, have tried are not tried again: the outcome is taken over. None:
+        everything proposed is tried, as an objective that depends on chance needs.
     progress : function, optional
         Called after each trial with all trials so far and ``max_evals``.
 
@@ -167,7 +172,12 @@ def run_search(
             if trial is None:
                 _stop_after_failures(trials, max_failures)
                 settings, proposal_seed = proposer.propose(number)
-                trial = _evaluate(objective, settings, number, proposal_seed, trials)
+                seen = [] if known is None else [*known, *trials]
+                same = [other for other in seen if other.ok and other.parameters == settings]
+                if same:
+                    trial = replace(same[0], number=number, seed=proposal_seed, seconds=0.0)
+                else:
+                    trial = _evaluate(objective, settings, number, proposal_seed, trials)
                 store.write(trial)
             proposer.tell(trial)
             trials.append(trial)

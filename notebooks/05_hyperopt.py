@@ -165,24 +165,13 @@ def predict(network, images):
 # about: the more it jumps, the higher its luckiest epoch. The last epoch is also what we get when
 # we train a network with these settings and use it.
 #
-# Settings tried before are not trained again.
+
 
 # %%
-known_scores = {}
-
-
-def key_of(settings):
-    """Write the settings as text, to look them up by."""
-    return repr(settings)
-
-
 def objective(settings):
     """Score these settings on the validation images."""
-    key = key_of(settings)
-    if key not in known_scores:
-        predicted = predict(train(settings, SEED), x_validation)
-        known_scores[key] = accuracy(validation_labels, predicted)
-    return -known_scores[key]
+    predicted = predict(train(settings, SEED), x_validation)
+    return -accuracy(validation_labels, predicted)
 
 
 # %% [markdown]
@@ -227,7 +216,7 @@ suggest_tpe = partial(tpe.suggest, n_startup_jobs=N_STARTUP)
 # A trial may fail, for want of memory or because a setting makes no sense. Then its file holds the
 # error, and the search goes on; only several failures in a row stop it. `depends_on` lists what else changes a score,
 # besides the space and the objective. If an entry has changed, `run_search` refuses to continue the folder. What is not listed it
-# cannot notice.
+# cannot notice. Settings that have been tried before (`known`) are not trained again.
 
 # %%
 trials_folder = Path(TRIALS or tempfile.mkdtemp(prefix="trials-"))
@@ -241,7 +230,7 @@ depends_on = {
 }
 
 
-def search(algorithm, name):
+def search(algorithm, name, known=()):
     """Search with this algorithm, or go on with the trials that are there."""
     return run_search(
         objective,
@@ -251,19 +240,12 @@ def search(algorithm, name):
         folder=trials_folder / name,
         seed=SEED,
         depends_on=depends_on,
+        known=known,
         progress=SearchProgress(name),
     )
 
 
-def remember(found):
-    """Note the scores of a search, those from an earlier run too, so that nothing is trained twice."""
-    for trial in found.trials:
-        if trial.ok:
-            known_scores[key_of(trial.parameters)] = -trial.loss
-
-
 tpe_search = search(suggest_tpe, "TPE")
-remember(tpe_search)
 
 # %% [markdown]
 # This is what it wrote about its best trial:
@@ -343,8 +325,7 @@ plt.show()
 # begin with the same trials, which are not trained again. From there TPE chooses and the control goes on drawing.
 
 # %%
-random_search = search(rand.suggest, "random")
-remember(random_search)
+random_search = search(rand.suggest, "random", known=tpe_search.trials)
 random_winner = random_search.best.parameters
 random_table = random_search.table()
 
@@ -520,9 +501,21 @@ display(
 # *middling* trial, the median of the random ones: about what one gets from drawing settings
 # out of a hat.
 
+
+# %%
+def key_of(settings):
+    """Return the settings in the order of the space, to look them up by."""
+    return tuple(settings[name] for name in choices)
+
+
 # %%
 finished = random_table.dropna().sort_values("validation_accuracy")
 middling = finished[names].astype(object).iloc[len(finished) // 2].to_dict()
+scores_in_search = {
+    key_of(trial.parameters): -trial.loss
+    for trial in [*tpe_search.trials, *random_search.trials]
+    if trial.ok
+}
 candidates = {"TPE's winner": tpe_winner, "random winner": random_winner, "middling": middling}
 retrained = {}
 
@@ -546,7 +539,7 @@ for settings in candidates.values():
 scores = []
 for name, settings in candidates.items():
     key = key_of(settings)
-    scores.append((name, "in the search", known_scores[key]))
+    scores.append((name, "in the search", scores_in_search[key]))
     for kind, right in zip(("validation", "confirmation"), retrained[key], strict=True):
         scores += [(name, f"fresh seed, {kind}", score) for score in right.mean(axis=1)]
 scores = pd.DataFrame(scores, columns=["settings", "measured", "accuracy"])
@@ -622,7 +615,7 @@ path = save_json(
     {
         "parameters": candidates[found_by],
         "origin": f"{found_by} of a search of {N_TRIALS} trials, SEED={SEED}",
-        "validation_accuracy_in_search": known_scores[key_of(candidates[found_by])],
+        "validation_accuracy_in_search": scores_in_search[key_of(candidates[found_by])],
         "validation_accuracy_retrained": on_validation[found_by],
         "trial": {"n_train": len(x_train), "epochs": TRIAL_EPOCHS, "width": WIDTH},
         "trials": N_TRIALS,
@@ -636,7 +629,7 @@ print(f"saved {path.name}: {candidates[found_by]}")
 
 # %%
 winner_key = key_of(tpe_winner)
-in_search = known_scores[winner_key]
+in_search = scores_in_search[winner_key]
 again, confirmed = (right.mean() for right in retrained[winner_key])
 same = "The two searches found the same settings. " if tpe_winner == random_winner else ""
 n_failed = sum(not trial.ok for trial in [*tpe_search.trials, *random_search.trials])
@@ -651,7 +644,7 @@ report(
     f"- Among fifty equally good networks, each scored on 8,400 images of its own, the best would "
     f"look {flattery:.2f} points better than it is.",
     tpe_best=in_search,
-    random_best=known_scores[key_of(random_winner)],
+    random_best=scores_in_search[key_of(random_winner)],
     tpe_best_retrained=again,
     tpe_best_confirmed=confirmed,
     over_middling=over_middling[:3],

@@ -161,6 +161,27 @@ def test_finished_trials_are_not_run_again(tmp_path):
     assert len(calls) == 6
 
 
+def test_known_settings_are_not_tried_again(tmp_path):
+    space = {"a": hp.choice("a", [1, 2, 3])}
+    calls = []
+
+    def counting(settings):
+        calls.append(settings["a"])
+        return settings["a"]
+
+    first = run(tmp_path / "a", n=8, function=counting, algo=rand.suggest, space=space, known=[])
+    assert sorted(calls) == sorted({trial.parameters["a"] for trial in first.trials})
+    assert [trial.loss for trial in first.trials] == [t.parameters["a"] for t in first.trials]
+    before = len(calls)
+    second = run(
+        tmp_path / "b", n=8, function=counting, algo=rand.suggest, space=space, known=first.trials
+    )
+    assert len(calls) == before
+    assert outcomes(second) == outcomes(first)
+    run(tmp_path / "c", n=8, function=counting, algo=rand.suggest, space=space)
+    assert len(calls) == before + 8  # everything is tried unless asked otherwise
+
+
 def test_a_trial_in_the_middle_that_was_deleted_is_redone(tmp_path):
     whole = outcomes(run(tmp_path))
     (tmp_path / "trial_0003.json").unlink()
