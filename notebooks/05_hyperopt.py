@@ -164,7 +164,6 @@ def predict(network, images):
 # 30 epochs. That takes a maximum inside every trial, and rewards settings whose accuracy jumps
 # about: the more it jumps, the higher its luckiest epoch. The last epoch is also what we get when
 # we train a network with these settings and use it.
-#
 
 
 # %%
