@@ -43,7 +43,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from digit_utils import plots
 from digit_utils.artifacts import load_json, save_json
@@ -489,6 +489,7 @@ left.plot(ablation["mean"], rows, "o", color=plots.BLUE)
 left.axvspan(min(whole["scores"]), max(whole["scores"]), color=plots.GREY, alpha=0.15)
 left.set_yticks(rows, ablation.index)
 left.invert_yaxis()
+left.xaxis.set_major_locator(MaxNLocator(4))
 left.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
 left.set(
     title="One change at a time",
@@ -566,6 +567,9 @@ print(
 
 
 # %%
+titles = {name: found["title"].replace("`", "") for name, found in benchmark["recipes"].items()}
+
+
 def course(name):
     """Return seconds and mean accuracy after each epoch; ours with building and compiling."""
     runs = benchmark["recipes"][name]["runs"]
@@ -587,8 +591,7 @@ styles = {
 }
 for name, (marker, colour) in styles.items():
     seconds, scores = course(name)
-    title = benchmark["recipes"][name]["title"]
-    ax.semilogx(seconds, scores, marker=marker, markersize=5, color=colour, label=title)
+    ax.semilogx(seconds, scores, marker=marker, markersize=5, color=colour, label=titles[name])
 ax.axhline(POST_BEST, color=plots.GREY, linestyle=":", label="99.46 %, the post's best epoch")
 ax.set_ylim(0.975, 0.998)
 ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
@@ -627,7 +630,7 @@ def costs_of(name):
 
 
 one_length = [name for name in styles if name != "fast_longer"]
-pd.DataFrame({benchmark["recipes"][name]["title"]: costs_of(name) for name in one_length}).T
+pd.DataFrame({titles[name]: costs_of(name) for name in one_length}).T
 
 # %% [markdown]
 # An epoch can be short for two reasons: little to do, or doing it near the roof. The second and third columns tell them
@@ -644,9 +647,7 @@ for name in one_length:
     found = benchmark["recipes"][name]
     sizes = sorted(found["epoch_seconds"], key=int)
     took = [min(found["epoch_seconds"][size]) for size in sizes]
-    ax.loglog(
-        [int(size) for size in sizes], took, marker=marker, color=colour, label=found["title"]
-    )
+    ax.loglog([int(size) for size in sizes], took, marker=marker, color=colour, label=titles[name])
 ax.set(title="More images, more time", xlabel="Training images", ylabel="Seconds an epoch")
 ax.legend(frameon=False)
 plt.show()
