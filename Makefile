@@ -28,7 +28,7 @@ venv: $(STAMP) ## create .venv with the locked versions
 # Redone from nothing when the lock or the metadata change, and only then; to change PYTHON later,
 # remove .venv first.
 $(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "This book needs Python 3.11 or newer, found %d.%d. Name another: make book PYTHON=python3.12" % v[:2])'
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(not (3, 11) <= v[:2] < (3, 14) and "This book needs Python 3.11 to 3.13, found %d.%d. Name another: make book PYTHON=python3.12" % v[:2])'
 	@echo "Setting up $(VENV): this downloads TensorFlow and takes a few minutes."
 	$(PYTHON) -m venv --clear $(VENV)
 	$(INSTALL) --require-hashes -r requirements.lock

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import sys
+import threading
 import time
 
 
@@ -15,11 +17,20 @@ def main() -> None:
     """Answer requests until standard input closes."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # what libraries print goes to standard error
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_read_requests, args=[requests], daemon=True).start()
     recipe = Worker(sys.argv[1])
-    for line in sys.stdin:
-        request = json.loads(line)
+    while True:
+        request = json.loads(requests.get())
         answer = getattr(recipe, request.pop("do"))(**request)
         answers.write(json.dumps(answer) + "\n")
+
+
+def _read_requests(requests: queue.SimpleQueue[str]) -> None:
+    """Hand requests on; when the driver is gone, end at once, whatever is being trained."""
+    for line in sys.stdin:
+        requests.put(line)
+    os._exit(0)
 
 
 class Worker:

@@ -24,7 +24,7 @@ import pandas as pd
 from hyperopt import JOB_STATE_DONE, STATUS_FAIL, STATUS_OK, Trials, space_eval
 from hyperopt.base import Domain
 
-from digit_utils.files import to_plain
+from digit_utils.files import json_bytes, to_plain
 from digit_utils.provenance import package_versions
 from digit_utils.spaces import describe_space, to_draws
 from digit_utils.trial_store import SearchError, Trial, TrialStore
@@ -124,7 +124,7 @@ def run_search(
         trials of this search, have tried are not tried again: the outcome is taken over. None:
         everything proposed is tried, as an objective that depends on chance needs.
     progress : function, optional
-        Called after each trial with all trials so far and ``max_evals``.
+        Called after each new trial, and after the last, with all trials so far and ``max_evals``.
 
     Returns
     -------
@@ -146,16 +146,20 @@ def run_search(
     ):  # fmt: skip
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ValueError(f"{name} is {value!r}; expected a whole number from {least}")
-    if taken := sorted(set(space) & set(COLUMNS)):
+    described = describe_space(space)
+    if taken := sorted(set(described) & set(COLUMNS)):
         raise ValueError(f"the table of trials has its own column {taken[0]}; rename the parameter")
+    if not isinstance(depends_on, Mapping | None):
+        raise ValueError(
+            f"depends_on is {depends_on!r:.60}, expected a dictionary of what a loss depends on"
+        )
     definition = {
-        "space": describe_space(space),
+        "space": described,
         "objective": _source(objective),
         "algorithm": _algorithm(algo),
         "seed": seed,
         "depends_on": {
-            name: _source(value) if callable(value) else value
-            for name, value in (depends_on or {}).items()
+            str(name): _comparable(value, str(name)) for name, value in (depends_on or {}).items()
         },
     }
     with TrialStore(folder, definition) as store:
@@ -173,7 +177,8 @@ def run_search(
                 _stop_after_failures(trials, max_failures)
                 settings, proposal_seed = proposer.propose(number)
                 seen = [] if known is None else [*known, *trials]
-                same = [other for other in seen if other.ok and other.parameters == settings]
+                draws = to_draws(space, settings)  # which tell 1 from True
+                same = [t for t in seen if t.ok and to_draws(space, t.parameters) == draws]
                 if same:
                     trial = replace(same[0], number=number, seed=proposal_seed, seconds=0.0)
                 else:
@@ -181,8 +186,9 @@ def run_search(
                 store.write(trial)
             proposer.tell(trial)
             trials.append(trial)
-            if progress is not None:
+            if progress is not None and (number not in kept or number == max_evals):
                 progress(trials, max_evals)
+        _stop_after_failures(trials, max_failures)
     return Search(trials)
 
 
@@ -254,7 +260,8 @@ def _evaluate(
         returned = objective(settings)
         loss, details = _read_result(returned)
     except Exception as failure:
-        error = f"{type(failure).__name__}: {failure}"
+        text = f"{type(failure).__name__}: {failure}"
+        error = text.encode("utf-8", "backslashreplace").decode()  # a file name may hold anything
     seconds = time.perf_counter() - start
     if error is None and settings.unread and not any(trial.ok for trial in before):
         raise SearchError(
@@ -282,9 +289,11 @@ def _read_result(returned: Any) -> tuple[float, dict[str, Any]]:
     details = {}
     for name, value in others.items():
         try:
-            details[name] = to_plain(value, name)
+            plain = to_plain(value, str(name))
+            json_bytes({str(name): plain})  # a text may hold what UTF-8 cannot
+            details[str(name)] = plain
         except (TypeError, ValueError) as error:  # no reason to lose the trial
-            details[name] = f"not kept: {error}"
+            details[str(name)] = f"not kept: {error}".encode("utf-8", "backslashreplace").decode()
     return loss, details
 
 
@@ -317,18 +326,29 @@ def _source(function: Callable) -> Any:
             f"found {function!r:.60} of type {type(function).__name__}, expected a plain function, "
             "whose source can be compared; wrap it in one, and put what it depends on in depends_on"
         )
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     held = {
-        cell_name: cell.cell_contents
-        for cell_name, cell in zip(
-            function.__code__.co_freevars, function.__closure__ or (), strict=True
-        )
-        if isinstance(cell.cell_contents, bool | int | float | str | None)
+        name: _comparable(cell.cell_contents, f"{name}, which {function.__name__} holds,")
+        for name, cell in cells
+        if cell.cell_contents is not function  # a function that calls itself
     }
     try:
         text = textwrap.dedent(inspect.getsource(function))
     except OSError:  # typed at a prompt
         text = _code_text(function.__code__)
-    return {"source": text, "holds": to_plain(held)} if held else text
+    return {"source": text, "holds": held} if held else text
+
+
+def _comparable(value: Any, name: str) -> Any:
+    """Return a function's source, or a value as JSON has it; name what is neither."""
+    if callable(value):
+        return _source(value)
+    if isinstance(value, Path):
+        return str(value)
+    try:
+        return to_plain(value, name)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{error}; or name what it stands for in depends_on") from error
 
 
 def _code_text(code: CodeType) -> str:
@@ -344,6 +364,9 @@ def _algorithm(algo: Callable) -> dict[str, Any]:
     fixed: dict[str, Any] = {}
     while isinstance(algo, partial):
         fixed, algo = {**algo.keywords, **fixed}, algo.func
+    if not inspect.isfunction(algo):
+        raise ValueError(f"algo is {algo!r:.60}, expected a function such as tpe.suggest")
+    fixed = {name: _comparable(value, name) for name, value in fixed.items()}
     return {"name": f"{algo.__module__}.{algo.__name__}", "arguments": fixed}
 
 

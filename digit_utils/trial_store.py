@@ -206,10 +206,18 @@ def _read(path: Path, advice: str) -> dict[str, Any]:
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    def lines(values: Mapping[str, Any]) -> list[str]:
-        # Real line breaks, so that a changed line of the objective shows as one line.
-        text = json.dumps(values, indent=1, ensure_ascii=False, sort_keys=True)
-        return text.replace("\\n", "\n").splitlines()
-
-    compared = difflib.unified_diff(lines(old), lines(new), lineterm="", n=0)
+    compared = difflib.unified_diff(_lines(old), _lines(new), lineterm="", n=0)
     return "\n".join(f"  {line}" for line in compared if not line.startswith(("---", "+++", "@@")))
+
+
+def _lines(value: Any, name: str = "") -> list[str]:
+    """Write nested values one a line, each with its full name; code keeps its own lines."""
+    if isinstance(value, dict) and value:
+        return [
+            line
+            for key in sorted(value)
+            for line in _lines(value[key], f"{name}.{key}" if name else key)
+        ]
+    if isinstance(value, str) and "\n" in value:
+        return [f"{name}: {line}" for line in value.splitlines()]
+    return [f"{name}: {json.dumps(value, ensure_ascii=False)}"]

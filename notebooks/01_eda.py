@@ -22,7 +22,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | some Python and NumPy; no machine learning |
-# | Time | 20 minutes to read; the run takes a minute or two on a laptop |
+# | Time | 20 minutes to read; the run takes under a minute on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # On Colab or Kaggle this installs the book's helpers, once. Elsewhere it does nothing.

@@ -22,7 +22,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | [Preparing the images](02_preprocessing.ipynb): scaled images, the 80/20 split |
-# | Time | 15 minutes to read; the run takes about five minutes on a laptop |
+# | Time | 15 minutes to read; the run takes one to four minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # On Colab or Kaggle this installs the book's helpers, once. Elsewhere it does nothing.

@@ -22,7 +22,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | [A first convolutional network](03_base_cnn.ipynb): convolution, pooling, early stopping, the interval of an accuracy |
-# | Time | 20 minutes to read; the run takes about ten minutes on a laptop |
+# | Time | 20 minutes to read; the run takes three to ten minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # On Colab or Kaggle this installs the book's helpers, once. Elsewhere it does nothing.

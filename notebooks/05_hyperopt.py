@@ -23,7 +23,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | [More data from the same data](04_augmentation.ipynb): dropout, augmentation, the deeper network |
-# | Time | 25 minutes to read; the run takes about eight minutes on a laptop |
+# | Time | 25 minutes to read; the run takes two to seven minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # On Colab or Kaggle this installs the book's helpers, once. Elsewhere it does nothing.
@@ -281,8 +281,10 @@ for name in choices:
 # %%
 tpe_winner = tpe_search.best.parameters
 tpe_table = tpe_search.table()
-print(tpe_winner)
-tpe_table.sort_values("validation_accuracy", ascending=False).head()
+for name, value in tpe_winner.items():
+    print(f"{name:12} {value}")
+best_first = tpe_table.sort_values("validation_accuracy", ascending=False)
+best_first[["validation_accuracy", *choices]].round(4).head()
 
 # %% [markdown]
 # ## A look inside TPE
@@ -384,7 +386,7 @@ plt.show()
 # %% [markdown]
 # Read this with care. Each value has only a handful of trials, and those differ in five other
 # parameters as well. What is more, TPE's trials are bunched: it tries a value more often where
-# the *others* are good, too. A red line that stands out by less than the scatter of its dots says
+# the *others* are good, too. A line that stands out by less than the scatter of its dots says
 # nothing.
 #
 # ## Is it their sum?
@@ -621,7 +623,7 @@ path = save_json(
         "seed": SEED,
     },
 )
-print(f"saved {path.name}: {candidates[found_by]}")
+print(f"saved {path.name}: the settings of {found_by}")
 
 # %% [markdown]
 # ## What we found

@@ -22,7 +22,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | [Searching for better settings](05_hyperopt.ipynb): the settings, and why a score one has chosen by flatters |
-# | Time | 15 minutes to read; the run takes about five minutes on a laptop |
+# | Time | 15 minutes to read; the run takes two to five minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # On Colab or Kaggle this installs the book's helpers, once. Elsewhere it does nothing.

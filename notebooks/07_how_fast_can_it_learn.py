@@ -22,7 +22,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | [More data from the same data](04_augmentation.ipynb): the post's second network, augmentation, schedules, seeds |
-# | Time | 25 minutes to read; the run takes about five minutes on a laptop |
+# | Time | 25 minutes to read; the run takes one to two minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # On Colab or Kaggle this installs the book's helpers, once. Elsewhere it does nothing.
@@ -471,7 +471,9 @@ pd.DataFrame(
     {
         "mean": ablation["mean"].map("{:.2%}".format),
         "over the seeds": [f"{min(s):.2%} to {max(s):.2%}" for s in ablation["scores"]],
-        "percentage points": [f"{100 * (mean - whole['mean']):+.2f}" for mean in ablation["mean"]],
+        "percentage points": [
+            f"{round(100 * (mean - whole['mean']), 2) + 0.0:+.2f}" for mean in ablation["mean"]
+        ],
         "seconds": ablation["seconds"].map("{:.1f}".format),
         "times as long": [f"{seconds / whole['seconds']:.2f}" for seconds in ablation["seconds"]],
         "against the recipe": verdicts,
@@ -693,8 +695,7 @@ pd.DataFrame(
 reached = first_to_reach(POST_BEST)
 if reached is None:
     speed = None
-    answer = f"In the recorded comparison one of the two recipes does not reach {POST_BEST:.2%}."
-    display(Markdown(answer))
+    answer = f"one of the two recipes does not reach {POST_BEST:.2%}."
 else:
     epoch, name = reached
     slow, fast = (benchmark["recipes"][key] for key in ("post_double_conv", name))
@@ -712,12 +713,12 @@ else:
     }
     speed = np.prod(list(factors.values()))
     answer = (
-        f"It reaches the post's {POST_BEST:.2%} **{speed:.0f} times** as fast as the post's second "
+        f"our recipe reaches the post's {POST_BEST:.2%} **{speed:.0f} times** as fast as the post's second "
         "recipe does: "
         + " × ".join(f"{value:.2g} ({cause})" for cause, value in factors.items())
         + "."
     )
-    display(Markdown(f"In the recorded comparison: {answer}"))
+display(Markdown(f"In the recorded comparison {answer}"))
 
 # %% [markdown]
 # Left to run, the post's recipe gets further than it needs to. How long until its *best* epoch, against the whole of our training? That is not
@@ -773,7 +774,7 @@ report(
     f"{trainings}). An epoch runs at {step_rate / roof:.0%} of this machine's fastest matrix product.\n"
     f"- Of the changes tried, with the settings we gave them and {n_each} "
     f"seed{'s' if n_each > 1 else ''} each, these make it worse in every seed: {names_of('worse', verdicts.index)}. No difference beyond the seeds: {names_of('within the seeds', verdicts.index)}.\n"
-    f"- In the recorded comparison: {answer} To come to its best epoch, with {compared['slow_accuracy']:.2%}, the post's "
+    f"- In the recorded comparison {answer} To come to its best epoch, with {compared['slow_accuracy']:.2%}, the post's "
     f"recipe takes {compared['ratio']:.0f} times as long as our whole training, which ends at "
     f"{compared['fast_accuracy']:.2%}.",
     validation_accuracy=ours["mean"],

@@ -152,12 +152,7 @@ def train_final(members: int) -> None:
     chosen = json.loads(SELECTION.read_bytes())["candidates"].get(CHOSEN, {})
     if chosen.get("recipe") != asdict(recipe) or not chosen["folds"]:
         raise SystemExit(f"{SELECTION.name} has no folds of {CHOSEN!r}; run the step select first")
-    best = min(selection_table(), key=lambda row: row["mistakes with moved copies"])["candidate"]
-    if best != CHOSEN:
-        raise SystemExit(
-            f"{SELECTION.name} has fewer mistakes for {best!r} than for {CHOSEN!r}, the one to be "
-            "trained; the seal opens for the winner alone. Change CHOSEN, or the candidates."
-        )
+    check_chosen(json.loads(SELECTION.read_bytes())["candidates"])
     digits = load_digits()
     made = provenance(ROOT)
     WORK.mkdir(parents=True, exist_ok=True)
@@ -194,6 +189,23 @@ def train_final(members: int) -> None:
     # On record before it happens: whatever goes wrong below, the seal counts as opened.
     write_atomically(RECORD, json_bytes({**record, "sealed": None}))
     write_atomically(RECORD, json_bytes({**record, "sealed": open_seal(digits)}))
+
+
+def check_chosen(candidates: dict) -> None:
+    """Refuse to go on unless the chosen recipe won, against all others, on the same folds."""
+    folds = {name: tuple(sorted(entry["folds"])) for name, entry in candidates.items()}
+    if set(CANDIDATES) - set(folds) or len(set(folds.values())) != 1:
+        raise SystemExit(
+            f"{SELECTION.name} has these folds: {folds}; expected the same ones for each of "
+            f"{', '.join(CANDIDATES)}. Run the step select to its end."
+        )
+    mistakes = {row["candidate"]: row["mistakes with moved copies"] for row in selection_table()}
+    best = min(mistakes, key=mistakes.get)
+    if mistakes[CHOSEN] > mistakes[best]:
+        raise SystemExit(
+            f"{SELECTION.name} has fewer mistakes for {best!r} than for {CHOSEN!r}, the one to be "
+            "trained; the seal opens for the winner alone. Change CHOSEN, or the candidates."
+        )
 
 
 def open_seal(digits) -> dict:

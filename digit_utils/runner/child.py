@@ -104,6 +104,7 @@ def _execute(request: dict[str, Any], send: Any) -> int:
 
     # Of the code that runs, not of what the checkout holds when it ends.
     request["provenance"] = provenance(Path(request["checkout"]))
+    made = {"provenance": request["provenance"]}
     notebook = read_notebook(Path(request["input"]))
     parameters = request["parameters"]
     running = {"notebook": notebook, "index": 0}
@@ -115,7 +116,9 @@ def _execute(request: dict[str, Any], send: Any) -> int:
     def fail(**details: Any) -> int:
         _save(running["notebook"], request, parameters)
         cell = running["notebook"].cells[details["index"]]
-        send("failed", source=cell.source, n_cells=len(running["notebook"].cells), **details)
+        send(
+            "failed", source=cell.source, n_cells=len(running["notebook"].cells), **made, **details
+        )
         return 1
 
     def give_up() -> int:
@@ -158,7 +161,7 @@ def _execute(request: dict[str, Any], send: Any) -> int:
     if problem:
         return fail(index=problem[0], traceback=problem[1])
     _save(executed, request, parameters)
-    send("done", n_cells=len(executed.cells), peak_memory_mb=_peak_memory_mb())
+    send("done", n_cells=len(executed.cells), peak_memory_mb=_peak_memory_mb(), **made)
     return 0
 
 

@@ -38,8 +38,9 @@ A range with fractions draws fractions; add `log: true` for a logarithmic one.
 
 Stop it at any moment, and start it with the same command: finished runs are skipped, and those
 that failed are tried again. A failed run keeps its notebook, with the error, and does not stop the
-others. At the end DIR holds runs.csv, runs.parquet and report.html. The exit code is 1 when a run
-has failed."""
+others. A run is named by the notebook's code and its values; when digit_utils has changed, name
+another DIR to run all again. At the end DIR holds runs.csv, runs.parquet and report.html. The exit
+code is 1 when a run has failed."""
 
 
 SEARCH_HELP = """\
@@ -50,7 +51,8 @@ Python file that holds
                {"rate": hp.uniform("rate", 0, 0.5), "units": hp.choice("units", [128, 256])}
   objective    a function of the settings that returns the loss, or a dictionary with it
   ALGORITHM    who proposes (default: tpe.suggest of hyperopt)
-  DEPENDS_ON   a dictionary of what else changes a loss, such as the number of epochs
+  DEPENDS_ON   a dictionary of what else changes a loss: the number of epochs, say, and the
+               functions that the objective calls
 
 searches/post_space.py is an example. Stop it at any moment, and start it with the same command:
 finished trials are kept, and the search goes on as if it had never stopped. A trial that fails is
@@ -264,10 +266,12 @@ def _sweep(options: argparse.Namespace) -> int:
     from digit_utils.runner.sweep_report import write_report
 
     check_can_run()
-    sweep, runs = run_sweep(options.file, options.out, options.jobs, only_list=options.list)
+    sweep, runs = run_sweep(
+        options.file, options.out, options.jobs, only_list=options.list, report=write_report
+    )
     if options.list:
         return 0
-    report = write_report(sweep, runs, runs[0].folder.parent)
+    report = runs[0].folder.parent / "report.html"
     failed = sum(not run.ok for run in runs)
     print(f"{len(runs) - failed} of {len(runs)} runs are good. Report: {shown(report)}")
     return 1 if failed else 0
@@ -277,8 +281,7 @@ def _search(options: argparse.Namespace) -> int:
     from digit_utils.runner.search_command import print_best, search_from_file
 
     found, folder = search_from_file(options.file, options.trials, options.folder, options.seed)
-    print_best(found, folder)
-    return 0
+    return 0 if print_best(found, folder) else 1
 
 
 def _sync(options: argparse.Namespace) -> int:

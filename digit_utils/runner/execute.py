@@ -53,6 +53,8 @@ class ChapterRun:
     results : dict
         What the chapter reported, see `digit_utils.results`.
     failure : Failure or None
+    provenance : dict
+        Where and with what it ran, see `digit_utils.provenance`; empty if that is not known.
     """
 
     name: str
@@ -62,6 +64,7 @@ class ChapterRun:
     peak_memory_mb: int | None = None
     results: dict[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -188,6 +191,7 @@ def run_one(plan: PlannedRun, scratch: Path, show: Reporter) -> ChapterRun:
         peak,
         read_results(output) if failure is None else {},
         failure,
+        last.get("provenance", {}),
     )
 
 

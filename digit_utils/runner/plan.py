@@ -105,7 +105,7 @@ def plan_runs(
             + "\n".join(f"  {difference}" for difference in differences)
         )
     declared = {c.name: declared_parameters(read_notebook(c.notebook), c.name) for c in chapters}
-    requested = {c.name: _read_profile(root, profile, c, declared[c.name]) for c in chapters}
+    requested = {c.name: read_profile_values(root, profile, c, declared[c.name]) for c in chapters}
     _add_command_line(requested, declared, parameters or {})
     # Values of one's own go to a folder of their own: the site and the references are made from
     # the profile's, which must hold the profile's values.
@@ -144,9 +144,27 @@ def profile_file(root: Path, profile: str, chapter: str) -> Path:
     return root / "profiles" / profile / f"{chapter}.yaml"
 
 
-def _read_profile(
+def read_profile_values(
     root: Path, profile: str, chapter: Chapter, declared: Mapping[str, Parameter]
 ) -> dict[str, Any]:
+    """Read the values a profile gives a chapter, and check their names and types.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+    profile : str
+    chapter : Chapter
+    declared : mapping of str to Parameter
+
+    Returns
+    -------
+    dict
+        Empty when the profile has no file for the chapter.
+
+    Raises
+    ------
+    ParameterError
+    """
     path = profile_file(root, profile, chapter.name)
     if not path.is_file():
         return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,9 +43,15 @@ def search_from_file(
     RunnerError
         If the search cannot start or go on.
     """
+    if folder and "://" in str(folder):
+        raise UsageError(f"--folder is {folder}, expected a folder on this machine.")
     file = Path(file)
     folder = Path(folder) if folder else find_root() / "_build" / "searches" / file.stem
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow says as it starts
     module = _load(file)
+    kept = len(list(folder.glob("trial_*.json")))
+    if kept:
+        print(f"{kept} of {trials} trials are there already", file=sys.stderr, flush=True)
     from hyperopt import tpe
 
     from digit_utils.search import SearchError, run_search
@@ -61,9 +68,10 @@ def search_from_file(
             progress=_print_trial,
         )
     except SearchError as error:
-        raise RunnerError(str(error)) from error
+        raise RunnerError(f"{error}\n--folder DIR names another folder.") from error
     except ValueError as error:
-        raise UsageError(f"{shown(file)}: {error}") from error
+        text = str(error).replace("max_evals", "--trials")
+        raise UsageError(f"{shown(file)}: {text}") from error
     return found, folder
 
 
@@ -107,7 +115,7 @@ def _print_trial(trials: Sequence[Any], of: int) -> None:
     )
 
 
-def print_best(found: Any, folder: Path, most: int = 5) -> None:
+def print_best(found: Any, folder: Path, most: int = 5) -> bool:
     """Print the best trials, and keep all as ``trials.csv``.
 
     Parameters
@@ -115,7 +123,14 @@ def print_best(found: Any, folder: Path, most: int = 5) -> None:
     found : digit_utils.search.Search
     folder : pathlib.Path
     most : int
+
+    Returns
+    -------
+    bool
+        Whether any trial succeeded.
     """
+    import pandas as pd
+
     from digit_utils.files import write_atomically
     from digit_utils.runner.report import print_table
 
@@ -131,9 +146,24 @@ def print_best(found: Any, folder: Path, most: int = 5) -> None:
         for t in good[:most]
     ]
     print_table(["trial", "loss", "time", *names], rows)
-    path = write_atomically(folder / "trials.csv", found.table().to_csv().encode())
+    table = pd.DataFrame(
+        [
+            {
+                "trial": t.number,
+                **t.parameters,
+                "loss": t.loss,
+                "seconds": t.seconds,
+                "error": t.error,
+            }
+            for t in found.trials
+        ]
+    )
+    path = write_atomically(folder / "trials.csv", table.to_csv(index=False).encode())
     failed = len(found.trials) - len(good)
     print(
         f"{len(found.trials)} trials{f', {failed} of them failed' if failed else ''}. "
         f"All of them: {shown(path)}"
     )
+    if not good:
+        print(f"No trial succeeded. The last: {found.trials[-1].error}", file=sys.stderr)
+    return bool(good)

@@ -2,8 +2,9 @@
 
 Each run has a folder of its own, named by a hash of the notebook's code and of the values, and
 leaves ``run.json`` there as its last act. A run whose folder holds one that says *ok* is skipped,
-so a sweep that was stopped at any moment goes on with the same command, and changed code or
-values run anew.
+so a sweep that was stopped at any moment goes on with the same command, and a changed notebook or
+changed values run anew. Helpers are not part of the name; each record holds the commit it was made
+at, and a sweep that mixes several says so.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from digit_utils.files import json_bytes, write_atomically
 from digit_utils.folder_lock import FolderUnavailable, claim_folder
 from digit_utils.runner.errors import RunnerError, UsageError
 from digit_utils.runner.execute import ChapterRun, run_one
-from digit_utils.runner.notebooks import code_sources, read_notebook
+from digit_utils.runner.notebooks import code_sources, read_notebook, without_colour
 from digit_utils.runner.pairing import check_pairs
 from digit_utils.runner.paths import find_root
 from digit_utils.runner.plan import PlannedRun
@@ -69,6 +70,7 @@ def run_sweep(
     jobs: int = 1,
     root: Path | str | None = None,
     only_list: bool = False,
+    report: Callable[[Sweep, list[SweepRun], Path], Any] | None = None,
 ) -> tuple[Sweep, list[SweepRun]]:
     """Run what a sweep asks for and has not got yet.
 
@@ -84,6 +86,8 @@ def run_sweep(
         The checkout; found from the working directory by default.
     only_list : bool
         Whether to print what would run, and stop.
+    report : function, optional
+        Called with the sweep, its runs and their folder at the end, while the folder is held.
 
     Returns
     -------
@@ -108,6 +112,8 @@ def run_sweep(
             "Notebook and script disagree; run `digits sync` (or `make sync`) first:\n"
             + "\n".join(f"  {difference}" for difference in differences)
         )
+    if out and "://" in str(out):
+        raise UsageError(f"--out is {out}, expected a folder on this machine; copy it from there.")
     folder = Path(out).absolute() if out else root / "_build" / "sweeps" / file.stem
     runs = _plan(sweep, folder)
     if only_list:
@@ -118,7 +124,10 @@ def run_sweep(
         return sweep, runs
     try:
         with claim_folder(folder):
-            return sweep, _run_all(sweep, _plan(sweep, folder), jobs)
+            runs = _run_all(sweep, _plan(sweep, folder), jobs)
+            if report is not None:
+                report(sweep, runs, folder)
+            return sweep, runs
     except FolderUnavailable as error:
         raise RunnerError(str(error)) from error
 
@@ -151,15 +160,15 @@ def _run_all(sweep: Sweep, runs: list[SweepRun], jobs: int) -> list[SweepRun]:
     done = {run.key: run for run in runs}
     stop = threading.Event()
     started = time.monotonic()
-    with (
-        tempfile.TemporaryDirectory(prefix="digits-sweep-") as scratch,
-        ThreadPoolExecutor(max_workers=jobs) as pool,
-    ):
-        # All runs are made from the notebook as it is now, whatever is edited meanwhile.
-        snapshot = Path(scratch) / sweep.chapter.notebook.name
-        snapshot.write_bytes(sweep.chapter.notebook.read_bytes())
-        waiting = {pool.submit(_run_point, sweep, run, snapshot, stop.is_set) for run in todo}
+    # All runs are made from the notebook as it is now, whatever is edited meanwhile. In the folder
+    # that is held and not among temporary files, where a killed sweep would leave it behind.
+    snapshot = runs[0].folder.parent / f".{sweep.chapter.notebook.name}"
+    write_atomically(snapshot, sweep.chapter.notebook.read_bytes())
+    waiting: set[Any] = set()
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
         try:
+            for run in todo:
+                waiting.add(pool.submit(_run_point, sweep, run, snapshot, stop.is_set))
             ended = 0
             while waiting:
                 finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -173,7 +182,16 @@ def _run_all(sweep: Sweep, runs: list[SweepRun], jobs: int) -> list[SweepRun]:
             for future in waiting:
                 future.cancel()
             raise
-    return [done[run.key] for run in runs]
+    snapshot.unlink(missing_ok=True)
+    ended_runs = [done[run.key] for run in runs]
+    commits = {run.record.get("commit") for run in ended_runs}
+    if len(commits) > 1:
+        print(
+            f"note: these runs were made at {len(commits)} different commits (column commit); name "
+            "another folder to run all of them with the code as it is now",
+            file=sys.stderr,
+        )
+    return ended_runs
 
 
 def _tell(sweep: Sweep, run: SweepRun, ended: int, of: int, seconds: float) -> None:
@@ -206,13 +224,15 @@ def _run_point(
 def _make_record(run: SweepRun, result: ChapterRun) -> dict[str, Any]:
     error = None
     if result.failure is not None:
-        lines = result.failure.traceback.strip().splitlines()
+        lines = without_colour(result.failure.traceback).strip().splitlines()
         error = " ".join([result.failure.message, *lines[-1:]])
     return {
         "format": FORMAT,
         "run": run.key,
         "status": "ok" if result.ok else "failed",
-        "notebook": result.output.name,
+        "notebook": result.output.name if result.output.is_file() else None,
+        "commit": result.provenance.get("commit"),
+        "versions": result.provenance.get("versions"),
         "parameters": run.parameters,
         "results": result.results,
         "seconds": round(result.seconds, 1),

@@ -14,7 +14,7 @@ from digit_utils.runner.errors import ParameterError, UsageError, did_you_mean
 from digit_utils.runner.notebooks import read_notebook
 from digit_utils.runner.parameters import Parameter, check_value, declared_parameters
 from digit_utils.runner.paths import Chapter, list_profiles, select_chapters, shown
-from digit_utils.runner.plan import FOLDER_PARAMETERS, profile_values
+from digit_utils.runner.plan import read_profile_values
 
 WAYS = ("grid", "list", "random")
 ENTRIES = ("chapter", "profile", "constants", "seeds", "metric", *WAYS)
@@ -34,6 +34,10 @@ class Sweep:
         Parameters that the sweep varies, the seed left out.
     metric : str or None
         The result that the report draws; None: the first number a chapter reports.
+    constants : dict
+        What all runs have in common, beside the profile's values.
+    file : str
+        The sweep's file.
     """
 
     chapter: Chapter
@@ -41,6 +45,8 @@ class Sweep:
     points: list[dict[str, Any]]
     varied: list[str]
     metric: str | None
+    constants: dict[str, Any]
+    file: str
 
 
 class _Source:
@@ -68,6 +74,8 @@ class _Source:
     def _build(self, node: Any, path: tuple) -> Any:
         import yaml
 
+        if len(path) > 8:  # deeper than anything that makes sense; an anchor may hold itself
+            raise self.error(path[:1], "is nested too deeply")
         self.lines[path] = node.start_mark.line + 1
         if isinstance(node, yaml.SequenceNode):
             return [self._build(item, (*path, i)) for i, item in enumerate(node.value)]
@@ -156,11 +164,19 @@ def read_sweep(path: Path, root: Path) -> Sweep:
     points = _with_seeds(source, points, chapter, declared)
     for name in sorted({name for point in points for name in point} & set(constants)):
         raise source.error(("constants", name), f"{name} is varied as well; set it in one place")
-    base = {**profile_values(root, profile, chapter), **constants}
-    full = [_absolute_folders({**base, **point}) for point in points]
+    base = {**read_profile_values(root, profile, chapter, declared), **constants}
+    if len(points) > 1:
+        for name in ("ARTIFACTS", "TRIALS"):
+            if name in constants:
+                raise source.error(
+                    ("constants", name),
+                    f"{name} would be one folder for all runs, which would overwrite each other's "
+                    "files; leave it out, and each run has its own",
+                )
+    full = [_absolute_data({**base, **point}) for point in points]
     _refuse_twins(source, full, ways)
     varied = [name for name in dict.fromkeys(n for p in points for n in p) if name != "SEED"]
-    return Sweep(chapter, profile, full, varied, metric)
+    return Sweep(chapter, profile, full, varied, metric, constants, source.name)
 
 
 def _chapter(source: _Source, root: Path) -> Chapter:
@@ -168,7 +184,7 @@ def _chapter(source: _Source, root: Path) -> Chapter:
     if wanted is None:
         raise source.error((), "expected an entry 'chapter', such as 'chapter: 03_base_cnn'")
     # A bare 03 is a number to YAML.
-    wanted = f"{wanted:02}" if isinstance(wanted, int) else wanted
+    wanted = f"{wanted:02}" if type(wanted) is int else wanted
     if not isinstance(wanted, str):
         raise source.error(("chapter",), f"found {wanted!r}, expected a chapter's name")
     try:
@@ -202,7 +218,9 @@ def _grid(source: _Source, chapter: Chapter, declared: Mapping[str, Parameter]) 
     for name, values in choices.items():
         if not isinstance(values, list) or not values:
             raise source.error(
-                ("grid", name), f"{name} has no values, expected a list such as [1, 2]"
+                ("grid", name),
+                f"{name} is {values!r}, expected a list of values such as [1, 2]; a single value "
+                "goes under constants",
             )
         for place, value in enumerate(values):
             where = source.where("grid", name, place)
@@ -244,10 +262,18 @@ def _random(source: _Source, chapter: Chapter, declared: Mapping[str, Parameter]
     ranges = _mapping(source, "random", "values")
     generator = np.random.default_rng(seed)
     draw = {name: _sampler(source, name, given) for name, given in ranges.items()}
-    points = [{name: draw[name](generator) for name in ranges} for _ in range(samples)]
-    for point in points:
+    points: list[dict] = []
+    for _ in range(100 * samples):  # a point that comes up again is drawn anew
+        point = {name: draw[name](generator) for name in ranges}
         _check_values(source, chapter, declared, point, ("random", "values"))
-    return points
+        if point not in points:
+            points.append(point)
+        if len(points) == samples:
+            return points
+    raise source.error(
+        ("random", "samples"),
+        f"found {len(points)} different runs, expected {samples}; ask for fewer, or use a grid",
+    )
 
 
 def _sampler(source: _Source, name: str, given: Any) -> Any:
@@ -292,12 +318,10 @@ def _with_seeds(
     return [{**point, "SEED": seed} for point in points for seed in seeds]
 
 
-def _absolute_folders(values: dict[str, Any]) -> dict[str, Any]:
-    """A folder in the file is meant from where the reader stands; a run works in its own."""
-    return {
-        name: str(Path(value).absolute()) if name in FOLDER_PARAMETERS and value else value
-        for name, value in values.items()
-    }
+def _absolute_data(values: dict[str, Any]) -> dict[str, Any]:
+    """A data folder in the file is meant from where the reader stands; a run works in its own."""
+    data = values.get("DATA")
+    return {**values, "DATA": str(Path(data).absolute())} if data else values
 
 
 def _refuse_twins(source: _Source, points: list[dict], ways: list[str]) -> None:

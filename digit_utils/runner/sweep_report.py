@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import io
 import json
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,11 +35,22 @@ def write_report(sweep: Sweep, runs: Sequence[SweepRun], folder: Path) -> Path:
     """
     table = gather(runs)
     write_atomically(folder / "runs.csv", table.to_csv(index=False).encode())
-    buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False)
-    write_atomically(folder / "runs.parquet", buffer.getvalue())
     page = _page(sweep, runs, table)
-    return write_atomically(folder / "report.html", page.encode())
+    path = write_atomically(folder / "report.html", page.encode())
+    buffer = io.BytesIO()
+    _one_type_a_column(table).to_parquet(buffer, index=False)
+    write_atomically(folder / "runs.parquet", buffer.getvalue())
+    return path
+
+
+def _one_type_a_column(table: Any) -> Any:
+    """Turn columns of mixed values into text: Parquet has one type a column."""
+    table = table.copy()
+    for name in table.columns:
+        kinds = {type(value) for value in table[name].dropna()}
+        if table[name].dtype == object and len(kinds) > 1:
+            table[name] = table[name].map(str, na_action="ignore")
+    return table
 
 
 def gather(runs: Sequence[SweepRun]) -> Any:
@@ -50,8 +63,8 @@ def gather(runs: Sequence[SweepRun]) -> Any:
     Returns
     -------
     pandas.DataFrame
-        Columns ``run``, ``status``, ``seconds``, ``peak_memory_mb``, then the parameters, then
-        ``result.<name>`` for each value the chapter reported. A dictionary becomes a column an
+        Columns ``run``, ``status``, ``commit``, ``seconds``, ``peak_memory_mb``, ``error``,
+        parameters, and ``result.<name>`` for each value the chapter reported. A dictionary becomes a column an
         entry, a list the text of its JSON. Runs that have not ended have empty cells.
     """
     import pandas as pd
@@ -61,8 +74,10 @@ def gather(runs: Sequence[SweepRun]) -> Any:
         row = {
             "run": run.key,
             "status": run.record.get("status", "not run"),
+            "commit": run.record.get("commit"),
             "seconds": run.record.get("seconds"),
             "peak_memory_mb": run.record.get("peak_memory_mb"),
+            "error": run.record.get("error"),
         }
         row |= {name: _cell(value) for name, value in run.parameters.items()}
         row |= _flat(run.record.get("results", {}), RESULT.rstrip("."))
@@ -103,7 +118,8 @@ def choose_metric(sweep: Sweep, table: Any) -> str | None:
     ]
     if sweep.metric is not None:
         return RESULT + sweep.metric if RESULT + sweep.metric in numbers else None
-    fractions = [name for name in numbers if table[name].dtype.kind == "f"]
+    # A column with gaps holds floats whatever was reported, so ask for values with a fraction.
+    fractions = [name for name in numbers if (table[name].dropna() % 1 != 0).any()]
     return next(iter(fractions or numbers), None)
 
 
@@ -112,11 +128,18 @@ def _page(sweep: Sweep, runs: Sequence[SweepRun], table: Any) -> str:
     title = html.escape(f"Sweep of {sweep.chapter.name}")
     counts = table["status"].value_counts()
     summary = ", ".join(f"{number} {html.escape(status)}" for status, number in counts.items())
-    parts = [f"<h1>{title}</h1>", f"<p>Profile {html.escape(sweep.profile)}. Runs: {summary}.</p>"]
+    fixed = "".join(f", {name} {value!r}" for name, value in sweep.constants.items())
+    made = f"From {sweep.file}, {time.strftime('%Y-%m-%d')}. Profile {sweep.profile}{fixed}."
+    parts = [
+        f"<h1>{title}</h1>",
+        f"<p>{html.escape(made)} Runs: {summary}. The links lead to the executed notebooks; "
+        "open them with Jupyter.</p>",
+    ]
     if metric is None and sweep.metric is not None:
         known = [name.removeprefix(RESULT) for name in table.columns if name.startswith(RESULT)]
         hint = f"No run reported the number {sweep.metric!r}.{did_you_mean(sweep.metric, known)}"
         parts.append(f"<p>{html.escape(hint)}</p>")
+        print(f"note: {hint}", file=sys.stderr)
     if metric is not None:
         parts += [_drawing(sweep, table, name, metric) for name in sweep.varied]
     parts.append(_table(sweep, runs, table, metric))
@@ -129,26 +152,32 @@ def _drawing(sweep: Sweep, table: Any, name: str, metric: str) -> str:
     from matplotlib.figure import Figure
 
     good = table[table[metric].notna()].copy()
-    good[name] = good[name].map(lambda value: "none" if value is None else value)
+    good[name] = good[name].astype(object).where(good[name].notna(), "none")
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.subplots()
+    if good[name].map(type).nunique() > 1:
+        good[name] = good[name].map(str)
     groups = good.groupby(name, sort=True)[metric]
-    numeric = table[name].dtype.kind in "fi" and good[name].nunique() > 1
+    # A few values stand side by side, each with its name; many, as random draws give, on an axis.
+    numeric = good[name].nunique() > 12 and not any(isinstance(v, str | bool) for v in good[name])
     values = list(groups.groups)
     places = values if numeric else list(range(len(values)))
     place_of = dict(zip(values, places, strict=True))
     axes.plot(good[name].map(place_of), good[metric], ".", color="#767676", label="a run")
-    spread = groups.std(ddof=1).fillna(0)
+    # Over the seeds: what the other parameters do is averaged away first.
+    seeds = good.groupby([name, "SEED"])[metric].mean() if "SEED" in good else good[metric]
+    spread = seeds.groupby(level=0).std(ddof=1) if "SEED" in good else None
+    drawn_spread = spread is not None and spread.notna().any()
     axes.errorbar(
-        places, groups.mean(), yerr=spread, fmt="o", color="#0072b2", capsize=4,
-        label="mean, and standard deviation of the runs",
+        places, groups.mean(), yerr=spread if drawn_spread else None, fmt="o", color="#0072b2",
+        capsize=4, label="mean" + (", standard deviation over the seeds" if drawn_spread else ""),
     )  # fmt: skip
     if numeric and min(values) > 0 and max(values) / min(values) >= 50:
         axes.set_xscale("log")
     if not numeric:
-        axes.set_xticks(places, [str(value) for value in values])
+        axes.set_xticks(places, [_literal(value) for value in values])
     short = metric.removeprefix(RESULT)
-    axes.set(title=f"{short} against {name}", xlabel=name, ylabel=short)
+    axes.set(title=_literal(f"{short} against {name}"), xlabel=name, ylabel=_literal(short))
     axes.legend(frameon=False, fontsize="small")
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "sweep", "svg.fonttype": "none"}):
@@ -161,14 +190,19 @@ def _drawing(sweep: Sweep, table: Any, name: str, metric: str) -> str:
     return f"<figure>{drawing}</figure>"
 
 
+def _literal(value: Any) -> str:
+    """Write a text so that matplotlib does not take it for a formula."""
+    return str(value).replace("$", r"\$")
+
+
 def _table(sweep: Sweep, runs: Sequence[SweepRun], table: Any, metric: str | None) -> str:
     names = [*sweep.varied, *(["SEED"] if "SEED" in table.columns else [])]
-    heads = ["run", *names, *([metric.removeprefix(RESULT)] if metric else []), "seconds", "status"]
+    heads = ["run", *([metric.removeprefix(RESULT)] if metric else []), *names, "seconds", "status"]
     lines = ["<tr>" + "".join(f"<th>{html.escape(head)}</th>" for head in heads) + "</tr>"]
     for run, (_, row) in zip(runs, table.iterrows(), strict=True):
         cells = [_link(run)]
+        cells += [html.escape(_number(row[metric], ".4f"))] if metric else []
         cells += [html.escape(_number(row[name])) for name in names]
-        cells += [html.escape(_number(row[metric]))] if metric else []
         cells += [html.escape(_number(row["seconds"])), html.escape(row["status"])]
         lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
         if run.record.get("error"):
@@ -178,16 +212,16 @@ def _table(sweep: Sweep, runs: Sequence[SweepRun], table: Any, metric: str | Non
 
 
 def _link(run: SweepRun) -> str:
-    if not run.record:
+    if not run.record.get("notebook"):
         return html.escape(run.key)
     target = html.escape(f"{run.key}/{run.record['notebook']}", quote=True)
     return f'<a href="{target}">{html.escape(run.key)}</a>'
 
 
-def _number(value: Any) -> str:
+def _number(value: Any, form: str = ".6g") -> str:
     if value is None or (isinstance(value, float) and value != value):
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return format(value, form) if isinstance(value, float) else str(value)
 
 
 PAGE = """<!doctype html>

@@ -149,16 +149,15 @@ def test_a_search_in_two_parts_equals_one_in_one(tmp_path, first):
 
 
 def test_finished_trials_are_not_run_again(tmp_path):
-    calls = []
-
     def counting(settings):
-        calls.append(dict(settings))
+        counting.calls += 1
         return objective(settings)
 
+    counting.calls = 0
     run(tmp_path, n=4, function=counting)
     run(tmp_path, n=6, function=counting)
     run(tmp_path, n=6, function=counting)
-    assert len(calls) == 6
+    assert counting.calls == 6
 
 
 def test_known_settings_are_not_tried_again(tmp_path):
@@ -238,6 +237,46 @@ def test_a_parameter_the_objective_does_not_take(tmp_path):
     assert len(run(tmp_path, n=2).trials) == 2  # taken out of the space, it goes on there
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"space": hp.choice("x", [1, 2])}, "expected a dictionary of hp expressions"),
+        ({"space": hp.uniform("x", 0, 1)}, "expected a dictionary of hp expressions"),
+        ({"algo": tpe}, "expected a function such as tpe.suggest"),
+        ({"algo": partial(rand.suggest, other=object())}, "other is of type object"),
+        ({"depends_on": ["x"]}, "expected a dictionary"),
+        ({"depends_on": {"x": {1}}}, "x is of type set"),
+    ],
+)
+def test_what_cannot_be_searched_is_told_beforehand(tmp_path, wrong, says):
+    with pytest.raises(ValueError, match=says):
+        run(tmp_path, **wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_odd_names_and_texts_cost_no_trial(tmp_path):
+    def odd(settings):
+        if settings["optimizer"] == "adam":
+            raise OSError("cannot open \udcff")
+        return {"loss": objective(settings), (1, 2): 3, "text": "\udcff"}
+
+    found = run(tmp_path, n=12, function=odd, algo=rand.suggest, max_failures=12)
+    assert {trial.ok for trial in found.trials} == {True, False}
+    assert outcomes(run(tmp_path, n=12, function=odd, algo=rand.suggest, max_failures=12)) == (
+        outcomes(found)
+    )
+
+
+def test_known_settings_tell_one_from_true(tmp_path):
+    space = {"a": hp.choice("a", [True, 1, 1.0])}
+
+    def kind(settings):
+        return float([bool, int, float].index(type(settings["a"])))
+
+    found = run(tmp_path, n=9, function=kind, algo=rand.suggest, space=space, known=[])
+    assert {trial.loss for trial in found.trials} == {0.0, 1.0, 2.0}
+
+
 @pytest.mark.parametrize("wrong", [{"seed": -1}, {"max_failures": 0}, {"seed": 1.5}])
 def test_numbers_out_of_range_leave_no_trace(tmp_path, wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} is .*expected a whole number"):
@@ -262,14 +301,22 @@ def holding(number):
     return lambda settings: objective(settings) + number
 
 
+def choosing(numbers):
+    return lambda settings: objective(settings) + numbers[0]
+
+
 def adding(number, settings):
     return objective(settings) + number
 
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [(holding(1), holding(2)), (partial(adding, 1), partial(adding, 2))],
-    ids=["closure", "partial"],
+    [
+        (holding(1), holding(2)),
+        (partial(adding, 1), partial(adding, 2)),
+        (choosing([1, 2]), choosing([2, 2])),
+    ],
+    ids=["closure", "partial", "list"],
 )
 def test_what_a_function_holds_counts(tmp_path, first, second):
     run(tmp_path, n=1, function=first)

@@ -43,9 +43,7 @@ def test_it_searches_goes_on_and_tells(book):
     assert lines[0].split() == ["trial", "loss", "time", "rate", "units"]
     table = pd.read_csv(book / "_build/searches/mine/trials.csv")
     assert len(table) == 12
-    assert float(lines[1].split()[1]) == pytest.approx(
-        -table["validation_accuracy"].max(), rel=1e-5
-    )
+    assert float(lines[1].split()[1]) == pytest.approx(table["loss"].min(), rel=1e-5)
 
 
 def test_ctrl_c_keeps_what_is_finished(book):
@@ -82,6 +80,14 @@ def test_wrong_requests_are_told_without_a_traceback(book, text, trials, code, s
     assert done.returncode == code
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_search_in_which_nothing_succeeds_fails(book):
+    (book / "mine.py").write_text(SEARCH.replace("time.sleep(0.05)", "undefined_name"))
+    done = digits(book, "search", "mine.py", "--trials", "2")
+    assert done.returncode == 1
+    assert "No trial succeeded" in done.stderr and "undefined_name" in done.stderr
+    assert "undefined_name" in (book / "_build/searches/mine/trials.csv").read_text()
 
 
 def test_another_space_is_refused_with_the_difference(book):

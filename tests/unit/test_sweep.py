@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -12,10 +13,13 @@ import pandas as pd
 import pytest
 from runner_books import FIRST, SECOND, chapter, digits, make_book, start_digits
 
+from digit_utils.runner.cli import SWEEP_HELP
 from digit_utils.runner.errors import UsageError
 from digit_utils.runner.pairing import sync_pair
 from digit_utils.runner.paths import list_chapters
+from digit_utils.runner.sweep import SweepRun
 from digit_utils.runner.sweep_file import read_sweep
+from digit_utils.runner.sweep_report import choose_metric, gather, write_report
 
 # A chapter without a kernel's usual cost: nothing but the seed's square.
 SQUARE = chapter(
@@ -92,8 +96,8 @@ GOOD = "chapter: 01_first\n"
         (GOOD + "profile: slow\nseeds: [0]\n", 2, "no profile 'slow'"),
         (GOOD + "grid:\n  RATE: [0.1]\n  RTAE: [1]\n", 4, "Did you mean RATE"),
         (GOOD + "grid:\n  RATE:\n  - 0.1\n  - fast\n", 5, "gives 'fast', a text"),
-        (GOOD + "grid:\n  RATE: []\n", 3, "RATE has no values"),
-        (GOOD + "grid:\n  RATE: 0.1\n", 3, "RATE has no values"),
+        (GOOD + "grid:\n  RATE: []\n", 3, "expected a list of values"),
+        (GOOD + "grid:\n  RATE: 0.1\n", 3, "expected a list of values"),
         (GOOD + "grid: {}\n", 2, "grid is empty"),
         (GOOD + "grid: {RATE: [.nan]}\n", 2, "must be a finite number"),
         (GOOD + "grid: {RATE: [0.1]}\nlist: [{RATE: 1}]\n", 3, "expected one of them"),
@@ -120,7 +124,10 @@ GOOD = "chapter: 01_first\n"
             2,
             "above 0 for log",
         ),
-        (GOOD + "random: {samples: 9, values: {NAME: [a, b]}}\n", 2, "have the same values"),
+        (GOOD + "random: {samples: 9, values: {NAME: [a, b]}}\n", 2, "found 2 different runs"),
+        ("chapter: true\nseeds: [0]\n", 1, "expected a chapter's name"),
+        (GOOD + "seeds: [0, 1]\nconstants:\n  ARTIFACTS: x\n", 4, "one folder for all runs"),
+        (GOOD + "grid: &g {RATE: [*g]}\n", 2, "nested too deeply"),
         (GOOD + "metric: 3\nseeds: [0]\n", 2, "expected the name of a result"),
     ],
 )
@@ -138,6 +145,67 @@ def test_hostile_files_are_refused(book, tmp_path, raw):
     path.write_bytes(raw)
     with pytest.raises(UsageError):
         read_sweep(path, book)
+
+
+def test_the_examples_of_the_help_can_be_read():
+    root = Path(__file__).resolve().parents[2]
+    text = SWEEP_HELP.split("\n\n")
+    first = "\n".join(line.strip() for line in text[1].splitlines())
+    listed, drawn = (line.strip() for line in text[3].splitlines())
+    with tempfile.TemporaryDirectory() as folder:
+        assert len(read_sweep(sweep_file(Path(folder), first), root).points) == 12
+        for line, number in ((listed, 2), (drawn, 8)):
+            sweep = read_sweep(sweep_file(Path(folder), f"chapter: 03\n{line}\n"), root)
+            assert len(sweep.points) == number
+
+
+def test_a_profile_is_checked_as_for_a_single_run(tmp_path):
+    root = make_book(tmp_path, c01_first=FIRST)
+    (root / "profiles/mine").mkdir(parents=True)
+    (root / "profiles/mine/01_first.yaml").write_text("RTAE: 0.5\n")
+    text = "chapter: 01_first\nprofile: mine\nseeds: [0]\n"
+    with pytest.raises(UsageError, match="Did you mean RATE"):
+        read_sweep(sweep_file(tmp_path, text), root)
+
+
+@pytest.fixture
+def finished_runs(book, tmp_path):
+    """Runs as they are read back, without running any."""
+
+    def make(text, results):
+        sweep = read_sweep(sweep_file(tmp_path, text), book)
+        runs = []
+        for number, (point, result) in enumerate(zip(sweep.points, results, strict=True), 1):
+            failed = result is None
+            record = {
+                "status": "failed" if failed else "ok", "results": result or {}, "seconds": 1.0,
+                "notebook": None if failed else "01_first.ipynb", "commit": "abc",
+                "error": "<b>no</b>" if failed else None,
+            }  # fmt: skip
+            runs.append(SweepRun(f"key{number}", number, point, tmp_path / "x", record))
+        return sweep, runs
+
+    return make
+
+
+def test_a_report_stands_mixed_results_formulas_and_gaps(finished_runs, tmp_path):
+    text = 'chapter: 01_first\nlist: [{NAME: "$\\\\x$"}, {LIMIT: 3}, {LIMIT: null}, {RATE: 0.25}]\n'
+    sweep, runs = finished_runs(
+        text, [{"n": 3, "acc": 0.5}, {"n": "not reached", "acc": 0.25}, {"acc": 1.0}, None]
+    )
+    page = write_report(sweep, runs, tmp_path).read_text()
+    assert "acc against NAME" in page and "acc against LIMIT" in page
+    assert "&lt;b&gt;no" in page and "<b>no" not in page
+    assert 'href="key4/' not in page and 'href="key1/01_first.ipynb"' in page
+    table = pd.read_parquet(tmp_path / "runs.parquet")
+    assert table["result.n"].dropna().tolist() == ["3", "not reached"]
+
+
+def test_a_gap_does_not_change_which_result_is_drawn(finished_runs):
+    sweep, runs = finished_runs(
+        "chapter: 01_first\ngrid: {RATE: [0.1, 0.2]}\n", [{"n": 3, "acc": 0.5}, None]
+    )
+    assert choose_metric(sweep, gather(runs)) == "result.acc"
 
 
 def test_a_missing_file_is_a_wrong_request(book):
@@ -171,7 +239,8 @@ def test_a_failed_run_stops_no_other_and_the_exit_code_tells(swept):
 def test_results_come_as_one_tidy_table(swept):
     out = swept[0] / "_build/sweeps/sweep"
     table = pd.read_csv(out / "runs.csv")
-    pd.testing.assert_frame_equal(table, pd.read_parquet(out / "runs.parquet"), check_dtype=False)
+    again = pd.read_parquet(out / "runs.parquet").astype({"commit": float})  # outside a checkout
+    pd.testing.assert_frame_equal(table, again, check_dtype=False)
     assert table["status"].tolist() == ["ok", "ok", "failed", "failed"]
     assert table["SEED"].tolist() == [2, 3, 2, 3]
     assert table["result.square"].tolist()[:2] == [4, 9]
@@ -188,6 +257,7 @@ def test_the_report_links_the_notebooks_and_escapes_what_it_shows(swept):
     assert "&lt;i&gt;ninety-nine&lt;/i&gt;" in page and "<i>ninety-nine" not in page
     assert 'role="img"' in page and "square against EPOCHS" in page
     assert str(swept[0]) not in page
+    assert "\x1b" not in page
 
 
 def test_finished_runs_are_skipped_and_failed_ones_tried_again(swept):
@@ -198,7 +268,18 @@ def test_finished_runs_are_skipped_and_failed_ones_tried_again(swept):
     assert done.returncode == 1
     assert "2 of 4 runs are finished already" in done.stderr
     assert "[2/2]" in done.stderr
+    assert not list(out.glob(".*.ipynb"))
     assert {path: path.stat().st_mtime_ns for path in times} == times
+
+
+def test_a_sweep_says_when_it_holds_runs_of_different_commits(swept):
+    root, _ = swept
+    out = root / "_build/sweeps/sweep"
+    path = next(iter(sorted(out.glob("*/01_square.ipynb")))).parent / "run.json"
+    record = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**record, "commit": "another"}))
+    assert "different commits" in digits(root, "sweep", "sweep.yaml").stderr
+    path.write_text(json.dumps(record))
 
 
 def test_list_runs_nothing(swept):
