@@ -64,8 +64,8 @@ def gather(runs: Sequence[SweepRun]) -> Any:
     -------
     pandas.DataFrame
         Columns ``run``, ``status``, ``commit``, ``seconds``, ``peak_memory_mb``, ``error``,
-        parameters, and ``result.<name>`` for each value the chapter reported. A dictionary becomes a column an
-        entry, a list the text of its JSON. Runs that have not ended have empty cells.
+        parameters, and ``result.<name>`` for each value the chapter reported. A dictionary becomes
+        a column an entry, a list the text of its JSON. Runs that have not ended have empty cells.
     """
     import pandas as pd
 
