@@ -38,6 +38,7 @@ def test_it_searches_goes_on_and_tells(book):
     assert "left" in first.stderr.splitlines()[0]
     done = digits(book, "search", "mine.py", "--trials", "12")
     assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("3 of 12 trials are there already\n[4/12]")
     assert "[12/12]" in done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["trial", "loss", "time", "rate", "units"]
@@ -66,7 +67,7 @@ def test_ctrl_c_keeps_what_is_finished(book):
         (None, "3", 2, "there is no such file"),
         ("SPACE = {}\n", "3", 2, "has no objective"),
         ("1 / 0\n", "3", 2, "cannot be loaded (ZeroDivisionError"),
-        (SEARCH, "0", 2, "max_evals is 0"),
+        (SEARCH, "0", 2, "--trials is 0"),
         (SEARCH.replace('"rate": hp.uniform("rate", 0, 1)', '"rate": [1]'), "3", 2, "rate is [1]"),
         (SEARCH.replace('settings["rate"]', "1"), "3", 1, "never read rate"),
     ],
