@@ -129,7 +129,8 @@ def _page(sweep: Sweep, runs: Sequence[SweepRun], table: Any) -> str:
     counts = table["status"].value_counts()
     summary = ", ".join(f"{number} {html.escape(status)}" for status, number in counts.items())
     fixed = "".join(f", {name} {value!r}" for name, value in sweep.constants.items())
-    made = f"From {Path(sweep.file).name}, {time.strftime('%Y-%m-%d')}. Profile {sweep.profile}{fixed}."
+    made = f"From {Path(sweep.file).name}, {time.strftime('%Y-%m-%d')}. "
+    made += f"Profile {sweep.profile}{fixed}."
     parts = [
         f"<h1>{title}</h1>",
         f"<p>{html.escape(made)} Runs: {summary}. The links lead to the executed notebooks; "
