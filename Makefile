@@ -68,7 +68,7 @@ run: $(STAMP) ## run chapters: make run CHAPTER=03 PROFILE=full (none: all of th
 sync: $(STAMP) ## regenerate notebooks/*.ipynb from notebooks/*.py
 	$(BIN)/digits sync
 
-bench: $(STAMP) ## compare training recipes, two to six minutes; FULL=1 trains all to the end, an hour or more
+bench: $(STAMP) ## compare training recipes, two to six minutes; FULL=1 trains all to the end, forty minutes or more
 	$(BIN)/python -m benchmarks $(if $(filter-out 0,$(FULL)),--full)
 
 publish: $(STAMP) ## copy the outputs of the full run into notebooks/*.ipynb

@@ -6,7 +6,7 @@ recipe the fastest counts.
 
 Quick (two to six minutes): times and operations of all recipes; the fast recipe is trained to its
 end. How many epochs the others need is taken from the recorded full run.
-Full (an hour or more): every recipe is trained to its end.
+Full (forty minutes or more): every recipe is trained to its end.
 """
 
 from __future__ import annotations

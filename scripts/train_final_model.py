@@ -155,7 +155,6 @@ def train_final(members: int) -> None:
     check_chosen(json.loads(SELECTION.read_bytes())["candidates"])
     digits = load_digits()
     made = provenance(ROOT)
-    WORK.mkdir(parents=True, exist_ok=True)
     networks, seconds, each_made = [], [], []
     for seed in range(members):
         path = WORK / f"member_{seed}.npz"

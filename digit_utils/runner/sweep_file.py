@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from digit_utils.runner.errors import ParameterError, UsageError, did_you_mean
+from digit_utils.runner.errors import UsageError, did_you_mean
 from digit_utils.runner.notebooks import read_notebook
 from digit_utils.runner.parameters import Parameter, check_value, declared_parameters
 from digit_utils.runner.paths import Chapter, list_profiles, select_chapters, shown
@@ -354,8 +354,5 @@ def label(point: Mapping[str, Any], sweep: Sweep) -> str:
     -------
     str
     """
-    names: Iterator[str] = (name for name in (*sweep.varied, "SEED") if name in point)
+    names = (name for name in (*sweep.varied, "SEED") if name in point)
     return _brief({name: point[name] for name in names}) or "the profile's values"
-
-
-__all__ = ["ParameterError", "Sweep", "label", "read_sweep"]
