@@ -20,7 +20,7 @@ from typing import Any
 from digit_utils.files import json_bytes, write_atomically
 from digit_utils.folder_lock import FolderUnavailable, claim_folder
 
-FORMAT = 1
+FORMAT = 2
 DEFINITION = "search.json"
 
 
@@ -41,15 +41,18 @@ class Trial:
     seed : int
         Of the random numbers that proposed them.
     status : str
-        ``"ok"`` or ``"failed"``.
+        ``"ok"``, ``"stopped"`` for one that was ended early because others did better, or
+        ``"failed"``.
     loss : float or None
-        What is to be made small; None for a failed trial.
+        What is to be made small; of a stopped trial the last one reported, None for a failed one.
     error : str or None
         Why it failed.
     seconds : float
         What the objective took.
+    curve : list of float
+        The losses the objective reported, one an epoch.
     details : dict
-        Whatever else the objective returned, its learning curve for example.
+        Whatever else the objective returned.
     versions : dict
         Packages it ran with.
     """
@@ -61,12 +64,13 @@ class Trial:
     loss: float | None
     error: str | None
     seconds: float
+    curve: list[float] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
-        """Whether it has a loss."""
+        """Whether it came to a good end."""
         return self.status == "ok"
 
 
@@ -148,7 +152,8 @@ class TrialStore:
     def _read_trial(self, number: int, path: Path) -> Trial:
         advice = "delete the file to have this trial run again"
         values = _read(path, advice)
-        values.pop("format")
+        if values.pop("format") == 1:
+            values["curve"] = []
         names = {known.name for known in fields(Trial)}
         if set(values) != names:
             raise SearchError(
@@ -159,13 +164,13 @@ class TrialStore:
             raise SearchError(f"{path}: holds trial {trial.number!r}; {advice}")
         right_loss = (
             type(trial.loss) in (float, int) and math.isfinite(trial.loss)
-            if trial.status == "ok"
+            if trial.status in {"ok", "stopped"}
             else trial.status == "failed" and trial.loss is None
         )
         if not isinstance(trial.parameters, dict) or not right_loss:
             raise SearchError(
-                f"{path}: found status {trial.status!r} with loss {trial.loss!r}, expected 'ok' "
-                f"with a number or 'failed' without; {advice}"
+                f"{path}: found status {trial.status!r} with loss {trial.loss!r}, expected 'ok' or "
+                f"'stopped' with a number, or 'failed' without; {advice}"
             )
         return trial
 

@@ -48,7 +48,7 @@ def search_from_file(
     file = Path(file)
     folder = Path(folder) if folder else find_root() / "_build" / "searches" / file.stem
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow says as it starts
-    module = _load(file)
+    module = load_search(file)
     kept = len(list(folder.glob("trial_*.json")))
     if kept:
         print(f"{kept} of {trials} trials are there already", file=sys.stderr, flush=True)
@@ -75,7 +75,22 @@ def search_from_file(
     return found, folder
 
 
-def _load(file: Path) -> ModuleType:
+def load_search(file: Path) -> ModuleType:
+    """Load a Python file that describes a search.
+
+    Parameters
+    ----------
+    file : pathlib.Path
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, it raises an error, or lacks ``SPACE`` or ``objective``.
+    """
     if not file.is_file():
         raise UsageError(f"{file}: there is no such file; expected a Python file with a search.")
     spec = importlib.util.spec_from_file_location(f"search_{file.stem}", file)

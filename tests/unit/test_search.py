@@ -65,7 +65,7 @@ def test_trials_hold_values_not_indices(tmp_path):
 def test_table_and_best(tmp_path):
     found = run(tmp_path, n=12)
     table = found.table()
-    assert list(table.columns) == [*SPACE, "validation_accuracy", "best_so_far", "seconds"]
+    assert list(table.columns) == [*SPACE, *search.COLUMNS]
     assert table.index.tolist() == list(range(1, 13))
     assert table["best_so_far"].is_monotonic_increasing
     assert found.best.loss == -table["validation_accuracy"].max()
@@ -85,6 +85,48 @@ def test_whatever_else_the_objective_returns_is_kept(tmp_path):
     trial = run(tmp_path, n=1, function=with_curve).trials[0]
     assert trial.details == {"curve": [0.5, pytest.approx(trial.loss, abs=1e-6)]}
     assert type(trial.loss) is float
+
+
+def test_what_an_objective_reports_is_the_curve(tmp_path):
+    def learning(settings, report):
+        for epoch in (1, 2, 3):
+            report(epoch, np.float32(objective(settings) / epoch))
+        return objective(settings)
+
+    found = run(tmp_path, n=3, function=learning)
+    for trial in found.trials:
+        assert trial.curve == [pytest.approx(trial.loss / epoch) for epoch in (1, 2, 3)]
+    assert found.epochs == 9
+    assert found.table()["epochs"].tolist() == [3, 3, 3]
+    assert outcomes(run(tmp_path, n=3, function=learning)) == outcomes(found)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "losses", "says"),
+    [
+        ([1, 3], ["0.1", "0.2"], "reported epoch 3, expected 2"),
+        ([0], ["0.1"], "reported epoch 0, expected 1"),
+        ([1, 2], ["0.1", "nan"], "the loss after epoch 2 is nan"),
+    ],
+)
+def test_a_wrong_report_fails_the_trial_and_keeps_the_curve(tmp_path, epochs, losses, says):
+    def learning(settings, report):
+        for epoch, loss in zip(epochs, losses, strict=True):
+            report(epoch, float(loss))
+        return objective(settings)
+
+    trial = run(tmp_path, n=1, function=learning).trials[0]
+    assert trial.status == "failed" and says in trial.error
+    assert trial.curve == [float(loss) for loss in losses[:-1]]
+
+
+def test_a_trial_of_the_first_format_is_read(tmp_path):
+    whole = outcomes(run(tmp_path))
+    path = tmp_path / "trial_0003.json"
+    values = json.loads(path.read_bytes())
+    del values["curve"]
+    path.write_text(json.dumps({**values, "format": 1}))
+    assert outcomes(run(tmp_path)) == whole
 
 
 # Failures
@@ -117,7 +159,7 @@ def test_failures_in_a_row_stop_the_search(tmp_path):
     def breaks(settings):
         raise RuntimeError("no network")
 
-    with pytest.raises(SearchError, match=r"trials 1 to 3 failed, 3 in a row.*no network"):
+    with pytest.raises(SearchError, match=r"trials 1, 2, 3 failed, 3 in a row.*no network"):
         run(tmp_path, function=breaks, max_failures=3)
     assert len(list(tmp_path.glob("trial_*.json"))) == 3
 
@@ -333,7 +375,7 @@ def test_an_object_that_cannot_be_compared_is_refused(tmp_path):
 def test_code_without_its_source_is_compared_alike_in_every_process():
     text = "def f(settings):\n    return sum(x for x in (settings['a'], 1))\n"
     code = (
-        "from digit_utils.search import _source; scope = {}; "
+        "from digit_utils.search_definition import _source; scope = {}; "
         f"exec({text!r}, scope); print(_source(scope['f']))"
     )
     said = {
@@ -353,7 +395,7 @@ def test_code_without_its_source_is_compared_alike_in_every_process():
         (b'{"format": 1, "numb', "is damaged or cut short"),
         (b"\xff\xfe\x00", "is damaged or cut short"),
         (b"[1]", "has no entry 'format'"),
-        (b'{"format": 2}', "was written by a newer version"),
+        (b'{"format": 99}', "was written by a newer version"),
         (b'{"format": 1}', "found the entries"),
     ],
 )
@@ -375,7 +417,7 @@ def test_a_trial_without_a_proper_loss_is_refused(tmp_path, loss):
     values = path.read_text()
     kept = json.loads(values)["loss"]
     path.write_text(values.replace(f'"loss": {kept}', f'"loss": {loss}'))
-    with pytest.raises(SearchError, match="expected 'ok' with a number"):
+    with pytest.raises(SearchError, match="expected 'ok' or 'stopped' with a number"):
         run(tmp_path, n=1)
 
 

@@ -1,0 +1,152 @@
+"""Run an objective once, and turn whatever comes of it into an outcome that can be kept."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hyperopt import STATUS_OK
+
+from digit_utils.files import json_bytes, to_plain
+from digit_utils.provenance import package_versions
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one call of an objective.
+
+    Attributes
+    ----------
+    loss : float or None
+        None if the call failed.
+    error : str or None
+        Why it failed.
+    seconds : float
+    curve : list of float
+        The losses it reported, one an epoch.
+    details : dict
+        Whatever else it returned.
+    unread : list of str
+        Settings it never looked at.
+    versions : dict
+        Packages it ran with.
+    """
+
+    loss: float | None
+    error: str | None
+    seconds: float
+    curve: list[float]
+    details: dict[str, Any]
+    unread: list[str]
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def evaluate(
+    objective: Callable,
+    values: Mapping[str, Any],
+    listen: Callable[[int, float], None] | None = None,
+) -> Outcome:
+    """Call an objective with settings.
+
+    Parameters
+    ----------
+    objective : function
+        As of `search.run_search`.
+    values : mapping of str to value
+    listen : function, optional
+        Called with every epoch and loss that the objective reports.
+
+    Returns
+    -------
+    Outcome
+    """
+    settings, curve = _Settings(values), []
+
+    def report(epoch: int, loss: float) -> None:
+        if epoch != len(curve) + 1:
+            raise ValueError(f"reported epoch {epoch!r}, expected {len(curve) + 1}: one at a time")
+        curve.append(_finite(loss, f"the loss after epoch {epoch}"))
+        if listen is not None:
+            listen(epoch, curve[-1])
+
+    start = time.perf_counter()
+    loss, error, details = None, None, {}
+    try:
+        returned = objective(settings, report) if takes_report(objective) else objective(settings)
+        loss, details = _read_result(returned)
+    except Exception as failure:
+        text = f"{type(failure).__name__}: {failure}"
+        error = text.encode("utf-8", "backslashreplace").decode()  # a file name may hold anything
+    seconds = time.perf_counter() - start
+    unread = sorted(settings.unread) if error is None else []
+    return Outcome(loss, error, seconds, curve, details, unread, package_versions())
+
+
+def takes_report(objective: Callable) -> bool:
+    """Tell whether an objective wants a second argument, to report its epochs with.
+
+    Parameters
+    ----------
+    objective : function
+
+    Returns
+    -------
+    bool
+    """
+    parameters = inspect.signature(objective).parameters.values()
+    return sum(p.default is p.empty and p.kind in (0, 1) for p in parameters) >= 2
+
+
+class _Settings(Mapping):
+    """Settings that remember which of them were read."""
+
+    def __init__(self, values: Mapping[str, Any]):
+        self._values, self.unread = dict(values), set(values)
+
+    def __getitem__(self, name: str) -> Any:
+        self.unread.discard(name)
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values  # asking is not reading
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+
+def _finite(loss: Any, name: str) -> float:
+    number = float(loss)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} is {number}, expected a finite number")
+    return number
+
+
+def _read_result(returned: Any) -> tuple[float, dict[str, Any]]:
+    others = {}
+    if isinstance(returned, Mapping):
+        others = {name: returned[name] for name in returned if name not in {"status", "loss"}}
+        if returned.get("status", STATUS_OK) != STATUS_OK:
+            raise RuntimeError(others.get("message", f"status {returned['status']!r}"))
+        if "loss" not in returned:
+            raise ValueError(f"the objective returned {sorted(returned)}, expected a 'loss'")
+        returned = returned["loss"]
+    loss = _finite(returned, "the loss")
+    details = {}
+    for name, value in others.items():
+        try:
+            plain = to_plain(value, str(name))
+            json_bytes({str(name): plain})  # a text may hold what UTF-8 cannot
+            details[str(name)] = plain
+        except (TypeError, ValueError) as error:  # no reason to lose the trial
+            details[str(name)] = f"not kept: {error}".encode("utf-8", "backslashreplace").decode()
+    return loss, details

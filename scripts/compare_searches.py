@@ -1,0 +1,186 @@
+"""Compare TPE with random search over several seeds, and the winner with the post's settings.
+
+    python scripts/compare_searches.py search          # about an hour on two cores
+    python scripts/compare_searches.py final           # about an hour more
+
+``search`` runs both methods on the small trials of ``searches/post_space.py``, 50 trials each,
+with the same random trials at the start, once a seed. The seed changes the proposals and the
+trainings. Each winner is then trained again with fresh seeds and scored on images that no search
+saw. ``final`` trains the post's network in its full width with the settings that TPE found with
+seed 0, and with those that the post's search found, on 25,200 images, five times each.
+
+Everything is kept in ``_build/search_comparison`` as soon as it is there, and a second start goes
+on. The outcome is ``results/search_comparison.json``. No test label is looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from hyperopt import rand
+
+from digit_utils.augment import RandomAffine
+from digit_utils.cost import training_flops
+from digit_utils.data import prepare_images
+from digit_utils.evaluate import accuracy
+from digit_utils.files import json_bytes, write_atomically
+from digit_utils.models import build_double_conv_cnn
+from digit_utils.provenance import provenance
+from digit_utils.runner.search_command import load_search
+from digit_utils.search import run_search
+from digit_utils.training import forget_networks, set_seed, with_augmentation
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORD = ROOT / "results" / "search_comparison.json"
+WORK = ROOT / "_build" / "search_comparison"
+SEARCH_FILE = ROOT / "searches" / "post_space.py"
+
+N_TRIALS, SEEDS, FRESH_SEEDS = 50, 5, 3
+POST_SETTINGS = {
+    "dropout_1": 0.5, "dropout_2": 0.4, "dropout_3": 0.2, "dropout_4": 0.1,
+    "optimizer": "adam", "dense_units": 512,
+}  # fmt: skip
+FINAL_EPOCHS, FINAL_SEEDS = 12, 5
+
+
+def kept(name: str, make: Callable[[], Any]) -> Any:
+    """Return what is in a file of the work folder, making it first if it is not there."""
+    path = WORK / name
+    if not path.exists():
+        write_atomically(path, json_bytes({"value": make()}))
+    return json.loads(path.read_bytes())["value"]
+
+
+def compare(task: Any, seed: int) -> dict[str, Any]:
+    """Run both methods with one seed, and train both winners again."""
+
+    def objective(settings, report):
+        network = task.train(settings, seed, report)
+        return -accuracy(task.validation_labels, task.predict(network, task.x_validation))
+
+    found, known = {}, []
+    for name, algorithm in (("tpe", task.ALGORITHM), ("random", rand.suggest)):
+        search = run_search(
+            objective, task.SPACE, algorithm, N_TRIALS, WORK / f"{name}_{seed}", seed,
+            task.DEPENDS_ON, known=known,
+            progress=lambda trials, of, name=name: print(
+                f"seed {seed}, {name}: {len(trials)} of {of}", file=sys.stderr, flush=True
+            ),
+        )  # fmt: skip
+        known = [*known, *search.trials]
+        found[name] = {
+            "losses": [trial.loss for trial in search.trials],
+            "curves": [trial.curve for trial in search.trials],
+            "seconds": round(sum(trial.seconds for trial in search.trials), 1),
+            "best": search.best.parameters,
+            "best_in_search": -search.best.loss,
+        }
+        best = search.best.parameters
+        found[name]["retrained"] = kept(
+            f"retrained_{name}_{seed}.json", lambda best=best: retrain(task, best, seed)
+        )
+    return found
+
+
+def retrain(task: Any, settings: dict[str, Any], seed: int) -> list[dict[str, float]]:
+    """Train with fresh seeds; score on validation images and on those no search saw."""
+    x_confirm = prepare_images(task.confirm_images)
+    scores = []
+    for fresh in range(1000 * (seed + 1), 1000 * (seed + 1) + FRESH_SEEDS):
+        network = task.train(settings, fresh)
+        scores.append(
+            {
+                "validation": accuracy(
+                    task.validation_labels, task.predict(network, task.x_validation)
+                ),
+                "confirmation": accuracy(task.confirm_labels, task.predict(network, x_confirm)),
+            }
+        )
+    return scores
+
+
+def train_final(task: Any, settings: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Train the post's network in full width on all images that are neither for choosing."""
+    start = time.perf_counter()
+    forget_networks()
+    set_seed(seed)
+    dropout = [settings[f"dropout_{place}"] for place in (1, 2, 3, 4)]
+    network = build_double_conv_cnn(32, dropout, settings["dense_units"])
+    trainer = with_augmentation(network, RandomAffine(seed=seed))
+    trainer.compile(settings["optimizer"], "sparse_categorical_crossentropy")
+    x_confirm = prepare_images(task.confirm_images)
+    scores = []
+
+    def score(epoch, logs):
+        scores.append(accuracy(task.confirm_labels, task.predict(network, x_confirm)))
+
+    trainer.fit(
+        prepare_images(task.pool_images), task.pool_labels, batch_size=128, epochs=FINAL_EPOCHS,
+        verbose=0, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=score)],
+    )  # fmt: skip
+    print(f"{settings}, seed {seed}: {scores[-1]:.4f}", file=sys.stderr, flush=True)
+    return {"confirmation": scores, "seconds": round(time.perf_counter() - start, 1)}
+
+
+def count_flops(task: Any, trial: dict[str, Any]) -> dict[str, float]:
+    """Count the operations of one small trial and of one of the post's, both of these settings."""
+    dropout = [trial[f"dropout_{place}"] for place in (1, 2, 3, 4)]
+    small = build_double_conv_cnn(task.WIDTH, dropout, trial["dense_units"])
+    whole = build_double_conv_cnn(32, dropout, trial["dense_units"])
+    return {
+        "trial": float(training_flops(small, task.N_TRAIN) * task.EPOCHS),
+        "trial_of_the_post": float(training_flops(whole, 33_600) * 30),
+    }
+
+
+def main() -> int:
+    """Do one of the steps, and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("step", choices=["search", "final"])
+    step = parser.parse_args().step
+    made = provenance(ROOT)
+    WORK.mkdir(parents=True, exist_ok=True)
+    task = load_search(SEARCH_FILE)
+    record = json.loads(RECORD.read_bytes()) if RECORD.exists() else {}
+    if step == "search":
+        record["n_trials"], record["fresh_seeds"] = N_TRIALS, FRESH_SEEDS
+        record["n_startup"] = task.ALGORITHM.keywords["n_startup_jobs"]
+        record["epochs"] = task.EPOCHS
+        record["flops"] = count_flops(task, POST_SETTINGS)
+        record["seeds"] = {str(seed): compare(task, seed) for seed in range(SEEDS)}
+    else:
+        ours = record["seeds"]["0"]["tpe"]["best"]
+        final = {"epochs": FINAL_EPOCHS, "n_train": len(task.pool_images)}
+        final["ours"], final["post"] = (
+            {"settings": settings, "trainings": []} for settings in (ours, POST_SETTINGS)
+        )
+        for seed in range(2000, 2000 + FINAL_SEEDS):
+            for name in ("ours", "post"):
+                settings = final[name]["settings"]
+                final[name]["trainings"].append(
+                    kept(
+                        f"final_{name}_{seed}.json",
+                        lambda settings=settings, seed=seed: train_final(task, settings, seed),
+                    )
+                )
+        final["mean_difference"] = float(
+            np.mean([t["confirmation"][-1] for t in final["ours"]["trainings"]])
+            - np.mean([t["confirmation"][-1] for t in final["post"]["trainings"]])
+        )
+        record["final"] = final
+    record.setdefault("provenance", {})[step] = made
+    write_atomically(RECORD, json_bytes(record))
+    print(f"wrote {RECORD.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
