@@ -41,7 +41,7 @@ from digit_utils.training import forget_networks, set_seed, with_augmentation
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "results" / "search_comparison.json"
 WORK = ROOT / "_build" / "search_comparison"
-SEARCH_FILE = ROOT / "searches" / "post_space.py"
+TASK = load_search(ROOT / "searches" / "post_space.py")
 
 N_TRIALS, SEEDS, FRESH_SEEDS = 50, 5, 3
 POST_SETTINGS = {
@@ -59,18 +59,18 @@ def kept(name: str, make: Callable[[], Any]) -> Any:
     return json.loads(path.read_bytes())["value"]
 
 
-def compare(task: Any, seed: int) -> dict[str, Any]:
+def compare(seed: int) -> dict[str, Any]:
     """Run both methods with one seed, and train both winners again."""
 
     def objective(settings, report):
-        network = task.train(settings, seed, report)
-        return -accuracy(task.validation_labels, task.predict(network, task.x_validation))
+        network = TASK.train(settings, seed, report)
+        return -accuracy(TASK.validation_labels, TASK.predict(network, TASK.x_validation))
 
     found, known = {}, []
-    for name, algorithm in (("tpe", task.ALGORITHM), ("random", rand.suggest)):
+    for name, algorithm in (("tpe", TASK.ALGORITHM), ("random", rand.suggest)):
         search = run_search(
-            objective, task.SPACE, algorithm, N_TRIALS, WORK / f"{name}_{seed}", seed,
-            task.DEPENDS_ON, known=known,
+            objective, TASK.SPACE, algorithm, N_TRIALS, WORK / f"{name}_{seed}", seed,
+            TASK.DEPENDS_ON, known=known,
             progress=lambda trials, of, name=name: print(
                 f"seed {seed}, {name}: {len(trials)} of {of}", file=sys.stderr, flush=True
             ),
@@ -85,29 +85,29 @@ def compare(task: Any, seed: int) -> dict[str, Any]:
         }
         best = search.best.parameters
         found[name]["retrained"] = kept(
-            f"retrained_{name}_{seed}.json", lambda best=best: retrain(task, best, seed)
+            f"retrained_{name}_{seed}.json", lambda best=best: retrain(best, seed)
         )
     return found
 
 
-def retrain(task: Any, settings: dict[str, Any], seed: int) -> list[dict[str, float]]:
+def retrain(settings: dict[str, Any], seed: int) -> list[dict[str, float]]:
     """Train with fresh seeds; score on validation images and on those no search saw."""
-    x_confirm = prepare_images(task.confirm_images)
+    x_confirm = prepare_images(TASK.confirm_images)
     scores = []
     for fresh in range(1000 * (seed + 1), 1000 * (seed + 1) + FRESH_SEEDS):
-        network = task.train(settings, fresh)
+        network = TASK.train(settings, fresh)
         scores.append(
             {
                 "validation": accuracy(
-                    task.validation_labels, task.predict(network, task.x_validation)
+                    TASK.validation_labels, TASK.predict(network, TASK.x_validation)
                 ),
-                "confirmation": accuracy(task.confirm_labels, task.predict(network, x_confirm)),
+                "confirmation": accuracy(TASK.confirm_labels, TASK.predict(network, x_confirm)),
             }
         )
     return scores
 
 
-def train_final(task: Any, settings: dict[str, Any], seed: int) -> dict[str, Any]:
+def train_final(settings: dict[str, Any], seed: int) -> dict[str, Any]:
     """Train the post's network in full width on all images that are neither for choosing."""
     start = time.perf_counter()
     forget_networks()
@@ -116,27 +116,27 @@ def train_final(task: Any, settings: dict[str, Any], seed: int) -> dict[str, Any
     network = build_double_conv_cnn(32, dropout, settings["dense_units"])
     trainer = with_augmentation(network, RandomAffine(seed=seed))
     trainer.compile(settings["optimizer"], "sparse_categorical_crossentropy")
-    x_confirm = prepare_images(task.confirm_images)
+    x_confirm = prepare_images(TASK.confirm_images)
     scores = []
 
     def score(epoch, logs):
-        scores.append(accuracy(task.confirm_labels, task.predict(network, x_confirm)))
+        scores.append(accuracy(TASK.confirm_labels, TASK.predict(network, x_confirm)))
 
     trainer.fit(
-        prepare_images(task.pool_images), task.pool_labels, batch_size=128, epochs=FINAL_EPOCHS,
+        prepare_images(TASK.pool_images), TASK.pool_labels, batch_size=128, epochs=FINAL_EPOCHS,
         verbose=0, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=score)],
     )  # fmt: skip
     print(f"{settings}, seed {seed}: {scores[-1]:.4f}", file=sys.stderr, flush=True)
     return {"confirmation": scores, "seconds": round(time.perf_counter() - start, 1)}
 
 
-def count_flops(task: Any, trial: dict[str, Any]) -> dict[str, float]:
+def count_flops(trial: dict[str, Any]) -> dict[str, float]:
     """Count the operations of one small trial and of one of the post's, both of these settings."""
     dropout = [trial[f"dropout_{place}"] for place in (1, 2, 3, 4)]
-    small = build_double_conv_cnn(task.WIDTH, dropout, trial["dense_units"])
+    small = build_double_conv_cnn(TASK.WIDTH, dropout, trial["dense_units"])
     whole = build_double_conv_cnn(32, dropout, trial["dense_units"])
     return {
-        "trial": float(training_flops(small, task.N_TRAIN) * task.EPOCHS),
+        "trial": float(training_flops(small, TASK.N_TRAIN) * TASK.EPOCHS),
         "trial_of_the_post": float(training_flops(whole, 33_600) * 30),
     }
 
@@ -148,17 +148,16 @@ def main() -> int:
     step = parser.parse_args().step
     made = provenance(ROOT)
     WORK.mkdir(parents=True, exist_ok=True)
-    task = load_search(SEARCH_FILE)
     record = json.loads(RECORD.read_bytes()) if RECORD.exists() else {}
     if step == "search":
         record["n_trials"], record["fresh_seeds"] = N_TRIALS, FRESH_SEEDS
-        record["n_startup"] = task.ALGORITHM.keywords["n_startup_jobs"]
-        record["epochs"] = task.EPOCHS
-        record["flops"] = count_flops(task, POST_SETTINGS)
-        record["seeds"] = {str(seed): compare(task, seed) for seed in range(SEEDS)}
+        record["n_startup"] = TASK.ALGORITHM.keywords["n_startup_jobs"]
+        record["epochs"] = TASK.EPOCHS
+        record["flops"] = count_flops(POST_SETTINGS)
+        record["seeds"] = {str(seed): compare(seed) for seed in range(SEEDS)}
     else:
         ours = record["seeds"]["0"]["tpe"]["best"]
-        final = {"epochs": FINAL_EPOCHS, "n_train": len(task.pool_images)}
+        final = {"epochs": FINAL_EPOCHS, "n_train": len(TASK.pool_images)}
         final["ours"], final["post"] = (
             {"settings": settings, "trainings": []} for settings in (ours, POST_SETTINGS)
         )
@@ -168,7 +167,7 @@ def main() -> int:
                 final[name]["trainings"].append(
                     kept(
                         f"final_{name}_{seed}.json",
-                        lambda settings=settings, seed=seed: train_final(task, settings, seed),
+                        lambda settings=settings, seed=seed: train_final(settings, seed),
                     )
                 )
         final["mean_difference"] = float(
