@@ -10,20 +10,25 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from digit_utils.plots import BLUE, GREEN, ORANGE, RED
+from digit_utils.plots import BLUE, GREEN, GREY, ORANGE, RED
 
 # Marks differ in shape as well as in colour, for print and for the colour-blind.
 _MARKS = ((BLUE, "o"), (ORANGE, "^"), (GREEN, "s"), (RED, "D"))
+ACCURACY = "Validation accuracy"
 _LINES = ("-", "--", "-.", ":")  # searches with a common start cover one another there
 
 
-def plot_best_so_far(searches: dict[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
+def plot_best_so_far(
+    searches: dict[str, pd.DataFrame], ax: Axes | None = None, label: str = ACCURACY
+) -> Axes:
     """Draw every trial as a dot and the best so far as a step line, one colour a search.
 
     Parameters
     ----------
     searches : dict of str to DataFrame
         Name to table, from ``search.Search.table``; up to four.
+    label : str
+        What the score is, if it is no accuracy.
 
     Raises
     ------
@@ -43,8 +48,9 @@ def plot_best_so_far(searches: dict[str, pd.DataFrame], ax: Axes | None = None) 
             frame.index, frame["best_so_far"], where="post", color=colour, linestyle=line,
             marker=mark, markevery=[0], markersize=5, label=name,
         )  # fmt: skip
-    ax.set(title="Every trial, and the best so far", xlabel="Trial", ylabel="Validation accuracy")
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.set(title="Every trial, and the best so far", xlabel="Trial", ylabel=label)
+    if label == ACCURACY:
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(
         title="Line: best so far", loc="upper center", bbox_to_anchor=(0.5, -0.17),
@@ -97,6 +103,109 @@ def plot_parameters(frame: pd.DataFrame, parameters: Sequence[str]) -> np.ndarra
         ax.set_axis_off()
     figure.suptitle("Accuracy against each parameter (red: mean)", fontsize=12, fontweight="bold")
     return axes
+
+
+def plot_parallel_coordinates(
+    frame: pd.DataFrame, parameters: Sequence[str], ax: Axes | None = None, label: str = ACCURACY
+) -> Axes:
+    """Draw a line a trial through its settings, the better the score the darker; the best in red.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From ``search.Search.table``. Failed trials are left out.
+    parameters : sequence of str
+        Columns to draw, one upright line each.
+    label : str
+        What the score is, if it is no accuracy.
+
+    Raises
+    ------
+    ValueError
+        If no parameter is named, the table lacks one, or no trial has a score.
+    """
+    if not parameters:
+        raise ValueError("no parameters to draw; name at least one column of the table")
+    _check_columns(frame, [*parameters, "validation_accuracy"])
+    frame = frame[frame["validation_accuracy"].notna()].sort_values("validation_accuracy")
+    _check_columns(frame, [])
+    ax = ax or plt.subplots(figsize=(1.4 * len(parameters) + 1.6, 4.2))[1]
+    heights = {name: _heights(frame[name]) for name in parameters}
+    ranks = frame["validation_accuracy"].rank(pct=True).to_numpy()
+    # By rank, not by score: a few bad trials would make all others look alike.
+    colours = plt.get_cmap("Blues")(0.15 + 0.85 * ranks)
+    places = np.arange(len(parameters))
+    jitter = np.random.default_rng(0).uniform(-0.02, 0.02, (len(frame), len(parameters)))
+    lines = np.column_stack([heights[name][0] for name in parameters]) + jitter
+    for line, colour in zip(lines[:-1], colours[:-1], strict=True):
+        ax.plot(places, line, color=colour, linewidth=1.2)
+    best = frame["validation_accuracy"].iloc[-1]
+    value = f"{best:.2%}" if label == ACCURACY else f"{best:.4g}"
+    ax.plot(places, lines[-1], color=RED, linewidth=2.5, marker="o", label=f"the best, {value}")
+    for place, name in zip(places, parameters, strict=True):
+        ax.axvline(place, color=GREY, linewidth=0.8, zorder=0)
+        for height, text in heights[name][1]:
+            ax.annotate(
+                text, (place, height), xytext=(4, 3), textcoords="offset points", fontsize=9,
+                bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.5},
+            )  # fmt: skip
+    ax.set_xticks(places, parameters)
+    ax.set_xlim(-0.15, len(parameters) - 0.5)
+    ax.set_yticks([])
+    ax.grid(visible=False)
+    ax.set(title="Every trial's settings", xlabel="Parameter", ylabel="Value, low to high")
+    ax.legend(
+        title=f"{label}: the darker, the better", loc="upper center", bbox_to_anchor=(0.5, -0.17),
+        frameon=False,
+    )  # fmt: skip
+    return ax
+
+
+def _heights(values: pd.Series) -> tuple[np.ndarray, list[tuple[float, str]]]:
+    """Place values between 0 and 1; return the places and what to write at which of them."""
+    kinds = sorted(values.unique(), key=lambda value: (isinstance(value, str), str(value)))
+    numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    if numeric and len(kinds) > 8:  # drawn from a range
+        low, high = float(values.min()), float(values.max())
+        log = low > 0 and high / low >= 50
+        ends = np.log([low, high]) if log else np.array([low, high])
+        places = ((np.log(values) if log else values) - ends[0]) / (ends[1] - ends[0])
+        return places.to_numpy(float), [(0.0, f"{low:.3g}"), (1.0, f"{high:.3g}")]
+    if numeric:
+        kinds = sorted(kinds)
+    step = max(1, len(kinds) - 1)
+    place_of = {kind: index / step for index, kind in enumerate(kinds)}
+    return values.map(place_of).to_numpy(float), [(place_of[k], str(k)) for k in kinds]
+
+
+def plot_importance(importance: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw how much each parameter matters to a forest that predicts the score.
+
+    Parameters
+    ----------
+    importance : DataFrame
+        From ``importance.parameter_importance``.
+
+    Raises
+    ------
+    ValueError
+        If the table is empty or lacks a column.
+    """
+    _check_columns(importance, ["importance", "spread"])
+    ax = ax or plt.subplots(figsize=(7.2, 0.42 * len(importance) + 1.6))[1]
+    ordered = importance.sort_values("importance")
+    ax.barh(
+        ordered.index, ordered["importance"], xerr=ordered["spread"], color=BLUE, ecolor=GREY,
+        capsize=3,
+    )  # fmt: skip
+    ax.axvline(0, color=GREY, linewidth=0.8)
+    ax.set(
+        title="What the forest's prediction rests on",
+        xlabel="Loss of explained variance when the parameter is shuffled",
+        ylabel="Parameter",
+    )
+    ax.grid(axis="y", visible=False)
+    return ax
 
 
 def plot_confirmation(frame: pd.DataFrame, ax: Axes | None = None, title: str = "") -> Axes:

@@ -49,15 +49,27 @@ Python file that holds
 
   SPACE        the settings to choose from, each expression labelled with its own key:
                {"rate": hp.uniform("rate", 0, 0.5), "units": hp.choice("units", [128, 256])}
-  objective    a function of the settings that returns the loss, or a dictionary with it
+  objective    a function of the settings that returns the loss, or a dictionary with it. With a
+               second argument, objective(settings, report), it can call report(epoch, loss) after
+               each epoch, from 1 on; these losses are kept with the trial
   ALGORITHM    who proposes (default: tpe.suggest of hyperopt)
   DEPENDS_ON   a dictionary of what else changes a loss: the number of epochs, say, and the
                functions that the objective calls
 
+and with --engine ray perhaps
+
+  ASHA         stop trials early that others outdo at the same epoch; for five epochs a trial:
+               {"epochs": 5, "grace_period": 1, "reduction_factor": 3}
+  RESOURCES    what a trial needs, {"cpu": 1} for example
+
 searches/post_space.py is an example. Stop it at any moment, and start it with the same command:
 finished trials are kept, and the search goes on as if it had never stopped. A trial that fails is
 kept with its error; five failures in a row end the search. A DIR that holds trials of another
-space or objective is refused, with the difference."""
+space or objective is refused, with the difference. At the end DIR holds trials.csv and report.html
+as well.
+
+Ray runs several trials at a time, here or on a cluster: pip install 'ray[tune]'. Each worker gets
+the text of FILE, and needs digit_utils and whatever FILE imports."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -131,6 +143,18 @@ def build_parser() -> argparse.ArgumentParser:
         "--folder", metavar="DIR", help="keeps the trials (default: _build/searches/NAME OF FILE)"
     )
     search.add_argument("--seed", type=int, default=0, help="of the proposals (default: 0)")
+    search.add_argument(
+        "--engine",
+        choices=["hyperopt", "ray"],
+        default="hyperopt",
+        help="hyperopt: one trial after another (default); ray: several at a time",
+    )
+    search.add_argument(
+        "--jobs", type=int, metavar="N", help="with ray: trials at a time (default: all processors)"
+    )
+    search.add_argument(
+        "--address", help="with ray: of a running cluster (default: one is started here)"
+    )
     search.set_defaults(act=_search)
 
     sync = commands.add_parser("sync", help="regenerate every .ipynb from its .py")
@@ -278,9 +302,13 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 def _search(options: argparse.Namespace) -> int:
-    from digit_utils.runner.search_command import print_best, search_from_file
+    from digit_utils.runner.search_command import search_from_file
+    from digit_utils.runner.search_report import print_best
 
-    found, folder = search_from_file(options.file, options.trials, options.folder, options.seed)
+    found, folder = search_from_file(
+        options.file, options.trials, options.folder, options.seed,
+        options.engine, options.jobs, options.address,
+    )  # fmt: skip
     return 0 if print_best(found, folder) else 1
 
 

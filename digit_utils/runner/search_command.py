@@ -5,31 +5,43 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from digit_utils.runner.errors import RunnerError, UsageError
 from digit_utils.runner.paths import find_root, shown
-from digit_utils.runner.progress import duration
+from digit_utils.runner.search_report import search_progress
 
 
 def search_from_file(
-    file: Path | str, trials: int, folder: Path | str | None = None, seed: int = 0
+    file: Path | str,
+    trials: int,
+    folder: Path | str | None = None,
+    seed: int = 0,
+    engine: str = "hyperopt",
+    jobs: int | None = None,
+    address: str | None = None,
 ) -> tuple[Any, Path]:
     """Run a search to its end, or go on with the trials that are there.
 
     Parameters
     ----------
     file : path
-        A Python file with ``SPACE`` and ``objective``, and perhaps ``ALGORITHM`` and
-        ``DEPENDS_ON``; see `digit_utils.search.run_search` for what each must be.
+        A Python file with ``SPACE`` and ``objective``, and perhaps ``ALGORITHM``, ``DEPENDS_ON``,
+        ``ASHA`` and ``RESOURCES``; see `digit_utils.search.run_search` and
+        `digit_utils.ray_search.run_ray_search` for what each must be.
     trials : int
         Trials in all.
     folder : path, optional
         Keeps the trials; ``_build/searches/<name of the file>`` by default.
     seed : int
+    engine : str
+        ``hyperopt``, one trial after another in this process, or ``ray``.
+    jobs, address : optional
+        Of the Ray engine.
 
     Returns
     -------
@@ -45,6 +57,8 @@ def search_from_file(
     """
     if folder and "://" in str(folder):
         raise UsageError(f"--folder is {folder}, expected a folder on this machine.")
+    if engine != "ray" and (jobs is not None or address is not None):
+        raise UsageError("--jobs and --address are for --engine ray; this one runs one at a time.")
     file = Path(file)
     folder = Path(folder) if folder else find_root() / "_build" / "searches" / file.stem
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow says as it starts
@@ -54,25 +68,72 @@ def search_from_file(
         print(f"{kept} of {trials} trials are there already", file=sys.stderr, flush=True)
     from hyperopt import tpe
 
-    from digit_utils.search import SearchError, run_search
+    from digit_utils.search import SearchError
 
+    request = (
+        module.objective,
+        module.SPACE,
+        getattr(module, "ALGORITHM", tpe.suggest),
+        trials,
+        folder,
+        seed,
+        getattr(module, "DEPENDS_ON", None),
+    )
     try:
-        found = run_search(
-            module.objective,
-            module.SPACE,
-            getattr(module, "ALGORITHM", tpe.suggest),
-            trials,
-            folder,
-            seed,
-            getattr(module, "DEPENDS_ON", None),
-            progress=_print_trial,
-        )
+        with search_progress() as progress:
+            found = _run(engine, request, module, file, jobs, address, progress)
     except SearchError as error:
         raise RunnerError(f"{error}\n--folder DIR names another folder.") from error
     except ValueError as error:
         text = str(error).replace("max_evals", "--trials")
         raise UsageError(f"{shown(file)}: {text}") from error
     return found, folder
+
+
+def _run(
+    engine: str,
+    request: tuple,
+    module: ModuleType,
+    file: Path,
+    jobs: int | None,
+    address: str | None,
+    progress: Callable,
+) -> Any:
+    if engine != "ray":
+        from digit_utils.search import run_search
+
+        return run_search(*request, progress=progress)
+    from digit_utils.ray_search import run_ray_search
+
+    return run_ray_search(
+        *request,
+        progress=progress,
+        jobs=jobs,
+        address=address,
+        asha=getattr(module, "ASHA", None),
+        resources=getattr(module, "RESOURCES", None),
+        load=partial(load_objective, file.read_text(encoding="utf-8"), file.name),
+    )
+
+
+@cache
+def load_objective(text: str, name: str) -> Callable:
+    """Return the objective of a search file from its text, on a worker that lacks the file.
+
+    Parameters
+    ----------
+    text : str
+    name : str
+        Of the file, for messages.
+
+    Returns
+    -------
+    function
+    """
+    module = ModuleType(Path(name).stem)
+    module.__file__ = name
+    exec(compile(text, name, "exec"), module.__dict__)
+    return module.objective
 
 
 def load_search(file: Path) -> ModuleType:
@@ -111,74 +172,3 @@ def load_search(file: Path) -> ModuleType:
             "a file must hold."
         )
     return module
-
-
-def _print_trial(trials: Sequence[Any], of: int) -> None:
-    from digit_utils.search import usual_seconds
-
-    trial = trials[-1]
-    outcome = f"loss {trial.loss:.6g}" if trial.ok else f"failed: {trial.error}"
-    good = [other for other in trials if other.ok]
-    best = min(good, key=lambda other: other.loss) if good else None
-    left = usual_seconds(trials) * (of - len(trials))
-    print(
-        f"[{len(trials)}/{of}] {outcome}, {duration(trial.seconds)}"
-        + (f"; best {best.loss:.6g}, trial {best.number}" if best else "")
-        + (f"; about {duration(left)} left" if len(trials) < of else ""),
-        file=sys.stderr,
-        flush=True,
-    )
-
-
-def print_best(found: Any, folder: Path, most: int = 5) -> bool:
-    """Print the best trials, and keep all as ``trials.csv``.
-
-    Parameters
-    ----------
-    found : digit_utils.search.Search
-    folder : pathlib.Path
-    most : int
-
-    Returns
-    -------
-    bool
-        Whether any trial succeeded.
-    """
-    import pandas as pd
-
-    from digit_utils.files import write_atomically
-    from digit_utils.runner.report import print_table
-
-    good = sorted((trial for trial in found.trials if trial.ok), key=lambda trial: trial.loss)
-    names = list(found.trials[0].parameters)
-    rows = [
-        [
-            str(t.number),
-            f"{t.loss:.6g}",
-            duration(t.seconds),
-            *(str(t.parameters[n]) for n in names),
-        ]
-        for t in good[:most]
-    ]
-    print_table(["trial", "loss", "time", *names], rows)
-    table = pd.DataFrame(
-        [
-            {
-                "trial": t.number,
-                **t.parameters,
-                "loss": t.loss,
-                "seconds": t.seconds,
-                "error": t.error,
-            }
-            for t in found.trials
-        ]
-    )
-    path = write_atomically(folder / "trials.csv", table.to_csv(index=False).encode())
-    failed = len(found.trials) - len(good)
-    print(
-        f"{len(found.trials)} trials{f', {failed} of them failed' if failed else ''}. "
-        f"All of them: {shown(path)}"
-    )
-    if not good:
-        print(f"No trial succeeded. The last: {found.trials[-1].error}", file=sys.stderr)
-    return bool(good)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.files import write_atomically
+from digit_utils.runner import page
 from digit_utils.runner.errors import did_you_mean
 from digit_utils.runner.sweep import SweepRun
 from digit_utils.runner.sweep_file import Sweep
@@ -35,8 +36,7 @@ def write_report(sweep: Sweep, runs: Sequence[SweepRun], folder: Path) -> Path:
     """
     table = gather(runs)
     write_atomically(folder / "runs.csv", table.to_csv(index=False).encode())
-    page = _page(sweep, runs, table)
-    path = write_atomically(folder / "report.html", page.encode())
+    path = _write_page(sweep, runs, table, folder / "report.html")
     buffer = io.BytesIO()
     _one_type_a_column(table).to_parquet(buffer, index=False)
     write_atomically(folder / "runs.parquet", buffer.getvalue())
@@ -123,16 +123,14 @@ def choose_metric(sweep: Sweep, table: Any) -> str | None:
     return next(iter(fractions or numbers), None)
 
 
-def _page(sweep: Sweep, runs: Sequence[SweepRun], table: Any) -> str:
+def _write_page(sweep: Sweep, runs: Sequence[SweepRun], table: Any, path: Any) -> Any:
     metric = choose_metric(sweep, table)
-    title = html.escape(f"Sweep of {sweep.chapter.name}")
     counts = table["status"].value_counts()
     summary = ", ".join(f"{number} {html.escape(status)}" for status, number in counts.items())
     fixed = "".join(f", {name} {value!r}" for name, value in sweep.constants.items())
     made = f"From {Path(sweep.file).name}, {time.strftime('%Y-%m-%d')}. "
     made += f"Profile {sweep.profile}{fixed}."
     parts = [
-        f"<h1>{title}</h1>",
         f"<p>{html.escape(made)} Runs: {summary}. The links lead to the executed notebooks; "
         "open them with Jupyter.</p>",
     ]
@@ -142,19 +140,19 @@ def _page(sweep: Sweep, runs: Sequence[SweepRun], table: Any) -> str:
         parts.append(f"<p>{html.escape(hint)}</p>")
         print(f"note: {hint}", file=sys.stderr)
     if metric is not None:
-        parts += [_drawing(sweep, table, name, metric) for name in sweep.varied]
+        with page.page_style():
+            parts += [_drawing(table, name, metric) for name in sweep.varied]
     parts.append(_table(sweep, runs, table, metric))
-    return PAGE.format(title=title, body="\n".join(parts))
+    return page.write_page(path, f"Sweep of {sweep.chapter.name}", parts)
 
 
-def _drawing(sweep: Sweep, table: Any, name: str, metric: str) -> str:
+def _drawing(table: Any, name: str, metric: str) -> str:
     """Draw the metric against one parameter: a dot a run, and mean and spread of each value."""
-    import matplotlib
     from matplotlib.figure import Figure
 
     good = table[table[metric].notna()].copy()
     good[name] = good[name].astype(object).where(good[name].notna(), "none")
-    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    figure = Figure(figsize=(6.4, 3.2))
     axes = figure.subplots()
     if good[name].map(type).nunique() > 1:
         good[name] = good[name].map(str)
@@ -180,15 +178,8 @@ def _drawing(sweep: Sweep, table: Any, name: str, metric: str) -> str:
     short = metric.removeprefix(RESULT)
     axes.set(title=_literal(f"{short} against {name}"), xlabel=name, ylabel=_literal(short))
     axes.legend(frameon=False, fontsize="small")
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "sweep", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    drawing = buffer.getvalue()
-    alt = html.escape(f"{short} against {name}: a dot a run, mean and standard deviation a value")
-    drawing = drawing[drawing.index("<svg") :].replace(
-        "<svg", f'<svg role="img" aria-label="{alt}"', 1
-    )
-    return f"<figure>{drawing}</figure>"
+    alt = f"{short} against {name}: a dot a run, mean and standard deviation a value"
+    return page.drawing(figure, alt)
 
 
 def _literal(value: Any) -> str:
@@ -199,17 +190,13 @@ def _literal(value: Any) -> str:
 def _table(sweep: Sweep, runs: Sequence[SweepRun], table: Any, metric: str | None) -> str:
     names = [*sweep.varied, *(["SEED"] if "SEED" in table.columns else [])]
     heads = ["run", *([metric.removeprefix(RESULT)] if metric else []), *names, "seconds", "status"]
-    lines = ["<tr>" + "".join(f"<th>{html.escape(head)}</th>" for head in heads) + "</tr>"]
+    rows = []
     for run, (_, row) in zip(runs, table.iterrows(), strict=True):
         cells = [_link(run)]
         cells += [html.escape(_number(row[metric], ".4f"))] if metric else []
-        cells += [html.escape(_number(row[name])) for name in names]
-        cells += [html.escape(_number(row["seconds"])), html.escape(row["status"])]
-        lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-        if run.record.get("error"):
-            error = html.escape(run.record["error"])
-            lines.append(f'<tr class="error"><td colspan="{len(heads)}">{error}</td></tr>')
-    return f'<div class="wide"><table>{"".join(lines)}</table></div>'
+        cells += [html.escape(_number(row[name])) for name in (*names, "seconds", "status")]
+        rows.append(cells)
+    return page.table(heads, rows, [run.record.get("error") for run in runs])
 
 
 def _link(run: SweepRun) -> str:
@@ -223,32 +210,3 @@ def _number(value: Any, form: str = ".6g") -> str:
     if value is None or (isinstance(value, float) and value != value):
         return ""
     return format(value, form) if isinstance(value, float) else str(value)
-
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
-  color: #1b1b1b; background: #fff; }}
-figure {{ margin: 1.5rem 0; background: #fff; max-width: 40rem; }}
-svg {{ width: 100%; height: auto; }}
-.wide {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #ccc; text-align: right; }}
-th:first-child, td:first-child {{ text-align: left; }}
-.error td {{ text-align: left; color: #a4161a; font-family: monospace; font-size: .85rem; }}
-@media (prefers-color-scheme: dark) {{
-  body {{ color: #e8e8e8; background: #16181c; }} a {{ color: #7db7ff; }}
-  th, td {{ border-color: #444; }} .error td {{ color: #ff8f8f; }}
-}}
-</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""

@@ -61,6 +61,42 @@ def test_ctrl_c_keeps_what_is_finished(book):
     assert digits(book, "search", "mine.py", "--trials", str(kept)).returncode == 0
 
 
+def test_a_search_leaves_a_page_that_escapes_what_it_shows(book):
+    (book / "mine.py").write_text(SEARCH.replace("too wide", "<b>too</b> wide"))
+    done = digits(book, "search", "mine.py", "--trials", "25")
+    assert "25 trials" in done.stdout and "failed" in done.stdout
+    page = (book / "_build/searches/mine/report.html").read_text()
+    assert page.count('role="img"') == 3
+    assert "&lt;b&gt;too&lt;/b&gt; wide" in page and "<b>too" not in page
+    assert "A random forest explains" in page
+
+
+def test_the_ray_engine_from_a_terminal_stopped_and_gone_on(book):
+    text = SEARCH.replace("(settings):", "(settings, report):")
+    text = text.replace("return settings", "report(1, 1.0)\n    return settings")
+    (book / "mine.py").write_text(text)
+    folder = book / "_build/searches/mine"
+    command = ("search", "mine.py", "--trials", "10", "--engine", "ray", "--jobs", "2")
+    process = start_digits(book, *command)
+    while not list(folder.glob("trial_*.json")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "the finished trials are kept" in err and "Traceback" not in err
+    done = digits(book, *command)
+    assert done.returncode == 0, done.stderr
+    assert len(list(folder.glob("trial_*.json"))) == 10
+    assert "1 of them failed. They trained 9 epochs." in done.stdout
+
+
+def test_jobs_need_the_ray_engine(book):
+    done = digits(book, "search", "mine.py", "--trials", "3", "--jobs", "2")
+    assert done.returncode == 2
+    assert "--engine ray" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "trials", "code", "says"),
     [

@@ -1,0 +1,370 @@
+"""Run a search on several workers with Ray Tune, and stop trials early that others outdo.
+
+The proposals, the trials' files and the rules for going on are those of `search.run_search`. Ray
+starts the workers, keeps them for trial after trial, and decides by asynchronous successive halving
+(ASHA, Li and others, 2018, https://arxiv.org/abs/1810.05934) which trials end early. Ray's own
+``HyperOptSearch`` is not used: it resumes from a pickle and proposes by TPE alone; `_Searcher` asks
+hyperopt in the same way as the plain engine does.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from digit_utils.search import Search, make_trial, open_search, stop_after_failures
+from digit_utils.trial_evaluation import Outcome, evaluate, takes_report
+from digit_utils.trial_store import SearchError, Trial
+
+ASHA_ENTRIES = {"epochs", "grace_period", "reduction_factor"}
+PATIENCE = 25  # seconds for a cluster to answer; starting Python and Ray is part of it
+
+# Tune announces itself, writes logs of its own and catches Ctrl-C unless told not to.
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are kept with the trials
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+def run_ray_search(
+    objective: Callable,
+    space: Mapping[str, Any],
+    algo: Callable,
+    max_evals: int,
+    folder: str | Path,
+    seed: int = 0,
+    depends_on: Mapping[str, Any] | None = None,
+    max_failures: int = 5,
+    progress: Callable[[Sequence[Trial], int], None] | None = None,
+    *,
+    jobs: int | None = None,
+    address: str | None = None,
+    asha: Mapping[str, int] | None = None,
+    resources: Mapping[str, float] | None = None,
+    load: Callable[[], Callable] | None = None,
+) -> Search:
+    """Search a space on several workers, keep every finished trial, and go on with those there.
+
+    With one worker and without ``asha`` it tries the same settings as `search.run_search` and can
+    go on with its folder. With more, a proposal follows from the trials that have ended by then.
+
+    Parameters
+    ----------
+    objective, space, algo, max_evals, folder, seed, depends_on, max_failures, progress
+        As of `search.run_search`. To be stopped early the objective has to report its epochs.
+    jobs : int, optional
+        Trials at a time; as many as there are processors by default.
+    address : str, optional
+        Of a running Ray cluster; by default the one this process is connected to, or one that is
+        started on this machine for this search.
+    asha : mapping, optional
+        ``epochs`` of a whole trial, ``grace_period``, the epoch after which trials are compared
+        first, and ``reduction_factor``: one in so many goes on. None: no trial is stopped.
+    resources : mapping, optional
+        What a trial needs, as Ray names it; one ``cpu`` by default.
+    load : function, optional
+        Called on the worker for the objective, once a trial; by default the objective itself is
+        sent there. What it returns should be kept for the next call.
+
+    Returns
+    -------
+    Search
+        A trial that was stopped early has the status ``stopped``.
+
+    Raises
+    ------
+    SearchError
+        Also if Ray is not installed or the cluster does not answer within half a minute.
+    ValueError
+        Also if an entry of ``asha``, ``resources`` or ``jobs`` is out of range.
+    """
+    if jobs is not None and (type(jobs) is not int or jobs < 1):
+        raise ValueError(f"jobs is {jobs!r}, expected a whole number from 1")
+    needs = {"cpu": 1, **(resources or {})}
+    for name, amount in needs.items():
+        if type(amount) not in (int, float) or amount < 0 or amount != amount:
+            raise ValueError(f"resources: {name} is {amount!r}, expected a number from 0")
+    more = {} if asha is None else {"asha": _checked(asha, objective)}
+    with (
+        open_search(
+            objective, space, algo, max_evals, folder, seed, depends_on, max_failures, **more
+        ) as (store, kept, proposer),
+        _ray(address, jobs, needs) as workers,
+    ):
+        from ray import tune
+
+        scheduler = None if asha is None else _scheduler(more["asha"])
+        state = _State(store, kept, proposer, max_evals, max_failures, progress)
+        state.recall(scheduler)
+        if len(kept) < max_evals:
+            with tempfile.TemporaryDirectory(prefix="digits-") as scratch:
+                tune.Tuner(
+                    tune.with_resources(_trainable(load or (lambda: objective)), needs),
+                    tune_config=tune.TuneConfig(
+                        search_alg=_searcher(state),
+                        scheduler=scheduler,
+                        num_samples=max_evals - len(kept),
+                        max_concurrent_trials=workers,
+                        reuse_actors=True,  # starting a worker and its packages costs seconds
+                    ),
+                    run_config=tune.RunConfig(
+                        storage_path=scratch, name="search", verbose=0, callbacks=[_watcher(state)]
+                    ),
+                ).fit()
+        if state.problem is not None:
+            raise state.problem
+        stop_after_failures(state.trials, max_failures)
+    return Search(sorted(state.trials, key=lambda trial: trial.number))
+
+
+def _checked(asha: Mapping[str, int], objective: Callable) -> dict[str, int]:
+    if not isinstance(asha, Mapping) or set(asha) != ASHA_ENTRIES:
+        raise ValueError(f"asha is {asha!r:.80}, expected a dictionary with {sorted(ASHA_ENTRIES)}")
+    for name, least in (("epochs", 2), ("grace_period", 1), ("reduction_factor", 2)):
+        if type(asha[name]) is not int or asha[name] < least:
+            raise ValueError(
+                f"asha: {name} is {asha[name]!r}, expected a whole number from {least}"
+            )
+    if asha["grace_period"] >= asha["epochs"]:
+        raise ValueError(
+            f"asha: grace_period is {asha['grace_period']} of {asha['epochs']} epochs, expected "
+            "less; a trial can only be stopped before its last epoch"
+        )
+    if not takes_report(objective):
+        raise ValueError(
+            "asha compares trials by their epochs, but the objective takes no second argument to "
+            "report them with; write it as objective(settings, report), or leave asha out"
+        )
+    return dict(asha)
+
+
+def _scheduler(asha: Mapping[str, int]) -> Any:
+    from ray.tune.schedulers import ASHAScheduler
+
+    return ASHAScheduler(
+        time_attr="epoch",
+        metric="loss",
+        mode="min",
+        # No rung at the last epoch: stopping there would save nothing and cost the score.
+        max_t=asha["epochs"] - 1,
+        grace_period=asha["grace_period"],
+        reduction_factor=asha["reduction_factor"],
+        stop_last_trials=False,
+    )
+
+
+def _trainable(load: Callable[[], Callable]) -> Callable:
+    """Return what a worker does for one trial; all it holds is sent there."""
+
+    def train(settings: dict[str, Any]) -> None:
+        from ray import tune
+
+        start, curve = time.perf_counter(), []
+
+        def listen(epoch: int, loss: float) -> None:
+            curve.append(loss)
+            so_far = {"curve": curve, "seconds": time.perf_counter() - start}
+            tune.report({"epoch": epoch, "loss": loss, "so_far": json.dumps(so_far)})
+
+        outcome = evaluate(load(), settings, listen)
+        loss = math.inf if outcome.loss is None else outcome.loss
+        whole = json.dumps(asdict(outcome))  # as text: Ray would take nested values apart
+        tune.report({"epoch": len(curve), "loss": loss, "outcome": whole})
+
+    return train
+
+
+class _State:
+    """What has come of a search so far, and what to do next."""
+
+    def __init__(self, store, kept, proposer, max_evals, max_failures, progress):
+        self.store, self.proposer = store, proposer
+        self.max_evals, self.max_failures, self.progress = max_evals, max_failures, progress
+        self.trials: list[Trial] = [kept[number] for number in sorted(kept)]
+        self.waiting = [n for n in range(1, max_evals + 1) if n not in kept]
+        self.running: dict[str, tuple[int, dict[str, Any], int]] = {}
+        self.problem: SearchError | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles everything at its start, for a restart we do without
+
+    def recall(self, scheduler: Any) -> None:
+        """Tell the algorithm, and the scheduler's rungs, of the trials that are there."""
+        for trial in self.trials:
+            self.proposer.tell(trial)
+            if scheduler is None:
+                continue
+            known = SimpleNamespace(trial_id=f"kept_{trial.number}")
+            scheduler.on_trial_add(None, known)
+            for epoch, loss in enumerate(trial.curve, start=1):
+                scheduler.on_trial_result(None, known, {"epoch": epoch, "loss": loss})
+
+    def next(self, trial_id: str) -> dict[str, Any] | None:
+        """Return the settings to try next; None when there is nothing left to do."""
+        try:
+            stop_after_failures(self.trials, self.max_failures)
+        except SearchError as error:
+            self.problem = self.problem or error
+        if self.problem is not None or not self.waiting:
+            return None
+        number = self.waiting.pop(0)
+        settings, seed = self.proposer.propose(number)
+        self.running[trial_id] = (number, settings, seed)
+        return dict(settings)
+
+    def finish(self, trial_id: str, result: Mapping[str, Any], error: str = "") -> None:
+        """Keep what came of a trial, or why its worker ended without a result."""
+        number, settings, seed = self.running.pop(trial_id)
+        if "outcome" in result:
+            outcome = Outcome(**json.loads(result["outcome"]))
+            try:
+                trial = make_trial(number, settings, seed, outcome, self.trials)
+            except SearchError as error:
+                self.problem = self.problem or error
+                return
+        elif "so_far" in result:
+            trial = Trial(
+                number, settings, seed, "stopped", result["loss"], None,
+                **json.loads(result["so_far"]),
+            )  # fmt: skip
+        else:
+            error = f"the worker ended without a result: {error}"
+            trial = Trial(number, settings, seed, "failed", None, error, 0.0)
+        self.store.write(trial)
+        self.proposer.tell(trial)
+        self.trials.append(trial)
+        if self.progress is not None:
+            self.progress(self.trials, self.max_evals)
+
+
+def _searcher(state: _State) -> Any:
+    """Let Tune ask the state. A class of its own needs Ray, which is imported only when used."""
+    from ray.tune.search import Searcher
+
+    class Asking(Searcher):
+        def suggest(self, trial_id):
+            settings = state.next(trial_id)
+            return Searcher.FINISHED if settings is None else settings
+
+        def on_trial_complete(self, trial_id, result=None, error=False):
+            if not error:  # of errors the watcher hears more
+                state.finish(trial_id, result or {})
+
+        def save(self, checkpoint_path):
+            """Nothing to save: the trials' files are all there is."""
+
+        def restore(self, checkpoint_path):
+            """Nothing to restore."""
+
+    return Asking(metric="loss", mode="min")
+
+
+def _watcher(state: _State) -> Any:
+    """Hear why a worker ended: killed, out of memory, or unable to load the objective."""
+    from ray import tune
+
+    class Watching(tune.Callback):
+        def on_trial_error(self, iteration, trials, trial, **info):
+            state.finish(trial.trial_id, {}, _reason(trial.error_file))
+
+    return Watching()
+
+
+def _reason(file: str | None) -> str:
+    """Return what ended a worker, from the file that Tune writes."""
+    try:
+        lines = [line.strip() for line in Path(file or "").read_text().splitlines()]
+    except OSError:
+        lines = []
+    errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b.*: ", line)]
+    return (errors or [line for line in lines if line] or ["no reason is known"])[-1]
+
+
+@contextmanager
+def _ray(address: str | None, jobs: int | None, needs: Mapping[str, float]) -> Iterator[int]:
+    """Start Ray, or connect to it; yield how many trials to run at a time."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+        from ray import tune  # noqa: F401  # it is installed apart
+    except ImportError as error:
+        raise SearchError(
+            f"the Ray engine needs packages that {sys.executable} lacks ({error}); install them: "
+            "pip install 'ray[tune]'"
+        ) from error
+    processors = os.cpu_count() or 1
+    jobs_here = jobs or max(1, int(processors / max(needs["cpu"], 1)))
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    if address is None and ray.is_initialized():  # by the caller, whose it remains
+        yield jobs_here
+        return
+    if address is not None:
+        _knock(address)
+    # Each trial on its share of the processors: TensorFlow would start a thread for each of them.
+    threads = max(1, int(needs["cpu"]) if address else processors // jobs_here)
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": str(threads)}
+    local = {} if address else {"num_cpus": math.ceil(jobs_here * needs["cpu"]) or 1}
+    if not address:
+        local["include_dashboard"] = False
+    ray.init(
+        address=address or "local",
+        runtime_env={"env_vars": environment},
+        log_to_driver=False,
+        logging_level="ERROR",
+        **local,
+    )
+    try:
+        if address and jobs is None:
+            jobs_here = max(1, int(ray.cluster_resources().get("CPU", 1) / max(needs["cpu"], 1)))
+        yield jobs_here
+    finally:
+        ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Ask whether a cluster answers, in a process that can be ended if it does not."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():  # Ray would wait long for a port that nobody listens at
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except OSError as error:
+            raise _no_cluster(address, str(error)) from error
+    code = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False)"
+    try:
+        subprocess.run(
+            [sys.executable, "-c", code, address],
+            check=True, capture_output=True, text=True, timeout=PATIENCE,
+        )  # fmt: skip
+        return
+    except subprocess.TimeoutExpired:
+        why = f"no answer within {PATIENCE} seconds"
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.strip().splitlines()
+        why = lines[-1] if lines else f"exit code {error.returncode}"
+    raise _no_cluster(address, why)
+
+
+def _no_cluster(address: str, why: str) -> SearchError:
+    return SearchError(
+        f"the cluster at {address} cannot be used ({why:.300}); check the address, or start one: "
+        "ray start --head"
+    )

@@ -1,0 +1,135 @@
+"""A page that stands alone: what a sweep and a search leave to look at."""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from digit_utils.files import write_atomically
+
+# Replaced by the colour of the page's text, whether that is light or dark.
+_INK = "#010203"
+
+
+def write_page(path: Any, title: str, parts: Sequence[str]) -> Any:
+    """Write a page, whole or not at all.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    title : str
+        Plain text.
+    parts : sequence of str
+        HTML, one after another below the title.
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    title = html.escape(title)
+    body = "\n".join([f"<h1>{title}</h1>", *parts])
+    return write_atomically(path, PAGE.format(title=title, body=body).encode())
+
+
+@contextmanager
+def page_style() -> Any:
+    """Draw the figures made inside so that they fit a light and a dark page."""
+    import matplotlib
+
+    ink = dict.fromkeys(
+        ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK
+    )
+    style = {
+        **ink,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titleweight": "bold",
+        "figure.constrained_layout.use": True,
+        "svg.hashsalt": "digits",
+        "svg.fonttype": "none",
+    }
+    with matplotlib.rc_context(style):
+        yield
+
+
+def drawing(figure: Any, description: str, caption: str = "") -> str:
+    """Return a figure as HTML, drawn within `page_style`.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+    description : str
+        For those who cannot see it.
+    caption : str
+        Plain text below it.
+
+    Returns
+    -------
+    str
+    """
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    svg = buffer.getvalue().replace(_INK, "currentColor")
+    alt = html.escape(description)
+    svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{alt}"', 1)
+    below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    return f"<figure>{svg}{below}</figure>"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], errors: Sequence[str | None]) -> str:
+    """Return a table as HTML.
+
+    Parameters
+    ----------
+    heads : sequence of str
+        Plain text.
+    rows : sequence of sequences of str
+        HTML, a cell each.
+    errors : sequence of str or None
+        Plain text to show below each row.
+
+    Returns
+    -------
+    str
+    """
+    lines = ["<tr>" + "".join(f"<th>{html.escape(head)}</th>" for head in heads) + "</tr>"]
+    for cells, error in zip(rows, errors, strict=True):
+        lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+        if error:
+            lines.append(
+                f'<tr class="error"><td colspan="{len(heads)}">{html.escape(error)}</td></tr>'
+            )
+    return f'<div class="wide" tabindex="0"><table>{"".join(lines)}</table></div>'
+
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+  color: #1b1b1b; background: #fff; }}
+figure {{ margin: 1.5rem 0; max-width: 44rem; }}
+figcaption {{ font-size: .9rem; }}
+svg {{ width: 100%; height: auto; }}
+.wide {{ overflow-x: auto; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #ccc; text-align: right; }}
+th:first-child, td:first-child {{ text-align: left; }}
+.error td {{ text-align: left; color: #a4161a; font-family: monospace; font-size: .85rem; }}
+@media (prefers-color-scheme: dark) {{
+  body {{ color: #e8e8e8; background: #16181c; }} a {{ color: #7db7ff; }}
+  th, td {{ border-color: #444; }} .error td {{ color: #ff8f8f; }}
+}}
+</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""

@@ -1,0 +1,226 @@
+"""The Ray engine tries what the plain one does, on several workers, and stops what lags behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pytest
+from hyperopt import hp, tpe
+
+from digit_utils import ray_search
+from digit_utils.ray_search import run_ray_search
+from digit_utils.search import SearchError, run_search
+
+EPOCHS = 9
+SPACE = {"rate": hp.uniform("rate", 0, 1), "units": hp.choice("units", [128, 256])}
+TPE = partial(tpe.suggest, n_startup_jobs=4)
+ASHA = {"epochs": EPOCHS, "grace_period": 1, "reduction_factor": 3}
+
+
+def objective(settings, report):
+    loss = settings["rate"] + 1 / settings["units"]
+    for epoch in range(1, EPOCHS + 1):
+        report(epoch, loss + 1 / epoch)
+    return loss
+
+
+def silent(settings):
+    return settings["rate"] + 1 / settings["units"]
+
+
+@pytest.fixture(scope="module")
+def ray():
+    """A cluster on this machine for all tests: starting one costs seconds."""
+    import ray
+
+    # A worker cannot import this file by its name.
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    for name, value in ray_search.QUIET.items():
+        os.environ.setdefault(name, value)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield ray
+    ray.shutdown()
+
+
+def run(folder, n=8, function=objective, algo=TPE, space=SPACE, jobs=1, **options):
+    return run_ray_search(function, space, algo, n, folder, jobs=jobs, **options)
+
+
+def outcomes(found):
+    return [
+        (t.number, t.parameters, t.seed, t.status, t.loss, t.curve, t.error) for t in found.trials
+    ]
+
+
+def test_one_worker_tries_what_the_plain_engine_tries(ray, tmp_path):
+    plain = run_search(objective, SPACE, TPE, 8, tmp_path / "plain")
+    assert outcomes(run(tmp_path / "ray")) == outcomes(plain)
+
+
+def test_either_engine_goes_on_with_the_others_trials(ray, tmp_path):
+    whole = outcomes(run_search(objective, SPACE, TPE, 8, tmp_path / "whole"))
+    run_search(objective, SPACE, TPE, 3, tmp_path / "parts")
+    run(tmp_path / "parts", n=6)
+    assert outcomes(run_search(objective, SPACE, TPE, 8, tmp_path / "parts")) == whole
+
+
+def test_trials_that_others_outdo_are_stopped_early(ray, tmp_path):
+    found = run(tmp_path, n=16, jobs=2, asha=ASHA)
+    stopped = [trial for trial in found.trials if trial.status == "stopped"]
+    assert stopped and found.best.ok
+    for trial in stopped:
+        assert len(trial.curve) in {1, 3}  # the rungs below the last epoch
+        assert trial.loss == trial.curve[-1]
+    assert all(len(trial.curve) == EPOCHS for trial in found.trials if trial.ok)
+    assert found.epochs < 16 * EPOCHS
+    # Who is stopped did worse at that rung than somebody who went on.
+    at_first = {trial.number: trial.curve[0] for trial in found.trials}
+    best = min(at_first.values())
+    assert all(at_first[trial.number] > best for trial in stopped)
+
+
+def test_the_rungs_are_remembered(ray, tmp_path):
+    whole = outcomes(run(tmp_path / "whole", n=10, asha=ASHA))
+    run(tmp_path / "parts", n=6, asha=ASHA)
+    assert outcomes(run(tmp_path / "parts", n=10, asha=ASHA)) == whole
+
+
+def test_failures_are_recorded_and_too_many_in_a_row_stop_it(ray, tmp_path):
+    def fails(settings, report):
+        report(1, settings["rate"] + settings["units"])
+        raise MemoryError("no room")
+
+    with pytest.raises(SearchError, match=r"trials 1, 2, 3 failed.*no room"):
+        run(tmp_path, function=fails, max_failures=3)
+    kept = [json.loads(path.read_bytes()) for path in sorted(tmp_path.glob("trial_*.json"))]
+    assert [trial["error"] for trial in kept] == 3 * ["MemoryError: no room"]
+    assert all(len(trial["curve"]) == 1 for trial in kept)
+
+
+def test_a_worker_that_dies_costs_one_trial(ray, tmp_path):
+    def dies(settings):
+        if settings["units"] == 256:
+            os._exit(1)
+        return settings["rate"]
+
+    found = run(tmp_path, n=6, function=dies, max_failures=6)
+    dead = [trial for trial in found.trials if trial.parameters["units"] == 256]
+    assert 0 < len(dead) < 6
+    for trial in dead:
+        assert re.match("the worker ended without a result: .*(died|dead|exit)", trial.error)
+    assert all(trial.ok for trial in found.trials if trial.parameters["units"] == 128)
+
+
+def test_a_parameter_the_objective_does_not_take(ray, tmp_path):
+    def reads_one(settings):
+        return settings["rate"]
+
+    with pytest.raises(SearchError, match="never read units"):
+        run(tmp_path, function=reads_one)
+    assert not list(tmp_path.glob("trial_*.json"))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"jobs": 0}, "jobs is 0"),
+        ({"asha": {"epochs": 9}}, "expected a dictionary with"),
+        ({"asha": {**ASHA, "epochs": 1}}, "epochs is 1, expected a whole number from 2"),
+        ({"asha": {**ASHA, "grace_period": 9}}, "grace_period is 9 of 9 epochs"),
+        ({"asha": {**ASHA, "reduction_factor": 1.5}}, "reduction_factor is 1.5"),
+        ({"asha": ASHA, "function": silent}, "takes no second argument"),
+        ({"resources": {"cpu": -1}}, "cpu is -1"),
+        ({"n": 0}, "max_evals is 0"),
+    ],
+)
+def test_wrong_requests_are_told_before_anything_starts(tmp_path, options, says):
+    with pytest.raises(ValueError, match=says):
+        run(tmp_path / "folder", **options)
+    assert not (tmp_path / "folder").exists()
+
+
+def test_a_search_with_early_stopping_is_another_search(tmp_path):
+    run_search(objective, SPACE, TPE, 2, tmp_path)
+    with pytest.raises(SearchError, match=r"\+asha\.epochs: 9"):
+        run(tmp_path, asha=ASHA)
+
+
+def test_without_ray_the_line_to_install_it_is_shown(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SearchError, match=r"pip install 'ray\[tune\]'"):
+        run(tmp_path)
+    assert not list(tmp_path.glob("trial_*.json"))
+
+
+@pytest.mark.parametrize("listening", [False, True], ids=["closed", "silent"])
+def test_a_cluster_that_does_not_answer(tmp_path, monkeypatch, listening):
+    assert ray_search.PATIENCE <= 25  # five seconds are for the rest
+    monkeypatch.setattr(ray_search, "PATIENCE", 8)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        if listening:
+            listener.listen()  # and never say a word
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        start = time.monotonic()
+        with pytest.raises(SearchError, match=f"the cluster at {address} cannot be used"):
+            run(tmp_path, address=address)
+        assert time.monotonic() - start < 13
+
+
+KILLED = """
+import sys, time
+from hyperopt import hp
+from digit_utils.ray_search import run_ray_search
+from hyperopt import tpe
+
+def objective(settings, report):
+    for epoch in range(1, 4):
+        time.sleep(0.1)
+        report(epoch, settings["rate"] / epoch)
+    return settings["rate"]
+
+space = {"rate": hp.uniform("rate", 0, 1)}
+run_ray_search(objective, space, tpe.suggest, 6, sys.argv[1], jobs=1)
+"""
+
+
+def test_killed_and_resumed_it_comes_out_the_same(tmp_path):
+    script = tmp_path / "search.py"
+    script.write_text(KILLED)
+
+    def start(folder):
+        return subprocess.Popen(
+            [sys.executable, str(script), str(folder)], stderr=subprocess.PIPE, text=True
+        )
+
+    def finished(folder):
+        names = ("number", "parameters", "seed", "status", "loss", "curve")
+        kept = [json.loads(path.read_bytes()) for path in sorted(folder.glob("trial_*.json"))]
+        return [{name: trial[name] for name in names} for trial in kept]
+
+    folder = tmp_path / "killed"
+    process = start(folder)
+    while len(list(folder.glob("trial_*.json"))) < 2:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    time.sleep(random.Random(0).uniform(0, 0.3))
+    process.kill()
+    process.communicate()
+    before = finished(folder)
+    process = start(folder)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    whole = start(tmp_path / "whole")
+    _, err = whole.communicate(timeout=120)
+    assert whole.returncode == 0, err
+    assert 2 <= len(before) < 6
+    assert finished(folder)[: len(before)] == before
+    assert finished(folder) == finished(tmp_path / "whole")
