@@ -10,13 +10,7 @@ hyperopt in the same way as the plain engine does.
 from __future__ import annotations
 
 import json
-import logging
 import math
-import os
-import re
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,22 +20,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from digit_utils.ray_cluster import ClusterUnavailable, connect, reason
 from digit_utils.search import Search, make_trial, open_search, stop_after_failures
 from digit_utils.trial_evaluation import Outcome, evaluate, takes_report
 from digit_utils.trial_store import SearchError, Trial
 
 ASHA_ENTRIES = {"epochs", "grace_period", "reduction_factor"}
-PATIENCE = 25  # seconds for a cluster to answer; starting Python and Ray is part of it
-
-# Tune announces itself, writes logs of its own and catches Ctrl-C unless told not to.
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are kept with the trials
-    "RAY_AIR_NEW_OUTPUT": "0",
-}
 
 
 def run_ray_search(
@@ -107,7 +91,7 @@ def run_ray_search(
         open_search(
             objective, space, algo, max_evals, folder, seed, depends_on, max_failures, **more
         ) as (store, kept, proposer),
-        _ray(address, jobs, needs) as workers,
+        _connected(address, jobs, needs["cpu"]) as workers,
     ):
         from ray import tune
 
@@ -133,6 +117,15 @@ def run_ray_search(
             raise state.problem
         stop_after_failures(state.trials, max_failures)
     return Search(sorted(state.trials, key=lambda trial: trial.number))
+
+
+@contextmanager
+def _connected(address: str | None, jobs: int | None, cpus: float) -> Iterator[int]:
+    try:
+        with connect(address, jobs, cpus) as workers:
+            yield workers
+    except ClusterUnavailable as error:
+        raise SearchError(str(error)) from error
 
 
 def _checked(asha: Mapping[str, int], objective: Callable) -> dict[str, int]:
@@ -283,88 +276,10 @@ def _watcher(state: _State) -> Any:
 
     class Watching(tune.Callback):
         def on_trial_error(self, iteration, trials, trial, **info):
-            state.finish(trial.trial_id, {}, _reason(trial.error_file))
+            try:
+                text = Path(trial.error_file or "").read_text()
+            except OSError:
+                text = ""
+            state.finish(trial.trial_id, {}, reason(text))
 
     return Watching()
-
-
-def _reason(file: str | None) -> str:
-    """Return what ended a worker, from the file that Tune writes."""
-    try:
-        lines = [line.strip() for line in Path(file or "").read_text().splitlines()]
-    except OSError:
-        lines = []
-    errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b.*: ", line)]
-    return (errors or [line for line in lines if line] or ["no reason is known"])[-1]
-
-
-@contextmanager
-def _ray(address: str | None, jobs: int | None, needs: Mapping[str, float]) -> Iterator[int]:
-    """Start Ray, or connect to it; yield how many trials to run at a time."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    try:
-        import ray
-        from ray import tune  # noqa: F401  # it is installed apart
-    except ImportError as error:
-        raise SearchError(
-            f"the Ray engine needs packages that {sys.executable} lacks ({error}); install them: "
-            "pip install 'ray[tune]'"
-        ) from error
-    processors = os.cpu_count() or 1
-    jobs_here = jobs or max(1, int(processors / max(needs["cpu"], 1)))
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    if address is None and ray.is_initialized():  # by the caller, whose it remains
-        yield jobs_here
-        return
-    if address is not None:
-        _knock(address)
-    # Each trial on its share of the processors: TensorFlow would start a thread for each of them.
-    threads = max(1, int(needs["cpu"]) if address else processors // jobs_here)
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": str(threads)}
-    local = {} if address else {"num_cpus": math.ceil(jobs_here * needs["cpu"]) or 1}
-    if not address:
-        local["include_dashboard"] = False
-    ray.init(
-        address=address or "local",
-        runtime_env={"env_vars": environment},
-        log_to_driver=False,
-        logging_level="ERROR",
-        **local,
-    )
-    try:
-        if address and jobs is None:
-            jobs_here = max(1, int(ray.cluster_resources().get("CPU", 1) / max(needs["cpu"], 1)))
-        yield jobs_here
-    finally:
-        ray.shutdown()
-
-
-def _knock(address: str) -> None:
-    """Ask whether a cluster answers, in a process that can be ended if it does not."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if host and port.isdigit():  # Ray would wait long for a port that nobody listens at
-        try:
-            socket.create_connection((host, int(port)), timeout=5).close()
-        except OSError as error:
-            raise _no_cluster(address, str(error)) from error
-    code = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False)"
-    try:
-        subprocess.run(
-            [sys.executable, "-c", code, address],
-            check=True, capture_output=True, text=True, timeout=PATIENCE,
-        )  # fmt: skip
-        return
-    except subprocess.TimeoutExpired:
-        why = f"no answer within {PATIENCE} seconds"
-    except subprocess.CalledProcessError as error:
-        lines = error.stderr.strip().splitlines()
-        why = lines[-1] if lines else f"exit code {error.returncode}"
-    raise _no_cluster(address, why)
-
-
-def _no_cluster(address: str, why: str) -> SearchError:
-    return SearchError(
-        f"the cluster at {address} cannot be used ({why:.300}); check the address, or start one: "
-        "ray start --head"
-    )

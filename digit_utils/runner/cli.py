@@ -40,7 +40,11 @@ Stop it at any moment, and start it with the same command: finished runs are ski
 that failed are tried again. A failed run keeps its notebook, with the error, and does not stop the
 others. A run is named by the notebook's code and its values; when digit_utils has changed, name
 another DIR to run all again. At the end DIR holds runs.csv, runs.parquet and report.html. The exit
-code is 1 when a run has failed."""
+code is 1 when a run has failed.
+
+For s3:// addresses: pip install 'papermill[s3]'; notebooks and records are kept there, other files
+of a run are not. For ray: pip install 'ray[tune]'; the workers need digit_utils with its tools and
+get the notebook sent."""
 
 
 SEARCH_HELP = """\
@@ -119,10 +123,25 @@ def build_parser() -> argparse.ArgumentParser:
     )
     sweep.add_argument("file", metavar="FILE", help="the sweep, as YAML")
     sweep.add_argument(
-        "--out", metavar="DIR", help="folder for the runs (default: _build/sweeps/NAME OF FILE)"
+        "--out",
+        metavar="DIR",
+        help="for the runs: a folder (default: _build/sweeps/NAME OF FILE), or an address that "
+        "papermill can write to, such as s3://BUCKET/NAME",
     )
     sweep.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="runs at a time (default: 1)"
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="runs at a time (default: 1; with ray as many as there are processors)",
+    )
+    sweep.add_argument(
+        "--engine",
+        choices=["local", "ray"],
+        default="local",
+        help="local: processes of this machine (default); ray: workers, here or on a cluster",
+    )
+    sweep.add_argument(
+        "--address", help="with ray: of a running cluster (default: one is started here)"
     )
     sweep.add_argument(
         "--list",
@@ -285,19 +304,18 @@ def _run(options: argparse.Namespace) -> int:
 
 def _sweep(options: argparse.Namespace) -> int:
     from digit_utils.runner.execute import check_can_run
-    from digit_utils.runner.paths import shown
     from digit_utils.runner.sweep import run_sweep
     from digit_utils.runner.sweep_report import write_report
 
     check_can_run()
-    sweep, runs = run_sweep(
-        options.file, options.out, options.jobs, only_list=options.list, report=write_report
-    )
+    _, runs, place = run_sweep(
+        options.file, options.out, options.jobs, only_list=options.list, report=write_report,
+        engine=options.engine, address=options.address,
+    )  # fmt: skip
     if options.list:
         return 0
-    report = runs[0].folder.parent / "report.html"
     failed = sum(not run.ok for run in runs)
-    print(f"{len(runs) - failed} of {len(runs)} runs are good. Report: {shown(report)}")
+    print(f"{len(runs) - failed} of {len(runs)} runs are good. Report: {place.report}")
     return 1 if failed else 0
 
 

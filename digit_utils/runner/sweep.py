@@ -12,28 +12,23 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from digit_utils.files import json_bytes, write_atomically
-from digit_utils.folder_lock import FolderUnavailable, claim_folder
 from digit_utils.runner.errors import RunnerError, UsageError
-from digit_utils.runner.execute import ChapterRun, run_one
-from digit_utils.runner.notebooks import code_sources, read_notebook, without_colour
+from digit_utils.runner.notebooks import code_sources, read_notebook
 from digit_utils.runner.pairing import check_pairs
 from digit_utils.runner.paths import find_root
-from digit_utils.runner.plan import PlannedRun
 from digit_utils.runner.progress import duration
+from digit_utils.runner.sweep_engine import Execute, Request, on_ray, run_here
 from digit_utils.runner.sweep_file import Sweep, label, read_sweep
-
-FORMAT = 1
-RECORD = "run.json"
+from digit_utils.runner.sweep_place import FolderPlace, place_of
 
 
 @dataclass(frozen=True)
@@ -44,19 +39,14 @@ class SweepRun:
     ----------
     key : str
         Names its folder.
-    number : int
-        Its place in the sweep, from 1.
     parameters : dict
-    folder : pathlib.Path
     record : dict
         What ``run.json`` holds; empty before the run has ended.
     """
 
     key: str
-    number: int
     parameters: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    record: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -67,43 +57,56 @@ class SweepRun:
 def run_sweep(
     file: Path | str,
     out: Path | str | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     root: Path | str | None = None,
     only_list: bool = False,
     report: Callable[[Sweep, list[SweepRun], Path], Any] | None = None,
-) -> tuple[Sweep, list[SweepRun]]:
+    engine: str = "local",
+    address: str | None = None,
+) -> tuple[Sweep, list[SweepRun], FolderPlace]:
     """Run what a sweep asks for and has not got yet.
 
     Parameters
     ----------
     file : path
         The sweep's YAML file.
-    out : path, optional
-        Folder for the runs; ``_build/sweeps/<name of the file>`` by default.
-    jobs : int
-        Runs at a time, each in a process of its own.
+    out : path or str, optional
+        For the runs: a folder, ``_build/sweeps/<name of the file>`` by default, or an address that
+        papermill can write to.
+    jobs : int, optional
+        Runs at a time, each in a process of its own; by default one, or with Ray as many as there
+        are processors.
     root : path, optional
         The checkout; found from the working directory by default.
     only_list : bool
         Whether to print what would run, and stop.
     report : function, optional
-        Called with the sweep, its runs and their folder at the end, while the folder is held.
+        Called with the sweep, its runs and a folder at the end, while the place is held.
+    engine : str
+        ``local`` or ``ray``.
+    address : str, optional
+        With Ray, of a running cluster.
 
     Returns
     -------
     sweep : Sweep
     runs : list of SweepRun
         In the order of the file. Those that failed are among them.
+    place : FolderPlace
+        Where they are.
 
     Raises
     ------
     UsageError
         For a request that cannot work, before anything is started.
     RunnerError
-        When a notebook and its script disagree, or the folder is in use.
+        When a notebook and its script disagree, the place is in use or cannot be written, or the
+        cluster does not answer.
     """
-    if jobs < 1:
+    if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs is {jobs}, expected at least 1.")
+    if engine != "ray" and address is not None:
+        raise UsageError("--address is for --engine ray.")
     root, file = find_root(root), Path(file)
     sweep = read_sweep(file, root)
     differences = check_pairs(root, [sweep.chapter])
@@ -112,86 +115,84 @@ def run_sweep(
             "Notebook and script disagree; run `digits sync` (or `make sync`) first:\n"
             + "\n".join(f"  {difference}" for difference in differences)
         )
-    if out and "://" in str(out):
-        raise UsageError(f"--out is {out}, expected a folder on this machine; copy it from there.")
-    folder = Path(out).absolute() if out else root / "_build" / "sweeps" / file.stem
-    runs = _plan(sweep, folder)
+    place = place_of(out, root / "_build" / "sweeps" / file.stem)
     if only_list:
+        runs = _plan(sweep, place)
         for run in runs:
             print(
                 f"{run.key}  {'finished' if run.ok else 'to run':8}  {label(run.parameters, sweep)}"
             )
-        return sweep, runs
-    try:
-        with claim_folder(folder):
-            runs = _run_all(sweep, _plan(sweep, folder), jobs)
-            if report is not None:
-                report(sweep, runs, folder)
-            return sweep, runs
-    except FolderUnavailable as error:
-        raise RunnerError(str(error)) from error
+        return sweep, runs, place
+    with place.hold():
+        runs = _plan(sweep, place)
+        todo = [run for run in runs if not run.ok]
+        if len(todo) < len(runs):
+            print(
+                f"{len(runs) - len(todo)} of {len(runs)} runs are finished already", file=sys.stderr
+            )
+        if todo:
+            with _engine(engine, address, jobs) as (execute, at_a_time):
+                done = _run_all(sweep, todo, place, execute, at_a_time)
+            runs = [done.get(run.key, run) for run in runs]
+        _tell_commits(runs)
+        if report is not None:
+            report(sweep, runs, place.folder)
+            place.publish()
+    return sweep, runs, place
 
 
-def _plan(sweep: Sweep, folder: Path) -> list[SweepRun]:
+@contextmanager
+def _engine(name: str, address: str | None, jobs: int | None) -> Iterator[tuple[Execute, int]]:
+    if name == "ray":
+        with on_ray(address, jobs) as ready:
+            yield ready
+    else:
+        yield run_here, jobs or 1
+
+
+def _plan(sweep: Sweep, place: FolderPlace) -> list[SweepRun]:
     code = code_sources(read_notebook(sweep.chapter.notebook))
-    runs = []
-    for number, point in enumerate(sweep.points, start=1):
+    points = {}
+    for point in sweep.points:
         identity = {"chapter": sweep.chapter.name, "code": code, "parameters": point}
         key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-        place = folder / key
-        runs.append(SweepRun(key, number, point, place, _read_record(place, key)))
-    return runs
+        points[key] = point
+    records = place.read(list(points))
+    return [SweepRun(key, point, records.get(key, {})) for key, point in points.items()]
 
 
-def _read_record(folder: Path, key: str) -> dict[str, Any]:
-    """Return what a finished run left; a damaged or foreign record counts as none."""
-    try:
-        record = json.loads((folder / RECORD).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    known = isinstance(record, dict) and record.get("format") == FORMAT and record.get("run") == key
-    return record if known else {}
-
-
-def _run_all(sweep: Sweep, runs: list[SweepRun], jobs: int) -> list[SweepRun]:
-    todo = [run for run in runs if not run.ok]
-    if len(todo) < len(runs):
-        print(f"{len(runs) - len(todo)} of {len(runs)} runs are finished already", file=sys.stderr)
-    done = {run.key: run for run in runs}
+def _run_all(
+    sweep: Sweep, todo: list[SweepRun], place: FolderPlace, execute: Execute, jobs: int
+) -> dict[str, SweepRun]:
+    """Run points, some at a time; return what came of them by key."""
+    notebook = sweep.chapter.notebook.read_bytes()
     stop = threading.Event()
     started = time.monotonic()
-    # All runs are made from the notebook as it is now, whatever is edited meanwhile. In the folder
-    # that is held and not among temporary files, where a killed sweep would leave it behind.
-    snapshot = runs[0].folder.parent / f".{sweep.chapter.notebook.name}"
-    write_atomically(snapshot, sweep.chapter.notebook.read_bytes())
+    done: dict[str, SweepRun] = {}
+
+    def run_point(run: SweepRun) -> SweepRun:
+        request = Request(run.key, sweep.chapter, sweep.profile, run.parameters, notebook)
+        with place.work(run.key) as folder:
+            record = execute(request, folder, stop.is_set)
+            place.keep(run.key, folder, record)  # written last, it vouches for the rest
+        return replace(run, record=record)
+
     waiting: set[Any] = set()
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         try:
-            for run in todo:
-                waiting.add(pool.submit(_run_point, sweep, run, snapshot, stop.is_set))
-            ended = 0
+            waiting = {pool.submit(run_point, run) for run in todo}
             while waiting:
                 finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in finished:
                     run = future.result()
                     done[run.key] = run
-                    ended += 1
-                    _tell(sweep, run, ended, len(todo), time.monotonic() - started)
+                    _tell(sweep, run, len(done), len(todo), time.monotonic() - started)
         except BaseException:
             stop.set()
             for future in waiting:
                 future.cancel()
             raise
-    snapshot.unlink(missing_ok=True)
-    ended_runs = [done[run.key] for run in runs]
-    commits = {run.record.get("commit") for run in ended_runs}
-    if len(commits) > 1:
-        print(
-            f"note: these runs were made at {len(commits)} different commits (column commit); name "
-            "another folder to run all of them with the code as it is now",
-            file=sys.stderr,
-        )
-    return ended_runs
+    return done
 
 
 def _tell(sweep: Sweep, run: SweepRun, ended: int, of: int, seconds: float) -> None:
@@ -207,63 +208,11 @@ def _tell(sweep: Sweep, run: SweepRun, ended: int, of: int, seconds: float) -> N
         print(f"    {run.record['error']}", file=sys.stderr, flush=True)
 
 
-def _run_point(
-    sweep: Sweep, run: SweepRun, snapshot: Path, stopped: Callable[[], bool]
-) -> SweepRun:
-    """Run one point and keep its record: written last, it vouches for the rest."""
-    run.folder.mkdir(parents=True, exist_ok=True)
-    (run.folder / RECORD).unlink(missing_ok=True)
-    plan = PlannedRun(sweep.chapter, sweep.profile, run.parameters, run.folder, snapshot)
-    with tempfile.TemporaryDirectory(prefix="digits-") as scratch:
-        result = run_one(plan, Path(scratch), _StopWhenAsked(stopped))
-    record = _make_record(run, result)
-    write_atomically(run.folder / RECORD, json_bytes(record))
-    return SweepRun(run.key, run.number, run.parameters, run.folder, record)
-
-
-def _make_record(run: SweepRun, result: ChapterRun) -> dict[str, Any]:
-    error = None
-    if result.failure is not None:
-        lines = without_colour(result.failure.traceback).strip().splitlines()
-        error = " ".join([result.failure.message, *lines[-1:]])
-    return {
-        "format": FORMAT,
-        "run": run.key,
-        "status": "ok" if result.ok else "failed",
-        "notebook": result.output.name if result.output.is_file() else None,
-        "commit": result.provenance.get("commit"),
-        "versions": result.provenance.get("versions"),
-        "parameters": run.parameters,
-        "results": result.results,
-        "seconds": round(result.seconds, 1),
-        "peak_memory_mb": result.peak_memory_mb,
-        "error": error,
-    }
-
-
-class _StopWhenAsked:
-    """A reporter that shows nothing and ends its run when the sweep is stopped."""
-
-    def __init__(self, stopped: Callable[[], bool]):
-        self.stopped = stopped
-
-    def start(self, number: int, name: str) -> None:
-        """Nothing to show."""
-
-    def finish(self, run: Any) -> None:
-        """Nothing to show."""
-
-    def cell(self, index: int, n_cells: int) -> None:
-        """Look up from work."""
-        self.tick()
-
-    def tick(self) -> None:
-        """End the run's process if the sweep has been stopped."""
-        if self.stopped():
-            raise KeyboardInterrupt
-
-    def __enter__(self) -> _StopWhenAsked:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
+def _tell_commits(runs: list[SweepRun]) -> None:
+    commits = {run.record.get("commit") for run in runs}
+    if len(commits) > 1:
+        print(
+            f"note: these runs were made at {len(commits)} different commits (column commit); name "
+            "another place to run all of them with the code as it is now",
+            file=sys.stderr,
+        )

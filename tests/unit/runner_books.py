@@ -67,6 +67,25 @@ def chapter(body: str) -> str:
     return f"{head}# %%\n{body}\n"
 
 
+# Squares its SEED; with 99 EPOCHS it fails.
+SQUARE = chapter(
+    """
+import time
+from digit_utils.results import report
+if EPOCHS == 99:
+    raise RuntimeError("<i>ninety-nine</i>")
+time.sleep(EPOCHS / 10)
+report("x", square=float(SEED**2), epochs=EPOCHS, nested={"a": {"b": 1}}, many=[1, 2])
+"""
+)
+
+
+def sweep_file(folder: Path, text: str) -> Path:
+    path = folder / "sweep.yaml"
+    path.write_text(text)
+    return path
+
+
 def make_book(root: Path, **scripts: str) -> Path:
     """Write scripts as chapters (``c01_first=...``) and pair them with notebooks."""
     (root / "notebooks").mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from functools import partial
 import pytest
 from hyperopt import hp, tpe
 
-from digit_utils import ray_search
+from digit_utils import ray_cluster
 from digit_utils.ray_search import run_ray_search
 from digit_utils.search import SearchError, run_search
 
@@ -43,7 +43,7 @@ def ray():
 
     # A worker cannot import this file by its name.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    for name, value in ray_search.QUIET.items():
+    for name, value in ray_cluster.QUIET.items():
         os.environ.setdefault(name, value)
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield ray
@@ -162,8 +162,8 @@ def test_without_ray_the_line_to_install_it_is_shown(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("listening", [False, True], ids=["closed", "silent"])
 def test_a_cluster_that_does_not_answer(tmp_path, monkeypatch, listening):
-    assert ray_search.PATIENCE <= 25  # five seconds are for the rest
-    monkeypatch.setattr(ray_search, "PATIENCE", 8)
+    assert ray_cluster.PATIENCE <= 25  # five seconds are for the rest
+    monkeypatch.setattr(ray_cluster, "PATIENCE", 8)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         if listening:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from runner_books import FIRST, SECOND, chapter, digits, make_book, start_digits
+from runner_books import FIRST, SECOND, SQUARE, digits, make_book, start_digits, sweep_file
 
 from digit_utils.runner.cli import SWEEP_HELP
 from digit_utils.runner.errors import UsageError
@@ -21,28 +21,11 @@ from digit_utils.runner.sweep import SweepRun
 from digit_utils.runner.sweep_file import read_sweep
 from digit_utils.runner.sweep_report import choose_metric, gather, write_report
 
+
 # A chapter without a kernel's usual cost: nothing but the seed's square.
-SQUARE = chapter(
-    """
-import time
-from digit_utils.results import report
-if EPOCHS == 99:
-    raise RuntimeError("<i>ninety-nine</i>")
-time.sleep(EPOCHS / 10)
-report("x", square=float(SEED**2), epochs=EPOCHS, nested={"a": {"b": 1}}, many=[1, 2])
-"""
-)
-
-
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
     return make_book(tmp_path_factory.mktemp("book"), c01_first=FIRST, c02_second=SECOND)
-
-
-def sweep_file(folder: Path, text: str) -> Path:
-    path = folder / "sweep.yaml"
-    path.write_text(text)
-    return path
 
 
 # Reading
@@ -182,7 +165,7 @@ def finished_runs(book, tmp_path):
                 "notebook": None if failed else "01_first.ipynb", "commit": "abc",
                 "error": "<b>no</b>" if failed else None,
             }  # fmt: skip
-            runs.append(SweepRun(f"key{number}", number, point, tmp_path / "x", record))
+            runs.append(SweepRun(f"key{number}", point, record))
         return sweep, runs
 
     return make
