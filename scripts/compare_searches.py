@@ -1,7 +1,7 @@
 """Compare TPE with random search over several seeds, and the winner with the post's settings.
 
     python scripts/compare_searches.py search          # about an hour on two cores
-    python scripts/compare_searches.py final           # about an hour more
+    python scripts/compare_searches.py final           # as long again
 
 ``search`` runs both methods on the small trials of ``searches/post_space.py``, 50 trials each,
 with the same random trials at the start, once a seed. The seed changes the proposals and the
@@ -10,7 +10,8 @@ saw. ``final`` trains the post's network in its full width with the settings tha
 seed 0, and with those that the post's search found, on 25,200 images, five times each.
 
 Everything is kept in ``_build/search_comparison`` as soon as it is there, and a second start goes
-on. The outcome is ``results/search_comparison.json``. No test label is looked at.
+on. The outcome is ``results/search_comparison.json``, with a copy in ``digit_utils/recorded``, which
+chapter 5 reads. No test label is looked at.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ import keras
 import numpy as np
 from hyperopt import rand
 
+from digit_utils.artifacts import RECORDED_FOLDER
 from digit_utils.augment import RandomAffine
 from digit_utils.cost import training_flops
 from digit_utils.data import prepare_images
 from digit_utils.evaluate import accuracy
-from digit_utils.files import json_bytes, write_atomically
+from digit_utils.files import json_bytes, to_plain, write_atomically
 from digit_utils.models import build_double_conv_cnn
 from digit_utils.provenance import provenance
 from digit_utils.runner.search_command import load_search
@@ -48,7 +50,7 @@ POST_SETTINGS = {
     "dropout_1": 0.5, "dropout_2": 0.4, "dropout_3": 0.2, "dropout_4": 0.1,
     "optimizer": "adam", "dense_units": 512,
 }  # fmt: skip
-FINAL_EPOCHS, FINAL_SEEDS = 12, 5
+FINAL_EPOCHS, FINAL_SEEDS = 10, 5
 
 
 def kept(name: str, make: Callable[[], Any]) -> Any:
@@ -77,11 +79,12 @@ def compare(seed: int) -> dict[str, Any]:
         )  # fmt: skip
         known = [*known, *search.trials]
         found[name] = {
+            "settings": [list(trial.parameters.values()) for trial in search.trials],
             "losses": [trial.loss for trial in search.trials],
             "curves": [trial.curve for trial in search.trials],
+            "trained": sum(trial.seconds > 0 for trial in search.trials),
             "seconds": round(sum(trial.seconds for trial in search.trials), 1),
             "best": search.best.parameters,
-            "best_in_search": -search.best.loss,
         }
         best = search.best.parameters
         found[name]["retrained"] = kept(
@@ -146,10 +149,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=["search", "final"])
     step = parser.parse_args().step
-    made = provenance(ROOT)
     WORK.mkdir(parents=True, exist_ok=True)
+    made = kept(f"made_{step}.json", lambda: provenance(ROOT))
     record = json.loads(RECORD.read_bytes()) if RECORD.exists() else {}
     if step == "search":
+        record["parameters"] = list(TASK.SPACE)
         record["n_trials"], record["fresh_seeds"] = N_TRIALS, FRESH_SEEDS
         record["n_startup"] = TASK.ALGORITHM.keywords["n_startup_jobs"]
         record["epochs"] = TASK.EPOCHS
@@ -176,8 +180,10 @@ def main() -> int:
         )
         record["final"] = final
     record.setdefault("provenance", {})[step] = made
-    write_atomically(RECORD, json_bytes(record))
-    print(f"wrote {RECORD.relative_to(ROOT)}")
+    for path in (RECORD, RECORDED_FOLDER / RECORD.name):
+        # In one line: there are thousands of numbers, and nobody reads them one below another.
+        write_atomically(path, json.dumps(to_plain(record)).encode() + b"\n")
+        print(f"wrote {path.relative_to(ROOT)}")
     return 0
 
 
