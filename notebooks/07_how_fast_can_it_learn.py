@@ -851,3 +851,5 @@ report(
 # model](06_final_model.ipynb); `scripts/train_final_model.py` shows how. Or take the recipe to other small images, the
 # clothes of Fashion-MNIST for instance. The number of classes, the ranges of the augmentation and the learning rate
 # are what you will have to think about again.
+#
+# Many trainings, for a search or to compare with error bars, are the subject of [Many trainings, many machines](08_many_trainings.ipynb).

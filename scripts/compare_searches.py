@@ -10,7 +10,7 @@ saw. ``final`` trains the post's network in its full width with the settings tha
 seed 0, and with those that the post's search found, on 25,200 images, five times each.
 
 Everything is kept in ``_build/search_comparison`` as soon as it is there, and a second start goes
-on. The outcome is ``results/search_comparison.json``, with a copy in ``digit_utils/recorded``, which
+on. The outcome is ``results/search_comparison.json``, copied to ``digit_utils/recorded``, which
 chapter 5 reads. No test label is looked at.
 """
 

@@ -1,0 +1,297 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Many trainings, many machines
+#
+# **How do hundreds of trainings get done without losing one, and what does a second machine gain?**
+
+# %% [markdown]
+# **You will learn**
+#
+# - to run a chapter for every combination of some values, over several seeds;
+# - what a search and a sweep cost besides the trainings themselves;
+# - how much two workers gain over one, and why it is not twice as much;
+# - to work out beforehand how many workers are worth having.
+#
+# | Before you start | |
+# | --- | --- |
+# | Prerequisites | [Searching for better settings](05_hyperopt.ipynb): trials, TPE, ending trials early |
+# | Time | 15 minutes to read; the run takes seconds, all measurements are recorded |
+
+# %% tags=["colab", "remove-cell"]
+# On Colab or Kaggle this installs the book's helpers, once. Elsewhere it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("digit_utils") is None:
+    source = "digit-utils @ git+https://github.com/digits-book/digits-book"
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source])
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown, display
+from matplotlib.ticker import PercentFormatter
+
+from digit_utils import plots
+from digit_utils.artifacts import load_json
+from digit_utils.results import report
+
+plots.use_book_style()
+
+# %% tags=["parameters"]
+ARTIFACTS: str = (
+    "artifacts"  # folder with your own measurements; those recorded are shown otherwise
+)
+WORKERS: int = 100  # workers to plan for
+TRIAL_MINUTES: float = 3.4  # a trial of the plan; the post's took 203 seconds
+TRIAL_EPOCHS: int = 30  # reports of such a trial, one an epoch
+N_TRIALS: int = 1000  # trials of the plan
+
+# %% [markdown]
+# ## A sweep
+#
+# A *search* chooses what to try next. A *sweep* does not choose: it tries every combination that was written down. That is the way to see what a
+# setting does, with error bars, and to defend a choice that was made. This is the book's example, `sweeps/batch_size.yaml`:
+
+# %% tags=["nbval-check-output"]
+sweep, _ = load_json(ARTIFACTS, "example_sweep", made_by="scripts/measure_search.py sweep")
+print(sweep["file"])
+
+# %% [markdown]
+# `digits sweep sweeps/batch_size.yaml --jobs 2` checks every name and value in it, runs chapter 3 once for each combination and seed, two at a time,
+# and gathers what the runs report into one table. Each run is a process of its own, with a folder named by a hash of the notebook's code and the
+# values. A run that has finished is never run again; stop the sweep at any moment, and the same command goes on. Here is what it found:
+
+# %%
+runs = pd.DataFrame(sweep["runs"])
+metric, (first, second) = sweep["metric"], sweep["varied"]
+found = runs.groupby([second, first])[metric].agg(["mean", "std", "count"])
+found.style.format({"mean": "{:.2%}", "std": "{:.2%}"})
+
+# %% mystnb={"image": {"alt": "Mean validation accuracy against the batch size, one line for each number of epochs, with the standard deviation over the seeds as error bars."}}
+figure, ax = plt.subplots()
+sizes = sorted(runs[first].unique())
+for shift, (epochs, mark) in enumerate(
+    zip(sorted(runs[second].unique()), ("o", "s", "^"), strict=False)
+):
+    line = found.loc[epochs].loc[sizes]
+    places = np.arange(len(sizes)) + 0.06 * shift
+    ax.errorbar(places, line["mean"], yerr=line["std"], marker=mark, capsize=4, label=str(epochs))
+ax.set_xticks(range(len(sizes)), [str(size) for size in sizes])
+ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+ax.set(title="The example sweep", xlabel="Batch size (images)", ylabel="Validation accuracy")
+ax.legend(title="Epochs")
+plt.show()
+
+# %%
+n_seeds = int(found["count"].min())
+smallest, largest = (
+    runs[runs[first] == size].groupby(second)[metric].mean() for size in (sizes[0], sizes[-1])
+)
+cost = 100 * (smallest - largest)
+display(
+    Markdown(
+        f"With {n_seeds} seeds each, a batch of {sizes[-1]} images instead of {sizes[0]} costs "
+        + " and ".join(
+            f"**{points:.1f} points** after {epochs} epochs" for epochs, points in cost.items()
+        )
+        + ". In as many epochs a large batch takes fewer steps. The error bars are the spread of the seeds, "
+        "not an interval for their mean."
+    )
+)
+
+# %% [markdown]
+# ## What the bookkeeping costs
+#
+# Writing each trial to disk at once, so that nothing is ever lost, has a price. To see it alone, we timed searches and sweeps whose trainings take no
+# time at all.
+
+# %%
+cost, _ = load_json(ARTIFACTS, "search_cost", made_by="scripts/measure_search.py cost")
+made = cost["provenance"]
+print(f"measured {made['date']}, {made['machine']}")
+search_cost = pd.DataFrame(cost["search"])
+sweep_cost = pd.DataFrame(cost["sweep"])
+search_cost.round(1)
+
+# %% mystnb={"image": {"alt": "Milliseconds of bookkeeping a run against the number of runs of a sweep, for new runs and for runs that are there already. Both lines are level."}}
+figure, ax = plt.subplots()
+for column, label, mark in (
+    ("milliseconds_a_run", "a run that is new", "o-"),
+    ("milliseconds_a_run_already_there", "a run that is there already", "s--"),
+):
+    ax.plot(sweep_cost["runs"], sweep_cost[column], mark, label=label)
+ax.set_ylim(0, None)
+ax.set(title="Bookkeeping of a sweep", xlabel="Runs of the sweep", ylabel="Milliseconds a run")
+ax.legend()
+plt.show()
+
+# %%
+share = search_cost["milliseconds_a_trial"].max() / 5000
+display(
+    Markdown(
+        f"A sweep of {sweep_cost['runs'].iloc[-1]:,} runs spends {sweep_cost['milliseconds_a_run'].iloc[-1]:.1f} ms on each, one of "
+        f"{sweep_cost['runs'].iloc[0]:,} runs {sweep_cost['milliseconds_a_run'].iloc[0]:.1f} ms. Proposing a trial and writing it down takes a search at "
+        f"most {search_cost['milliseconds_a_trial'].max():.0f} ms. Next to a trial of five seconds that is **{share:.2%}**."
+    )
+)
+
+# %% [markdown]
+# ## One worker, two workers
+#
+# `digits search searches/post_space.py --trials 50 --engine ray` runs several trials at a time. Ray starts *workers*, processes that stay, and hands them
+# trial after trial; on a cluster it does so across machines (`--address`). These are the trials of chapter 5, run in four ways on one machine with two
+# processors. A worker's start is left out here, it comes once.
+
+# %%
+ways = pd.DataFrame(cost["trials"]).T
+columns = {
+    "trials": "trials",
+    "stopped": "ended early",
+    "epochs": "epochs",
+    "trials_a_minute": "trials a minute",
+    "seconds_inside_a_trial": "seconds inside a trial",
+}
+ways[list(columns)].rename(columns=columns).style.format(precision=1)
+
+# %%
+gain = ways.loc["two workers", "trials_a_minute"] / ways.loc["one worker", "trials_a_minute"]
+over_plain = ways.loc["two workers", "trials_a_minute"] / ways.loc["plain", "trials_a_minute"]
+early = ways.loc["two workers, early stopping"]
+whole_epochs = ways.loc["two workers", "epochs"] / ways.loc["two workers", "trials"]
+epochs_saved = 1 - early["epochs"] / (early["trials"] * whole_epochs)
+early_gain = early["trials_a_minute"] / ways.loc["two workers", "trials_a_minute"]
+display(
+    Markdown(
+        f"Two workers get **{gain:.2f} times** as many trials done as one, and {over_plain:.2f} times as many as the plain engine. "
+        "That is far from twice, because one worker alone is not one processor alone: TensorFlow spreads a training over both. On one machine a "
+        "second worker gains only what a single training leaves idle. On a second machine it would gain all of it.\n\n"
+        f"Ending hopeless trials early ends {early['stopped']:.0f} of {early['trials']:.0f} and saves **{epochs_saved:.0%}** of the epochs, yet "
+        f"only {early_gain:.2f} times as many trials get done in the same time: building a network and its first steps cost as much as an "
+        "epoch or two here. With longer trials the saving in time comes close to that in epochs."
+    )
+)
+
+# %% [markdown]
+# ## A plan for a hundred workers
+#
+# How many workers are worth having? Three things grow with their number.
+#
+# **The driver's work.** One process proposes all trials, hears every report and writes every file. Its time a trial is fixed, so it can serve only
+# so many workers. We measured it with trials that do nothing but report.
+#
+# **Proposals in the dark.** With $w$ workers the first $w$ trials are proposed before any has ended, and every later one without the $w - 1$ that
+# are still running. A search of $n$ trials has at most $n - w$ that have learnt anything; random search would not mind.
+#
+# **Waste at the end.** When the trials run out, workers stand idle until the last has finished: about half a trial each, on average.
+#
+# What is *shared* is little. A worker gets the text of the search's file once and the settings of each trial, a few hundred bytes; it loads the digits from
+# its own copy of the package. No disk has to be shared. What comes back is a number an epoch.
+
+# %%
+driver = cost["ray_driver"]
+driver_seconds = (
+    driver["milliseconds_a_trial"] + TRIAL_EPOCHS * driver["milliseconds_a_report"]
+) / 1000
+most_workers = 60 * TRIAL_MINUTES / driver_seconds
+rounds = N_TRIALS / WORKERS
+plan_hours = (rounds + 0.5) * TRIAL_MINUTES / 60
+alone_hours = N_TRIALS * TRIAL_MINUTES / 60
+plan = pd.DataFrame(
+    [
+        ("driver's time a trial", f"{driver_seconds:.2f} s"),
+        ("workers one driver can serve", f"{most_workers:,.0f}"),
+        (f"driver busy with {WORKERS} workers", f"{WORKERS / most_workers:.0%}"),
+        ("one worker alone", f"{alone_hours:.1f} hours"),
+        (f"{WORKERS} workers", f"{plan_hours:.1f} hours"),
+        ("trials that could learn from others", f"{max(0, N_TRIALS - WORKERS):,} of {N_TRIALS:,}"),
+        ("files of trials, about 2 kB each", f"{2 * N_TRIALS / 1000:.0f} MB"),
+    ],
+    columns=[f"{N_TRIALS:,} trials of {TRIAL_MINUTES} minutes, {TRIAL_EPOCHS} epochs", ""],
+)
+plan.style.hide(axis="index")
+
+# %%
+short_limit = ways.loc["two workers", "seconds_inside_a_trial"] / (
+    (driver["milliseconds_a_trial"] + whole_epochs * driver["milliseconds_a_report"]) / 1000
+)
+display(
+    Markdown(
+        f"With trials of this length one driver could serve **{most_workers:,.0f} workers**. With this book's short trials it would be "
+        f"**{short_limit:.0f}**: a hundred workers make no sense for trainings of seconds, but do for trainings of minutes."
+    )
+)
+
+# %% [markdown]
+# None of this was run on a hundred workers. It is arithmetic from what two workers on one machine showed; a network between machines adds some
+# milliseconds to every report, and a slow file system some to every trial. Start with ten and measure again.
+#
+# ## What we found
+
+# %%
+report(
+    f"- A sweep's bookkeeping costs {sweep_cost['milliseconds_a_run'].iloc[-1]:.1f} ms a run at {sweep_cost['runs'].iloc[-1]:,} runs, a search's at "
+    f"most {search_cost['milliseconds_a_trial'].max():.0f} ms a trial.\n"
+    f"- On one machine with two processors, two workers get **{gain:.2f} times** as much done as one.\n"
+    f"- Ending hopeless trials early saved **{epochs_saved:.0%}** of the epochs of a search.\n"
+    f"- By the driver's measured work, {WORKERS} workers are within reach for trials of {TRIAL_MINUTES} minutes; for trials of seconds "
+    f"the limit is about {short_limit:.0f}.",
+    recorded_gain_of_two_workers=gain,
+    recorded_epochs_saved=epochs_saved,
+    recorded_bookkeeping_ms=sweep_cost["milliseconds_a_run"].tolist(),
+    recorded_search_overhead_share=share,
+    most_workers=most_workers,
+)
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** Write a sweep that tells whether the dropout of chapter 4's network matters more with few images or with many. What would you vary, what keep?
+#
+# <details>
+# <summary>Solution</summary>
+#
+# Vary the number of training images and the strength of what you ask about, over at least three seeds, and keep the epochs *in steps*, not in
+# passes: with a quarter of the images a pass has a quarter of the steps, so few images would look worse for want of training alone. A list of runs says
+# what goes with what:
+#
+# ```yaml
+# chapter: 03_base_cnn
+# profile: quick
+# constants: {PATIENCE: 100}
+# list:
+#   - {N_TRAIN: 1000, EPOCHS: 16}
+#   - {N_TRAIN: 2000, EPOCHS: 8}
+#   - {N_TRAIN: 4000, EPOCHS: 4}
+# seeds: [0, 1, 2]
+# metric: validation_accuracy
+# ```
+#
+# Chapter 3 has no dropout to vary. To sweep what a notebook does not offer as a parameter, add it to the notebook's cell of parameters first.
+#
+# </details>
+#
+# **2.** Trials of one minute and ten epochs: how many workers can one driver serve?
+#
+# <details>
+# <summary>Solution</summary>
+#
+# ```python
+# seconds = (driver["milliseconds_a_trial"] + 10 * driver["milliseconds_a_report"]) / 1000
+# print(f"{60 / seconds:.0f} workers")
+# ```
+#
+# </details>
+#
+# ## What's next
+#
+# This is the last chapter so far. The [start page](../book/index.md) lists them all.
