@@ -6,9 +6,9 @@
 ``cost`` measures four things, all on this machine: what the plain search adds to a trial; what
 Ray's driver spends on a trial and on an epoch's report, which bounds how many workers one driver
 can serve; the trials of ``searches/post_space.py`` by the plain engine, by one worker, by two, and
-by two with early stopping; and what a sweep's bookkeeping costs a run, up to a thousand runs that do nothing. The
-outcomes are ``results/search_cost.json`` and ``results/example_sweep.json``, copied to
-``digit_utils/recorded``, which chapter 8 reads.
+by two with early stopping; and what a sweep's bookkeeping costs a run, up to a thousand runs that
+do nothing. The outcomes are ``results/search_cost.json`` and ``results/example_sweep.json``,
+copied to ``digit_utils/recorded``, which chapter 8 reads.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 
 from digit_utils import plots, search_plots
 from digit_utils.architecture import plot_architecture
+from digit_utils.importance import parameter_importance
 from digit_utils.models import build_base_cnn, build_double_conv_cnn
 
 N = 12
@@ -250,6 +251,83 @@ def test_parameters_leaves_spare_charts_blank():
 def test_parameters_refuses(frame, names, message):
     with pytest.raises(ValueError, match=message):
         search_plots.plot_parameters(frame, names)
+
+
+def test_parallel_coordinates_have_a_line_a_trial_and_mark_the_best():
+    ax = search_plots.plot_parallel_coordinates(SEARCH, ["rate", "optimizer"])
+    lines = [line for line in ax.lines if len(line.get_xdata()) == 2 and line.get_marker() == "o"]
+    assert len(lines) == 1  # the best
+    scored = SEARCH["validation_accuracy"].notna().sum()
+    assert len(ax.lines) == scored + 2  # and an upright line a parameter
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["rate", "optimizer"]
+    assert f"{SEARCH['validation_accuracy'].max():.2%}" in ax.get_legend().get_texts()[0].get_text()
+    assert ax.get_title() and ax.get_xlabel() and ax.get_ylabel()
+
+
+def test_parallel_coordinates_spread_drawn_numbers_and_lists_alike():
+    frame = pd.DataFrame(
+        {
+            "learning_rate": np.geomspace(1e-4, 1e-1, 12),
+            "same": 3,
+            "deep": [True, False] * 6,
+            "validation_accuracy": np.linspace(0.5, 0.9, 12),
+        }
+    )
+    ax = search_plots.plot_parallel_coordinates(frame, ["learning_rate", "same", "deep"])
+    best = next(line for line in ax.lines if line.get_marker() == "o").get_ydata()
+    assert best == pytest.approx([1.0, 0.0, 0.0], abs=0.03)
+    middle = sorted(line.get_ydata()[0] for line in ax.lines if len(line.get_xdata()) == 3)
+    assert np.diff(middle).max() < 0.15  # even steps: a logarithmic scale
+
+
+def test_parallel_coordinates_refuse_what_has_no_score():
+    with pytest.raises(ValueError, match="no parameters to draw"):
+        search_plots.plot_parallel_coordinates(SEARCH, [])
+    with pytest.raises(ValueError, match="the table is empty"):
+        search_plots.plot_parallel_coordinates(
+            SEARCH.assign(validation_accuracy=np.nan), ["rate", "optimizer"]
+        )
+
+
+def trials_of(score, n=60, seed=0):
+    chance = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "rate": chance.choice([0.1, 0.2, 0.3, 0.4, 0.5], n),
+            "optimizer": chance.choice(["adam", "rmsprop"], n),
+            "units": chance.integers(1, 10**6, n),
+        }
+    )
+    return frame.assign(validation_accuracy=score(frame, chance))
+
+
+def test_importance_finds_what_matters():
+    frame = trials_of(lambda f, c: 1 - f["rate"] + 0.02 * (f["optimizer"] == "adam"))
+    importance, explained = parameter_importance(frame, ["rate", "optimizer", "units"])
+    assert explained > 0.8
+    assert importance["importance"].idxmax() == "rate"
+    assert importance.loc["rate", "importance"] > 5 * abs(importance.loc["units", "importance"])
+    ax = search_plots.plot_importance(importance)
+    assert [label.get_text() for label in ax.get_yticklabels()][-1] == "rate"
+    assert ax.get_title() and ax.get_xlabel() and ax.get_ylabel()
+
+
+def test_importance_of_noise_explains_nothing():
+    frame = trials_of(lambda f, c: c.uniform(size=len(f)))
+    assert parameter_importance(frame, ["rate", "optimizer", "units"])[1] < 0.1
+
+
+def test_importance_does_not_learn_by_heart_what_was_tried_twice():
+    frame = trials_of(lambda f, c: c.uniform(size=len(f)))
+    twice = pd.concat([frame, frame])
+    names = ["rate", "optimizer", "units"]
+    assert parameter_importance(twice, names)[1] == parameter_importance(frame, names)[1]
+
+
+@pytest.mark.parametrize("n", [0, 9])
+def test_importance_needs_some_trials(n):
+    with pytest.raises(ValueError, match=f"found {n} different trials"):
+        parameter_importance(trials_of(lambda f, c: f["rate"], n), ["rate", "units"])
 
 
 def test_confirmation_has_a_row_each_and_a_mark_for_each_kind():
