@@ -43,6 +43,8 @@ def write_atomically(path: str | Path, data: bytes) -> Path:
         If the folder does not exist.
     IsADirectoryError
         If ``path`` is a folder.
+    OSError
+        If it cannot be written, because the disk is full for example; it names the file.
     """
     path = Path(path)
     target = Path(os.path.realpath(path))
@@ -66,9 +68,12 @@ def write_atomically(path: str | Path, data: bytes) -> Path:
         if target.exists():
             temporary.chmod(target.stat().st_mode & 0o777)
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.filename is None:  # such as: no space left
+            what = f"{error.strerror}; nothing was written"
+            raise OSError(error.errno, what, str(path)) from error
         raise
     _sync_folder(target.parent)
     return path

@@ -194,7 +194,7 @@ class _State:
         self.trials: list[Trial] = [kept[number] for number in sorted(kept)]
         self.waiting = [n for n in range(1, max_evals + 1) if n not in kept]
         self.running: dict[str, tuple[int, dict[str, Any], int]] = {}
-        self.problem: SearchError | None = None
+        self.problem: Exception | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles everything at its start, for a restart we do without
@@ -226,26 +226,24 @@ class _State:
     def finish(self, trial_id: str, result: Mapping[str, Any], error: str = "") -> None:
         """Keep what came of a trial, or why its worker ended without a result."""
         number, settings, seed = self.running.pop(trial_id)
-        if "outcome" in result:
-            outcome = Outcome(**json.loads(result["outcome"]))
-            try:
+        try:
+            if "outcome" in result:
+                outcome = Outcome(**json.loads(result["outcome"]))
                 trial = make_trial(number, settings, seed, outcome, self.trials)
-            except SearchError as error:
-                self.problem = self.problem or error
-                return
-        elif "so_far" in result:
-            trial = Trial(
-                number, settings, seed, "stopped", result["loss"], None,
-                **json.loads(result["so_far"]),
-            )  # fmt: skip
-        else:
-            error = f"the worker ended without a result: {error}"
-            trial = Trial(number, settings, seed, "failed", None, error, 0.0)
-        self.store.write(trial)
-        self.proposer.tell(trial)
-        self.trials.append(trial)
-        if self.progress is not None:
-            self.progress(self.trials, self.max_evals)
+            elif "so_far" in result:
+                so_far = json.loads(result["so_far"])
+                loss = result["loss"]
+                trial = Trial(number, settings, seed, "stopped", loss, None, **so_far)
+            else:
+                error = f"the worker ended without a result: {error}"
+                trial = Trial(number, settings, seed, "failed", None, error, 0.0)
+            self.store.write(trial)
+            self.proposer.tell(trial)
+            self.trials.append(trial)
+            if self.progress is not None:
+                self.progress(self.trials, self.max_evals)
+        except Exception as problem:  # Tune would take it for the trial's, and go on
+            self.problem = self.problem or problem
 
 
 def _searcher(state: _State) -> Any:

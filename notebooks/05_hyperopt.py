@@ -143,13 +143,13 @@ print(f"each trial trains on {len(x_train):,} images, {TRIAL_EPOCHS} epochs")
 # from the same seed. And the steps are not compiled: that costs a second or two at the start, which only a long training
 # earns back.
 #
-# After each epoch a trial takes a *glance*: it scores itself on a part of the validation images and reports the result. These glances make
+# After each epoch a trial takes a *glance*: it scores itself on a part of the validation images and tells the search. These glances make
 # a curve, which we shall need when we ask whether a hopeless trial could have been ended early.
 
 
 # %%
-def train(settings, seed, report=None):
-    """Train a network with these settings; report a quick score after each epoch."""
+def train(settings, seed, tell=None):
+    """Train a network with these settings; tell a quick score after each epoch."""
     forget_networks()
     set_seed(seed)
     dropout = [settings[f"dropout_{place}"] for place in (1, 2, 3, 4)]
@@ -160,9 +160,9 @@ def train(settings, seed, report=None):
 
     def glance(epoch, logs):
         predicted = predict(network, x_validation[:N_GLANCE])
-        report(epoch + 1, -accuracy(validation_labels[:N_GLANCE], predicted))
+        tell(epoch + 1, -accuracy(validation_labels[:N_GLANCE], predicted))
 
-    callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=glance)] if report else []
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=glance)] if tell else []
     options = {"batch_size": BATCH_SIZE, "epochs": TRIAL_EPOCHS, "callbacks": callbacks}
     trainer.fit(x_train, train_labels, verbose=0, **options)
     return network
@@ -184,9 +184,9 @@ def predict(network, images):
 
 
 # %%
-def objective(settings, report):
+def objective(settings, tell):
     """Score these settings on the validation images."""
-    predicted = predict(train(settings, SEED, report), x_validation)
+    predicted = predict(train(settings, SEED, tell), x_validation)
     return -accuracy(validation_labels, predicted)
 
 

@@ -14,6 +14,7 @@
 # %% [markdown]
 # **You will learn**
 #
+# - why a search that was stopped goes on as if it had not been;
 # - to run a chapter for every combination of some values, over several seeds;
 # - what a search and a sweep cost besides the trainings themselves;
 # - how much two workers gain over one, and why it is not twice as much;
@@ -35,28 +36,71 @@ if importlib.util.find_spec("digit_utils") is None:
     subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source])
 
 # %%
+import tempfile
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from hyperopt import hp, tpe
 from IPython.display import Markdown, display
 from matplotlib.ticker import PercentFormatter
 
 from digit_utils import plots
 from digit_utils.artifacts import load_json
 from digit_utils.results import report
+from digit_utils.search import run_search
 
 plots.use_book_style()
 
 # %% tags=["parameters"]
-ARTIFACTS: str = (
-    "artifacts"  # folder with your own measurements; those recorded are shown otherwise
-)
+ARTIFACTS: str = "artifacts"  # folder of your own measurements; without, the recorded ones
+SEED: int = 0  # of the small search that is stopped
 WORKERS: int = 100  # workers to plan for
 TRIAL_MINUTES: float = 3.4  # a trial of the plan; the post's took 203 seconds
 TRIAL_EPOCHS: int = 30  # reports of such a trial, one an epoch
 N_TRIALS: int = 1000  # trials of the plan
 
 # %% [markdown]
+# ## Stopped, and gone on
+#
+# Whoever trains for hours is stopped now and then: by a closed lid, a full disk, a session's end. What has been done by then must not be lost, and
+# the rest should come out as it would have. We try it with a search whose trials cost nothing. One runs to its end; the other is stopped
+# after six trials, and started again with the same call.
+
+
+# %%
+def objective(settings):
+    """Pretend to train: some settings are better than others."""
+    return (settings["dropout"] - 0.3) ** 2 + 1 / settings["dense_units"]
+
+
+space = {
+    "dropout": hp.uniform("dropout", 0.0, 0.6),
+    "dense_units": hp.choice("dense_units", [128, 256, 512]),
+}
+folder = Path(tempfile.mkdtemp(prefix="trials-"))
+
+
+def search(name, n_trials):
+    """Search, keeping the trials in a folder of this name."""
+    return run_search(objective, space, tpe.suggest, n_trials, folder / name, seed=SEED)
+
+
+whole = search("whole", 30)
+search("stopped", 6)
+gone_on = search("stopped", 30)
+same = [trial.parameters for trial in whole.trials] == [t.parameters for t in gone_on.trials]
+print(f"{len(list((folder / 'stopped').glob('trial_*.json')))} trials in files of their own")
+print(f"the same settings in the same order: {same}")
+
+# %% [markdown]
+# How can it know? Hyperopt draws its proposals from a stream of random numbers, and its memory is lost with the process. `run_search` gives every trial a
+# random number of its own, made from the seed and from the trial's place. Together with the trials before it, which are read back from their files, that
+# settles the proposal. Each file is written under another name first and then renamed, so that it is there whole or not at all.
+#
+# `scripts/kill_and_resume.py` does it the hard way: it ends searches and sweeps thirty times each, at random moments and without warning.
+#
 # ## A sweep
 #
 # A *search* chooses what to try next. A *sweep* does not choose: it tries every combination that was written down. That is the way to see what a
@@ -239,12 +283,14 @@ display(
 
 # %%
 report(
+    f"- A search that was stopped and went on tried {'the same settings' if same else 'OTHER SETTINGS'} as one that was not.\n"
     f"- A sweep's bookkeeping costs {sweep_cost['milliseconds_a_run'].iloc[-1]:.1f} ms a run at {sweep_cost['runs'].iloc[-1]:,} runs, a search's at "
     f"most {search_cost['milliseconds_a_trial'].max():.0f} ms a trial.\n"
     f"- On one machine with two processors, two workers get **{gain:.2f} times** as much done as one.\n"
     f"- Ending hopeless trials early saved **{epochs_saved:.0%}** of the epochs of a search.\n"
     f"- By the driver's measured work, {WORKERS} workers are within reach for trials of {TRIAL_MINUTES} minutes; for trials of seconds "
     f"the limit is about {short_limit:.0f}.",
+    gone_on_the_same=same,
     recorded_gain_of_two_workers=gain,
     recorded_epochs_saved=epochs_saved,
     recorded_bookkeeping_ms=sweep_cost["milliseconds_a_run"].tolist(),

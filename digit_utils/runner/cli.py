@@ -7,6 +7,7 @@ runner may load TensorFlow.
 from __future__ import annotations
 
 import argparse
+import errno
 import signal
 import sys
 from collections.abc import Sequence
@@ -252,6 +253,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         print(f"digits {options.command}: {error}", file=sys.stderr)
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            print(
+                "Make room and start the same command again; what is finished is kept.",
+                file=sys.stderr,
+            )
         return 1
     except KeyboardInterrupt:
         kept = {"search": "the finished trials are kept", "sweep": "the finished runs are kept"}

@@ -119,6 +119,16 @@ def test_a_worker_that_dies_costs_one_trial(ray, tmp_path):
     assert all(trial.ok for trial in found.trials if trial.parameters["units"] == 128)
 
 
+def test_what_goes_wrong_beside_the_trials_ends_the_search(ray, tmp_path, monkeypatch):
+    def full(store, trial):
+        raise OSError(28, "No space left on device", f"trial_{trial.number}")
+
+    monkeypatch.setattr("digit_utils.trial_store.TrialStore.write", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        run(tmp_path)
+    assert not list(tmp_path.glob("trial_*.json"))
+
+
 def test_a_parameter_the_objective_does_not_take(ray, tmp_path):
     def reads_one(settings):
         return settings["rate"]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
+import subprocess
+import sys
 import time
 
 import pandas as pd
@@ -89,6 +93,39 @@ def test_the_ray_engine_from_a_terminal_stopped_and_gone_on(book):
     assert done.returncode == 0, done.stderr
     assert len(list(folder.glob("trial_*.json"))) == 10
     assert "1 of them failed. They trained 9 epochs." in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
+def test_a_disk_that_is_full_loses_nothing(book):
+    """A limit on a file's size stands in for the disk: writing fails in the same way."""
+    growing = SEARCH.replace(
+        'return settings["rate"]',
+        'return {"loss": settings["rate"], "notes": "x" * int(3000 * settings["rate"])}',
+    )
+    (book / "mine.py").write_text(growing)
+    command = f"ulimit -f 2; exec {sys.executable} -m digit_utils.runner search mine.py --trials 12"
+    done = subprocess.run(["bash", "-c", command], cwd=book, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert re.search(r"nothing was written: '.*/trial_\d+.json'", done.stderr)
+    assert "Make room" in done.stderr and "Traceback" not in done.stderr
+    folder = book / "_build/searches/mine"
+    kept = {path.name: path.read_bytes() for path in folder.glob("trial_*.json")}
+    assert len(kept) < 12
+    for content in kept.values():
+        json.loads(content)
+    assert not list(folder.glob("*.tmp")) and not list(folder.glob(".*.tmp"))
+    done = digits(book, "search", "mine.py", "--trials", "12")
+    assert done.returncode == 0, done.stderr
+    after = {path.name: path.read_bytes() for path in folder.glob("trial_*.json")}
+    assert len(after) == 12 and kept.items() <= after.items()
+
+
+def test_a_folder_that_cannot_be_written_is_told(book):
+    (book / "in_the_way").write_text("a file")
+    done = digits(book, "search", "mine.py", "--trials", "3", "--folder", "in_the_way/trials")
+    assert done.returncode == 1
+    assert "in_the_way/trials: cannot be written" in done.stderr
+    assert "make it writable or name another" in done.stderr
 
 
 def test_jobs_need_the_ray_engine(book):
