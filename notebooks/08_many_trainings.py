@@ -217,11 +217,11 @@ early_gain = early["trials_a_minute"] / ways.loc["two workers", "trials_a_minute
 display(
     Markdown(
         f"Two workers get **{gain:.2f} times** as many trials done as one, and {over_plain:.2f} times as many as the plain engine. "
-        "That is far from twice, because one worker alone is not one processor alone: TensorFlow spreads a training over both. On one machine a "
+        "Not twice, because one worker alone is not one processor alone: TensorFlow spreads a training over both. On one machine a "
         "second worker gains only what a single training leaves idle. On a second machine it would gain all of it.\n\n"
-        f"Ending hopeless trials early ends {early['stopped']:.0f} of {early['trials']:.0f} and saves **{epochs_saved:.0%}** of the epochs, yet "
-        f"only {early_gain:.2f} times as many trials get done in the same time: building a network and its first steps cost as much as an "
-        "epoch or two here. With longer trials the saving in time comes close to that in epochs."
+        f"Ending hopeless trials early ends {early['stopped']:.0f} of {early['trials']:.0f} and saves **{epochs_saved:.0%}** of the epochs. If epochs "
+        f"were all, {1 / (1 - epochs_saved):.2f} times as many trials would get done in the same time; measured were {early_gain:.2f} times. What does not "
+        "shrink is what every trial begins with: building its network and preparing the first step."
     )
 )
 
@@ -230,8 +230,8 @@ display(
 #
 # How many workers are worth having? Three things grow with their number.
 #
-# **The driver's work.** One process proposes all trials, hears every report and writes every file. Its time a trial is fixed, so it can serve only
-# so many workers. We measured it with trials that do nothing but report.
+# **The driver's work.** One process proposes all trials, hears every report and writes every file. Its work a trial is fixed, so it can serve only
+# so many workers. We measured its processor time with trials that do nothing but report. (Ray's own processes beside it are not counted.)
 #
 # **Proposals in the dark.** With $w$ workers the first $w$ trials are proposed before any has ended, and every later one without the $w - 1$ that
 # are still running. A search of $n$ trials has at most $n - w$ that have learnt anything; random search would not mind.
@@ -270,8 +270,9 @@ short_limit = ways.loc["two workers", "seconds_inside_a_trial"] / (
 )
 display(
     Markdown(
-        f"With trials of this length one driver could serve **{most_workers:,.0f} workers**. With this book's short trials it would be "
-        f"**{short_limit:.0f}**: a hundred workers make no sense for trainings of seconds, but do for trainings of minutes."
+        f"With trials of this length one driver could serve **{most_workers:,.0f} workers**, with this book's short ones "
+        f"**{short_limit:,.0f}**. The plan's {WORKERS} are {'within reach' if most_workers > WORKERS else 'too many'} for the former and "
+        f"{'within reach' if short_limit > WORKERS else 'too many'} for the latter."
     )
 )
 
@@ -288,8 +289,8 @@ report(
     f"most {search_cost['milliseconds_a_trial'].max():.0f} ms a trial.\n"
     f"- On one machine with two processors, two workers get **{gain:.2f} times** as much done as one.\n"
     f"- Ending hopeless trials early saved **{epochs_saved:.0%}** of the epochs of a search.\n"
-    f"- By the driver's measured work, {WORKERS} workers are within reach for trials of {TRIAL_MINUTES} minutes; for trials of seconds "
-    f"the limit is about {short_limit:.0f}.",
+    f"- By its measured work one driver could serve {most_workers:,.0f} workers on trials of {TRIAL_MINUTES} minutes, "
+    f"{short_limit:,.0f} on this book's short ones.",
     gone_on_the_same=same,
     recorded_gain_of_two_workers=gain,
     recorded_epochs_saved=epochs_saved,
