@@ -350,10 +350,13 @@ plt.show()
 
 # %%
 n_different = len(tpe_table.drop_duplicates(names))
-text = (
-    f"Of its {len(tpe_table)} proposals **{n_different}** were different; the others had been tried before. "
-    "Bundling has this side to it: near its end a search of a short list of choices proposes the same again and again."
-)
+n_repeated = len(tpe_table) - n_different
+text = f"Of its {len(tpe_table)} proposals **{n_different}** were different."
+if n_repeated:
+    text += (
+        f" The other {n_repeated} had been tried before and cost nothing. So it goes with short lists of choices: "
+        "the surer TPE is, the more often it proposes the same again."
+    )
 display(Markdown(text))
 
 # %% [markdown]
@@ -567,7 +570,7 @@ display(
         f"ASHA would have trained **{spent:,} epochs instead of {whole_epochs:,}**, {1 - spent / whole_epochs:.0%} fewer. "
         f"In {int((lost < 1e-9).sum())} of {len(seeds)} searches it keeps the best trial; the best score it keeps is on average "
         f"{lost.mean():.2f} points lower. For one search that is {spent / len(seeds):.0f} short epochs, on "
-        f"{N_TRAIN:,} images each, where the post's search trained up to {post_epochs:,} long ones on 33,600."
+        f"{comparison['n_train']:,} images each, where the post's search trained up to {post_epochs:,} long ones on 33,600."
     )
 )
 

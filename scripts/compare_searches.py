@@ -156,7 +156,7 @@ def main() -> int:
         record["parameters"] = list(TASK.SPACE)
         record["n_trials"], record["fresh_seeds"] = N_TRIALS, FRESH_SEEDS
         record["n_startup"] = TASK.ALGORITHM.keywords["n_startup_jobs"]
-        record["epochs"] = TASK.EPOCHS
+        record["epochs"], record["n_train"] = TASK.EPOCHS, TASK.N_TRAIN
         record["flops"] = count_flops(POST_SETTINGS)
         record["seeds"] = {str(seed): compare(seed) for seed in range(SEEDS)}
     else:
