@@ -541,11 +541,14 @@ display(
 
 # %%
 def replay(trials, rungs=(1, 3), reduction_factor=3):
-    """Let trials pass the rungs one after another; return the epochs spent and the best loss."""
-    seen, epochs, best = {rung: [] for rung in rungs}, 0, np.inf
+    """Let trials pass the rungs one after another.
+
+    Return how many came to each epoch, and the best loss of those that came to their end.
+    """
+    seen, arrived, best = {rung: [] for rung in rungs}, {}, np.inf
     for curve, final_loss in zip(trials["curves"], trials["losses"], strict=True):
         for epoch, loss in enumerate(curve, start=1):
-            epochs += 1
+            arrived[epoch] = arrived.get(epoch, 0) + 1
             if epoch in rungs:
                 others = seen[epoch]
                 hopeless = others and loss > np.quantile(others, 1 / reduction_factor)
@@ -554,13 +557,22 @@ def replay(trials, rungs=(1, 3), reduction_factor=3):
                     break
         else:
             best = min(best, final_loss)
-    return epochs, best
+    return arrived, best
 
 
 searches = [comparison["seeds"][seed]["random"] for seed in seeds]
-whole_epochs = sum(len(curve) for search in searches for curve in search["curves"])
 replays = [replay(search) for search in searches]
-spent = sum(epochs for epochs, _ in replays)
+trained = pd.DataFrame([arrived for arrived, _ in replays], index=seeds).fillna(0).astype(int)
+trained.columns = [f"epoch {epoch}" for epoch in trained.columns]
+trained.index.name = "seed"
+trained.assign(epochs=trained.sum(axis=1))
+
+# %% [markdown]
+# The table counts the trials that trained in each epoch: all of them in the first, and after the rungs at epochs 1 and 3 fewer and fewer.
+
+# %%
+whole_epochs = sum(len(curve) for search in searches for curve in search["curves"])
+spent = int(trained.to_numpy().sum())
 lost = 100 * np.array(
     [best - min(search["losses"]) for (_, best), search in zip(replays, searches, strict=True)]
 )
@@ -575,8 +587,8 @@ display(
 )
 
 # %% [markdown]
-# Hyperopt has no such rule. `digits search` with `--engine ray` has: Ray Tune then stops the trials, and runs several at a time. The page
-# *Many machines* shows what that gains. There, TPE counts a trial that was stopped with the last score it reached.
+# Hyperopt has no such rule. `digits search` with `--engine ray` has: Ray Tune then stops the trials, and runs several at a time. [Many trainings, many machines](08_many_trainings.ipynb)
+# shows what that gains. There, TPE counts a trial that was stopped with the last score it reached.
 #
 # ## Fifty networks, all equally good
 #
