@@ -108,7 +108,7 @@ def plot_parameters(frame: pd.DataFrame, parameters: Sequence[str]) -> np.ndarra
 def plot_parallel_coordinates(
     frame: pd.DataFrame, parameters: Sequence[str], ax: Axes | None = None, label: str = ACCURACY
 ) -> Axes:
-    """Draw a line a trial through its settings, the better the score the darker; the best in red.
+    """Draw a line a trial through its settings, the better the score the stronger; the best in red.
 
     Parameters
     ----------
@@ -129,11 +129,12 @@ def plot_parallel_coordinates(
     _check_columns(frame, [*parameters, "validation_accuracy"])
     frame = frame[frame["validation_accuracy"].notna()].sort_values("validation_accuracy")
     _check_columns(frame, [])
-    ax = ax or plt.subplots(figsize=(1.4 * len(parameters) + 1.6, 4.2))[1]
+    ax = ax or plt.subplots(figsize=(max(7.2, 1.4 * len(parameters) + 1.6), 4.2))[1]
     heights = {name: _heights(frame[name]) for name in parameters}
     ranks = frame["validation_accuracy"].rank(pct=True).to_numpy()
-    # By rank, not by score: a few bad trials would make all others look alike.
-    colours = plt.get_cmap("Blues")(0.15 + 0.85 * ranks)
+    # By rank, not by score: a few bad trials would make all others look alike. By transparency,
+    # not by a map of colours, so that the best stand out on a light and on a dark page.
+    colours = [(BLUE, alpha) for alpha in 0.1 + 0.9 * ranks]
     places = np.arange(len(parameters))
     jitter = np.random.default_rng(0).uniform(-0.02, 0.02, (len(frame), len(parameters)))
     lines = np.column_stack([heights[name][0] for name in parameters]) + jitter
@@ -147,6 +148,7 @@ def plot_parallel_coordinates(
         for height, text in heights[name][1]:
             ax.annotate(
                 text, (place, height), xytext=(4, 3), textcoords="offset points", fontsize=9,
+                color="black",
                 bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.5},
             )  # fmt: skip
     ax.set_xticks(places, parameters)
@@ -155,7 +157,7 @@ def plot_parallel_coordinates(
     ax.grid(visible=False)
     ax.set(title="Every trial's settings", xlabel="Parameter", ylabel="Value, low to high")
     ax.legend(
-        title=f"{label}: the darker, the better", loc="upper center", bbox_to_anchor=(0.5, -0.17),
+        title=f"{label}: the stronger, the better", loc="upper center", bbox_to_anchor=(0.5, -0.17),
         frameon=False,
     )  # fmt: skip
     return ax

@@ -340,10 +340,10 @@ search_plots.plot_best_so_far({"TPE": tpe_table})
 plt.show()
 
 # %% [markdown]
-# And here every trial is a line that runs through its settings, darker the better it scored. Where the dark lines bundle, TPE has made up
+# And here every trial is a line that runs through its settings, the stronger the better it scored. Where the strong lines bundle, TPE has made up
 # its mind.
 
-# %% mystnb={"image": {"alt": "Parallel coordinates: six upright lines, one a parameter, and through them a line for each trial, the darker the better its score. The best trial is red."}}
+# %% mystnb={"image": {"alt": "Parallel coordinates: six upright lines, one a parameter, and through them a line for each trial, the stronger the better its score. The best trial is red."}}
 names = list(choices)
 search_plots.plot_parallel_coordinates(tpe_table, names)
 plt.show()

@@ -180,7 +180,7 @@ def write_search_report(found: Any, folder: Path) -> Path:
     ]
     heads = ["trial", "loss", *names, "epochs", "seconds", "status"]
     parts.append(page.table(heads, rows, [t.error for t in ranked]))
-    return page.write_page(folder / "report.html", "A search", parts)
+    return page.write_page(folder / "report.html", f"Search {folder.name}", parts)
 
 
 def _figures(frame: Any, names: list[str]) -> list[str]:
