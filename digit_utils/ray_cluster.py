@@ -6,11 +6,14 @@ import logging
 import math
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 PATIENCE = 25  # seconds for a cluster to answer; starting Python and Ray is part of it
 
@@ -25,12 +28,23 @@ QUIET = {
 }
 
 
+# For the workers: stay in the folder they were started in, and have patience with a trial that
+# takes its time to end. Without, Tune would give up the next trial in its place.
+ON_WORKERS = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "120",
+}
+
+
 class ClusterUnavailable(RuntimeError):
-    """Ray is not installed, or a cluster does not answer; the message says what to do."""
+    """Ray is not installed, or a cluster is of no use; the message says what to do."""
 
 
 @contextmanager
-def connect(address: str | None, jobs: int | None, cpus: float = 1) -> Iterator[int]:
+def connect(
+    address: str | None, jobs: int | None, needs: Mapping[str, float] | None = None
+) -> Iterator[int]:
     """Connect to Ray while the block runs.
 
     Parameters
@@ -39,9 +53,10 @@ def connect(address: str | None, jobs: int | None, cpus: float = 1) -> Iterator[
         Of a running cluster. None: what this process is connected to already, or else a Ray of
         its own on this machine.
     jobs : int or None
-        Jobs at a time; None: as many as there are processors for.
-    cpus : float
-        Processors a job needs.
+        Jobs at a time; None: as many as there is room for.
+    needs : mapping, optional
+        What a job needs, as Ray names it: ``cpu``, ``gpu`` or a resource of the cluster's own. One
+        ``cpu`` by default.
 
     Yields
     ------
@@ -51,8 +66,15 @@ def connect(address: str | None, jobs: int | None, cpus: float = 1) -> Iterator[
     Raises
     ------
     ClusterUnavailable
-        If Ray is not installed, or the cluster does not answer within half a minute.
+        If Ray is not installed, the cluster does not answer within half a minute, or no machine of
+        it has what a job needs.
     """
+    needs = {"cpu": 1, **(needs or {})}
+    if address is not None and "://" in address:
+        raise ClusterUnavailable(
+            f"--address is {address}; expected HOST:PORT of the head node, usually port 6379, and "
+            "this command on a machine that can reach all nodes"
+        )
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:
@@ -64,32 +86,66 @@ def connect(address: str | None, jobs: int | None, cpus: float = 1) -> Iterator[
             "pip install 'ray[tune]'"
         ) from error
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    processors = os.cpu_count() or 1
-    here = jobs or max(1, int(processors / max(cpus, 1)))
     if address is None and ray.is_initialized():  # by the caller, whose it remains
-        yield here
+        yield _room(ray, needs, jobs)
         return
     if address is not None:
         _knock(address)
+    processors = os.cpu_count() or 1
+    cpus = max(needs["cpu"], 1)
     # Each job on its share of the processors: TensorFlow would start a thread for each of them.
-    threads = max(1, int(cpus) if address else processors // here)
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": str(threads)}
-    local = {} if address else {"num_cpus": max(1, math.ceil(here * cpus))}
-    if not address:
-        local["include_dashboard"] = False
-    ray.init(
-        address=address or "local",
-        runtime_env={"env_vars": environment},
-        log_to_driver=False,
-        logging_level="ERROR",
-        **local,
-    )
+    share = cpus if address else processors // (jobs or max(1, processors // cpus))
+    local = {} if address else {"include_dashboard": False}
+    if not address and jobs:
+        local["num_cpus"] = max(1, math.ceil(jobs * needs["cpu"]))
+    with _own_way_to_end():
+        ray.init(
+            address=address or "local",
+            runtime_env={
+                "env_vars": {**ON_WORKERS, "TF_NUM_INTRAOP_THREADS": str(max(1, int(share)))}
+            },
+            log_to_driver=False,
+            logging_level="ERROR",
+            **local,
+        )
     try:
-        if address and jobs is None:
-            here = max(1, int(ray.cluster_resources().get("CPU", 1) / max(cpus, 1)))
-        yield here
+        yield _room(ray, needs, jobs)
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_way_to_end() -> Iterator[None]:
+    """Keep what this process does when it is asked to end: Ray sets a handler of its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
+def _room(ray: Any, needs: Mapping[str, float], jobs: int | None) -> int:
+    """Return how many jobs to run at a time; refuse what would wait for ever."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    asked = {
+        {"cpu": "CPU", "gpu": "GPU"}.get(name, name): amount
+        for name, amount in needs.items()
+        if amount > 0
+    }
+
+    def fits(node: Mapping[str, float]) -> float:
+        return min((node.get(name, 0) // amount for name, amount in asked.items()), default=1)
+
+    room = int(sum(fits(node) for node in nodes))
+    if room < 1:
+        there = [{name: node.get(name, 0) for name in ("CPU", "GPU", *asked)} for node in nodes]
+        raise ClusterUnavailable(
+            f"a job needs {asked}, and no machine has that; there is {there}. Ask for less"
+        )
+    return jobs or room
 
 
 def reason(text: str) -> str:

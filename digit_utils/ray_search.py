@@ -13,13 +13,13 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from digit_utils.provenance import package_versions
 from digit_utils.ray_cluster import ClusterUnavailable, connect, reason
 from digit_utils.search import Search, make_trial, open_search, stop_after_failures
 from digit_utils.trial_evaluation import Outcome, evaluate, takes_report
@@ -55,7 +55,7 @@ def run_ray_search(
     objective, space, algo, max_evals, folder, seed, depends_on, max_failures, progress
         As of `search.run_search`. To be stopped early the objective has to report its epochs.
     jobs : int, optional
-        Trials at a time; as many as there are processors by default.
+        Trials at a time; by default as many as there is room for.
     address : str, optional
         Of a running Ray cluster; by default the one this process is connected to, or one that is
         started on this machine for this search.
@@ -76,7 +76,8 @@ def run_ray_search(
     Raises
     ------
     SearchError
-        Also if Ray is not installed or the cluster does not answer within half a minute.
+        Also if Ray is not installed, the cluster does not answer within half a minute, or has
+        nowhere what a trial needs.
     ValueError
         Also if an entry of ``asha``, ``resources`` or ``jobs`` is out of range.
     """
@@ -87,45 +88,57 @@ def run_ray_search(
         if type(amount) not in (int, float) or amount < 0 or amount != amount:
             raise ValueError(f"resources: {name} is {amount!r}, expected a number from 0")
     more = {} if asha is None else {"asha": _checked(asha, objective)}
-    with (
-        open_search(
-            objective, space, algo, max_evals, folder, seed, depends_on, max_failures, **more
-        ) as (store, kept, proposer),
-        _connected(address, jobs, needs["cpu"]) as workers,
-    ):
-        from ray import tune
-
-        scheduler = None if asha is None else _scheduler(more["asha"])
+    with open_search(
+        objective, space, algo, max_evals, folder, seed, depends_on, max_failures, **more
+    ) as (store, kept, proposer):
         state = _State(store, kept, proposer, max_evals, max_failures, progress)
-        state.recall(scheduler)
-        if len(kept) < max_evals:
-            with tempfile.TemporaryDirectory(prefix="digits-") as scratch:
-                tune.Tuner(
-                    tune.with_resources(_trainable(load or (lambda: objective)), needs),
-                    tune_config=tune.TuneConfig(
-                        search_alg=_searcher(state),
-                        scheduler=scheduler,
-                        num_samples=max_evals - len(kept),
-                        max_concurrent_trials=workers,
-                        reuse_actors=True,  # starting a worker and its packages costs seconds
-                    ),
-                    run_config=tune.RunConfig(
-                        storage_path=scratch, name="search", verbose=0, callbacks=[_watcher(state)]
-                    ),
-                ).fit()
-        if state.problem is not None:
-            raise state.problem
+        stop_after_failures(state.trials, max_failures)
+        if state.waiting:
+            try:
+                with connect(address, jobs, needs) as workers:
+                    _tune(state, load or (lambda: objective), needs, workers, more.get("asha"))
+            except ClusterUnavailable as error:
+                raise SearchError(str(error)) from error
+            if state.problem is not None:
+                raise state.problem
+            if len(state.trials) < max_evals:
+                raise SearchError(
+                    f"Ray ended with {len(state.trials)} of {max_evals} trials; start the same "
+                    "search again, and it goes on with those"
+                )
+        elif progress is not None:
+            progress(state.trials, max_evals)
         stop_after_failures(state.trials, max_failures)
     return Search(sorted(state.trials, key=lambda trial: trial.number))
 
 
-@contextmanager
-def _connected(address: str | None, jobs: int | None, cpus: float) -> Iterator[int]:
-    try:
-        with connect(address, jobs, cpus) as workers:
-            yield workers
-    except ClusterUnavailable as error:
-        raise SearchError(str(error)) from error
+def _tune(
+    state: _State,
+    load: Callable[[], Callable],
+    needs: Mapping[str, float],
+    workers: int,
+    asha: Mapping[str, int] | None,
+) -> None:
+    """Let Ray Tune work until the state has nothing left to do."""
+    from ray import tune
+
+    scheduler = None if asha is None else _scheduler(asha)
+    state.recall(scheduler)
+    # What Tune still writes when it is interrupted must not become an error of its own.
+    with tempfile.TemporaryDirectory(prefix="digits-", ignore_cleanup_errors=True) as scratch:
+        tune.Tuner(
+            tune.with_resources(_trainable(load), dict(needs)),
+            tune_config=tune.TuneConfig(
+                search_alg=_searcher(state, workers),
+                scheduler=scheduler,
+                num_samples=len(state.waiting),
+                max_concurrent_trials=workers,
+                reuse_actors=True,  # starting a worker and its packages costs seconds
+            ),
+            run_config=tune.RunConfig(
+                storage_path=scratch, name="search", verbose=0, callbacks=[_watcher(state)]
+            ),
+        ).fit()
 
 
 def _checked(asha: Mapping[str, int], objective: Callable) -> dict[str, int]:
@@ -170,14 +183,16 @@ def _trainable(load: Callable[[], Callable]) -> Callable:
     def train(settings: dict[str, Any]) -> None:
         from ray import tune
 
+        objective, versions = load(), package_versions()
         start, curve = time.perf_counter(), []
 
         def listen(epoch: int, loss: float) -> None:
             curve.append(loss)
-            so_far = {"curve": curve, "seconds": time.perf_counter() - start}
+            seconds = time.perf_counter() - start
+            so_far = {"curve": curve, "seconds": seconds, "versions": versions}
             tune.report({"epoch": epoch, "loss": loss, "so_far": json.dumps(so_far)})
 
-        outcome = evaluate(load(), settings, listen)
+        outcome = evaluate(objective, settings, listen)
         loss = math.inf if outcome.loss is None else outcome.loss
         whole = json.dumps(asdict(outcome))  # as text: Ray would take nested values apart
         tune.report({"epoch": len(curve), "loss": loss, "outcome": whole})
@@ -210,14 +225,17 @@ class _State:
             for epoch, loss in enumerate(trial.curve, start=1):
                 scheduler.on_trial_result(None, known, {"epoch": epoch, "loss": loss})
 
-    def next(self, trial_id: str) -> dict[str, Any] | None:
-        """Return the settings to try next; None when there is nothing left to do."""
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to start."""
         try:
             stop_after_failures(self.trials, self.max_failures)
         except SearchError as error:
             self.problem = self.problem or error
-        if self.problem is not None or not self.waiting:
-            return None
+        return self.problem is not None or not self.waiting
+
+    def next(self, trial_id: str) -> dict[str, Any]:
+        """Return the settings to try next."""
         number = self.waiting.pop(0)
         settings, seed = self.proposer.propose(number)
         self.running[trial_id] = (number, settings, seed)
@@ -225,8 +243,8 @@ class _State:
 
     def finish(self, trial_id: str, result: Mapping[str, Any], error: str = "") -> None:
         """Keep what came of a trial, or why its worker ended without a result."""
-        number, settings, seed = self.running.pop(trial_id)
         try:
+            number, settings, seed = self.running.pop(trial_id)
             if "outcome" in result:
                 outcome = Outcome(**json.loads(result["outcome"]))
                 trial = make_trial(number, settings, seed, outcome, self.trials)
@@ -246,14 +264,18 @@ class _State:
             self.problem = self.problem or problem
 
 
-def _searcher(state: _State) -> Any:
+def _searcher(state: _State, workers: int) -> Any:
     """Let Tune ask the state. A class of its own needs Ray, which is imported only when used."""
     from ray.tune.search import Searcher
 
     class Asking(Searcher):
+        def set_max_concurrency(self, max_concurrent):
+            return True  # we count ourselves: Tune's count forgets those it lost
+
         def suggest(self, trial_id):
-            settings = state.next(trial_id)
-            return Searcher.FINISHED if settings is None else settings
+            if state.over:
+                return Searcher.FINISHED
+            return None if len(state.running) >= workers else state.next(trial_id)
 
         def on_trial_complete(self, trial_id, result=None, error=False):
             if not error:  # of errors the watcher hears more
@@ -273,6 +295,11 @@ def _watcher(state: _State) -> Any:
     from ray import tune
 
     class Watching(tune.Callback):
+        def on_step_end(self, iteration, trials, **info):
+            for trial in trials:  # a trial whose worker could not be used again is told nobody
+                if trial.status == "ERROR" and trial.trial_id in state.running:
+                    self.on_trial_error(iteration, trials, trial)
+
         def on_trial_error(self, iteration, trials, trial, **info):
             try:
                 text = Path(trial.error_file or "").read_text()

@@ -238,6 +238,7 @@ suggest_tpe = partial(tpe.suggest, n_startup_jobs=N_STARTUP)
 trials_folder = Path(TRIALS or tempfile.mkdtemp(prefix="trials-"))
 depends_on = {
     "train": train,
+    "predict": predict,
     "data": digits.source,
     "n_train": len(x_train),
     "epochs": TRIAL_EPOCHS,

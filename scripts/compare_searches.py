@@ -54,12 +54,14 @@ POST_SETTINGS = {
 FINAL_WIDTH, FINAL_EPOCHS, FINAL_SEEDS = 16, 15, 5
 
 
-def kept(name: str, make: Callable[[], Any]) -> Any:
-    """Return what is in a file of the work folder, making it first if it is not there."""
+def kept(name: str, make: Callable[[], Any], of: Any = None) -> Any:
+    """Return what is in a file of the work folder, making it if it is not there or of others."""
     path = WORK / name
-    if not path.exists():
-        write_atomically(path, json_bytes({"value": make()}))
-    return json.loads(path.read_bytes())["value"]
+    found = json.loads(path.read_bytes()) if path.exists() else {}
+    if "value" not in found or found["of"] != of:
+        found = {"of": of, "value": make()}
+        write_atomically(path, json_bytes(found))
+    return found["value"]
 
 
 def compare(seed: int) -> dict[str, Any]:
@@ -89,7 +91,7 @@ def compare(seed: int) -> dict[str, Any]:
         }
         best = search.best.parameters
         found[name]["retrained"] = kept(
-            f"retrained_{name}_{seed}.json", lambda best=best: retrain(best, seed)
+            f"retrained_{name}_{seed}.json", lambda best=best: retrain(best, seed), of=best
         )
     return found
 
@@ -173,6 +175,7 @@ def main() -> int:
                     kept(
                         f"final_{name}_{seed}.json",
                         lambda settings=settings, seed=seed: train_final(settings, seed),
+                        of=[settings, FINAL_WIDTH, FINAL_EPOCHS],
                     )
                 )
         final["mean_difference"] = float(

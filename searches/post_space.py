@@ -81,6 +81,8 @@ def objective(settings, report):
 # What else a loss depends on: a folder of trials is not continued when any of it has changed.
 DEPENDS_ON = {
     "train": train,
+    "predict": predict,
+    "n_glance": N_GLANCE,
     "n_train": N_TRAIN,
     "epochs": EPOCHS,
     "width": WIDTH,

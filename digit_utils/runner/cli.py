@@ -43,9 +43,9 @@ others. A run is named by the notebook's code and its values; when digit_utils h
 another DIR to run all again. At the end DIR holds runs.csv, runs.parquet and report.html. The exit
 code is 1 when a run has failed.
 
-For s3:// addresses: pip install 'papermill[s3]'; notebooks and records are kept there, other files
-of a run are not. For ray: pip install 'ray[tune]'; the workers need digit_utils with its tools and
-get the notebook sent."""
+For s3:// addresses: pip install 'papermill[s3]'. Everything stays in _build/sweeps as well;
+notebooks, records and the report are copied to the address. For ray: pip install 'ray[tune]'; a run
+takes one processor and no GPU, and the workers need digit_utils with its tools, nothing else."""
 
 
 SEARCH_HELP = """\
@@ -55,8 +55,8 @@ Python file that holds
   SPACE        the settings to choose from, each expression labelled with its own key:
                {"rate": hp.uniform("rate", 0, 0.5), "units": hp.choice("units", [128, 256])}
   objective    a function of the settings that returns the loss, or a dictionary with it. With a
-               second argument, objective(settings, report), it can call report(epoch, loss) after
-               each epoch, from 1 on; these losses are kept with the trial
+               second argument (without a default), objective(settings, report), it can call
+               report(epoch, loss) after each epoch, from 1 on; these losses are kept as well
   ALGORITHM    who proposes (default: tpe.suggest of hyperopt)
   DEPENDS_ON   a dictionary of what else changes a loss: the number of epochs, say, and the
                functions that the objective calls
@@ -68,7 +68,8 @@ and with --engine ray perhaps
   RESOURCES    what a trial needs, {"cpu": 1} for example
 
 searches/post_space.py is an example. Stop it at any moment, and start it with the same command:
-finished trials are kept, and the search goes on as if it had never stopped. A trial that fails is
+finished trials are kept, and the search goes on as if it had never stopped; with several workers
+it goes on with what has ended by then. A trial that fails is
 kept with its error; five failures in a row end the search. A DIR that holds trials of another
 space or objective is refused, with the difference. At the end DIR holds trials.csv and report.html
 as well.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from collections.abc import Callable
@@ -62,7 +61,7 @@ def search_from_file(
     file = Path(file)
     folder = Path(folder) if folder else find_root() / "_build" / "searches" / file.stem
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow says as it starts
-    module = load_search(file)
+    text, module = _load(file)
     kept = len(list(folder.glob("trial_*.json")))
     if kept:
         print(f"{kept} of {trials} trials are there already", file=sys.stderr, flush=True)
@@ -81,12 +80,12 @@ def search_from_file(
     )
     try:
         with search_progress() as progress:
-            found = _run(engine, request, module, file, jobs, address, progress)
+            found = _run(engine, request, module, (text, file.name), jobs, address, progress)
     except SearchError as error:
         raise RunnerError(f"{error}\n--folder DIR names another folder.") from error
     except ValueError as error:
-        text = str(error).replace("max_evals", "--trials")
-        raise UsageError(f"{shown(file)}: {text}") from error
+        wrong = str(error).replace("max_evals", "--trials")
+        raise UsageError(f"{shown(file)}: {wrong}") from error
     return found, folder
 
 
@@ -94,7 +93,7 @@ def _run(
     engine: str,
     request: tuple,
     module: ModuleType,
-    file: Path,
+    source: tuple[str, str],
     jobs: int | None,
     address: str | None,
     progress: Callable,
@@ -112,7 +111,7 @@ def _run(
         address=address,
         asha=getattr(module, "ASHA", None),
         resources=getattr(module, "RESOURCES", None),
-        load=partial(load_objective, file.read_text(encoding="utf-8"), file.name),
+        load=partial(load_objective, *source),
     )
 
 
@@ -130,10 +129,16 @@ def load_objective(text: str, name: str) -> Callable:
     -------
     function
     """
-    module = ModuleType(Path(name).stem)
+    return _make_module(text, name).objective
+
+
+def _make_module(text: str, name: str) -> ModuleType:
+    """Execute a file's text as a module of its own."""
+    module = ModuleType(f"search_{Path(name).stem}")
     module.__file__ = name
-    exec(compile(text, name, "exec"), module.__dict__)
-    return module.objective
+    sys.modules[module.__name__] = module  # dataclasses, for one, look themselves up there
+    exec(compile(text, name, "exec", dont_inherit=True), module.__dict__)
+    return module
 
 
 def load_search(file: Path) -> ModuleType:
@@ -152,15 +157,16 @@ def load_search(file: Path) -> ModuleType:
     UsageError
         If there is no such file, it raises an error, or lacks ``SPACE`` or ``objective``.
     """
+    return _load(file)[1]
+
+
+def _load(file: Path) -> tuple[str, ModuleType]:
+    """Return the file's text and what came of executing it."""
     if not file.is_file():
         raise UsageError(f"{file}: there is no such file; expected a Python file with a search.")
-    spec = importlib.util.spec_from_file_location(f"search_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{shown(file)}: expected a Python file, ending in .py.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)
+        text = file.read_text(encoding="utf-8")
+        module = _make_module(text, str(file))
     except Exception as error:
         raise UsageError(
             f"{shown(file)}: cannot be loaded ({type(error).__name__}: {error})."
@@ -171,4 +177,4 @@ def load_search(file: Path) -> ModuleType:
             f"{shown(file)}: has no {' and no '.join(missing)}; `digits search --help` shows what "
             "a file must hold."
         )
-    return module
+    return text, module

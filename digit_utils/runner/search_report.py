@@ -96,11 +96,7 @@ def print_best(found: Any, folder: Path, most: int = 5) -> bool:
     names = list(trials[0].parameters)
     print_table(
         ["trial", "loss", "time", *names],
-        [
-            [str(t.number), f"{t.loss:.6g}", duration(t.seconds)]
-            + [f"{v:.4g}" if isinstance(v, float) else str(v) for v in t.parameters.values()]
-            for t in good[:most]
-        ],
+        [[str(t.number), f"{t.loss:.6g}", duration(t.seconds), *_values(t)] for t in good[:most]],
     )
     table = pd.DataFrame(
         [
@@ -117,6 +113,10 @@ def print_best(found: Any, folder: Path, most: int = 5) -> bool:
     if not good:
         print(f"No trial succeeded. The last: {trials[-1].error}", file=sys.stderr)
     return bool(good)
+
+
+def _values(trial: Any) -> list[str]:
+    return [f"{v:.4g}" if isinstance(v, float) else str(v) for v in trial.parameters.values()]
 
 
 def summary(found: Any) -> str:
@@ -170,7 +170,7 @@ def write_search_report(found: Any, folder: Path) -> Path:
             for text in (
                 str(t.number),
                 "" if t.loss is None else f"{t.loss:.6g}",
-                *(f"{v:.4g}" if isinstance(v, float) else str(v) for v in t.parameters.values()),
+                *_values(t),
                 str(len(t.curve)),
                 f"{t.seconds:.1f}",
                 t.status,

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.runner.errors import RunnerError, UsageError
-from digit_utils.runner.notebooks import code_sources, read_notebook
+from digit_utils.runner.notebooks import code_sources
 from digit_utils.runner.pairing import check_pairs
 from digit_utils.runner.paths import find_root
 from digit_utils.runner.progress import duration
@@ -116,15 +116,17 @@ def run_sweep(
             + "\n".join(f"  {difference}" for difference in differences)
         )
     place = place_of(out, root / "_build" / "sweeps" / file.stem)
+    # Read once: what is run is what the runs are named by, whatever is edited meanwhile.
+    notebook = sweep.chapter.notebook.read_bytes()
     if only_list:
-        runs = _plan(sweep, place)
+        runs = _plan(sweep, place, notebook)
         for run in runs:
             print(
                 f"{run.key}  {'finished' if run.ok else 'to run':8}  {label(run.parameters, sweep)}"
             )
         return sweep, runs, place
     with place.hold():
-        runs = _plan(sweep, place)
+        runs = _plan(sweep, place, notebook)
         todo = [run for run in runs if not run.ok]
         if len(todo) < len(runs):
             print(
@@ -132,12 +134,12 @@ def run_sweep(
             )
         if todo:
             with _engine(engine, address, jobs) as (execute, at_a_time):
-                done = _run_all(sweep, todo, place, execute, at_a_time)
+                done = _run_all(sweep, notebook, todo, place, execute, at_a_time)
             runs = [done.get(run.key, run) for run in runs]
         _tell_commits(runs)
         if report is not None:
             report(sweep, runs, place.folder)
-            place.publish()
+            place.publish([run.key for run in runs])
     return sweep, runs, place
 
 
@@ -150,8 +152,10 @@ def _engine(name: str, address: str | None, jobs: int | None) -> Iterator[tuple[
         yield run_here, jobs or 1
 
 
-def _plan(sweep: Sweep, place: FolderPlace) -> list[SweepRun]:
-    code = code_sources(read_notebook(sweep.chapter.notebook))
+def _plan(sweep: Sweep, place: FolderPlace, notebook: bytes) -> list[SweepRun]:
+    import nbformat
+
+    code = code_sources(nbformat.reads(notebook.decode("utf-8"), as_version=4))
     points = {}
     for point in sweep.points:
         identity = {"chapter": sweep.chapter.name, "code": code, "parameters": point}
@@ -162,19 +166,23 @@ def _plan(sweep: Sweep, place: FolderPlace) -> list[SweepRun]:
 
 
 def _run_all(
-    sweep: Sweep, todo: list[SweepRun], place: FolderPlace, execute: Execute, jobs: int
+    sweep: Sweep,
+    notebook: bytes,
+    todo: list[SweepRun],
+    place: FolderPlace,
+    execute: Execute,
+    jobs: int,
 ) -> dict[str, SweepRun]:
     """Run points, some at a time; return what came of them by key."""
-    notebook = sweep.chapter.notebook.read_bytes()
     stop = threading.Event()
     started = time.monotonic()
     done: dict[str, SweepRun] = {}
 
     def run_point(run: SweepRun) -> SweepRun:
         request = Request(run.key, sweep.chapter, sweep.profile, run.parameters, notebook)
-        with place.work(run.key) as folder:
-            record = execute(request, folder, stop.is_set)
-            place.keep(run.key, folder, record)  # written last, it vouches for the rest
+        folder = place.start(run.key)
+        record = execute(request, folder, stop.is_set)
+        place.keep(run.key, record)  # written last, it vouches for the rest
         return replace(run, record=record)
 
     waiting: set[Any] = set()
@@ -209,7 +217,7 @@ def _tell(sweep: Sweep, run: SweepRun, ended: int, of: int, seconds: float) -> N
 
 
 def _tell_commits(runs: list[SweepRun]) -> None:
-    commits = {run.record.get("commit") for run in runs}
+    commits = {run.record["commit"] for run in runs if run.record.get("commit")}
     if len(commits) > 1:
         print(
             f"note: these runs were made at {len(commits)} different commits (column commit); name "

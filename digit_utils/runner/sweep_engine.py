@@ -116,7 +116,7 @@ def on_ray(address: str | None, jobs: int | None) -> Iterator[tuple[Execute, int
     from digit_utils.ray_cluster import ClusterUnavailable, connect, reason
 
     try:
-        with connect(address, jobs) as workers:
+        with connect(address, jobs, {"cpu": 1}) as workers:
             import ray
 
             remote = ray.remote(num_cpus=1, max_retries=0)(_run_there)

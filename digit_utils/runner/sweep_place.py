@@ -6,7 +6,6 @@ Either way a run's record is written last and whole, so that a record vouches fo
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +30,7 @@ def place_of(out: str | Path | None, default: Path) -> FolderPlace | RemotePlace
     out : str, path or None
         A folder, an address such as ``s3://bucket/sweep``, or None.
     default : pathlib.Path
-        The folder for None. Beside a remote place it holds a copy of the report.
+        The folder for None, and what stands beside a remote place.
 
     Returns
     -------
@@ -83,33 +82,36 @@ class FolderPlace:
                 continue
         return _known(found)
 
-    @contextmanager
-    def work(self, key: str) -> Iterator[Path]:
-        """Yield the folder that a run works in; what it leaves there is kept."""
+    def start(self, key: str) -> Path:
+        """Return the folder that a run works in; what it leaves there is kept."""
         folder = self.folder / key
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RECORD).unlink(missing_ok=True)
-        yield folder
+        return folder
 
-    def keep(self, key: str, folder: Path, record: dict[str, Any]) -> None:
+    def keep(self, key: str, record: dict[str, Any]) -> None:
         """Keep a run's record: the last act."""
+        folder = self.folder / key
+        if record["status"] == "ok":
+            for path in folder.glob("*.failed.ipynb"):
+                path.unlink()
         write_atomically(folder / RECORD, json_bytes(record))
 
-    def publish(self) -> None:
-        """The report is where it belongs."""
+    def publish(self, keys: list[str]) -> None:
+        """Everything is where it belongs."""
 
 
 class RemotePlace(FolderPlace):
     """An address that papermill can write to, such as ``s3://bucket/sweep``.
 
-    Notebooks and records are kept there; other files of a run are not. The report is made in a
-    local folder, which is also what keeps a second sweep of this machine away, and copied.
+    Runs work in a folder of this machine and stay there, too; notebooks and records are copied to
+    the address as soon as they are there. A run that could not be copied is copied next time.
 
     Parameters
     ----------
     address : str
     folder : pathlib.Path
-        For the report.
+        On this machine. It also keeps a second sweep of this machine away.
     """
 
     def __init__(self, address: str, folder: Path):
@@ -135,51 +137,74 @@ class RemotePlace(FolderPlace):
             yield
 
     def read(self, keys: list[str]) -> dict[str, dict[str, Any]]:
-        """Return the records of those runs that have ended, by key.
+        """Return the records of those runs that have ended, there or here, by key.
 
         Raises
         ------
         RunnerError
             If the address cannot be read.
         """
-        from papermill.iorw import papermill_io
+        folders = self._names("")
+        there = _known({key: self._read(key) for key in keys if key in folders})
+        here = {key: record for key, record in super().read(keys).items() if key not in there}
+        return {**here, **there}
 
-        with _told(f"{self.address} cannot be read"):
-            there = papermill_io.listdir(f"{self.address}/")
-        names = {str(path).rstrip("/").rpartition("/")[2] for path in there}
-        found = {}
-        for key in keys:
-            if key not in names:
-                continue
-            try:
-                found[key] = papermill_io.read(f"{self.address}/{key}/{RECORD}")
-            except Exception:  # each kind of store has its own; without a record it runs again
-                continue
-        return _known(found)
-
-    @contextmanager
-    def work(self, key: str) -> Iterator[Path]:
-        """Yield a folder that a run works in, gone afterwards."""
-        with tempfile.TemporaryDirectory(prefix="digits-") as temporary:
-            yield Path(temporary)
-
-    def keep(self, key: str, folder: Path, record: dict[str, Any]) -> None:
-        """Copy the notebook of a run there, and then its record.
+    def keep(self, key: str, record: dict[str, Any]) -> None:
+        """Keep a run here, then copy its notebook there and its record last.
 
         Raises
         ------
         RunnerError
             If the address cannot be written any more.
         """
+        super().keep(key, record)
+        self._copy(key, record)
+
+    def publish(self, keys: list[str]) -> None:
+        """Copy the report there, and whatever run could not be copied before.
+
+        Raises
+        ------
+        RunnerError
+            If the address cannot be written.
+        """
+        folders = self._names("")
+        there = _known({key: self._read(key) for key in keys if key in folders})
+        for key, record in super().read(keys).items():
+            if there.get(key) != record:
+                self._copy(key, record)
+        for name in GATHERED:
+            self._write(name, (self.folder / name).read_text(encoding="utf-8"))
+
+    def _copy(self, key: str, record: dict[str, Any]) -> None:
         if record["notebook"]:
-            text = (folder / record["notebook"]).read_text(encoding="utf-8")
+            text = (self.folder / key / record["notebook"]).read_text(encoding="utf-8")
             self._write(f"{key}/{record['notebook']}", text)
         self._write(f"{key}/{RECORD}", json_bytes(record).decode())
 
-    def publish(self) -> None:
-        """Copy the report there."""
-        for name in GATHERED:
-            self._write(name, (self.folder / name).read_text(encoding="utf-8"))
+    def _names(self, below: str) -> set[str]:
+        """List what is at the address, or in a folder below it, without slashes."""
+        from papermill.iorw import papermill_io
+
+        with _told(f"{self.address} cannot be read"):
+            found = papermill_io.listdir(f"{self.address}/{below}")
+        return {str(path).rstrip("/").rpartition("/")[2] for path in found}
+
+    def _read(self, key: str) -> str:
+        """Return a run's record as text; empty if it has none yet."""
+        from papermill.iorw import papermill_io
+
+        try:
+            return papermill_io.read(f"{self.address}/{key}/{RECORD}")
+        except Exception as error:
+            # Each kind of store has its own error for a file that is not there. Whatever else goes
+            # wrong must not pass for it: the run would be made again.
+            if RECORD not in self._names(f"{key}/"):
+                return ""
+            raise RunnerError(
+                f"{self.address}/{key}/{RECORD} cannot be read ({type(error).__name__}: {error}); "
+                "try again"
+            ) from error
 
     def _write(self, name: str, text: str) -> None:
         from papermill.iorw import papermill_io

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from functools import partial
 
 import pytest
 from hyperopt import hp, tpe
+from runner_books import SQUARE, digits, make_book, start_digits, sweep_file
 
 from digit_utils import ray_cluster
 from digit_utils.ray_search import run_ray_search
@@ -81,10 +83,12 @@ def test_trials_that_others_outdo_are_stopped_early(ray, tmp_path):
         assert trial.loss == trial.curve[-1]
     assert all(len(trial.curve) == EPOCHS for trial in found.trials if trial.ok)
     assert found.epochs < 16 * EPOCHS
-    # Who is stopped did worse at that rung than somebody who went on.
-    at_first = {trial.number: trial.curve[0] for trial in found.trials}
-    best = min(at_first.values())
-    assert all(at_first[trial.number] > best for trial in stopped)
+    # At its rung, whoever is stopped is behind somebody who came there and went on.
+    for trial in stopped:
+        rung = len(trial.curve)
+        went_on = [t.curve[rung - 1] for t in found.trials if len(t.curve) > rung]
+        assert trial.loss > min(went_on)
+        assert trial.versions["hyperopt"]
 
 
 def test_the_rungs_are_remembered(ray, tmp_path):
@@ -163,6 +167,66 @@ def test_a_search_with_early_stopping_is_another_search(tmp_path):
         run(tmp_path, asha=ASHA)
 
 
+def test_a_finished_search_needs_no_cluster(tmp_path):
+    run_search(objective, SPACE, TPE, 3, tmp_path)
+    told = []
+    found = run(tmp_path, n=3, address="127.0.0.1:1", progress=lambda t, of: told.append(len(t)))
+    assert len(found.trials) == 3 and told == [3]
+
+
+def test_what_no_machine_has_is_told_at_once(ray, tmp_path):
+    with pytest.raises(SearchError, match=r"a job needs .*'GPU': 8.*no machine has that"):
+        run(tmp_path, resources={"gpu": 8})
+    assert not list(tmp_path.glob("trial_*.json"))
+
+
+def test_an_objective_that_takes_its_time_to_end_costs_no_trial(ray, tmp_path):
+    def slow_to_end(settings, report):
+        loss = settings["rate"] + 1 / settings["units"]
+        try:
+            for epoch in range(1, EPOCHS + 1):
+                report(epoch, loss + 1 / epoch)
+        finally:
+            time.sleep(2.5)  # longer than Tune waits by itself
+        return loss
+
+    found = run(tmp_path, n=5, function=slow_to_end, asha=ASHA)
+    assert [trial.number for trial in found.trials] == [1, 2, 3, 4, 5]
+    assert "stopped" in {trial.status for trial in found.trials}
+    assert all(trial.status in {"ok", "stopped"} or trial.error for trial in found.trials)
+
+
+def test_a_cluster_that_runs_already(ray, tmp_path):
+    """Another process connects to the cluster of these tests, for a search and for a sweep."""
+    address = ray.get_runtime_context().gcs_address
+    root = make_book(tmp_path, c01_square=SQUARE)
+    sweep_file(root, "chapter: 01\nseeds: [2, 3]\n")
+    (root / "mine.py").write_text(SEARCH_FILE)
+    common = ("--engine", "ray", "--address", address)
+    done = digits(root, "search", "mine.py", "--trials", "6", *common)
+    assert done.returncode == 0, done.stderr
+    assert "6 trials, " in done.stdout and "stopped early" in done.stdout
+    assert len(list((root / "_build/searches/mine").glob("trial_*.json"))) == 6
+    done = digits(root, "sweep", "sweep.yaml", *common)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 runs are good" in done.stdout
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_end_it_says_what_is_kept(tmp_path, how):
+    root = make_book(tmp_path, c01_square=SQUARE)
+    (root / "mine.py").write_text(SEARCH_FILE.replace("EPOCHS + 1", "500"))
+    process = start_digits(root, "search", "mine.py", "--trials", "40", "--engine", "ray")
+    folder = root / "_build/searches/mine"
+    while not list(folder.glob("trial_*.json")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(how)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "the finished trials are kept" in err and "Traceback" not in err
+
+
 def test_without_ray_the_line_to_install_it_is_shown(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SearchError, match=r"pip install 'ray\[tune\]'"):
@@ -183,6 +247,26 @@ def test_a_cluster_that_does_not_answer(tmp_path, monkeypatch, listening):
         with pytest.raises(SearchError, match=f"the cluster at {address} cannot be used"):
             run(tmp_path, address=address)
         assert time.monotonic() - start < 13
+
+
+SEARCH_FILE = """
+from dataclasses import dataclass
+from hyperopt import hp
+
+EPOCHS = 9
+SPACE = {"rate": hp.uniform("rate", 0, 1)}
+ASHA = {"epochs": 500, "grace_period": 1, "reduction_factor": 3}
+
+@dataclass
+class Settings:  # finds its module only if there is one
+    rate: float
+
+def objective(settings, report):
+    settings = Settings(settings["rate"])
+    for epoch in range(1, EPOCHS + 1):
+        report(epoch, settings.rate + 1 / epoch)
+    return settings.rate
+"""
 
 
 KILLED = """

@@ -22,7 +22,6 @@ from digit_utils.runner.sweep_file import read_sweep
 from digit_utils.runner.sweep_report import choose_metric, gather, write_report
 
 
-# A chapter without a kernel's usual cost: nothing but the seed's square.
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
     return make_book(tmp_path_factory.mktemp("book"), c01_first=FIRST, c02_second=SECOND)

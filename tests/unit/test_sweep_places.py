@@ -14,6 +14,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 from runner_books import SQUARE, digits, make_book, start_digits, sweep_file
 
+from digit_utils.runner.errors import RunnerError
+from digit_utils.runner.sweep_place import place_of
+
 TEXT = "chapter: 01\ngrid: {EPOCHS: [1, 99]}\nseeds: [2, 3]\nmetric: square\n"
 
 
@@ -114,6 +117,56 @@ def test_an_address_that_cannot_be_used_is_told_before_anything_runs(s3, tmp_pat
     assert done.returncode == 1
     assert re.search(says.replace("(", r"\("), done.stderr), done.stderr
     assert "Traceback" not in done.stderr and "[1/4]" not in done.stderr
+
+
+def test_a_run_that_could_not_be_copied_is_copied_later_and_not_run_again(s3, tmp_path):
+    root = make_book(tmp_path, c01_square=SQUARE)
+    sweep_file(root, "chapter: 01\nconstants: {EPOCHS: 1}\nseeds: [0, 1, 2]\n")
+    code = """
+import sys
+from papermill import iorw
+write, calls = iorw.S3Handler.write, []
+
+def failing(buf, path):
+    calls.append(path)
+    if len(calls) == 4:  # the record of the second run or its notebook
+        raise ConnectionError("the network is gone")
+    return write(buf, path)
+
+iorw.S3Handler.write = failing
+from digit_utils.runner.cli import main
+sys.exit(main(["sweep", "sweep.yaml", "--out", "s3://digits/later"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "the network is gone" in done.stderr and "Traceback" not in done.stderr
+    local = root / "_build/sweeps/sweep"
+    kept = {path: path.stat().st_mtime_ns for path in local.glob("*/run.json")}
+    assert len(kept) >= 2
+    done = digits(root, "sweep", "sweep.yaml", "--out", "s3://digits/later")
+    assert done.returncode == 0, done.stderr
+    assert f"{len(kept)} of 3 runs are finished already" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    found = keys(s3, "later/")
+    assert sum(name.endswith("/run.json") for name in found) == 3
+    assert sum(name.endswith("/01_square.ipynb") for name in found) == 3
+
+
+def test_a_record_that_cannot_be_read_is_not_taken_for_missing(s3, tmp_path, monkeypatch):
+    from papermill import iorw
+
+    place = place_of("s3://digits/unread", tmp_path)
+    s3.put_object(Bucket="digits", Key="unread/abc/run.json", Body=b"{}")
+    s3.put_object(Bucket="digits", Key="unread/def/01_square.ipynb", Body=b"{}")
+    assert place.read(["abc", "def", "ghi"]) == {}  # damaged, without a record, not there
+
+    def failing(path):
+        raise ConnectionError("the network is gone")
+
+    monkeypatch.setattr(iorw.S3Handler, "read", failing)
+    assert place.read(["def", "ghi"]) == {}
+    with pytest.raises(RunnerError, match="abc/run.json cannot be read .*the network is gone"):
+        place.read(["abc"])
 
 
 def test_without_its_package_the_line_to_install_it_is_shown(tmp_path):
