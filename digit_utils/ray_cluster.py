@@ -20,7 +20,7 @@ PATIENCE = 25  # seconds for a cluster to answer; starting Python and Ray is par
 # Ray announces itself, writes logs of its own and catches Ctrl-C unless told not to.
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or it announces that this will be the default
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are kept with the trials
@@ -28,13 +28,8 @@ QUIET = {
 }
 
 
-# For the workers: stay in the folder they were started in, and have patience with a trial that
-# takes its time to end. Without, Tune would give up the next trial in its place.
-ON_WORKERS = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "120",
-}
+# For the workers, which are to stay in the folder they were started in.
+ON_WORKERS = {"TF_CPP_MIN_LOG_LEVEL": "3", "RAY_CHDIR_TO_TRIAL_DIR": "0"}
 
 
 class ClusterUnavailable(RuntimeError):
@@ -145,7 +140,7 @@ def _room(ray: Any, needs: Mapping[str, float], jobs: int | None) -> int:
         raise ClusterUnavailable(
             f"a job needs {asked}, and no machine has that; there is {there}. Ask for less"
         )
-    return jobs or room
+    return min(jobs, room) if jobs else room
 
 
 def reason(text: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -99,6 +100,13 @@ def run_ray_search(
                     _tune(state, load or (lambda: objective), needs, workers, more.get("asha"))
             except ClusterUnavailable as error:
                 raise SearchError(str(error)) from error
+            except Exception as error:
+                if not type(error).__module__.startswith("ray."):
+                    raise
+                raise SearchError(
+                    f"Ray gave up ({reason(str(error)):.300}); the finished trials are kept, start "
+                    "the same search again"
+                ) from error
             if state.problem is not None:
                 raise state.problem
             if len(state.trials) < max_evals:
@@ -131,7 +139,7 @@ def _tune(
             tune_config=tune.TuneConfig(
                 search_alg=_searcher(state, workers),
                 scheduler=scheduler,
-                num_samples=len(state.waiting),
+                num_samples=-1,  # until the state says that it is over
                 max_concurrent_trials=workers,
                 reuse_actors=True,  # starting a worker and its packages costs seconds
             ),
@@ -183,6 +191,9 @@ def _trainable(load: Callable[[], Callable]) -> Callable:
     def train(settings: dict[str, Any]) -> None:
         from ray import tune
 
+        # Read in this process when it is to take the next trial: how long to wait for this one's
+        # thread to end. With Tune's two seconds a slow end costs the worker.
+        os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "120")
         objective, versions = load(), package_versions()
         start, curve = time.perf_counter(), []
 
@@ -209,6 +220,7 @@ class _State:
         self.trials: list[Trial] = [kept[number] for number in sorted(kept)]
         self.waiting = [n for n in range(1, max_evals + 1) if n not in kept]
         self.running: dict[str, tuple[int, dict[str, Any], int]] = {}
+        self.lost = 0
         self.problem: Exception | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -241,6 +253,16 @@ class _State:
         self.running[trial_id] = (number, settings, seed)
         return dict(settings)
 
+    def put_back(self, trial_id: str) -> None:
+        """Have a trial proposed again that was lost before it began."""
+        number, _, _ = self.running.pop(trial_id)
+        self.waiting.insert(0, number)
+        self.lost += 1
+        if self.lost > self.max_failures:
+            self.problem = self.problem or SearchError(
+                f"Ray lost {self.lost} trials before they began, so the search stops; try again"
+            )
+
     def finish(self, trial_id: str, result: Mapping[str, Any], error: str = "") -> None:
         """Keep what came of a trial, or why its worker ended without a result."""
         try:
@@ -248,13 +270,13 @@ class _State:
             if "outcome" in result:
                 outcome = Outcome(**json.loads(result["outcome"]))
                 trial = make_trial(number, settings, seed, outcome, self.trials)
-            elif "so_far" in result:
-                so_far = json.loads(result["so_far"])
-                loss = result["loss"]
-                trial = Trial(number, settings, seed, "stopped", loss, None, **so_far)
             else:
-                error = f"the worker ended without a result: {error}"
-                trial = Trial(number, settings, seed, "failed", None, error, 0.0)
+                so_far = json.loads(result.get("so_far", '{"seconds": 0.0}'))
+                if error:
+                    end = ("failed", None, f"the worker ended without a result: {error}")
+                else:
+                    end = ("stopped", result["loss"], None)
+                trial = Trial(number, settings, seed, *end, **so_far)
             self.store.write(trial)
             self.proposer.tell(trial)
             self.trials.append(trial)
@@ -296,15 +318,15 @@ def _watcher(state: _State) -> Any:
 
     class Watching(tune.Callback):
         def on_step_end(self, iteration, trials, **info):
-            for trial in trials:  # a trial whose worker could not be used again is told nobody
+            for trial in trials:  # one whose worker could not be used again nobody is told of
                 if trial.status == "ERROR" and trial.trial_id in state.running:
-                    self.on_trial_error(iteration, trials, trial)
+                    state.put_back(trial.trial_id)
 
         def on_trial_error(self, iteration, trials, trial, **info):
             try:
                 text = Path(trial.error_file or "").read_text()
             except OSError:
                 text = ""
-            state.finish(trial.trial_id, {}, reason(text))
+            state.finish(trial.trial_id, trial.last_result or {}, reason(text))
 
     return Watching()

@@ -29,7 +29,7 @@ __all__ = ["Search", "SearchError", "SearchProgress", "Trial", "run_search"]
 
 
 # Of the table, beside the parameters.
-COLUMNS = ("validation_accuracy", "best_so_far", "status", "epochs", "seconds")
+COLUMNS = ("validation_accuracy", "best_so_far", "outcome", "epochs_trained", "seconds")
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ class Search:
         -------
         DataFrame
             Index ``trial`` from 1; a column for each parameter, then ``validation_accuracy``
-            (0 to 1, minus the loss), ``best_so_far``, ``status`` (``ok``, ``stopped`` early or
-            ``failed``), ``epochs`` reported and ``seconds``. A failed trial has NaN as accuracy, a
-            stopped one its last; neither changes the best so far.
+            (0 to 1, minus the loss), ``best_so_far``, ``outcome`` (``ok``, ``stopped`` early or
+            ``failed``), ``epochs_trained``, as far as reported, and ``seconds``. A failed trial
+            has NaN as accuracy, a stopped one its last; neither changes the best so far.
         """
         frame = pd.DataFrame([trial.parameters for trial in self.trials])
         frame["validation_accuracy"] = [
@@ -81,8 +81,8 @@ class Search:
         ]
         complete = [-trial.loss if trial.ok else math.nan for trial in self.trials]
         frame["best_so_far"] = pd.Series(complete, dtype=float).cummax().ffill()
-        frame["status"] = [trial.status for trial in self.trials]
-        frame["epochs"] = [len(trial.curve) for trial in self.trials]
+        frame["outcome"] = [trial.status for trial in self.trials]
+        frame["epochs_trained"] = [len(trial.curve) for trial in self.trials]
         frame["seconds"] = [trial.seconds for trial in self.trials]
         frame.index = pd.Index([trial.number for trial in self.trials], name="trial")
         return frame

@@ -130,8 +130,8 @@ def plot_parallel_coordinates(
     frame = frame[frame["validation_accuracy"].notna()]
     _check_columns(frame, [])
     # Drawn last, and red: the best of those that were not stopped early.
-    whole = frame["status"].eq("ok") if "status" in frame else frame["validation_accuracy"].gt(-1e9)
-    frame = frame.assign(whole=whole).sort_values(["whole", "validation_accuracy"])
+    whole = frame["outcome"].eq("ok") if "outcome" in frame else np.ones(len(frame), bool)
+    frame = frame.iloc[np.lexsort([frame["validation_accuracy"], whole])]
     ax = ax or plt.subplots(figsize=(max(7.2, 1.4 * len(parameters) + 1.6), 4.2))[1]
     heights = {name: _heights(frame[name]) for name in parameters}
     ranks = frame["validation_accuracy"].rank(pct=True).to_numpy()

@@ -58,7 +58,7 @@ def kept(name: str, make: Callable[[], Any], of: Any = None) -> Any:
     """Return what is in a file of the work folder, making it if it is not there or of others."""
     path = WORK / name
     found = json.loads(path.read_bytes()) if path.exists() else {}
-    if "value" not in found or found["of"] != of:
+    if "value" not in found or found.get("of") != of:
         found = {"of": of, "value": make()}
         write_atomically(path, json_bytes(found))
     return found["value"]
@@ -91,7 +91,9 @@ def compare(seed: int) -> dict[str, Any]:
         }
         best = search.best.parameters
         found[name]["retrained"] = kept(
-            f"retrained_{name}_{seed}.json", lambda best=best: retrain(best, seed), of=best
+            f"retrained_{name}_{seed}.json",
+            lambda best=best: retrain(best, seed),
+            of=[best, FRESH_SEEDS, TASK.EPOCHS, TASK.WIDTH],
         )
     return found
 
@@ -162,6 +164,11 @@ def main() -> int:
         record["epochs"], record["n_train"] = TASK.EPOCHS, TASK.N_TRAIN
         record["flops"] = count_flops(POST_SETTINGS)
         record["seeds"] = {str(seed): compare(seed) for seed in range(SEEDS)}
+        if (
+            record.get("final", {}).get("ours", {}).get("settings")
+            != record["seeds"]["0"]["tpe"]["best"]
+        ):
+            record.pop("final", None)  # of another winner
     else:
         ours = record["seeds"]["0"]["tpe"]["best"]
         final = {"width": FINAL_WIDTH, "epochs": FINAL_EPOCHS, "n_train": len(TASK.pool_images)}

@@ -128,7 +128,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--out",
         metavar="DIR",
         help="for the runs: a folder (default: _build/sweeps/NAME OF FILE), or an address that "
-        "papermill can write to, such as s3://BUCKET/NAME",
+        "papermill can write to, s3://BUCKET/NAME; other stores are not tested",
     )
     sweep.add_argument(
         "--jobs",

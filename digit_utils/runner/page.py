@@ -48,6 +48,7 @@ def page_style() -> Any:
         "axes.spines.right": False,
         "axes.titleweight": "bold",
         "figure.constrained_layout.use": True,
+        "text.parse_math": False,  # names and values may hold a dollar sign
         "svg.hashsalt": "digits",
         "svg.fonttype": "none",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import itertools
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.files import write_atomically
+from digit_utils.folder_lock import FolderUnavailable, claim_folder
 from digit_utils.runner import page
 from digit_utils.runner.paths import shown
 from digit_utils.runner.progress import duration
 from digit_utils.runner.report import print_table
 
 SCORE = "Score (minus the loss)"
+RESULT = "result."  # in the CSV: a parameter may have any name
 
 
 @contextmanager
@@ -101,15 +104,21 @@ def print_best(found: Any, folder: Path, most: int = 5) -> bool:
     table = pd.DataFrame(
         [
             {
-                "trial": t.number, **t.parameters, "loss": t.loss, "status": t.status,
-                "epochs": len(t.curve), "seconds": t.seconds, "error": t.error,
+                "trial": t.number, **t.parameters, f"{RESULT}loss": t.loss,
+                f"{RESULT}outcome": t.status, f"{RESULT}epochs": len(t.curve),
+                f"{RESULT}seconds": t.seconds, f"{RESULT}error": t.error,
             }
             for t in trials
         ]
     )  # fmt: skip
-    write_atomically(folder / "trials.csv", table.to_csv(index=False).encode())
-    report = write_search_report(found, folder)
-    print(f"{summary(found)} All of them: {shown(folder / 'trials.csv')}; figures: {shown(report)}")
+    print(summary(found))
+    try:
+        with claim_folder(folder):
+            write_atomically(folder / "trials.csv", table.to_csv(index=False).encode())
+            report = write_search_report(found, folder)
+        print(f"All of them: {shown(folder / 'trials.csv')}; figures: {shown(report)}")
+    except FolderUnavailable as error:  # somebody goes on with the search, and will write them
+        print(f"note: no report is written, {error}", file=sys.stderr)
     if not good:
         print(f"No trial succeeded. The last: {trials[-1].error}", file=sys.stderr)
     return bool(good)
@@ -163,7 +172,7 @@ def write_search_report(found: Any, folder: Path) -> Path:
     if frame["validation_accuracy"].notna().any():
         with page.page_style():
             parts += _figures(frame, names)
-    ranked = sorted(found.trials, key=lambda trial: (not trial.ok, trial.loss or 0.0))
+    ranked = sorted(found.trials, key=lambda t: (not t.ok, math.inf if t.loss is None else t.loss))
     rows = [
         [
             html.escape(text)
@@ -200,7 +209,7 @@ def _figures(frame: Any, names: list[str]) -> list[str]:
     ax = search_plots.plot_parallel_coordinates(frame, names, label=SCORE)
     add(ax, "A line for each trial through its settings; the best stands out.")
     try:
-        importance, explained = parameter_importance(frame[frame["status"] == "ok"], names)
+        importance, explained = parameter_importance(frame[frame["outcome"] == "ok"], names)
     except ValueError as error:
         return [*drawn, f"<p>No estimate of what matters: {html.escape(str(error))}.</p>"]
     caption = (

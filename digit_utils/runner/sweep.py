@@ -3,8 +3,8 @@
 Each run has a folder of its own, named by a hash of the notebook's code and of the values, and
 leaves ``run.json`` there as its last act. A run whose folder holds one that says *ok* is skipped,
 so a sweep that was stopped at any moment goes on with the same command, and a changed notebook or
-changed values run anew. Helpers are not part of the name; each record holds the commit it was made
-at, and a sweep that mixes several says so.
+changed values run anew. Helpers are not part of the name; each record holds the commit of the
+checkout it was made in, if there was one, and a sweep that mixes several says so.
 """
 
 from __future__ import annotations

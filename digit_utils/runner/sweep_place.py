@@ -5,7 +5,9 @@ Either way a run's record is written last and whole, so that a record vouches fo
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 from digit_utils.files import json_bytes, write_atomically
 from digit_utils.folder_lock import FolderUnavailable, claim_folder
-from digit_utils.runner.errors import RunnerError
+from digit_utils.runner.errors import RunnerError, UsageError
 from digit_utils.runner.paths import shown
 
 FORMAT = 1
@@ -35,9 +37,21 @@ def place_of(out: str | Path | None, default: Path) -> FolderPlace | RemotePlace
     Returns
     -------
     FolderPlace or RemotePlace
+
+    Raises
+    ------
+    UsageError
+        For a web address.
     """
     if out and "://" in str(out):
-        return RemotePlace(str(out).rstrip("/"), default)
+        address = str(out).rstrip("/")
+        if address.startswith("http"):
+            raise UsageError(
+                f"--out is {address}; a web server keeps no folders, use s3:// or alike"
+            )
+        # Of its own: what was run for one place is not yet at another.
+        digest = hashlib.sha256(address.encode()).hexdigest()[:8]
+        return RemotePlace(address, default.with_name(f"{default.name}-{digest}"))
     return FolderPlace(Path(out).absolute() if out else default)
 
 
@@ -144,21 +158,17 @@ class RemotePlace(FolderPlace):
         RunnerError
             If the address cannot be read.
         """
-        folders = self._names("")
-        there = _known({key: self._read(key) for key in keys if key in folders})
-        here = {key: record for key, record in super().read(keys).items() if key not in there}
-        return {**here, **there}
+        there, here = self._there(keys), super().read(keys)
+        good = {key: record for key, record in here.items() if _better(record, there.get(key))}
+        return {**there, **good}
 
     def keep(self, key: str, record: dict[str, Any]) -> None:
-        """Keep a run here, then copy its notebook there and its record last.
-
-        Raises
-        ------
-        RunnerError
-            If the address cannot be written any more.
-        """
+        """Keep a run here, then copy its notebook there and its record last."""
         super().keep(key, record)
-        self._copy(key, record)
+        try:
+            self._copy(key, record)
+        except RunnerError as error:  # no reason to end the others: it is tried again at the end
+            print(f"note: run {key} is not copied yet: {error}", file=sys.stderr, flush=True)
 
     def publish(self, keys: list[str]) -> None:
         """Copy the report there, and whatever run could not be copied before.
@@ -168,13 +178,16 @@ class RemotePlace(FolderPlace):
         RunnerError
             If the address cannot be written.
         """
-        folders = self._names("")
-        there = _known({key: self._read(key) for key in keys if key in folders})
+        there = self._there(keys)
         for key, record in super().read(keys).items():
-            if there.get(key) != record:
+            if _better(record, there.get(key)):
                 self._copy(key, record)
         for name in GATHERED:
             self._write(name, (self.folder / name).read_text(encoding="utf-8"))
+
+    def _there(self, keys: list[str]) -> dict[str, dict[str, Any]]:
+        names = self._names("")
+        return _known({key: self._read(key) for key in keys if key in names})
 
     def _copy(self, key: str, record: dict[str, Any]) -> None:
         if record["notebook"]:
@@ -183,12 +196,14 @@ class RemotePlace(FolderPlace):
         self._write(f"{key}/{RECORD}", json_bytes(record).decode())
 
     def _names(self, below: str) -> set[str]:
-        """List what is at the address, or in a folder below it, without slashes."""
+        """Return the names of folders and files at the address, or in a folder below it."""
         from papermill.iorw import papermill_io
 
         with _told(f"{self.address} cannot be read"):
             found = papermill_io.listdir(f"{self.address}/{below}")
-        return {str(path).rstrip("/").rpartition("/")[2] for path in found}
+        # Some stores list a folder's children, some everything below; some texts, some objects.
+        paths = [str(getattr(item, "name", item)) for item in found]
+        return {part for path in paths for part in path.split("/")}
 
     def _read(self, key: str) -> str:
         """Return a run's record as text; empty if it has none yet."""
@@ -232,6 +247,11 @@ def _told(what: str) -> Iterator[None]:
         raise RunnerError(
             f"{what} ({type(error).__name__}: {error}); check the name and your rights to it."
         ) from error
+
+
+def _better(record: dict[str, Any], other: dict[str, Any] | None) -> bool:
+    """Tell whether a record says more than another one of the same run, or than none."""
+    return other is None or (record["status"] == "ok" and other.get("status") != "ok")
 
 
 def _known(texts: dict[str, str]) -> dict[str, dict[str, Any]]:

@@ -174,17 +174,12 @@ def _drawing(table: Any, name: str, metric: str) -> str:
     if numeric and min(values) > 0 and max(values) / min(values) >= 50:
         axes.set_xscale("log")
     if not numeric:
-        axes.set_xticks(places, [_literal(value) for value in values])
+        axes.set_xticks(places, [str(value) for value in values])
     short = metric.removeprefix(RESULT)
-    axes.set(title=_literal(f"{short} against {name}"), xlabel=name, ylabel=_literal(short))
+    axes.set(title=f"{short} against {name}", xlabel=name, ylabel=short)
     axes.legend(frameon=False, fontsize="small")
     alt = f"{short} against {name}: a dot a run, mean and standard deviation a value"
     return page.drawing(figure, alt)
-
-
-def _literal(value: Any) -> str:
-    """Write a text so that matplotlib does not take it for a formula."""
-    return str(value).replace("$", r"\$")
 
 
 def _table(sweep: Sweep, runs: Sequence[SweepRun], table: Any, metric: str | None) -> str:

@@ -97,7 +97,7 @@ def test_what_an_objective_reports_is_the_curve(tmp_path):
     for trial in found.trials:
         assert trial.curve == [pytest.approx(trial.loss / epoch) for epoch in (1, 2, 3)]
     assert found.epochs == 9
-    assert found.table()["epochs"].tolist() == [3, 3, 3]
+    assert found.table()["epochs_trained"].tolist() == [3, 3, 3]
     assert outcomes(run(tmp_path, n=3, function=learning)) == outcomes(found)
 
 

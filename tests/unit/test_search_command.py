@@ -48,7 +48,7 @@ def test_it_searches_goes_on_and_tells(book):
     assert lines[0].split() == ["trial", "loss", "time", "rate", "units"]
     table = pd.read_csv(book / "_build/searches/mine/trials.csv")
     assert len(table) == 12
-    assert float(lines[1].split()[1]) == pytest.approx(table["loss"].min(), rel=1e-5)
+    assert float(lines[1].split()[1]) == pytest.approx(table["result.loss"].min(), rel=1e-5)
 
 
 def test_ctrl_c_keeps_what_is_finished(book):

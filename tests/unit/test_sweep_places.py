@@ -14,8 +14,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 from runner_books import SQUARE, digits, make_book, start_digits, sweep_file
 
-from digit_utils.runner.errors import RunnerError
-from digit_utils.runner.sweep_place import place_of
+from digit_utils.runner.errors import RunnerError, UsageError
+from digit_utils.runner.sweep_place import FolderPlace, place_of
 
 TEXT = "chapter: 01\ngrid: {EPOCHS: [1, 99]}\nseeds: [2, 3]\nmetric: square\n"
 
@@ -129,7 +129,7 @@ write, calls = iorw.S3Handler.write, []
 
 def failing(buf, path):
     calls.append(path)
-    if len(calls) == 4:  # the record of the second run or its notebook
+    if len(calls) > 3:  # the network is there for the first run and never again
         raise ConnectionError("the network is gone")
     return write(buf, path)
 
@@ -139,17 +139,45 @@ sys.exit(main(["sweep", "sweep.yaml", "--out", "s3://digits/later"]))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "the network is gone" in done.stderr and "Traceback" not in done.stderr
-    local = root / "_build/sweeps/sweep"
+    assert "is not copied yet" in done.stderr and "Traceback" not in done.stderr
+    assert "[3/3]" in done.stderr  # the others are not ended
+    (local,) = (root / "_build/sweeps").iterdir()
     kept = {path: path.stat().st_mtime_ns for path in local.glob("*/run.json")}
-    assert len(kept) >= 2
+    assert len(kept) == 3
     done = digits(root, "sweep", "sweep.yaml", "--out", "s3://digits/later")
     assert done.returncode == 0, done.stderr
-    assert f"{len(kept)} of 3 runs are finished already" in done.stderr
+    assert "3 of 3 runs are finished already" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     found = keys(s3, "later/")
     assert sum(name.endswith("/run.json") for name in found) == 3
     assert sum(name.endswith("/01_square.ipynb") for name in found) == 3
+
+
+@pytest.mark.parametrize("good", ["here", "there"])
+def test_a_good_record_wins_from_whichever_side(s3, tmp_path, good):
+    place = place_of(f"s3://digits/{good}", tmp_path / "sweep")
+    records = {
+        status: {"format": 1, "run": "abc", "status": status, "notebook": None, "results": {}}
+        for status in ("ok", "failed")
+    }
+    ours, theirs = ("ok", "failed") if good == "here" else ("failed", "ok")
+    place.start("abc")
+    FolderPlace.keep(place, "abc", records[ours])
+    s3.put_object(
+        Bucket="digits", Key=f"{good}/abc/run.json", Body=json.dumps(records[theirs]).encode()
+    )
+    assert place.read(["abc"]) == {"abc": records["ok"]}
+    for name in ("runs.csv", "report.html"):
+        (place.folder / name).write_text("x")
+    place.publish(["abc"])
+    assert json.loads(text_of(s3, f"{good}/abc/run.json")) == records["ok"]
+
+
+def test_two_addresses_do_not_share_their_runs(tmp_path):
+    places = [place_of(f"s3://digits/{name}", tmp_path / "sweep") for name in "ab"]
+    assert len({place.folder for place in places} | {tmp_path / "sweep"}) == 3
+    with pytest.raises(UsageError, match="a web server keeps no folders"):
+        place_of("https://example.org/sweep", tmp_path)
 
 
 def test_a_record_that_cannot_be_read_is_not_taken_for_missing(s3, tmp_path, monkeypatch):
