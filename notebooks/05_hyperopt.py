@@ -420,7 +420,7 @@ pairs = pd.DataFrame(
     },
     index=pd.Index(seeds, name="seed"),
 )
-pairs.style.format("{:.4f}")
+pairs.round(4)
 
 
 # %%
@@ -754,7 +754,7 @@ display(
         "this second difference is no measure of flattery by itself."
     )
 )
-flattered.groupby("method").mean().style.format("{:.4f}")
+flattered.groupby("method").mean().round(4)
 
 # %% [markdown]
 # ## Does it hold for a longer training?

@@ -257,11 +257,13 @@ def test_finished_runs_are_skipped_and_failed_ones_tried_again(swept):
 def test_a_sweep_says_when_it_holds_runs_of_different_commits(swept):
     root, _ = swept
     out = root / "_build/sweeps/sweep"
-    path = next(iter(sorted(out.glob("*/01_square.ipynb")))).parent / "run.json"
-    record = json.loads(path.read_bytes())
-    path.write_text(json.dumps({**record, "commit": "another"}))
-    assert "different commits" in digits(root, "sweep", "sweep.yaml").stderr
-    path.write_text(json.dumps(record))
+    kept = {path: path.read_text() for path in out.glob("*/run.json")}
+    good = [path for path, text in kept.items() if json.loads(text)["status"] == "ok"]
+    for commit, path in zip(("one", "another"), good, strict=True):
+        path.write_text(json.dumps({**json.loads(kept[path]), "commit": commit}))
+    assert "2 different commits" in digits(root, "sweep", "sweep.yaml").stderr
+    for path in good:
+        path.write_text(kept[path])
 
 
 def test_list_runs_nothing(swept):
