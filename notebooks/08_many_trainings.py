@@ -106,8 +106,10 @@ print(f"the same settings in the same order: {same}")
 # A *search* chooses what to try next. A *sweep* does not choose: it tries every combination that was written down. That is the way to see what a
 # setting does, with error bars, and to defend a choice that was made. This is the book's example, `sweeps/batch_size.yaml`:
 
-# %% tags=["nbval-check-output"]
+# %%
 sweep, _ = load_json(ARTIFACTS, "example_sweep", made_by="scripts/measure_search.py sweep")
+
+# %% tags=["nbval-check-output"]
 print(sweep["file"])
 
 # %% [markdown]
