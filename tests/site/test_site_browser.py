@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import shutil
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 from site_files import CHAPTERS, site_pages
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = {"wide": 1280, "narrow": 390}
 SCHEMES = ("light", "dark")
+TEXT = {".html", ".css", ".js", ".json", ".svg"}  # what hosts compress on the way
+MAX_KB = {"book/index.html": 600}
+MAX_KB_OF_A_PAGE = 1500
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -111,6 +117,71 @@ def test_a_page_opens_cleanly(open_page, path, width, scheme):
     assert scroll <= client + 1, f"the page scrolls sideways: {scroll} px wide in {client} px"
 
 
+# Contrast depends on the scheme, layout on the width: two of the four looks show each once.
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize("path", site_pages())
+def test_nothing_keeps_readers_out(open_page, path, width, scheme):
+    found = Axe().run(open_page(path, width, scheme)).response["violations"]
+    serious = [
+        f"{rule['id']}: {node['html'][:200]}"
+        for rule in found
+        if rule["impact"] in {"serious", "critical"}
+        for node in rule["nodes"]
+    ]
+    assert not serious, "\n".join(serious)
+
+
+@pytest.mark.parametrize("path", site_pages())
+def test_a_page_is_light(open_page, html, address, path):
+    """What a first visit loads, pictures far down included, is counted as it travels."""
+    page = open_page(path)
+    loaded = page.evaluate(
+        "[location.href, ...performance.getEntriesByType('resource').map(e => e.name),"
+        " ...[...document.images].map(i => i.src)]"
+    )
+    sizes = {}
+    for url in {name.split("#")[0].split("?")[0] for name in loaded if name.startswith(address)}:
+        file = html / unquote(urlsplit(url).path).lstrip("/")
+        content = file.read_bytes()
+        sizes[file.name] = len(gzip.compress(content) if file.suffix in TEXT else content) / 1000
+    assert len(sizes) > 5
+    largest = sorted(sizes, key=sizes.get)[-5:]
+    assert sum(sizes.values()) <= MAX_KB.get(path, MAX_KB_OF_A_PAGE), (
+        f"{sum(sizes.values()):.0f} KB; the largest: "
+        + ", ".join(f"{name} {sizes[name]:.0f} KB" for name in largest)
+    )
+
+
+def test_the_icons_that_are_left_are_those_on_the_page(open_page):
+    """Icons are letters of a font cut down to a few; one that is missing shows as a box."""
+    page = open_page(f"notebooks/{CHAPTERS[0]}.html")
+    page.wait_for_load_state("networkidle")
+    drawn = page.evaluate(
+        """() => [...document.querySelectorAll('[class*="fa-"]')]
+            .filter(icon => icon.offsetParent)
+            .map(icon => { const style = getComputedStyle(icon, '::before');
+              return [icon.className, style.content, style.fontFamily] })"""
+    )
+    assert len(drawn) > 4
+    assert all(len(content) == 3 for _, content, _ in drawn), drawn  # one letter in quotes
+    fonts = page.evaluate("[...document.fonts].map(font => font.family + font.status)")
+    assert any("Awesome" in font and font.endswith("loaded") for font in fonts), fonts
+    open_page.check()
+
+
+def test_the_whole_book_is_on_one_page(open_page):
+    page = open_page("book/whole_book.html", width=390)
+    assert page.locator("h1").count() == 1
+    for chapter in CHAPTERS:
+        part = page.locator(f"#notebooks-{chapter}")
+        assert part.locator("h2").count() >= 1
+        assert part.locator("img").count() >= 1
+    assert page.evaluate("document.querySelectorAll('[id]').length") == page.evaluate(
+        "new Set([...document.querySelectorAll('[id]')].map(e => e.id)).size"
+    ), "two places of the same name"
+    open_page.check()
+
+
 def test_the_address_without_a_page_leads_to_the_landing_page(open_page):
     page = open_page("")
     page.wait_for_url("**/book/index.html")
@@ -132,6 +203,9 @@ def test_the_switch_turns_the_page_dark(open_page):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_figures_are_loaded_on_a_white_card(open_page, scheme):
     page = open_page(f"notebooks/{CHAPTERS[0]}.html", scheme=scheme)
+    for figure in page.locator(".cell_output img").all():
+        figure.scroll_into_view_if_needed()  # they are fetched when they are near
+    page.wait_for_load_state("networkidle")
     looks = page.eval_on_selector_all(
         ".cell_output img",
         "all => all.map(i => { const s = getComputedStyle(i);"

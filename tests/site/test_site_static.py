@@ -174,6 +174,15 @@ def test_formulas_are_there(html):
 
 
 @each_chapter
+def test_words_of_the_glossary_lead_there_once(html, chapter):
+    links = parse(html / f"notebooks/{chapter}.html").select("article a.glossary-link")
+    targets = [link["href"] for link in links]
+    assert len(targets) >= 5
+    assert len(set(targets)) == len(targets)
+    assert not [link for link in links if link.find_parent(["h1", "h2", "h3", "code", "pre"])]
+
+
+@each_chapter
 def test_a_chapter_opens_on_colab_with_one_click(html, repository, chapter):
     (button,) = parse(html / f"notebooks/{chapter}.html").select("a.btn-launch-colab")
     path = f"notebooks/{chapter}.ipynb"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -134,3 +136,85 @@ def test_the_makefile_calls_the_tools_of_its_own_environment():
     assert recipes
     tools = {"digits", "python", "pip", "pytest", "ruff", "papermill", "jupyter-book", "jupytext"}
     assert [line for line in recipes if line.split()[0] in tools] == []
+
+
+def test_spelling():
+    """Codespell knows common slips; it says which word, where, and what was meant."""
+    texts = [*PAGES, *(ROOT / "notebooks").glob("*.py"), *(ROOT / "digit_utils").rglob("*.py")]
+    texts += [*(ROOT / "book/_ext").glob("*.py"), *(ROOT / "scripts").glob("*.py")]
+    done = subprocess.run(
+        [sys.executable, "-m", "codespell_lib", *texts], capture_output=True, text=True, check=False
+    )
+    assert done.returncode in {0, 65}, done.stderr
+    assert done.stdout == ""
+
+
+def test_codespell_finds_a_slip(tmp_path):
+    (tmp_path / "page.md").write_text("The netwrok recieves an image.")
+    done = subprocess.run(
+        [sys.executable, "-m", "codespell_lib", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "recieves ==> receives" in done.stdout
+
+
+def test_a_word_of_the_glossary_is_linked_once_and_whole():
+    from glossary_links import pattern_of, split
+
+    used = set()
+    pattern = pattern_of(["batch", "batch size", "filter"])
+    first = list(split("A Batch size, two batches, no filtering; filters.", pattern, used))
+    assert [piece for piece in first if piece[1]] == [
+        ("Batch size", "batch size"),
+        ("batches", "batch"),
+        ("filters", "filter"),
+    ]
+    assert (
+        "".join(piece for piece, _ in first) == "A Batch size, two batches, no filtering; filters."
+    )
+    assert list(split("Another batch.", pattern, used)) == [("Another batch.", None)]
+
+
+def test_icons_are_those_that_pages_and_the_theme_draw():
+    from lean_theme import drop_rules, icons_in_use
+
+    css = (
+        '.fa-search:before,.fa-glass:before{content:"\\f002"}.fa-cat:before{content:"\\f6be"}'
+        '.fa-at:before{content:"\\@"}html{--pst-icon-next: "\\f105"}'
+    )
+    found = icons_in_use(css, ['<i class="fa-solid fa-glass">', "fa-at"])
+    assert found == {0xF002, 0x40, 0xF105}
+    assert drop_rules(css, found) == css.replace('.fa-cat:before{content:"\\f6be"}', "")
+
+
+def test_scripts_wait_but_for_the_one_that_inline_lines_need():
+    from lean_theme import defer_scripts
+
+    page = (
+        '<script src="documentation_options.js"></script><script>A.b = 1</script>'
+        '<script src="x.js"></script><script defer src="y.js"></script>'
+        '<script data-z="1" src="z.js"></script>'
+    )
+    assert defer_scripts(page) == page.replace('<script src="x', '<script defer src="x').replace(
+        "<script data-z", "<script defer data-z"
+    )
+
+
+@pytest.mark.parametrize(
+    ("link", "leads_to"),
+    [
+        ("#the-network", "#notebooks-03_base_cnn--the-network"),
+        ("02_preprocessing.html", "#notebooks-02_preprocessing"),
+        ("../book/glossary.html#term-batch", "#book-glossary--term-batch"),
+        ("../book/elsewhere.html#x", "elsewhere.html#x"),
+        ("../_images/a.png", "../_images/a.png"),
+        ("https://example.org/a.html", "https://example.org/a.html"),
+    ],
+)
+def test_links_of_the_whole_book_stay_on_its_page(link, leads_to):
+    from whole_book import resolve
+
+    pages = ["notebooks/02_preprocessing", "notebooks/03_base_cnn", "book/glossary"]
+    assert resolve(link, "notebooks/03_base_cnn", pages) == leads_to
