@@ -143,7 +143,11 @@ def test_spelling():
     texts = [*PAGES, *(ROOT / "notebooks").glob("*.py"), *(ROOT / "digit_utils").rglob("*.py")]
     texts += [*(ROOT / "book/_ext").glob("*.py"), *(ROOT / "scripts").glob("*.py")]
     done = subprocess.run(
-        [sys.executable, "-m", "codespell_lib", *texts], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "codespell_lib", *texts],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode in {0, 65}, done.stderr
     assert done.stdout == ""
