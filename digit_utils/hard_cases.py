@@ -1,0 +1,113 @@
+"""Measure how a digit was written, to see what the ones a network fails on have in common."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from skimage.measure import euler_number, label, moments_central, regionprops
+from skimage.morphology import medial_axis
+
+INK = 64  # of 255: darker than that counts as ink
+SPECK = 3  # pixels: fewer are no part of a digit
+# Counts have a usual value for each digit, measures a usual range.
+COUNTS = ("parts", "loops")
+
+
+def measure_traits(images: np.ndarray) -> pd.DataFrame:
+    """Measure five traits of each image's writing.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, (n, 28, 28)
+        Bright ink on black, as `load_digits` returns them.
+
+    Returns
+    -------
+    DataFrame, n rows
+        ``parts``: pieces of ink that do not touch. ``loops``: holes that ink encloses.
+        ``thickness``: mean width of the stroke, in pixels. ``slant``: degrees that it leans to the
+        right. ``proportion``: width of the ink over its height. NaN where there is no ink.
+
+    Raises
+    ------
+    ValueError
+        If the images are not uint8 (n, 28, 28).
+
+    Taught in 10_where_it_fails.
+    """
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 3:
+        raise ValueError(
+            f"images are {images.dtype} of shape {images.shape}; expected uint8 (n, 28, 28), as "
+            "load_digits returns them"
+        )
+    columns = [*COUNTS, "thickness", "slant", "proportion"]
+    return pd.DataFrame([_traits_of(image) for image in images], columns=columns)
+
+
+def _traits_of(image: np.ndarray) -> list[float]:
+    pieces = label(image > INK, connectivity=2)
+    for piece in regionprops(pieces):
+        if piece.area < SPECK:
+            pieces[pieces == piece.label] = 0
+    ink = pieces > 0
+    if not ink.any():
+        return [0, 0, np.nan, np.nan, np.nan]
+    parts = len(np.unique(pieces)) - 1
+    loops = parts - euler_number(ink, connectivity=2)
+    skeleton, distance = medial_axis(ink, return_distance=True)
+    # From the middle of the stroke to the nearest pixel without ink, both ways: a line one pixel
+    # wide has distance 1 on either side.
+    thickness = 2 * distance[skeleton].mean() - 1
+    moments = moments_central(ink.astype(float), order=2)
+    slant = np.degrees(np.arctan2(-moments[1, 1], moments[2, 0])) if moments[2, 0] else 0.0
+    rows, columns = np.nonzero(ink)
+    proportion = (np.ptp(columns) + 1) / (np.ptp(rows) + 1)
+    return [parts, loops, thickness, slant, proportion]
+
+
+def find_unusual(
+    traits: pd.DataFrame, digits: np.ndarray, usual: pd.DataFrame, usual_digits: np.ndarray
+) -> pd.DataFrame:
+    """Say which traits are rare among other images of the same digit.
+
+    A count is unusual when it is not the most frequent one of that digit; a measure when it lies
+    outside the middle 95 % of them.
+
+    Parameters
+    ----------
+    traits : DataFrame, n rows
+        From `measure_traits`.
+    digits : ndarray, (n,) of integers 0 to 9
+    usual : DataFrame, m rows
+        Traits of the images to compare with.
+    usual_digits : ndarray, (m,) of integers 0 to 9
+
+    Returns
+    -------
+    DataFrame of bool, n rows
+        The same columns. What could not be measured (NaN) is unusual.
+
+    Raises
+    ------
+    ValueError
+        If a digit has no image to compare with.
+
+    Taught in 10_where_it_fails.
+    """
+    digits, usual_digits = np.asarray(digits), np.asarray(usual_digits)
+    unusual = pd.DataFrame(True, index=range(len(traits)), columns=traits.columns)
+    for digit in np.unique(digits):
+        others = usual[usual_digits == digit]
+        if others.empty:
+            raise ValueError(f"there is no image of a {digit} to compare with")
+        here = np.flatnonzero(digits == digit)
+        for column in traits.columns:
+            values = traits[column].to_numpy(float)[here]
+            if column in COUNTS:
+                normal = values == others[column].mode()[0]
+            else:
+                low, high = others[column].quantile([0.025, 0.975])
+                normal = (values >= low) & (values <= high)
+            unusual.iloc[here, unusual.columns.get_loc(column)] = ~normal
+    return unusual

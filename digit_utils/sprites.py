@@ -1,0 +1,57 @@
+"""Many small images in one PNG, for pages that show them one at a time."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+
+def sprite_sheet(images: np.ndarray, columns: int, levels: int = 16) -> str:
+    """Put images side by side into one PNG, dark ink on white, as a ``data:`` address.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, (n, height, width)
+        Bright ink on black.
+    columns : int
+        Images a row; the last row is filled up with white.
+    levels : int
+        Shades of grey to keep, 2 to 16: fewer make a smaller file.
+
+    Returns
+    -------
+    str
+        For ``src`` of an image or ``url()`` of a style.
+
+    Raises
+    ------
+    ValueError
+        If there is no image, they are not uint8 (n, height, width), or ``levels`` is out of range.
+
+    Taught in 10_where_it_fails.
+    """
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 3 or len(images) == 0:
+        raise ValueError(
+            f"images are {images.dtype} of shape {images.shape}; expected uint8 (n, height, width)"
+        )
+    if not 2 <= levels <= 16:
+        raise ValueError(f"levels is {levels}; expected 2 to 16")
+    n, height, width = images.shape
+    rows = -(-n // columns)
+    sheet = np.zeros((rows * columns, height, width), np.uint8)
+    sheet[:n] = images
+    sheet = sheet.reshape(rows, columns, height, width).swapaxes(1, 2)
+    sheet = 255 - sheet.reshape(rows * height, columns * width)
+    # Sixteen shades fit four bits a pixel; as a palette, for PNG knows no grey of other depths.
+    shades = np.round(sheet / 255 * (levels - 1)).astype(np.uint8)
+    picture = Image.frombytes("P", shades.shape[::-1], shades.tobytes())
+    picture.putpalette(
+        np.repeat(np.round(np.linspace(0, 255, levels)).astype(np.uint8), 3).tobytes()
+    )
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True, bits=4)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
