@@ -1,0 +1,64 @@
+"""A map of digits in a page: point at a dot, and see the digit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from digit_utils.plots import DIGIT_COLOURS
+from digit_utils.sprites import sprite_sheet
+
+TEMPLATE = Path(__file__).resolve().parent / "assets" / "embedding_map.html"
+COLUMNS = 40  # images a row of the sheet
+
+
+def embedding_map_html(
+    points: np.ndarray, images: np.ndarray, labels: np.ndarray, predicted: np.ndarray
+) -> str:
+    """Return a map as HTML that stands alone: it loads nothing.
+
+    About 150 bytes an image; GitHub strips scripts, so draw the map as a figure as well.
+
+    Parameters
+    ----------
+    points : ndarray, (n, 2) float
+        Where each image lies, in any unit.
+    images : ndarray of uint8, (n, 28, 28)
+    labels, predicted : ndarray, (n,) of integers 0 to 9
+
+    Returns
+    -------
+    str
+        For ``IPython.display.HTML``.
+
+    Raises
+    ------
+    ValueError
+        If the four differ in length, or the points are not (n, 2) finite numbers.
+
+    Taught in 11_looking_inside.
+    """
+    points = np.asarray(points, float)
+    lengths = {len(points), len(images), len(labels), len(predicted)}
+    if len(lengths) != 1:
+        raise ValueError(f"points, images, labels and predicted differ in length: {lengths}")
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise ValueError(f"points have shape {points.shape}; expected (n, 2), finite numbers")
+    least, most = points.min(axis=0), points.max(axis=0)
+    places = np.round(999 * (points - least) / np.maximum(most - least, 1e-9)).astype(int)
+    dots = np.column_stack([places, labels, predicted]).astype(int).tolist()
+    sheet = sprite_sheet(images, COLUMNS, levels=8)
+    values = {
+        "@ID@": "map-" + hashlib.sha256((sheet + str(dots)).encode()).hexdigest()[:8],
+        "@DOTS@": json.dumps(dots, separators=(",", ":")),
+        "@COLUMNS@": str(COLUMNS),
+        "@COLOURS@": json.dumps(DIGIT_COLOURS),
+        "@SHEET@": sheet,
+    }
+    text = TEMPLATE.read_text(encoding="utf-8")
+    for name, value in values.items():
+        text = text.replace(name, value)
+    return text

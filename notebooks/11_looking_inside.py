@@ -1,0 +1,392 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Looking inside
+#
+# **What does the network look at, and how far can we believe a picture of it?**
+
+# %% [markdown]
+# **You will learn**
+#
+# - what the filters and the maps of a convolutional network look like;
+# - three ways to ask which pixels an answer came from: saliency, Grad-CAM and occlusion;
+# - a test that such pictures have to pass, and that not all of them do;
+# - to draw a map on which the network's view of all digits can be seen, and not to read too much into it.
+#
+# | Before you start | |
+# | --- | --- |
+# | Prerequisites | [A first convolutional network](03_base_cnn.ipynb): filters, maps, pooling; [How fast can it learn?](07_how_fast_can_it_learn.ipynb): the lean network |
+# | Time | 25 minutes to read; the run takes one to two minutes on a laptop |
+
+# %% tags=["colab", "remove-cell"]
+# On Colab or Kaggle this installs the book's helpers, once. Elsewhere it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("digit_utils") is None:
+    source = "digit-utils @ git+https://github.com/digits-book/digits-book"
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source])
+
+# %%
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import HTML, Markdown, display
+from scipy.stats import spearmanr
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+from digit_utils import plots
+from digit_utils.attribution import grad_cam, occlusion, saliency
+from digit_utils.data import load_digits, prepare_images, split_train_validation, take_subset
+from digit_utils.embedding_map import embedding_map_html
+from digit_utils.evaluate import accuracy
+from digit_utils.fast import Recipe, train
+from digit_utils.models import build_fast_cnn
+from digit_utils.results import report
+from digit_utils.training import set_seed
+
+plots.use_book_style()
+
+# %% tags=["parameters"]
+DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by itself
+ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
+SEED: int = 0  # of the split, the subsets and the first training; the second adds 1
+N_TRAIN: int = 0  # training images to use; 0: all 33,600
+N_VALIDATION: int = 0  # validation images to use; 0: all 8,400
+EPOCHS: int = 3  # passes over the training images
+BATCH_SIZE: int = 256  # images a training step
+N_ASKED: int = 60  # validation images that the test of the pictures asks about
+N_MAP: int = 1500  # validation images on the map
+
+# %% [markdown]
+# We train the lean network of [chapter 7](07_how_fast_can_it_learn.ipynb) twice, with two seeds. The first is the one we look into. The second
+# is as good, and has seen the same images; it will tell us which pictures belong to the task, and which to the chance of one training.
+
+# %% tags=["nbval-check-output"]
+digits = load_digits(DATA)
+train_images, validation_images, train_labels, labels = split_train_validation(
+    digits.images, digits.labels, seed=SEED
+)
+train_images, train_labels = take_subset(train_images, train_labels, N_TRAIN or None, seed=SEED)
+images, labels = take_subset(validation_images, labels, N_VALIDATION or None, seed=SEED)
+x = prepare_images(images)
+print(f"training   {train_images.shape}")
+print(f"validation {x.shape}")
+
+# %%
+recipe = Recipe(epochs=EPOCHS, batch_size=BATCH_SIZE)
+network = train(recipe, train_images, train_labels, seed=SEED).network
+second_network = train(recipe, train_images, train_labels, seed=SEED + 1).network
+set_seed(SEED)
+untrained_network = build_fast_cnn()
+
+
+def read(some_network, x):
+    """Return the digit that a network reads in each image."""
+    return some_network.predict(x, batch_size=512, verbose=0).argmax(axis=1)
+
+
+predicted = read(network, x)
+validation_accuracy = accuracy(labels, predicted)
+display(Markdown(f"It reads **{validation_accuracy:.2%}** of the validation images rightly."))
+
+# %% [markdown]
+# ## The filters
+#
+# The first convolution has sixteen filters of 5 × 5 weights. Red weights ask for ink, blue ones for none. Nobody told them what
+# to look for.
+
+# %% mystnb={"image": {"alt": "Sixteen squares of five by five cells, red where a filter asks for ink and blue where it asks for none."}}
+filters = np.asarray(network.layers[0].kernel)[:, :, 0].transpose(2, 0, 1)
+figure, axes = plt.subplots(2, 8, figsize=(8.4, 2.7))
+largest = np.abs(filters).max()
+for number, (ax, weights) in enumerate(zip(axes.flat, filters, strict=True), start=1):
+    picture = ax.imshow(weights, cmap="RdBu_r", vmin=-largest, vmax=largest)
+    ax.set_title(str(number), fontsize=9, fontweight="normal", pad=2)
+    ax.set_axis_off()
+figure.colorbar(picture, ax=axes, label="Weight (no unit)", shrink=0.9)
+figure.suptitle("The sixteen filters of the first layer", fontsize=12, fontweight="bold")
+plt.show()
+
+# %% [markdown]
+# Most are detectors of edges, each for a direction of its own; a few look for a spot or a thin line. Edges are what many networks begin with,
+# whatever they are trained on.
+#
+# ## One digit on its way through
+#
+# Each layer turns maps into new maps. Here is one digit, and behind each activation the eight maps that answer most strongly. White is
+# no answer. The maps shrink, from 14 × 14 to 3 × 3 values, and they stop resembling a digit: place is given up, and what remains is *which*
+# features are there.
+
+# %% mystnb={"image": {"alt": "A digit, and below it five rows of eight maps: in the first rows the strokes can be made out, in the last ones only a few grey squares."}}
+activations = [
+    number for number, layer in enumerate(network.layers) if isinstance(layer, keras.layers.ReLU)
+]
+example = int(np.flatnonzero((labels == 5) & (predicted == 5))[0])
+rows = []
+for number in activations:
+    front = keras.Sequential(network.layers[: number + 1])
+    maps = front.predict(x[example : example + 1], verbose=0)[0]
+    strongest = np.argsort(-maps.sum(axis=(0, 1)))[:8]
+    rows.append(maps[..., strongest].transpose(2, 0, 1))
+
+figure, axes = plt.subplots(len(rows), 9, figsize=(9, 5.4), width_ratios=[1.4] + [1] * 8)
+for ax in axes.flat:
+    ax.set_axis_off()
+axes[0, 0].imshow(images[example])
+axes[0, 0].set_title("the digit", fontsize=9, fontweight="normal", pad=2)
+for number, maps in enumerate(rows):
+    size = f"{maps.shape[1]} × {maps.shape[2]}"
+    axes[number, 1].set_title(
+        f"layer {number + 1}: {size}", fontsize=9, fontweight="normal", loc="left", pad=2
+    )
+    for ax, one_map in zip(axes[number, 1:], maps, strict=True):
+        ax.imshow(one_map, vmin=0, vmax=max(maps.max(), 1e-9))
+figure.suptitle("Eight maps of each layer", fontsize=12, fontweight="bold")
+plt.show()
+
+# %% [markdown]
+# ## Which pixels did the answer come from?
+#
+# Three ways to ask, each simple to say:
+#
+# - **Saliency.** Change a pixel by a hair. How much does the score of the digit change? That is the size of a *gradient*, which
+#   training computes anyway ([Simonyan and others](https://arxiv.org/abs/1312.6034)).
+# - **Grad-CAM.** Take a layer's maps. Weight each by how much the score grows with it, add them up, and keep what speaks *for* the digit
+#   ([Selvaraju and others](https://arxiv.org/abs/1610.02391)). We use the last maps of 7 × 7 values.
+# - **Occlusion.** Blank a small square of the image. How much does the score fall? It needs no gradient, only patience
+#   ([Zeiler and Fergus](https://arxiv.org/abs/1311.2901)).
+
+# %% mystnb={"image": {"alt": "Six digits in the first row; below them a row each of saliency, Grad-CAM and occlusion maps, dark where the answer is said to come from."}}
+shown = np.array(
+    [np.flatnonzero((labels == digit) & (predicted == digit))[1] for digit in (0, 3, 4, 7, 8, 9)]
+)
+cam_layer = activations[2]
+methods = {
+    "saliency": lambda net, x, classes: saliency(net, x, classes),
+    "Grad-CAM": lambda net, x, classes: grad_cam(net, x, classes, after=cam_layer),
+    "occlusion": lambda net, x, classes: occlusion(net, x, classes).clip(min=0),
+}
+pictures = {name: ask(network, x[shown], predicted[shown]) for name, ask in methods.items()}
+
+figure, axes = plt.subplots(4, len(shown), figsize=(8.4, 5.9))
+for row, (name, maps) in enumerate({"the digit": images[shown], **pictures}.items()):
+    axes[row, 0].set_ylabel(name)
+    for ax, one_map in zip(axes[row], maps, strict=True):
+        ax.imshow(one_map, vmin=0, vmax=max(one_map.max(), 1e-9))
+        ax.set(xticks=[], yticks=[])
+figure.suptitle(
+    "Three answers to the same question (dark: it matters)", fontsize=12, fontweight="bold"
+)
+plt.show()
+
+# %% [markdown]
+# They do not agree, and they need not: they answer different questions. Saliency is about tiny changes, occlusion about large ones; Grad-CAM sees
+# no finer than its maps. Note also what is *not* there: blank paper can matter as much as ink. That the left side of a 3 is open is what
+# makes it a 3.
+#
+# ## Do the pictures show the network?
+#
+# A picture that looks convincing may show no more than the digit itself. [Adebayo and others](https://arxiv.org/abs/1810.03292) proposed a
+# test: ask an **untrained** network, whose weights are random. What it "looks at" means nothing. A method whose pictures stay the
+# same tells us about the image, not about what was learned.
+#
+# How alike two pictures are we measure by *rank correlation*: 1 when they put the pixels in the same order, 0 when the orders
+# have nothing in common. For comparison, the table also asks the second trained network, and compares each picture with the ink itself.
+
+# %%
+asked = np.flatnonzero(predicted == labels)[:N_ASKED]
+
+
+def alike(first, second):
+    """Mean rank correlation of two lots of pictures, image by image."""
+    pairs = zip(first, second, strict=True)
+    found = [
+        spearmanr(a.ravel(), b.ravel()).statistic
+        for a, b in pairs
+        if np.ptp(a) > 0 and np.ptp(b) > 0
+    ]
+    return float(np.mean(found)) if found else 0.0
+
+
+agreement = {}
+for name, ask in methods.items():
+    maps, of_second, of_untrained = (
+        ask(net, x[asked], predicted[asked]) for net in (network, second_network, untrained_network)
+    )
+    agreement[name] = {
+        "a second trained network": alike(maps, of_second),
+        "an untrained network": alike(maps, of_untrained),
+        "the ink itself": alike(maps, images[asked]),
+    }
+agreement = pd.DataFrame(agreement).T
+agreement.round(2)
+
+# %%
+margin = agreement["a second trained network"] - agreement["an untrained network"]
+display(
+    Markdown(
+        f"The pictures that tell the trained network best from the untrained one are those of **{margin.idxmax()}**: "
+        f"{agreement.loc[margin.idxmax(), 'a second trained network']:.2f} against {agreement.loc[margin.idxmax(), 'an untrained network']:.2f}. "
+        f"Those that tell least are of **{margin.idxmin()}**: {agreement.loc[margin.idxmin(), 'a second trained network']:.2f} against "
+        f"{agreement.loc[margin.idxmin(), 'an untrained network']:.2f}."
+    )
+)
+
+# %% [markdown]
+# Read a row from left to right. The first number says how much of a picture two equally good networks share: whatever they do not share is the
+# chance of one training, not the digit's nature. The second says how much of that one gets without any learning. Only the
+# gap between the two can be about what was learned.
+#
+# And even then a picture shows *where*, never *why*. "It looks at the top" is no reason; many readings fit the same picture.
+#
+# ## What does it ignore?
+#
+# A stronger way to ask: change the images and count the answers that change.
+
+# %%
+rng = np.random.default_rng(SEED)
+frame_gone = x.copy()
+frame_gone[:, :4], frame_gone[:, -4:], frame_gone[:, :, :4], frame_gone[:, :, -4:] = 0, 0, 0, 0
+changes = {
+    "four pixels at each edge blanked": frame_gone,
+    "black and white, no greys": (x > 0.5).astype("float32"),
+    "a little noise (standard deviation 0.1)": np.clip(x + rng.normal(0, 0.1, x.shape), 0, 1),
+    "half as bright": 0.5 * x,
+    "moved by two pixels to the right": np.roll(x, 2, axis=2),
+    "mirrored, left to right": x[:, :, ::-1],
+    "ink and paper exchanged": 1 - x,
+}
+counts = []
+for name, changed in changes.items():
+    now = read(network, changed.astype("float32"))
+    counts.append(
+        {
+            "change": name,
+            "other answer": (now != predicted).mean(),
+            "right before, wrong now": int(((predicted == labels) & (now != labels)).sum()),
+            "wrong before, right now": int(((predicted != labels) & (now == labels)).sum()),
+        }
+    )
+ignored = pd.DataFrame(counts).set_index("change")
+ignored.style.format({"other answer": "{:.1%}"})
+
+# %% [markdown]
+# What it hardly notices, it was never asked to notice: the training images are all centred, have blank edges and grey outlines. What it was moved
+# about by augmentation, it tolerates. And what never occurred, white paper with dark ink turned round, it cannot read at all, although to us
+# it is the same digit. [When the world shifts](13_when_the_world_shifts.ipynb) looks at many more such changes.
+#
+# ## A map of all digits
+#
+# Before its last layer the network has turned each image into 1,152 numbers, its **embedding**. Images it takes for similar have similar
+# numbers. To see them, we squeeze the numbers into two: first PCA to fifty, then **t-SNE**, which places
+# dots so that neighbours stay neighbours.
+
+# %%
+on_map = slice(0, N_MAP)
+embed = keras.Sequential(network.layers[:-1])
+embedding = embed.predict(x[on_map], batch_size=512, verbose=0)
+fifty = PCA(50, random_state=SEED).fit_transform(embedding)
+points = TSNE(init="pca", perplexity=30, random_state=SEED).fit_transform(fifty)
+
+# %% mystnb={"image": {"alt": "Ten islands of coloured dots, one for each digit, with the digit written on it; a few dots with a black ring, the errors, lie at the edges or on another digit's island."}}
+ax = plots.plot_map(
+    points, labels[on_map], title="Validation digits as the network sees them (ring: an error)"
+)
+errors = np.flatnonzero(predicted[on_map] != labels[on_map])
+ax.scatter(*points[errors].T, s=60, facecolors="none", edgecolors="black", linewidths=1.3)
+plt.show()
+
+# %% [markdown]
+# The same map to play with (not on GitHub, which runs no scripts). Point at a dot to see its digit; step through the errors with
+# the button.
+
+# %%
+HTML(embedding_map_html(points, images[on_map], labels[on_map], predicted[on_map]))
+
+# %% [markdown]
+# Compare with the map in [Meeting the digits](01_eda.ipynb), which was drawn from the pixels. There the digits overlapped; here they form
+# islands, for pulling them apart is exactly what the network was trained to do. A warning belongs to every such map: t-SNE keeps *neighbours*.
+# How far apart two islands lie, how large they are, and which way is up, means nothing; another seed draws another map.
+#
+# ## What we found
+
+# %%
+gentle = ignored.loc["four pixels at each edge blanked"]
+harsh = ignored["other answer"].idxmax()
+report(
+    f"- In the rank-correlation test, {margin.idxmax()} tells a trained from an untrained network best (gap {margin.max():.2f}) and "
+    f"{margin.idxmin()} least ({margin.min():.2f}). Two equally good networks share {agreement['a second trained network'].min():.2f} to "
+    f"{agreement['a second trained network'].max():.2f} of their pictures.\n"
+    f"- Blanking four pixels at each edge changes {gentle['other answer']:.1%} of the answers. The change that upsets it most is "
+    f"*{harsh}*: {ignored.loc[harsh, 'other answer']:.0%} other answers.\n"
+    f"- On the map {len(errors)} of {len(points):,} digits are errors; find out whether they lie on the edges.",
+    validation_accuracy=validation_accuracy,
+    agreement_trained=[float(value) for value in agreement["a second trained network"]],
+    agreement_untrained=[float(value) for value in agreement["an untrained network"]],
+    changed_without_edges=float(gentle["other answer"]),
+    changed_at_most=float(ignored["other answer"].max()),
+    n_on_map=len(points),
+    n_errors_on_map=len(errors),
+)
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** Ask occlusion about an *error*: which part of the image would have to go for the right digit to win?
+#
+# <details>
+# <summary>Solution</summary>
+#
+# ```python
+# wrong = np.flatnonzero(predicted != labels)[:6]
+# towards_answer = occlusion(network, x[wrong], predicted[wrong])
+# towards_label = occlusion(network, x[wrong], labels[wrong])
+# plots.show_images((towards_answer - towards_label).clip(min=0))
+# plt.show()
+# ```
+#
+# Dark squares carry the wrong answer: without them its lead over the label shrinks.
+#
+# </details>
+#
+# **2.** Blank paper can matter. Occlusion with 0 cannot show that, for blank stays blank. What else could one fill in?
+#
+# <details>
+# <summary>Solution</summary>
+#
+# Fill the square with ink (1), or with the pixels of another image. Each filling asks another question, and ink in an empty corner is
+# something the network never saw, so a large fall may only mean that it was startled. There is no neutral filling; say which one you used.
+#
+# </details>
+#
+# **3.** Is the map's separation real? Draw it for the untrained network.
+#
+# <details>
+# <summary>Solution</summary>
+#
+# ```python
+# embed = keras.Sequential(untrained_network.layers[:-1])
+# embedding = embed.predict(x[on_map], batch_size=512, verbose=0)
+# points = TSNE(init="pca", random_state=SEED).fit_transform(PCA(50).fit_transform(embedding))
+# plots.plot_map(points, labels[on_map], title="Untrained")
+# plt.show()
+# ```
+#
+# Much of the structure is there before any training, about as in the map of the pixels; training pulls the islands apart.
+#
+# </details>
+#
+# ## What's next
+#
+# A network that looks at the right places may still be far too sure of itself.
+# [Can you trust its confidence?](12_can_you_trust_its_confidence.ipynb) compares how sure it is with how often it is right.
