@@ -40,7 +40,6 @@ if importlib.util.find_spec("cleanlab") is None:
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from cleanlab.filter import find_label_issues
 from IPython.display import HTML, Markdown, display
 from scipy.special import softmax
 from sklearn.model_selection import StratifiedKFold
@@ -50,6 +49,7 @@ from digit_utils.data import load_digits, prepare_images, take_subset
 from digit_utils.evaluate import accuracy, interval_of_share
 from digit_utils.fast import Recipe, train
 from digit_utils.hard_cases import find_unusual, measure_traits
+from digit_utils.label_errors import suspect_labels
 from digit_utils.quiz import quiz_html
 from digit_utils.results import report
 from digit_utils.training import forget_networks
@@ -194,20 +194,11 @@ HTML(quiz_html(images[hardest], labels[hardest], predicted[hardest], confidence[
 # out-of-fold probabilities.
 
 # %%
-suspects = find_label_issues(
-    labels,
-    probabilities,
-    filter_by="confident_learning",
-    return_indices_ranked_by="self_confidence",
-    n_jobs=1,
-)
+suspects = suspect_labels(labels, probabilities)
 display(
     Markdown(
         f"Confident learning suspects **{len(suspects)}** of {len(labels):,} labels, {1000 * len(suspects) / len(labels):.1f} in a "
-        f"thousand. All it knows is what the networks think, so each of them is also one of the {len(wrong):,} errors."
-        if set(suspects) <= set(wrong)
-        else f"Confident learning suspects **{len(suspects)}** of {len(labels):,} labels, {1000 * len(suspects) / len(labels):.1f} in a "
-        f"thousand; {len(set(suspects) & set(wrong))} of them are among the errors."
+        f"thousand; {len(set(suspects) & set(wrong))} of them are among the {len(wrong):,} errors."
     )
 )
 
@@ -216,21 +207,22 @@ shown = suspects[:30] if len(suspects) else hardest[:30]
 plots.show_images(
     images[shown],
     [f"{label} → {said}" for label, said in zip(labels[shown], predicted[shown], strict=True)],
-    title="Suspected labels, and what the networks would write instead",
+    title="Suspected labels, and what the networks read",
 )
 plt.show()
 
 # %% [markdown]
-# Look at them one by one. Some are plainly mislabelled, some are anybody's guess, and some are right: an odd but readable digit that
-# the networks got wrong. The method proposes; only people can decide.
+# Look at them one by one: which would you relabel, and which are odd but right? The method proposes; only people can decide. It proposes
+# little, for its threshold is high: an image must look to the networks like a *usual* image of another digit. Lower it, and every error becomes
+# a suspect; the grid of the hardest images above is the top of that longer list.
 #
 # People have. [Northcutt, Athalye and Mueller](https://arxiv.org/abs/2103.14749) let a similar search suggest wrong labels in the test
 # sets of ten well-known collections, showed them to five people each, and had **15** of MNIST's 10,000 test labels rejected by a majority
-# ([their site](https://labelerrors.com) shows them). That is 1.5 in a thousand. Their images are not marked here: our test images come from the same
-# pool, and their labels stay sealed. The rates may be compared, with care: theirs has been judged by people, ours has not.
+# ([their site](https://labelerrors.com) shows them). That is 1.5 in a thousand. Which images they are is not marked here: in our dealing many of them lie among the test images, whose labels stay
+# sealed. Nor is their rate ours: theirs was judged by people, among more candidates; ours is a machine's list, of images that most networks learn from.
 #
-# What follows for a competition? If one or two labels in a thousand are wrong, then a network that answered everything *rightly* would
-# score about 99.8 %, not 100 %. Much higher scores learn the labels, not the digits.
+# What follows for a competition? Where one or two labels in a thousand are wrong, whoever reads every digit *rightly* disagrees with one or two
+# labels in a thousand, and cannot score 100 %. Whoever scores higher has learned the labels, not the digits.
 #
 # ## What are the errors made of?
 #
