@@ -213,8 +213,8 @@ display(
 )
 
 # %% [markdown]
-# Many stop here and say: the intervals overlap, so there is no difference. That is a mistake, for two reasons. For one, two
-# numbers need not be two whole interval halves apart to differ; both would have to be unlucky at once. The other reason is the important one.
+# Many look at this and say: where intervals overlap, there is no difference. That is a mistake, for two reasons. Each interval allows for the bad luck of its
+# own network; that one is unlucky and at the same time the other is lucky happens less often. The other reason is the important one.
 # The two networks **sat the same exam**. If it was a hard one, it was hard for both. What they got wrong *together*
 # blurs both marks, yet says nothing about which is better.
 #
@@ -392,8 +392,9 @@ display(
 )
 
 # %% [markdown]
-# Pairing the seeds, the wide network's first with the narrow one's first, costs nothing, and it helps where one seed makes the same
-# thing happen to both: the same split, the same order of the images. Pairing the *images* is what gains most.
+# We paired the seeds too, the wide network's first with the narrow one's first. That costs nothing, and it helps where a seed makes the same
+# thing happen to both, such as the same images in the same order. Between networks of different widths it may do little. Pairing the *images* is
+# what gains most.
 #
 # ## The best of many
 #
@@ -569,7 +570,7 @@ pd.DataFrame(
 #
 # ## Looking again
 #
-# Now for the claims. Some are the post's, as it printed them; some are of this book. Where only totals are known, the bounds above must do; they
+# Now for the claims. Some are the post's, as it printed them ([source](https://github.com/naingthet/mnist)); some are of this book. Where only totals are known, the bounds above must do; they
 # leave three outcomes: significant in any case, in no case, or *open*.
 
 # %%

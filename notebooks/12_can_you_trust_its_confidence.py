@@ -335,15 +335,14 @@ for name, temperature in temperatures.items():
     redrawn = [generator.choice(gain, len(gain)).mean() for _ in range(1000)]
     low, high = np.quantile(redrawn, [0.025, 0.975])
     tempered = confidence_of(logits[name][half_b], temperature)
+    believed = np.sum(1 - confidence[name][half_b]), np.sum(1 - tempered)
     verdicts[name] = "helps" if low > 0 else "harms" if high < 0 else "no difference shown"
     rows[name] = {
         "temperature": f"{temperature:.2f}",
-        "log loss before": f"{before.mean():.4f}",
-        "after": f"{after.mean():.4f}",
+        "log loss": f"{before.mean():.4f} → {after.mean():.4f}",
         "gain (95 % interval)": f"{low:+.4f} to {high:+.4f}",
         "it": verdicts[name],
-        "mistakes expected before": f"{np.sum(1 - confidence[name][half_b]):.0f}",
-        "expected after": f"{np.sum(1 - tempered):.0f}",
+        "mistakes it expects": f"{believed[0]:.0f} → {believed[1]:.0f}",
         "made": int(np.sum(~right[name][half_b])),
     }
 pd.DataFrame(rows).T
