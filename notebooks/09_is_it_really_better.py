@@ -278,7 +278,7 @@ display(
     Markdown(
         f"Only the wide network is right on {boxes[0, 1]} images, only the narrow one on {boxes[1, 0]}: p = "
         f"{p_value:.2g}. The difference is {100 * gain.mean():+.2f} percentage points, image by image "
-        f"{100 * paired_low:+.2f} to {100 * paired_high:+.2f}. As if of two exams the interval would be "
+        f"{round(100 * paired_low, 2) + 0.0:+.2f} to {100 * paired_high:+.2f}. As if of two exams the interval would be "
         f"**{narrower:.1f} times as wide**, which is to say that pairing was worth "
         f"{narrower**2:.1f} times the images. Of the worse one's mistakes the other shares "
         f"{together:.0%}; the more it shares, the more pairing gains. This one pair of networks **{one_pair}**."
@@ -523,7 +523,7 @@ ax.set(
     xlabel="Images in the exam (logarithmic)",
     ylabel="Power: how often\nthe difference is seen",
 )
-ax.legend(frameon=False, loc="lower right")
+ax.legend(frameon=False, loc="center left")
 plt.show()
 
 # %%
@@ -545,8 +545,8 @@ display(
 #
 # ### The leaderboard
 #
-# Kaggle scores a submission on 28,000 images and shows only the total. Two neighbours on the leaderboard cannot be compared image by image,
-# and the interval of each is wider than many ranks.
+# Kaggle scores a submission on its 28,000 test images and shows only the total. Two neighbours on the leaderboard cannot be compared image by image;
+# each total has an interval as wide as those of the table at the beginning, and whoever lies inside it may be just as good.
 #
 # But for two submissions of *your own* you can do better. You have both files, so you can count the images on which they differ, and only on
 # those can one be right and the other wrong. The two totals give the difference, your files give a bound for the disagreement,
@@ -699,9 +699,9 @@ claims.append(
         "open" if low <= 0 <= high else "wrong",
     )
 )
-looking_again = pd.DataFrame(claims, columns=["claim", "evidence", "verdict"]).set_index("claim")
-with pd.option_context("display.max_colwidth", None):
-    display(looking_again)
+lines = ["| Claim | Evidence | Verdict |", "| --- | --- | --- |"]
+lines += [f"| {claim} | {evidence} | **{verdict}** |" for claim, evidence, verdict in claims]
+display(Markdown("\n".join(lines)))
 
 # %% [markdown]
 # *Not shown* does not mean *wrong*. It means that this evidence is no reason to believe it. A verdict of *holds* has limits as well:
@@ -711,7 +711,7 @@ with pd.option_context("display.max_colwidth", None):
 # ## What we found
 
 # %%
-counts = looking_again["verdict"].value_counts()
+counts = pd.Series([verdict for _, _, verdict in claims]).value_counts()
 report(
     f"- On 8,400 images a network that is right 99.5 percent of the time passes for one with 99.6 in {lucky[8400]:.0%} of the "
     "exams.\n"
@@ -742,7 +742,7 @@ report(
     disagreement=measured,
     images_needed_paired=need_paired,
     images_needed_unpaired=need_unpaired,
-    verdicts=dict(looking_again["verdict"]),
+    verdicts={claim: verdict for claim, _, verdict in claims},
 )
 
 # %% [markdown]

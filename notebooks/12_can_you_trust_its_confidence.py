@@ -181,8 +181,9 @@ pd.DataFrame(
 # The smoothed network did as it was told: with a target of 95 percent and a half for the right digit, whoever says more is
 # punished. That is good for its accuracy, as chapter 7 found, and ruins its confidence as a probability. The crammer, on the other hand, has seen every one of its
 # training images come true at 100 percent, over and over, and takes the world to be like that. Guo and others
-# ([2017](https://arxiv.org/abs/1706.04599)) found modern networks to be of the crammer's kind; that a network must be
-# over-confident as soon as it is trained without label smoothing does not follow, as the plain one's row may show.
+# ([2017](https://arxiv.org/abs/1706.04599)) found modern networks to be of the crammer's kind, and Müller and others
+# ([2019](https://arxiv.org/abs/1906.02629)) that label smoothing can cure them of it. But a cure needs a disease: whether a network that saw
+# its images only a few times, and each time a little different, boasts at all, you can read in the plain one's row.
 #
 # ## A picture that hides what matters
 #
@@ -360,7 +361,7 @@ pd.DataFrame(rows).T
 # confidences counts, so a network that is wrong about how sure it is may do well here.
 #
 # A second opinion may give a better order. We train the smoothed recipe with further seeds and average the probabilities,
-# each at its own temperature, as an **ensemble**. Where its members disagree, the average is unsure, even if each of them
+# each at its own temperature, as an **ensemble** ([Lakshminarayanan and others 2017](https://arxiv.org/abs/1612.01474)). Where its members disagree, the average is unsure, even if each of them
 # is sure of itself.
 
 # %%
@@ -524,7 +525,7 @@ display(
 # whatever threshold. Take one real digit and one outsider at random; the AUROC is the probability that the real one has
 # the higher score. 1 is perfect, 0.5 is tossing a coin, and below 0.5 the outsiders look *more* like digits than digits do.
 #
-# We try two scores of a single network: its confidence, and the **energy**
+# We try two scores of a single network: its confidence ([Hendrycks and Gimpel 2017](https://arxiv.org/abs/1610.02136)), and the **energy**
 # ([Liu and others 2020](https://arxiv.org/abs/2010.03759)): the logarithm of the sum of the exponentials of the
 # logits, its sign chosen so that higher is more digit-like. It also sees *how large* the logits are, and not only how they compare.
 # The third score is the confidence of the ensemble, which is made of smoothed networks.
@@ -624,7 +625,8 @@ display(
 # digit is still the least unlikely, and gets whatever the others do not. Temperature does not change that, for it was fitted on
 # digits; and calibration is a promise about images *like those it was fitted on*. Nothing in training ever asked the network what a digit
 # is. It was asked *which* digit, over and over, of digits only. What lies outside, it
-# divides up among the ten as well, because the borders it has drawn between them go on for ever.
+# divides up among the ten as well, because the borders it has drawn between them go on for ever. Of networks with ReLU it has been proved that far away
+# from all they have learned they can become surer and surer ([Hein and others 2019](https://arxiv.org/abs/1812.05720)).
 #
 # So do not ask a digit network whether something is a digit. Ask for it separately: check the image before (is there ink, is it dark on light, is there one
 # figure?), train on outsiders as a class of their own, or keep a person in the loop for what is unusual.
