@@ -57,7 +57,24 @@ def mean_log_loss(logits: np.ndarray, labels: np.ndarray, temperature: float = 1
 
 
 def log_losses(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Return the log loss of each image, in nats; see `mean_log_loss`."""
+    """Return minus the logarithm of the probability given to each image's true digit, in nats.
+
+    Parameters
+    ----------
+    logits, labels, temperature
+        As of `mean_log_loss`.
+
+    Returns
+    -------
+    ndarray of float64, (n,)
+
+    Raises
+    ------
+    ValueError
+        If logits and labels differ in number.
+
+    Taught in 12_can_you_trust_its_confidence.
+    """
     logits, labels = _check_logits(logits), np.asarray(labels)
     if labels.shape != (len(logits),):
         raise ValueError(
