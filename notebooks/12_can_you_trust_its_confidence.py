@@ -591,7 +591,7 @@ gains = {kind: auroc_gain(kind) for kind in outsiders}
 better = [kind for kind, (low, _) in gains.items() if low > 0]
 worse = [kind for kind, (_, high) in gains.items() if high < 0]
 ensemble_verdict = (
-    f"better at {', '.join(better) or 'none of the kinds'}, worse at {', '.join(worse) or 'none'}"
+    f"better at {', '.join(better) or 'none of the kinds'}; worse at {', '.join(worse) or 'none'}"
 )
 display(
     Markdown(
@@ -634,7 +634,7 @@ display(
 # ## What we found
 
 # %%
-ordinary = ", ".join(f"{name} {kind}" for name, kind in characters.items())
+ordinary = ", ".join(f"{name} *{kind}*" for name, kind in characters.items())
 report(
     f"- Judged by the mistakes they expected and made: {ordinary}. The smoothed network expected "
     f"{expected['smoothed']:.0f} mistakes and made {made['smoothed']}.\n"
@@ -644,11 +644,11 @@ report(
     + ", ".join(f"{name} {found:.2f} ({verdicts[name]})" for name, found in temperatures.items())
     + ", judged on images it was not fitted on.\n"
     f"- To have {WANTED:.1%} of the answers right, the smoothed network passes on {passed_on['smoothed']:.1%} of the images and the "
-    f"ensemble {passed_on['ensemble']:.1%}. On images that had no part in choosing the threshold, right are "
-    f"{came_out.get('smoothed', 'none')} and {came_out.get('ensemble', 'none')}.\n"
+    f"ensemble {passed_on['ensemble']:.1%}. On images that had no part in choosing the threshold, "
+    f"{came_out.get('smoothed', 'none')} and {came_out.get('ensemble', 'none')} of the answers are right.\n"
     f"- Of printed letters the plain network calls {fooled.loc['printed letters', 'plain']:.0%} a digit with more than 99 % confidence, "
-    f"the ensemble {fooled.loc['printed letters', 'ensemble']:.0%}. As a score that tells outsiders from digits, the ensemble's confidence is "
-    f"{ensemble_verdict} against a single member's. No softmax can say *none of these*.",
+    f"the ensemble {fooled.loc['printed letters', 'ensemble']:.0%}. As a score that tells outsiders from digits, compared with its first member the ensemble is "
+    f"{ensemble_verdict}. No softmax can say *none of these*.",
     n_train=len(train_images),
     n_validation=len(labels),
     n_members=MEMBERS,
