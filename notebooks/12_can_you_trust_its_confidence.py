@@ -601,8 +601,7 @@ display(
 )
 
 # %% [markdown]
-# Even a high AUROC can be too little in use. Real digits are nearly all at the very top, so the threshold has to be high up as well; and
-# yet:
+# Even a high AUROC can be too little in use, because the threshold must let nearly all real digits through:
 
 # %%
 threshold = np.quantile(sure["ensemble"][half_a], 0.05)
