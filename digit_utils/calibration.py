@@ -1,0 +1,281 @@
+"""Does a network know how often it is right: temperature, calibration error, refusing to answer.
+
+Logits are a network's outputs before the softmax. *Confidence* is the probability it gives to its
+own answer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from scipy.stats import binomtest
+
+
+def confidence_of(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Return the probability a network gives to its own answer.
+
+    Parameters
+    ----------
+    logits : ndarray of float, (n, n_classes)
+    temperature : float
+        The logits are divided by it first. Above 1 makes the network less sure, below 1 surer;
+        its answers stay the same.
+
+    Returns
+    -------
+    ndarray of float64, (n,)
+
+    Taught in 12_can_you_trust_its_confidence.
+    """
+    return softmax(_check_logits(logits) / _check_temperature(temperature), axis=1).max(axis=1)
+
+
+def mean_log_loss(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
+    """Return the mean of minus the logarithm of the probability given to the true digit, in nats.
+
+    Parameters
+    ----------
+    logits : ndarray of float, (n, n_classes)
+    labels : ndarray of int, (n,)
+    temperature : float
+        As of `confidence_of`.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If logits and labels differ in number.
+
+    Taught in 12_can_you_trust_its_confidence.
+    """
+    return float(log_losses(logits, labels, temperature).mean())
+
+
+def log_losses(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Return minus the logarithm of the probability given to each image's true digit, in nats.
+
+    Parameters
+    ----------
+    logits, labels, temperature
+        As of `mean_log_loss`.
+
+    Returns
+    -------
+    ndarray of float64, (n,)
+
+    Raises
+    ------
+    ValueError
+        If logits and labels differ in number.
+
+    Taught in 12_can_you_trust_its_confidence.
+    """
+    logits, labels = _check_logits(logits), np.asarray(labels)
+    if labels.shape != (len(logits),):
+        raise ValueError(
+            f"found logits of shape {logits.shape} and labels of shape {labels.shape}; expected "
+            "one label an image"
+        )
+    log_probabilities = log_softmax(logits / _check_temperature(temperature), axis=1)
+    return -log_probabilities[np.arange(len(labels)), labels.astype(int)]
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the temperature, from 0.05 to 20, at which the log loss is smallest.
+
+    Parameters
+    ----------
+    logits : ndarray of float, (n, n_classes)
+        Of images the network has not learned from; it is surer of those it has.
+    labels : ndarray of int, (n,)
+
+    Returns
+    -------
+    float
+
+    Guo and others (2017). Taught in 12_can_you_trust_its_confidence.
+    """
+    found = minimize_scalar(
+        lambda log_temperature: mean_log_loss(logits, labels, float(np.exp(log_temperature))),
+        bounds=(np.log(0.05), np.log(20)),
+        method="bounded",
+    )
+    return float(np.exp(found.x))
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray, n_bins: int = 15) -> float:
+    """Return the expected calibration error, over bins that hold equally many images.
+
+    In each bin the mean confidence is compared with the share of right answers; the result is the
+    mean of the differences. Bins of equal width would put nearly all images of a good network
+    into the last one.
+
+    Parameters
+    ----------
+    confidence : ndarray of float, (n,)
+        From 0 to 1.
+    right : ndarray of bool, (n,)
+    n_bins : int
+        At most one for each image.
+
+    Returns
+    -------
+    float
+        From 0 to 1. It cannot be negative, so chance alone makes it larger than 0.
+
+    Raises
+    ------
+    ValueError
+        If the two differ in shape, a confidence is not from 0 to 1, or ``n_bins`` does not fit.
+
+    Naeini and others (2015); equal masses after Nguyen and O'Connor (2015). Taught in
+    12_can_you_trust_its_confidence.
+    """
+    confidence, right = _check_pairs(confidence, right)
+    if not 1 <= n_bins <= len(confidence):
+        raise ValueError(
+            f"n_bins is {n_bins}; expected from 1 to the number of images, {len(confidence)}"
+        )
+    bins = np.array_split(np.argsort(confidence, kind="stable"), n_bins)
+    gaps = [abs(confidence[rows].mean() - right[rows].mean()) * len(rows) for rows in bins]
+    return float(np.sum(gaps) / len(confidence))
+
+
+def doubt_table(
+    confidence: np.ndarray,
+    right: np.ndarray,
+    edges: tuple[float, ...] = (0, 1e-4, 1e-3, 1e-2, 1e-1, 1),
+) -> pd.DataFrame:
+    """Compare the doubt a network has with the mistakes it makes, in bins on a logarithmic scale.
+
+    Parameters
+    ----------
+    confidence : ndarray of float, (n,)
+    right : ndarray of bool, (n,)
+    edges : tuple of float
+        Limits of the bins of *doubt*, 1 minus the confidence, increasing.
+
+    Returns
+    -------
+    DataFrame
+        A row for each bin that holds images. Index ``from``; columns ``to``, ``images``,
+        ``doubt`` (the mean), ``error`` (share of mistakes), ``low`` and ``high`` (Wilson's 95 %
+        interval of it).
+
+    Raises
+    ------
+    ValueError
+        If the two differ in shape, or a confidence is not from 0 to 1.
+
+    Taught in 12_can_you_trust_its_confidence.
+    """
+    confidence, right = _check_pairs(confidence, right)
+    doubt = 1 - confidence
+    rows = []
+    for start, end in zip(edges[:-1], edges[1:], strict=True):
+        inside = (doubt >= start) & ((doubt < end) | (end == edges[-1]) & (doubt <= end))
+        if not inside.any():
+            continue
+        n_wrong, n_images = int(np.sum(~right[inside])), int(inside.sum())
+        interval = binomtest(n_wrong, n_images).proportion_ci(0.95, "wilson")
+        rows.append(
+            (start, end, n_images, doubt[inside].mean(), n_wrong / n_images, *map(float, interval))
+        )
+    columns = ["from", "to", "images", "doubt", "error", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).set_index("from")
+
+
+def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many mistakes remain if only the surest answers are given.
+
+    Parameters
+    ----------
+    confidence : ndarray of float, (n,)
+        Any score that is higher for surer answers. Ties are broken by the order of the images.
+    right : ndarray of bool, (n,)
+
+    Returns
+    -------
+    coverage, risk : ndarray of float, (n,)
+        Share of the images answered, rising to 1; share of mistakes among the answers given.
+
+    Raises
+    ------
+    ValueError
+        If the two differ in shape.
+
+    El-Yaniv and Wiener (2010). Taught in 12_can_you_trust_its_confidence.
+    """
+    confidence, right = _check_pairs(confidence, right, is_probability=False)
+    answered = np.arange(1, len(right) + 1)
+    surest_first = np.argsort(-confidence, kind="stable")
+    return answered / len(right), np.cumsum(~right[surest_first]) / answered
+
+
+def confidence_needed(confidence: np.ndarray, right: np.ndarray, accuracy: float) -> float:
+    """Return the lowest confidence to answer at so that the answers are as accurate as wanted.
+
+    Parameters
+    ----------
+    confidence : ndarray of float, (n,)
+        Any score that is higher for surer answers.
+    right : ndarray of bool, (n,)
+    accuracy : float
+        Share of right answers wanted among those given.
+
+    Returns
+    -------
+    float
+        Answer where the confidence is at least this. Infinity if no such confidence exists.
+
+    Raises
+    ------
+    ValueError
+        If the two differ in shape.
+
+    Taught in 12_can_you_trust_its_confidence.
+    """
+    _, risk = risk_coverage(confidence, right)
+    descending = -np.sort(-np.asarray(confidence, dtype=float))
+    # Images of equal confidence are answered together or not at all.
+    last_of_its_kind = np.append(descending[1:] != descending[:-1], True)
+    enough = np.flatnonzero((risk <= 1 - accuracy + 1e-12) & last_of_its_kind)
+    return float(descending[enough[-1]]) if len(enough) else float("inf")
+
+
+def _check_logits(logits: np.ndarray) -> np.ndarray:
+    logits = np.asarray(logits, dtype=np.float64)
+    if logits.ndim != 2 or logits.shape[1] < 2:
+        raise ValueError(f"logits have shape {logits.shape}; expected (n, n_classes)")
+    return logits
+
+
+def _check_temperature(temperature: float) -> float:
+    if not temperature > 0:
+        raise ValueError(f"temperature is {temperature}; expected a number above 0")
+    return temperature
+
+
+def _check_pairs(confidence, right, is_probability=True) -> tuple[np.ndarray, np.ndarray]:
+    confidence, right = np.asarray(confidence, dtype=np.float64), np.asarray(right)
+    if confidence.shape != right.shape or confidence.ndim != 1 or len(confidence) == 0:
+        raise ValueError(
+            f"found confidences of shape {confidence.shape} and right or wrong of shape "
+            f"{right.shape}; expected one of each for every image"
+        )
+    if right.dtype != bool:
+        raise ValueError(
+            f"right or wrong is of type {right.dtype}; expected true or false, as "
+            "predicted == labels gives"
+        )
+    if is_probability and (confidence.min() < 0 or confidence.max() > 1 + 1e-9):
+        raise ValueError(
+            f"confidences go from {confidence.min():.3g} to {confidence.max():.3g}; expected "
+            "probabilities from 0 to 1, not logits"
+        )
+    return confidence, right

@@ -1,0 +1,285 @@
+"""Tell a better network from a lucky one: paired counts, sample sizes, simulated rivals.
+
+Everything here works on counts or on arrays of right and wrong, image by image, and knows nothing
+of networks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, sqrt
+
+import numpy as np
+from scipy.stats import binom, binomtest, norm, t
+
+
+def right_and_wrong(right_a: np.ndarray, right_b: np.ndarray) -> np.ndarray:
+    """Count the images by who got them right, as McNemar's test takes them.
+
+    Parameters
+    ----------
+    right_a, right_b : ndarray of bool, (n_images,)
+        Whether each network got each image right.
+
+    Returns
+    -------
+    ndarray of int, (2, 2)
+        Rows: the first network right, wrong. Columns: the second right, wrong. The two numbers
+        off the diagonal are the images on which only one was right.
+
+    Raises
+    ------
+    ValueError
+        If the arrays are empty or differ in shape, or hold anything but true and false.
+
+    Taught in 09_is_it_really_better.
+    """
+    right_a, right_b = np.asarray(right_a), np.asarray(right_b)
+    if right_a.shape != right_b.shape or right_a.ndim != 1 or len(right_a) == 0:
+        raise ValueError(
+            f"the two have shapes {right_a.shape} and {right_b.shape}; expected one value an "
+            "image, of the same images for both"
+        )
+    if right_a.dtype != bool or right_b.dtype != bool:
+        raise ValueError(
+            f"the two are of types {right_a.dtype} and {right_b.dtype}; expected true or false an "
+            "image, as predicted == labels gives"
+        )
+    return np.array(
+        [
+            [np.sum(right_a & right_b), np.sum(right_a & ~right_b)],
+            [np.sum(~right_a & right_b), np.sum(~right_a & ~right_b)],
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference in accuracy, as a share, with its two kinds of luck.
+
+    ``seed_error`` and ``image_error`` are standard errors: how far other seeds, or other images,
+    would move ``mean``. ``low`` and ``high`` bound the 95 % interval that covers both.
+    """
+
+    mean: float
+    seed_error: float
+    image_error: float
+    low: float
+    high: float
+
+
+def difference_over_seeds(
+    right_a: np.ndarray, right_b: np.ndarray, confidence: float = 0.95
+) -> Difference:
+    """Compare two ways of training, each done with several seeds, on the same images.
+
+    The scatter of the differences from seed to seed gives the one standard error, that from image
+    to image, after averaging over the seeds, the other. They add up as squares. The second holds a
+    little of the first, so the interval is rather too wide than too narrow.
+
+    Parameters
+    ----------
+    right_a, right_b : ndarray of bool, (n_seeds, n_images)
+        Whether each network got each image right; at least two seeds.
+    confidence : float
+
+    Returns
+    -------
+    Difference
+        Of the first minus the second.
+
+    Raises
+    ------
+    ValueError
+        If the two differ in shape, or there are fewer than two seeds or images.
+
+    The degrees of freedom follow Satterthwaite (1946). Taught in 09_is_it_really_better.
+    """
+    right_a, right_b = np.asarray(right_a, dtype=float), np.asarray(right_b, dtype=float)
+    if right_a.shape != right_b.shape or right_a.ndim != 2 or min(right_a.shape) < 2:
+        raise ValueError(
+            f"the two have shapes {right_a.shape} and {right_b.shape}; expected (n_seeds, "
+            "n_images) for both, at least two of each"
+        )
+    difference = right_a - right_b
+    n_seeds, n_images = difference.shape
+    of_seeds = difference.mean(axis=1).var(ddof=1) / n_seeds
+    of_images = difference.mean(axis=0).var(ddof=1) / n_images
+    mean, error = float(difference.mean()), sqrt(of_seeds + of_images)
+    freedom = np.inf if of_seeds == 0 else (n_seeds - 1) * ((of_seeds + of_images) / of_seeds) ** 2
+    reach = float(t.ppf((1 + confidence) / 2, freedom)) * error
+    return Difference(mean, sqrt(of_seeds), sqrt(of_images), mean - reach, mean + reach)
+
+
+def mcnemar_from_totals(
+    mistakes_a: int, mistakes_b: int, n_images: int, n_disagree: int | None = None
+) -> tuple[float, float]:
+    """Bound McNemar's p-value when only the numbers of mistakes are known.
+
+    The difference of the two numbers is the difference of the images that only one got right.
+    Their sum depends on how many mistakes both share: the more, the clearer the difference.
+
+    Parameters
+    ----------
+    mistakes_a, mistakes_b : int
+        Mistakes of two classifiers on the same images.
+    n_images : int
+    n_disagree : int, optional
+        Images on which the two predicted different classes, if known. No more than these can
+        be right for one alone.
+
+    Returns
+    -------
+    tuple of float
+        The smallest and the largest p-value that the totals allow.
+
+    Raises
+    ------
+    ValueError
+        If a number of mistakes is not from 0 to ``n_images``, or fewer images are said to differ
+        than the totals do.
+
+    McNemar (1947), exact. Taught in 09_is_it_really_better.
+    """
+    if not (0 <= mistakes_a <= n_images and 0 <= mistakes_b <= n_images):
+        raise ValueError(
+            f"found {mistakes_a} and {mistakes_b} mistakes in {n_images} images; expected whole "
+            "numbers from 0 to the number of images"
+        )
+    gap = abs(mistakes_a - mistakes_b)
+    # What both got wrong cannot be less than the two lists of mistakes overlap by force.
+    most = mistakes_a + mistakes_b - 2 * max(0, mistakes_a + mistakes_b - n_images)
+    if n_disagree is not None:
+        if n_disagree < gap:
+            raise ValueError(
+                f"predictions differ on {n_disagree} images but mistakes by {gap}; one of the "
+                "numbers is wrong"
+            )
+        most = min(most, n_disagree - (n_disagree - gap) % 2)
+    p_values = [binomtest((both + gap) // 2, both).pvalue if both else 1.0 for both in (gap, most)]
+    return float(p_values[0]), float(p_values[1])
+
+
+def images_needed(
+    difference: float, disagreement: float, power: float = 0.8, significance: float = 0.05
+) -> int:
+    """Return how many images a paired test needs to see a difference in accuracy.
+
+    Parameters
+    ----------
+    difference : float
+        Difference of the two accuracies, from 0 to 1: 0.001 for a tenth of a percentage point.
+    disagreement : float
+        Share of the images that exactly one of the two gets right.
+    power : float
+        Probability of seeing the difference.
+    significance : float
+        Two-sided p-value below which it counts as seen.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If the difference is 0, or larger than the disagreement, which cannot be.
+
+    Connor (1987). Taught in 09_is_it_really_better.
+    """
+    difference = abs(difference)
+    if not 0 < difference <= disagreement <= 1:
+        raise ValueError(
+            f"difference is {difference} and disagreement {disagreement}; expected a difference "
+            "above 0 and no larger than the disagreement: only images that one of the two gets "
+            "right can make a difference"
+        )
+    reach = norm.ppf(1 - significance / 2) * sqrt(disagreement)
+    reach += norm.ppf(power) * sqrt(disagreement - difference**2)
+    return ceil((reach / difference) ** 2)
+
+
+def simulated_power(
+    n_images: int,
+    difference: float,
+    disagreement: float,
+    generator: np.random.Generator,
+    n_exams: int = 2000,
+    significance: float = 0.05,
+) -> float:
+    """Simulate exams of two classifiers; return the share in which McNemar's test sees the gap.
+
+    Parameters
+    ----------
+    n_images : int
+        Images an exam.
+    difference, disagreement
+        As of `images_needed`: the truth of the simulation.
+    generator : numpy.random.Generator
+    n_exams : int
+        Exams to simulate.
+    significance : float
+
+    Returns
+    -------
+    float
+        From 0 to 1. Only what is significant in favour of the truly better one counts.
+
+    Taught in 09_is_it_really_better.
+    """
+    only_one = generator.binomial(n_images, disagreement, size=n_exams)
+    better = generator.binomial(only_one, (disagreement + difference) / 2 / disagreement)
+    p_values = np.minimum(1.0, 2 * binom.sf(better - 1, only_one, 0.5))
+    return float(np.mean((p_values < significance) & (2 * better > only_one)))
+
+
+def equal_rivals(
+    n_images: int,
+    n_networks: int,
+    accuracy: float,
+    disagreement: float,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Simulate networks that are equally good and sit the same exam.
+
+    Some images are harder than others, and harder for all. An image's chance of being misread is
+    drawn from a beta distribution whose mean is the error and whose spread gives two networks the
+    wanted disagreement.
+
+    Parameters
+    ----------
+    n_images, n_networks : int
+    accuracy : float
+        True accuracy of every network, from 0 to 1.
+    disagreement : float
+        Share of the images that exactly one of two networks gets right. At most
+        ``2 * accuracy * (1 - accuracy)``, at which the networks have nothing in common.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of int, (n_networks,)
+        Mistakes of each.
+
+    Raises
+    ------
+    ValueError
+        If the accuracy is not between 0 and 1 or the disagreement cannot be.
+
+    Taught in 09_is_it_really_better.
+    """
+    error = 1 - accuracy
+    independent = 2 * error * accuracy
+    if not (0 < error < 1 and 0 < disagreement <= independent):
+        raise ValueError(
+            f"accuracy is {accuracy} and disagreement {disagreement}; expected an accuracy "
+            "between 0 and 1 and a disagreement above 0 and up to 2 * accuracy * (1 - accuracy), "
+            f"here {independent:.5f}"
+        )
+    if disagreement == independent:
+        return generator.binomial(n_images, error, size=n_networks)
+    spread = disagreement / (independent - disagreement)
+    hardness = generator.beta(error * spread, accuracy * spread, size=n_images)
+    # Nearly all images are read by everybody: the few hard ones are drawn network by network.
+    hard = hardness[hardness > 1e-6]
+    return (generator.random((n_networks, len(hard)), dtype=np.float32) < hard).sum(axis=1)

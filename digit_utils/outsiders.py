@@ -1,0 +1,186 @@
+"""Images that show no digit, in the shape of digits: what a network says of them is always wrong.
+
+Letters and shapes are made the way MNIST's digits were: drawn large, scaled into a box of 20 by 20
+pixels, and moved so that their centre of mass is in the middle of the image.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from string import ascii_letters
+
+import numpy as np
+
+# These look like a 0 or a 1 in one of the fonts, and would be no outsiders.
+LOOK_ALIKE = "IOlo"
+LETTERS = "".join(letter for letter in ascii_letters if letter not in LOOK_ALIKE)
+FONTS = (
+    "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSansMono-Bold",
+    "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic",
+)  # fmt: skip
+
+
+def printed_letters(n: int, seed: int = 0) -> tuple[np.ndarray, list[str]]:
+    """Print letters of the Latin alphabet in the fonts that come with Matplotlib.
+
+    Parameters
+    ----------
+    n : int
+        How many, drawn at random from 48 letters and eight fonts; letters that look like a
+        digit (``LOOK_ALIKE``) are left out.
+    seed : int
+
+    Returns
+    -------
+    images : ndarray of uint8, (n, 28, 28)
+    letters : list of str
+        What each image shows.
+
+    Taught in 12_can_you_trust_its_confidence.
+    """
+    generator = np.random.default_rng(seed)
+    letters = [LETTERS[index] for index in generator.integers(len(LETTERS), size=n)]
+    fonts = [FONTS[index] for index in generator.integers(len(FONTS), size=n)]
+    images = [_letter(letter, font) for letter, font in zip(letters, fonts, strict=True)]
+    return np.stack(images), letters
+
+
+def drawn_shapes(n: int, seed: int = 0) -> np.ndarray:
+    """Draw outlines of triangles, squares, stars and crosses, turned at random.
+
+    Parameters
+    ----------
+    n : int
+    seed : int
+
+    Returns
+    -------
+    ndarray of uint8, (n, 28, 28)
+
+    Taught in 12_can_you_trust_its_confidence.
+    """
+    from PIL import Image, ImageDraw
+
+    generator = np.random.default_rng(seed)
+    images = []
+    for _ in range(n):
+        kind, turn = generator.integers(4), generator.uniform(0, 2 * np.pi)
+        canvas = Image.new("L", (200, 200))
+        draw = ImageDraw.Draw(canvas)
+        width = int(generator.integers(14, 26))
+        if kind == 3:
+            for half_turn in (0, np.pi / 2):
+                points = _corners(2, turn + half_turn)
+                draw.line(points, fill=255, width=width)
+        else:
+            corners = _corners((3, 4, 5)[kind], turn)
+            if kind == 2:  # every second corner of five makes a star
+                corners = corners[::2] + corners[1::2]
+            draw.line([*corners, *corners[:2]], fill=255, width=width, joint="curve")
+        images.append(_as_mnist(np.asarray(canvas)))
+    return np.stack(images)
+
+
+def two_at_once(images: np.ndarray, labels: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
+    """Write two different digits over one another.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, (n_all, 28, 28)
+    labels : ndarray of int, (n_all,)
+        At least two different digits.
+    n : int
+    seed : int
+
+    Returns
+    -------
+    ndarray of uint8, (n, 28, 28)
+
+    Raises
+    ------
+    ValueError
+        If all labels are the same.
+
+    Taught in 12_can_you_trust_its_confidence.
+    """
+    labels = np.asarray(labels)
+    if len(np.unique(labels)) < 2:
+        raise ValueError("all labels are the same; expected at least two different digits")
+    generator = np.random.default_rng(seed)
+    first = generator.integers(len(labels), size=n)
+    second = [generator.choice(np.flatnonzero(labels != labels[row])) for row in first]
+    return np.maximum(images[first], images[second])
+
+
+def shuffled_pixels(images: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Move the pixels of each image to random places: the same ink, and no shape.
+
+    Parameters
+    ----------
+    images : ndarray, (n, 28, 28)
+    seed : int
+
+    Returns
+    -------
+    ndarray, as ``images``
+
+    Taught in 12_can_you_trust_its_confidence.
+    """
+    flat = np.asarray(images).reshape(len(images), -1)
+    return np.random.default_rng(seed).permuted(flat, axis=1).reshape(np.shape(images))
+
+
+def noise(n: int, seed: int = 0) -> np.ndarray:
+    """Return images of which every pixel is drawn at random.
+
+    Parameters
+    ----------
+    n : int
+    seed : int
+
+    Returns
+    -------
+    ndarray of uint8, (n, 28, 28)
+
+    Taught in 12_can_you_trust_its_confidence.
+    """
+    return np.random.default_rng(seed).integers(0, 256, size=(n, 28, 28), dtype=np.uint8)
+
+
+def _corners(n: int, turn: float) -> list[tuple[float, float]]:
+    angles = turn + 2 * np.pi * np.arange(n) / n
+    return [(100 + 70 * float(np.cos(one)), 100 + 70 * float(np.sin(one))) for one in angles]
+
+
+@cache
+def _letter(letter: str, font: str) -> np.ndarray:
+    import matplotlib
+    from PIL import Image, ImageDraw, ImageFont
+
+    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{font}.ttf"
+    canvas = Image.new("L", (220, 220))
+    draw = ImageDraw.Draw(canvas)
+    draw.text((110, 110), letter, fill=255, font=ImageFont.truetype(str(path), 130), anchor="mm")
+    return _as_mnist(np.asarray(canvas))
+
+
+def _as_mnist(drawing: np.ndarray) -> np.ndarray:
+    """Scale ink into a box of 20 by 20 pixels and centre its mass in 28 by 28."""
+    from PIL import Image
+
+    rows, columns = np.flatnonzero(drawing.any(axis=1)), np.flatnonzero(drawing.any(axis=0))
+    ink = drawing[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    scale = 20 / max(ink.shape)
+    height, width = (max(1, round(side * scale)) for side in ink.shape)
+    small = np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BOX))
+    middle = [
+        np.average(np.arange(side), weights=small.sum(axis=axis, dtype=float) + 1e-9)
+        for side, axis in ((height, 1), (width, 0))
+    ]
+    image = np.zeros((28, 28), np.uint8)
+    # Whole pixels: MNIST's digits were moved by whole pixels, too.
+    top = int(np.clip(round(13.5 - middle[0]), 0, 28 - height))
+    left = int(np.clip(round(13.5 - middle[1]), 0, 28 - width))
+    image[top : top + height, left : left + width] = small
+    return image

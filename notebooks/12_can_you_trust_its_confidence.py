@@ -1,0 +1,767 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Can you trust its confidence?
+#
+# **When a network says it is 99 percent sure, is it right 99 times in a hundred?**
+
+# %% [markdown]
+# **You will learn**
+#
+# - to check a network's confidence against the mistakes it makes, and why the usual picture hides them;
+# - what makes a network boast, what makes it too modest, and how a single number puts it right;
+# - to let it pass the doubtful images on to a person, and to say how many these will be;
+# - what it says of things that are no digits, and why it cannot say *none of these*.
+#
+# | Before you start | |
+# | --- | --- |
+# | Prerequisites | [How fast can it learn?](07_how_fast_can_it_learn.ipynb): logits, label smoothing, the fast recipe; [Is it really better?](09_is_it_really_better.ipynb): intervals, the bootstrap, choosing on one half and reporting on the other |
+# | Time | 25 minutes to read; the run takes one to two minutes on a laptop |
+
+# %% tags=["colab", "remove-cell"]
+# On Colab or Kaggle this installs the book's helpers, once. Elsewhere it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("digit_utils") is None:
+    source = "digit-utils @ git+https://github.com/digits-book/digits-book"
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source])
+
+# %%
+from dataclasses import replace
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown, display
+from matplotlib.ticker import LogLocator, PercentFormatter
+from scipy.special import logsumexp, softmax
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import roc_auc_score
+
+from digit_utils import plots
+from digit_utils.calibration import (
+    calibration_error,
+    confidence_needed,
+    confidence_of,
+    doubt_table,
+    fit_temperature,
+    log_losses,
+    mean_log_loss,
+    risk_coverage,
+)
+from digit_utils.data import load_digits, prepare_images, split_train_validation, take_subset
+from digit_utils.ensemble import average_probabilities
+from digit_utils.evaluate import interval_of_share
+from digit_utils.fast import Recipe, train
+from digit_utils.outsiders import (
+    drawn_shapes,
+    noise,
+    printed_letters,
+    shuffled_pixels,
+    two_at_once,
+)
+from digit_utils.results import report
+from digit_utils.training import forget_networks
+
+plots.use_book_style()
+
+# %% tags=["parameters"]
+DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by itself
+ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
+SEED: int = 0  # of the split, the outsiders and the first training; further ones add 1
+N_TRAIN: int = 0  # training images to use; 0: all 33,600
+N_VALIDATION: int = 0  # validation images to use; 0: all 8,400
+EPOCHS: int = 3  # passes over the training images
+BATCH_SIZE: int = 256  # images a training step
+LABEL_SMOOTHING: float = 0.05  # probability spread over all digits in the target
+MEMBERS: int = 3  # networks that decide together, at least 2
+WANTED: float = 0.999  # accuracy wanted of the answers the network gives itself
+OUTSIDERS: int = 1000  # images of each kind that show no digit
+
+# %% [markdown]
+# A network that reads cheques is right nearly always. *Nearly* is the trouble. If it knew which of its answers are the doubtful
+# ones, a person could read those, and nobody would lose money.
+#
+# It does give a number with each answer. The **softmax** turns its ten outputs, the *logits*, into ten positive
+# numbers that add up to 1, and the largest of them is called its **confidence**. It looks like a probability. Is it one?
+#
+# That can be checked. A network is **calibrated** if its confidence comes true: of all answers that it gives with a confidence of
+# 90 percent, 90 in 100 are right.
+#
+# ## Three characters
+#
+# We train three networks on the same kind of images, which differ in how they were brought up:
+#
+# - the **smoothed** one learns by the recipe of chapter 7, with label smoothing: its target for the right digit is a little less than 1;
+# - the **plain** one learns the same way, but its target is 1;
+# - the **crammer** gets an eighth of the images, sees them eight times as often, always unchanged, and its target is 1 as well. It will know them by heart.
+
+# %% tags=["nbval-check-output"]
+digits = load_digits(DATA)
+train_images, validation_images, train_labels, labels = split_train_validation(
+    digits.images, digits.labels, seed=SEED
+)
+train_images, train_labels = take_subset(train_images, train_labels, N_TRAIN or None, seed=SEED)
+validation_images, labels = take_subset(validation_images, labels, N_VALIDATION or None, seed=SEED)
+few_images, few_labels = take_subset(train_images, train_labels, len(train_images) // 8, seed=SEED)
+print(f"training on {len(train_images):,} images, the crammer on {len(few_images):,}")
+print(f"checking on {len(labels):,}")
+
+# %%
+smoothed = Recipe(epochs=EPOCHS, batch_size=BATCH_SIZE, label_smoothing=LABEL_SMOOTHING)
+plain = replace(smoothed, label_smoothing=0.0)
+crammer = replace(plain, epochs=8 * EPOCHS, rotation=0.0, zoom=0.0, shift=0.0)
+
+
+def train_network(recipe, images, labels, seed=SEED):
+    """Train, and free what only the training needed."""
+    network = train(recipe, images, labels, seed).network
+    forget_networks()
+    return network
+
+
+def logits_of(network, images):
+    """Return what the network says of images, before the softmax."""
+    outputs = network(prepare_images(images), training=False)
+    return keras.ops.convert_to_numpy(outputs).astype(float)
+
+
+networks = {
+    "smoothed": train_network(smoothed, train_images, train_labels),
+    "plain": train_network(plain, train_images, train_labels),
+    "crammer": train_network(crammer, few_images, few_labels),
+}
+logits = {name: logits_of(network, validation_images) for name, network in networks.items()}
+right = {name: found.argmax(axis=1) == labels for name, found in logits.items()}
+confidence = {name: confidence_of(found) for name, found in logits.items()}
+
+# %% [markdown]
+# The simplest check is to count. A calibrated network that is 98 percent sure of an answer admits two hundredths of a mistake. Add
+# these up over all images, and it has told us **how many mistakes it expects to make**. Then count those it made.
+
+# %%
+expected = {name: np.sum(1 - found) for name, found in confidence.items()}
+scatter = {name: np.sqrt(np.sum(found * (1 - found))) for name, found in confidence.items()}
+made = {name: int(np.sum(~found)) for name, found in right.items()}
+
+
+def character(name):
+    """Say whether a network made more or fewer mistakes than chance around its expectation."""
+    if abs(made[name] - expected[name]) <= 1.96 * scatter[name]:
+        return "as it says"
+    return "over-confident" if made[name] > expected[name] else "under-confident"
+
+
+characters = {name: character(name) for name in networks}
+pd.DataFrame(
+    {
+        "accuracy": {name: f"{found.mean():.2%}" for name, found in right.items()},
+        "mean confidence": {name: f"{found.mean():.2%}" for name, found in confidence.items()},
+        "mistakes it expects": {
+            name: f"{expected[name]:.0f} ± {1.96 * scatter[name]:.0f}" for name in networks
+        },
+        "mistakes it made": made,
+        "so it is": characters,
+    }
+)
+
+# %% [markdown]
+# The ± is what chance alone would do to a calibrated network in 95 of 100 cases. A network that makes more mistakes than it
+# expects is **over-confident**; one that makes fewer is **under-confident**.
+#
+# The smoothed network did as it was told: with a target of 95 percent and a half for the right digit, whoever says more is
+# punished. That is good for its accuracy, as chapter 7 found, and ruins its confidence as a probability. The crammer, on the other hand, has seen every one of its
+# training images come true at 100 percent, over and over, and takes the world to be like that. Guo and others
+# ([2017](https://arxiv.org/abs/1706.04599)) found modern networks to be of the crammer's kind, and Müller and others
+# ([2019](https://arxiv.org/abs/1906.02629)) that label smoothing can cure them of it. But a cure needs a disease: whether a network that saw
+# its images only a few times, and each time a little different, boasts at all, you can read in the plain one's row.
+#
+# ## A picture that hides what matters
+#
+# The usual picture is the **calibration curve**, or *reliability diagram*. Sort the images into ten bins by their confidence, and
+# draw for each bin the share of right answers. A calibrated network lies on the diagonal. scikit-learn
+# has it ready. To the right, how many images are in each bin.
+
+# %% mystnb={"image": {"alt": "Left, the calibration curve of the plain network: the share of right answers against the confidence in ten equal bins, jumping around the diagonal. Right, the number of images in each bin on a logarithmic axis: nearly all are in the last."}}
+shares, means = calibration_curve(right["plain"], confidence["plain"], n_bins=10)
+figure, (left, counted) = plt.subplots(1, 2, figsize=(7.6, 3.6))
+left.plot((0, 1), (0, 1), "--", color=plots.GREY, linewidth=1)
+left.plot(means, shares, "o-", color=plots.BLUE)
+left.set(title="Calibration curve", xlabel="Confidence", ylabel="Share of right answers")
+counted.hist(confidence["plain"], bins=np.linspace(0, 1, 11), color=plots.BLUE, log=True)
+counted.set(title="Images in each bin", xlabel="Confidence", ylabel="Images (logarithmic)")
+for ax in (left, counted):
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+left.yaxis.set_major_formatter(PercentFormatter(1.0))
+plt.show()
+
+# %%
+in_last_bin = {name: np.mean(found > 0.9) for name, found in confidence.items()}
+display(
+    Markdown(
+        f"**{in_last_bin['plain']:.1%}** of the images are in the last bin, a single dot at the upper right. All other dots together "
+        f"stand for {np.sum(confidence['plain'] <= 0.9):,} images, and jump accordingly."
+    )
+)
+
+# %% [markdown]
+# For a network that is nearly always right, everything happens between 99 and 100 percent. Is an answer with 99.9 percent
+# wrong once in a thousand? To see that, look at the other end of the scale: at the **doubt**, 1 minus the confidence, on a logarithmic axis. Bins
+# of doubt reach from a tenth to one, from a hundredth to a tenth, and so on. For each: the mean doubt, and the share of answers
+# that were wrong, with its interval. A triangle means that none was wrong, and marks the upper end of the interval. Bins of fewer than 30
+# images are left out.
+
+# %% mystnb={"image": {"alt": "Share of wrong answers against mean doubt, both logarithmic, for three networks, with intervals and a dashed diagonal. Points above the diagonal are over-confident, points below it under-confident."}}
+looks = {
+    "smoothed": ("s", plots.GREEN),
+    "plain": ("o", plots.BLUE),
+    "crammer": ("D", plots.RED),
+}
+ax = plt.subplots(figsize=(7.2, 4.4))[1]
+ax.plot((1e-7, 1), (1e-7, 1), "--", color=plots.GREY, linewidth=1)
+for name, (marker, colour) in looks.items():
+    table = doubt_table(confidence[name], right[name])
+    table = table[table["images"] >= 30]
+    some, none = table[table["error"] > 0], table[table["error"] == 0]
+    reach = [some["error"] - some["low"], some["high"] - some["error"]]
+    ax.errorbar(
+        some["doubt"], some["error"], reach, fmt=marker, color=colour, capsize=3, label=name
+    )
+    ax.plot(none["doubt"], none["high"], "v", color=colour, markerfacecolor="none")
+ax.set(
+    title="Doubt and truth",
+    xlabel="Mean doubt of the bin (1 minus confidence, logarithmic)",
+    ylabel="Share of wrong answers\n(bar: 95 % interval)",
+    xscale="log",
+    yscale="log",
+    xlim=(1e-7, 1),
+    ylim=(5e-5, 1.2),
+)
+ax.text(0.4, 0.93, "over-confident", color=plots.GREY, transform=ax.transAxes)
+ax.text(0.72, 0.05, "under-confident", color=plots.GREY, transform=ax.transAxes)
+ax.legend(frameon=False, loc="upper left")
+plt.show()
+
+# %% [markdown]
+# Above the dashed line a network is wrong more often than it admits, below it less often. Chance plays along in each bin, so look
+# at the bars.
+#
+# ### One number
+#
+# To compare networks one wants a single number. The **expected calibration error** (ECE) is the mean distance from the dashed line: over
+# the bins, the difference between mean confidence and share of right answers, each bin counting by its images.
+# With ten bins of equal width it would rest on one bin. So we cut the images, sorted by confidence, into fifteen bins with *equally many* images.
+#
+# It cannot be negative, and so chance makes it positive even for a perfect network. How large, can be simulated: let
+# each answer be right with exactly the probability that its confidence states.
+
+# %%
+generator = np.random.default_rng(SEED)
+
+
+def error_by_chance(confidence, repetitions=200):
+    """Return the calibration error that a perfectly calibrated network stays below, 95 times in 100."""
+    drawn = [generator.random(len(confidence)) < confidence for _ in range(repetitions)]
+    return np.quantile([calibration_error(confidence, one) for one in drawn], 0.95)
+
+
+errors = {name: calibration_error(confidence[name], right[name]) for name in networks}
+chance = {name: error_by_chance(confidence[name]) for name in networks}
+pd.DataFrame(
+    {
+        "calibration error (points)": {
+            name: f"{100 * found:.2f}" for name, found in errors.items()
+        },
+        "by chance up to": {name: f"{100 * found:.2f}" for name, found in chance.items()},
+    }
+)
+
+# %% [markdown]
+# ## One knob: the temperature
+#
+# Can confidence be put right after training? Divide all logits by one number, the **temperature**, before the softmax. Above 1 it brings
+# them closer together, and the network becomes less sure; below 1, surer. The largest logit
+# stays the largest, so **no answer changes**.
+#
+# Which temperature? The one at which the *log loss* is smallest: the mean of minus the logarithm of the probability that was given to the true digit.
+# It punishes confident mistakes hard, and cannot be improved by saying anything but what one believes.
+# We fit the temperature on one half of the validation images, A, and judge it on the other, B, as chapter 9 taught.
+
+# %%
+order = generator.permutation(len(labels))
+half_a, half_b = np.array_split(order, 2)
+temperatures = {
+    name: fit_temperature(found[half_a], labels[half_a]) for name, found in logits.items()
+}
+
+# %% mystnb={"image": {"alt": "Log loss on half A against the temperature, both logarithmic, for three networks: three valleys with a dot at the lowest point of each and a dashed line at temperature 1."}}
+ax = plt.subplots(figsize=(7.2, 3.8))[1]
+grid = np.geomspace(0.25, 4, 60)
+for name, (marker, colour) in looks.items():
+    of_half = logits[name][half_a], labels[half_a]
+    ax.loglog(grid, [mean_log_loss(*of_half, one) for one in grid], color=colour, label=name)
+    lowest = temperatures[name]
+    ax.plot(lowest, mean_log_loss(*of_half, lowest), marker, color=colour)
+ax.axvline(1, color=plots.GREY, linestyle="--", linewidth=1)
+ax.set_xticks((0.25, 0.5, 1, 2, 4), ("0.25", "0.5", "1", "2", "4"))
+ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+ax.yaxis.set_major_formatter("{x:g}")
+ax.minorticks_off()
+ax.set(
+    title="Where the log loss is smallest",
+    xlabel="Temperature (logarithmic)",
+    ylabel="Log loss on half A\n(nats, logarithmic)",
+)
+ax.legend(frameon=False)
+plt.show()
+
+# %% [markdown]
+# Now half B. The interval of the gain is a bootstrap over its images, paired: both log losses of an image are drawn together.
+
+# %%
+rows, verdicts = {}, {}
+for name, temperature in temperatures.items():
+    before = log_losses(logits[name][half_b], labels[half_b])
+    after = log_losses(logits[name][half_b], labels[half_b], temperature)
+    gain = before - after
+    redrawn = [generator.choice(gain, len(gain)).mean() for _ in range(1000)]
+    low, high = np.quantile(redrawn, [0.025, 0.975])
+    tempered = confidence_of(logits[name][half_b], temperature)
+    believed = np.sum(1 - confidence[name][half_b]), np.sum(1 - tempered)
+    verdicts[name] = "helps" if low > 0 else "harms" if high < 0 else "no difference shown"
+    rows[name] = {
+        "temperature": f"{temperature:.2f}",
+        "log loss": f"{before.mean():.4f} → {after.mean():.4f}",
+        "gain (95 % interval)": f"{low:+.4f} to {high:+.4f}",
+        "it": verdicts[name],
+        "mistakes it expects": f"{believed[0]:.0f} → {believed[1]:.0f}",
+        "made": int(np.sum(~right[name][half_b])),
+    }
+pd.DataFrame(rows).T
+
+# %% [markdown]
+# One number is enough to move a whole network to where it should be on average. It cannot repair everything: it makes all answers
+# surer or all less sure. But it costs nothing, needs a few thousand images that were not
+# trained on, and leaves the accuracy alone.
+#
+# ## Passing on the doubtful ones
+#
+# What is confidence good for? For not answering. Let the network answer only where it is surest and pass the rest on to
+# a person. The more it passes on, the fewer mistakes remain. The **risk-coverage curve** shows the trade: how many images
+# are answered, the *coverage*, and how many of these answers are wrong, the *risk*. For this only the *order* of the
+# confidences counts, so a network that is wrong about how sure it is may do well here.
+#
+# A second opinion may give a better order. We train the smoothed recipe with further seeds and average the probabilities,
+# each at its own temperature, as an **ensemble** ([Lakshminarayanan and others 2017](https://arxiv.org/abs/1612.01474)). Where its members disagree, the average is unsure, even if each of them
+# is sure of itself.
+
+# %%
+members = [networks["smoothed"]] + [
+    train_network(smoothed, train_images, train_labels, SEED + more) for more in range(1, MEMBERS)
+]
+member_logits = [logits["smoothed"]] + [
+    logits_of(member, validation_images) for member in members[1:]
+]
+member_temperatures = [fit_temperature(found[half_a], labels[half_a]) for found in member_logits]
+
+
+def ensemble_probabilities(all_logits):
+    """Average the members' probabilities, each at its own temperature."""
+    return average_probabilities(
+        [
+            softmax(found / temperature, axis=1)
+            for found, temperature in zip(all_logits, member_temperatures, strict=True)
+        ]
+    )
+
+
+voted = ensemble_probabilities(member_logits)
+sure = {name: confidence_of(logits[name], temperatures[name]) for name in networks}
+sure["ensemble"] = voted.max(axis=1)
+right["ensemble"] = voted.argmax(axis=1) == labels
+looks["ensemble"] = ("", "black")
+
+# %% mystnb={"image": {"alt": "Share of wrong answers against the share of images answered, from four fifths to all, a line for each of three networks and one for the ensemble, rising steeply at the right end; a dotted line marks the accuracy wanted."}}
+ax = plt.subplots(figsize=(7.2, 4.0))[1]
+for (name, (_, colour)), style in zip(looks.items(), ("-", "--", ":", "-."), strict=True):
+    coverage, risk = risk_coverage(sure[name][half_b], right[name][half_b])
+    ax.plot(coverage, risk, style, color=colour, label=name)
+ax.axhline(1 - WANTED, color=plots.GREY, linewidth=1, linestyle=":")
+ax.set_xlim(0.8, 1.0)
+ax.set_ylim(bottom=0)
+ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+ax.set(
+    title="The more it passes on, the fewer mistakes remain",
+    xlabel="Images it answers itself",
+    ylabel="Wrong among these\n(half B)",
+)
+ax.legend(frameon=False)
+plt.show()
+
+# %% [markdown]
+# How many must a person read, so that of the answers given 999 in 1,000 are right? The confidence from which on it may
+# answer is chosen on half A. What comes of it, half B says.
+
+# %%
+rows, passed_on, came_out = {}, {}, {}
+for name in looks:
+    threshold = confidence_needed(sure[name][half_a], right[name][half_a], WANTED)
+    answered = sure[name][half_b] >= threshold
+    passed_on[name] = 1 - answered.mean()
+    rows[name] = {
+        "alone": f"{right[name][half_b].mean():.2%}",
+        "answers from a confidence of": f"{threshold:.2%}",
+        "passes on": f"{passed_on[name]:.1%}",
+    }
+    if answered.any():
+        kept = right[name][half_b][answered]
+        low, high = interval_of_share(kept.mean(), len(kept))
+        came_out[name] = f"{kept.mean():.2%} ({low:.2%} to {high:.2%})"
+        rows[name]["right, of those it answers (95 % interval)"] = came_out[name]
+pd.DataFrame(rows).T.fillna("")
+
+# %% [markdown]
+# The intervals are wide: at one mistake in a thousand, some thousands of images hold only a handful. Whoever has to *promise* such an accuracy
+# needs many more images than these.
+#
+# These are the images of half B that the ensemble is least sure of. A person would not find all of them easy.
+
+# %% mystnb={"image": {"alt": "The sixteen validation digits of which the ensemble is least sure, each with its answer, the true digit where that is wrong, and the confidence."}}
+least = half_b[np.argsort(sure["ensemble"][half_b])[:16]]
+plots.show_predictions(
+    validation_images[least],
+    labels[least],
+    voted[least].argmax(axis=1),
+    sure["ensemble"][least],
+    title="Passed on first",
+)
+plt.show()
+
+# %% [markdown]
+# ## Things that are no digits
+#
+# So far every image was a digit. A cheque reader also meets a smudge, a letter, an empty field. We show the networks some
+# **outsiders**, as we call them: printed letters (in the fonts that come with Matplotlib, without those that look like a 0 or a 1; scaled and centred as MNIST's digits were), outlines of shapes, two digits
+# written over one another, digits in white on black, digits with their pixels shuffled, and noise.
+
+# %%
+real = validation_images[half_b]
+outsiders = {
+    "printed letters": printed_letters(OUTSIDERS, seed=SEED)[0],
+    "shapes": drawn_shapes(OUTSIDERS, seed=SEED),
+    "two digits at once": two_at_once(real, labels[half_b], OUTSIDERS, seed=SEED),
+    "white on black": 255 - real[:OUTSIDERS],
+    "shuffled pixels": shuffled_pixels(real[:OUTSIDERS], seed=SEED),
+    "noise": noise(OUTSIDERS, seed=SEED),
+}
+said = {
+    name: {kind: logits_of(network, images) for kind, images in outsiders.items()}
+    for name, network in networks.items()
+}
+said["ensemble"] = {
+    kind: ensemble_probabilities([logits_of(member, images) for member in members])
+    for kind, images in outsiders.items()
+}
+
+# %% [markdown]
+# This is what the plain network makes of the first of each kind, with its confidence after temperature scaling.
+
+# %% mystnb={"image": {"alt": "Six rows of eight images that show no digit: letters, shapes, two digits at once, white digits on black, shuffled pixels and noise. Above each is the digit the plain network sees in it and its confidence."}}
+first = np.concatenate([images[:8] for images in outsiders.values()])
+answers = np.concatenate([found[:8] for found in said["plain"].values()])
+captions = [
+    f"{guess}, {share:.0%}"
+    for guess, share in zip(
+        answers.argmax(axis=1), confidence_of(answers, temperatures["plain"]), strict=True
+    )
+]
+plots.show_images(first, captions, columns=8, title="What the plain network sees")
+plt.show()
+
+# %% [markdown]
+# How often is each kind called a digit with a confidence above 99 percent? The last row is the share of the *real* digits of half B, for comparison.
+
+# %%
+sure_of = {
+    name: {kind: confidence_of(found, temperatures[name]) for kind, found in said[name].items()}
+    for name in networks
+}
+sure_of["ensemble"] = {kind: found.max(axis=1) for kind, found in said["ensemble"].items()}
+fooled = pd.DataFrame(sure_of).map(lambda found: np.mean(found > 0.99))
+of_real = pd.Series({name: np.mean(sure[name][half_b] > 0.99) for name in sure_of})
+pd.concat([fooled, of_real.to_frame("real digits").T]).map("{:.1%}".format)
+
+# %%
+favourite = {
+    kind: np.bincount(found.argmax(axis=1), minlength=10) for kind, found in said["plain"].items()
+}
+of_noise = favourite["noise"]
+blank = np.zeros((1, 28, 28), np.uint8)
+of_blank = logits_of(networks["plain"], blank)
+worst_kind, worst_name = fooled.stack().idxmax()
+display(
+    Markdown(
+        f"To the plain network {of_noise.max() / of_noise.sum():.0%} of the noise shows the digit **{of_noise.argmax()}**, and an empty image the "
+        f"digit **{of_blank.argmax()}** ({confidence_of(of_blank, temperatures['plain'])[0]:.0%} sure). The "
+        f"largest number in the table: {fooled.loc[worst_kind, worst_name]:.0%} of *{worst_kind}* are digits to the {worst_name}"
+        f"{'' if worst_name == 'ensemble' else ' network'}, with more than 99 % confidence."
+    )
+)
+
+# %% [markdown]
+# ### Telling them apart
+#
+# Perhaps a threshold helps: real digits on one side, outsiders on the other. The **AUROC** measures how well a score could do that, at
+# whatever threshold. Take one real digit and one outsider at random; the AUROC is the probability that the real one has
+# the higher score. 1 is perfect, 0.5 is tossing a coin, and below 0.5 the outsiders look *more* like digits than digits do.
+#
+# We try two scores of a single network: its confidence ([Hendrycks and Gimpel 2017](https://arxiv.org/abs/1610.02136)), and the **energy**
+# ([Liu and others 2020](https://arxiv.org/abs/2010.03759)): the logarithm of the sum of the exponentials of the
+# logits, its sign chosen so that higher is more digit-like. It also sees *how large* the logits are, and not only how they compare.
+# The third score is the confidence of the ensemble, which is made of smoothed networks.
+
+
+# %%
+def separates(of_real, of_outsiders):
+    """Return the AUROC of a score that should be higher for real digits."""
+    is_real = np.repeat([1, 0], [len(of_real), len(of_outsiders)])
+    return roc_auc_score(is_real, np.concatenate([of_real, of_outsiders]))
+
+
+scores = {}  # of real digits, and of each kind of outsider
+for name in ("smoothed", "plain", "ensemble"):
+    scores[f"confidence, {name}"] = sure[name][half_b], sure_of[name]
+for name in ("smoothed", "plain"):
+    of_outsiders = {kind: logsumexp(found, axis=1) for kind, found in said[name].items()}
+    scores[f"energy, {name}"] = logsumexp(logits[name][half_b], axis=1), of_outsiders
+auroc = pd.DataFrame(
+    {
+        score: {kind: separates(of_real, of_outsiders[kind]) for kind in outsiders}
+        for score, (of_real, of_outsiders) in scores.items()
+    }
+)
+auroc.map("{:.3f}".format)
+
+# %% mystnb={"image": {"alt": "For each kind of outsider a row with five markers: how well the confidence and the energy of the smoothed and of the plain network, and the confidence of the ensemble, tell it from real digits, from 0 to 1, with a dashed line at 0.5."}}
+ax = plt.subplots(figsize=(7.2, 3.8))[1]
+for score in auroc:
+    kind_of_score, name = score.split(", ")
+    colour = looks[name][1]
+    marker, filled = ("o", colour) if kind_of_score == "confidence" else ("s", "none")
+    ax.plot(
+        auroc[score], range(len(auroc)), marker, color=colour, markerfacecolor=filled, label=score
+    )
+ax.axvline(0.5, color=plots.GREY, linestyle="--", linewidth=1)
+ax.set_yticks(range(len(auroc)), auroc.index)
+ax.invert_yaxis()
+ax.set_xlim(-0.02, 1.02)
+ax.set(title="Real digits or not?", xlabel="AUROC (0.5: a coin, 1: perfect)")
+ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, fontsize=9)
+plt.show()
+
+# %% [markdown]
+# Is the ensemble's confidence a better score than that of its first member, the smoothed network? For each kind, both scores of
+# an image are drawn together in a bootstrap.
+
+# %%
+
+
+def auroc_gain(kind, repetitions=200):
+    """Bootstrap the ensemble's AUROC minus the smoothed network's; return its 95 % interval."""
+    pairs = [(sure[name][half_b], sure_of[name][kind]) for name in ("ensemble", "smoothed")]
+    found = []
+    for _ in range(repetitions):
+        rows, others = (generator.integers(0, len(one), len(one)) for one in pairs[0])
+        better, worse = (separates(inside[rows], outside[others]) for inside, outside in pairs)
+        found.append(better - worse)
+    return np.quantile(found, [0.025, 0.975])
+
+
+gains = {kind: auroc_gain(kind) for kind in outsiders}
+better = [kind for kind, (low, _) in gains.items() if low > 0]
+worse = [kind for kind, (_, high) in gains.items() if high < 0]
+ensemble_verdict = (
+    f"better at {', '.join(better) or 'none of the kinds'}; worse at {', '.join(worse) or 'none'}"
+)
+display(
+    Markdown(
+        f"The ensemble of {MEMBERS} is {ensemble_verdict} (the 95 % intervals lie above or below zero). That is so for the trainings "
+        "we have; other seeds may part the kinds differently."
+    )
+)
+
+# %% [markdown]
+# Even a high AUROC can be too little in use, because the threshold must let nearly all real digits through:
+
+# %%
+threshold = np.quantile(sure["ensemble"][half_a], 0.05)
+come_through = {kind: np.mean(found >= threshold) for kind, found in sure_of["ensemble"].items()}
+display(
+    Markdown(
+        f"Accept what the ensemble is at least {threshold:.1%} sure of, which is so for 95 of 100 real digits, and there come through "
+        "as well: "
+        + ", ".join(f"{share:.0%} of *{kind}*" for kind, share in come_through.items())
+        + "."
+    )
+)
+
+# %% [markdown]
+# A score that is good at one kind may fail at another, and in practice nobody knows which kind will come.
+#
+# ## Why it cannot say *none of these*
+#
+# The softmax shares out 100 percent among ten digits. There is no eleventh. If nothing in an image speaks for any digit, some
+# digit is still the least unlikely, and gets whatever the others do not. Temperature does not change that, for it was fitted on
+# digits; and calibration is a promise about images *like those it was fitted on*. Nothing in training ever asked the network what a digit
+# is. It was asked *which* digit, over and over, of digits only. What lies outside, it
+# divides up among the ten as well, because the borders it has drawn between them go on for ever. Of networks with ReLU it has been proved that far away
+# from all they have learned they can become surer and surer ([Hein and others 2019](https://arxiv.org/abs/1812.05720)).
+#
+# So do not ask a digit network whether something is a digit. Ask for it separately: check the image before (is there ink, is it dark on light, is there one
+# figure?), train on outsiders as a class of their own, or keep a person in the loop for what is unusual.
+#
+# ## What we found
+
+# %%
+ordinary = ", ".join(f"{name} *{kind}*" for name, kind in characters.items())
+report(
+    f"- Judged by the mistakes they expected and made: {ordinary}. The smoothed network expected "
+    f"{expected['smoothed']:.0f} mistakes and made {made['smoothed']}.\n"
+    f"- {in_last_bin['plain']:.0%} of the plain network's answers fall into the last bin of the usual picture; on a logarithmic scale of doubt one "
+    "can see them.\n"
+    "- Temperature: "
+    + ", ".join(f"{name} {found:.2f} ({verdicts[name]})" for name, found in temperatures.items())
+    + ", judged on images it was not fitted on.\n"
+    f"- To have {WANTED:.1%} of the answers right, the smoothed network passes on {passed_on['smoothed']:.1%} of the images and the "
+    f"ensemble {passed_on['ensemble']:.1%}. On images that had no part in choosing the threshold, "
+    f"{came_out.get('smoothed', 'none')} and {came_out.get('ensemble', 'none')} of the answers are right.\n"
+    f"- Of printed letters the plain network calls {fooled.loc['printed letters', 'plain']:.0%} a digit with more than 99 % confidence, "
+    f"the ensemble {fooled.loc['printed letters', 'ensemble']:.0%}. As a score that tells outsiders from digits, compared with its first member the ensemble is "
+    f"{ensemble_verdict}. No softmax can say *none of these*.",
+    n_train=len(train_images),
+    n_validation=len(labels),
+    n_members=MEMBERS,
+    accuracy={name: found.mean() for name, found in right.items()},
+    smoothed_accuracy=right["smoothed"].mean(),
+    mistakes_expected=expected,
+    mistakes_made=made,
+    characters=characters,
+    smoothed_temperature=temperatures["smoothed"],
+    plain_temperature=temperatures["plain"],
+    crammer_temperature=temperatures["crammer"],
+    calibration_errors=errors,
+    passed_on=passed_on,
+    letters_fool_plain=fooled.loc["printed letters", "plain"],
+    letters_fool_ensemble=fooled.loc["printed letters", "ensemble"],
+    noise_fools_plain=fooled.loc["noise", "plain"],
+    letters_come_through=come_through["printed letters"],
+    auroc_letters_plain=auroc.loc["printed letters", "confidence, plain"],
+    auroc_letters_energy=auroc.loc["printed letters", "energy, plain"],
+    auroc_noise_smoothed=auroc.loc["noise", "confidence, smoothed"],
+    auroc_letters_ensemble=auroc.loc["printed letters", "confidence, ensemble"],
+)
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** Is it the ink? Shuffled digits have all of a digit's ink and none of its shape. How well does the *amount of ink* alone tell
+# each kind of outsider from real digits?
+#
+# <details>
+# <summary>Solution</summary>
+#
+# ```python
+# def ink(images):
+#     return images.mean(axis=(1, 2))
+#
+#
+# usual = np.median(ink(real))
+# for kind, images in outsiders.items():
+#     unusual = [-abs(np.log((ink(one) + 1) / (usual + 1))) for one in (real, images)]
+#     print(f"{kind:20} AUROC {separates(*unusual):.3f}")
+# ```
+#
+# For white on black and noise this is a perfect score, from one number that no training was needed for. For shuffled pixels it is
+# worth nothing. Simple checks of the image and the confidence of a network fail at different things, so use both.
+#
+# </details>
+#
+# **2.** Fit the plain network's temperature on images it was *trained* on. What comes out, and why is it of no use?
+#
+# <details>
+# <summary>Solution</summary>
+#
+# ```python
+# for name, (images, known) in {
+#     "plain": (train_images, train_labels),
+#     "crammer": (few_images, few_labels),
+# }.items():
+#     print(name, fit_temperature(logits_of(networks[name], images), known))
+# ```
+#
+# The crammer makes hardly a mistake there, so the smallest log loss is at a very low temperature: be as sure as you can. On new images
+# that makes its boasting worse. The plain network saw its images only a few times and never twice the same, so for it the difference is smaller.
+#
+# </details>
+#
+# **3.** How does the calibration error depend on the number of bins? Try 5, 15, 50 and 500, and compare with what chance gives.
+#
+# <details>
+# <summary>Solution</summary>
+#
+# ```python
+# for n_bins in (5, 15, 50, 500):
+#     found = calibration_error(confidence["plain"], right["plain"], n_bins)
+#     drawn = [generator.random(len(labels)) < confidence["plain"] for _ in range(100)]
+#     by_chance = [calibration_error(confidence["plain"], one, n_bins) for one in drawn]
+#     print(f"{n_bins:3} bins: {found:.4f}, a perfect network on average {np.mean(by_chance):.4f}")
+# ```
+#
+# It grows with the number of bins, for the perfect network as well: with few images in a bin, chance moves its share. Calibration errors
+# can only be compared with the same bins and the same number of images.
+#
+# </details>
+#
+# **4.** The networks that come with the book have learned from all labelled images, so their accuracy cannot be measured here. But what do
+# they say of outsiders? As real digits take the test images; no label is needed.
+#
+# <details>
+# <summary>Solution</summary>
+#
+# ```python
+# from digit_utils.shipped import load_final_model
+#
+# shipped = load_final_model()[0]
+#
+#
+# def vote(images):
+#     return average_probabilities(
+#         [network.predict(prepare_images(images), verbose=0) for network in shipped]
+#     ).max(axis=1)
+#
+#
+# of_digits = vote(digits.test_images[:4000])
+# for kind, images in outsiders.items():
+#     print(f"{kind:20} AUROC {separates(of_digits, vote(images)):.3f}")
+# ```
+#
+# Longer training and five members make other borders, but the ten still share out everything. Compare with the table above, kind by
+# kind, before you trust either.
+#
+# </details>
+#
+# ## What's next
+#
+# Confidence tells you which images to doubt. Sometimes it is not the network that is wrong, but the label; and sometimes the
+# image is not like those of the training at all. Go back to [The final model](06_final_model.ipynb) with these tools: how many of its answers
+# would you pass on?

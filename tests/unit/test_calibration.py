@@ -1,0 +1,145 @@
+"""Temperature, calibration error, doubt and refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from digit_utils.calibration import (
+    calibration_error,
+    confidence_needed,
+    confidence_of,
+    doubt_table,
+    fit_temperature,
+    log_losses,
+    mean_log_loss,
+    risk_coverage,
+)
+
+
+def honest(n, seed=0, spread=2.0):
+    """Logits, and labels drawn from just the probabilities they stand for."""
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(scale=spread, size=(n, 10))
+    cumulated = softmax(logits, axis=1).cumsum(axis=1)
+    labels = (generator.random((n, 1)) > cumulated).sum(axis=1)
+    return logits, np.minimum(labels, 9)
+
+
+# Temperature
+
+
+@pytest.mark.parametrize("stretched", [0.4, 1.0, 3.0])
+def test_the_temperature_undoes_a_stretch(stretched):
+    logits, labels = honest(20_000)
+    assert fit_temperature(stretched * logits, labels) == pytest.approx(stretched, rel=0.05)
+
+
+def test_a_temperature_changes_confidence_but_no_answer():
+    logits, _ = honest(100)
+    assert np.all(confidence_of(logits, 0.5) > confidence_of(logits))
+    assert np.all(confidence_of(logits, 2.0) < confidence_of(logits))
+    np.testing.assert_allclose(confidence_of(logits), softmax(logits, axis=1).max(axis=1))
+
+
+def test_the_log_loss_is_that_of_scikit_learn():
+    from sklearn.metrics import log_loss
+
+    logits, labels = honest(500)
+    expected = log_loss(labels, softmax(logits / 1.7, axis=1), labels=np.arange(10))
+    assert mean_log_loss(logits, labels, 1.7) == pytest.approx(expected)
+    assert log_losses(logits, labels).shape == (500,)
+
+
+@pytest.mark.parametrize("temperature", [0, -1, float("nan")])
+def test_a_temperature_is_above_zero(temperature):
+    with pytest.raises(ValueError, match="temperature"):
+        confidence_of(honest(5)[0], temperature)
+
+
+def test_logits_and_labels_belong_together():
+    with pytest.raises(ValueError, match="one label an image"):
+        mean_log_loss(honest(5)[0], np.zeros(4, int))
+    with pytest.raises(ValueError, match="logits have shape"):
+        confidence_of(np.zeros(5))
+
+
+# Calibration error
+
+
+def test_an_honest_network_has_a_small_error_and_a_boaster_a_large_one():
+    logits, labels = honest(20_000)
+    right = logits.argmax(axis=1) == labels
+    assert calibration_error(confidence_of(logits), right) < 0.015
+    boasting = confidence_of(logits, 0.25)
+    expected = boasting.mean() - right.mean()
+    assert calibration_error(boasting, right) == pytest.approx(expected, abs=0.01)
+
+
+def test_one_bin_compares_the_means():
+    confidence, right = np.array([0.9, 0.5, 0.7]), np.array([True, False, True])
+    assert calibration_error(confidence, right, 1) == pytest.approx(0.7 - 2 / 3)
+    assert calibration_error(confidence, right, 3) == pytest.approx((0.1 + 0.5 + 0.3) / 3)
+
+
+@pytest.mark.parametrize("n_bins", [0, 4])
+def test_no_bin_may_be_empty(n_bins):
+    with pytest.raises(ValueError, match="n_bins"):
+        calibration_error(np.full(3, 0.5), np.ones(3, bool), n_bins)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "right", "message"),
+    [
+        (np.array([0.5]), np.ones(2, bool), "shape"),
+        (np.array([]), np.ones(0, bool), "shape"),
+        (np.array([0.5]), np.array([1]), "type"),
+        (np.array([4.5]), np.ones(1, bool), "logits"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_refused(confidence, right, message):
+    with pytest.raises(ValueError, match=message):
+        calibration_error(confidence, right, 1)
+
+
+# Doubt
+
+
+def test_every_image_is_in_one_bin_of_doubt():
+    confidence = 1 - np.array([0, 5e-5, 1e-4, 5e-4, 0.05, 0.2, 0.9, 1.0])
+    right = np.array([True, True, True, False, True, True, False, False])
+    table = doubt_table(confidence, right)
+    assert table["images"].sum() == len(right)
+    assert (table["images"] * table["error"]).sum() == pytest.approx(3)
+    assert table.loc[1e-1, "images"] == 3
+    assert 1e-3 not in table.index, "an empty bin has no row"
+    assert np.all((table["low"] <= table["error"]) & (table["error"] <= table["high"]))
+
+
+# Refusing
+
+
+def test_the_surest_answers_come_first():
+    confidence = np.array([0.2, 0.9, 0.5, 0.7])
+    right = np.array([False, True, True, False])
+    coverage, risk = risk_coverage(confidence, right)
+    np.testing.assert_allclose(coverage, [0.25, 0.5, 0.75, 1.0])
+    np.testing.assert_allclose(risk, [0, 1 / 2, 1 / 3, 2 / 4])
+
+
+def test_the_confidence_needed_gives_the_accuracy_wanted():
+    generator = np.random.default_rng(0)
+    confidence = generator.uniform(0.3, 1, size=5000)
+    right = generator.random(5000) < confidence
+    threshold = confidence_needed(confidence, right, 0.9)
+    assert right[confidence >= threshold].mean() >= 0.9
+    wider = np.sort(confidence[confidence < threshold])[-50:]
+    assert right[confidence >= wider.min()].mean() < 0.91
+
+
+def test_images_of_equal_confidence_are_answered_together():
+    confidence, right = np.array([0.9, 0.8, 0.8]), np.array([True, True, False])
+    assert confidence_needed(confidence, right, 0.99) == 0.9
+    assert confidence_needed(confidence, right, 0.6) == 0.8
+    assert confidence_needed(confidence, ~right, 0.9) == float("inf")
