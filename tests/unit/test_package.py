@@ -16,7 +16,21 @@ HEAVY = ("tensorflow", "keras", "pandas", "matplotlib", "papermill", "sklearn")
 
 # Every module may import only from modules on a lower level: data at the bottom, plots on top.
 LEVELS = [
-    {"errors", "files", "provenance", "benchmark", "ray_cluster"},
+    {
+        "errors",
+        "files",
+        "provenance",
+        "benchmark",
+        "ray_cluster",
+        "calibration",
+        "comparing",
+        "outsiders",
+        "corruptions",
+        "hard_cases",
+        "label_errors",
+        "sprites",
+        "attribution",
+    },
     {
         "mnist",
         "preparation",
@@ -35,7 +49,7 @@ LEVELS = [
     {"cost", "fast", "shipped"},
     {"evaluate"},
     {"plots"},
-    {"search_plots", "architecture", "importance"},
+    {"search_plots", "architecture", "importance", "quiz", "embedding_map"},
 ]
 
 
