@@ -49,10 +49,18 @@
   const view = sheet.getContext("2d");
   const inkSheet = Object.assign(document.createElement("canvas"), { width: SIZE, height: SIZE });
   const inkView = inkSheet.getContext("2d", { willReadFrequently: true }); // what is read
+  let inkColour = "#000"; // on the screen; it depends on light and dark
   let strokes = []; // each a list of points [x, y], from 0 to SIZE
 
   /* Draw a stroke from one of its points on; a stroke of one point is a dot. */
-  function drawStroke(context, scale, stroke, from = 0) {
+  function drawStroke(context, scale, stroke, from) {
+    context.strokeStyle = context.fillStyle = context === view ? inkColour : "#000";
+    if (stroke.length === 1) {
+      context.beginPath();
+      context.arc(stroke[0][0] * scale, stroke[0][1] * scale, (PEN / 2) * scale, 0, 2 * Math.PI);
+      context.fill();
+      return;
+    }
     context.lineWidth = PEN * scale;
     context.lineCap = context.lineJoin = "round";
     context.beginPath();
@@ -69,7 +77,7 @@
   function redraw() {
     view.clearRect(0, 0, sheet.width, sheet.height);
     inkView.clearRect(0, 0, SIZE, SIZE);
-    view.strokeStyle = getComputedStyle(sheet).color;
+    inkColour = getComputedStyle(sheet).color;
     for (const stroke of strokes) drawLatest(stroke, 0);
     sheet.parentElement.classList.toggle("empty", strokes.length === 0);
   }
@@ -303,14 +311,16 @@
     return seen;
   }
 
-  function showAnswer({ run, digit, share, unsure }) {
+  function showAnswer({ run, digit, share, unsure, asMnist }) {
     page.classList.toggle("answered", Boolean(run));
     page.classList.toggle("unsure", Boolean(run && unsure));
+    // Without the preparation, the doubt may come from that, and not from the drawing.
+    const doubt = asMnist ? "Not a digit?" : "Unsure.";
     find("digit").textContent = run ? digit : "";
     find("verdict").textContent = !run
       ? "Draw a digit, large or small, anywhere on the sheet."
       : unsure
-        ? `Not a digit? Nothing gets more than ${percent(share)}.`
+        ? `${doubt} Nothing gets more than ${percent(share)}.`
         : `The network gives it ${percent(share)}.`;
     if (!run) find("time").textContent = "";
     bars.forEach(({ row, bar, share: number }, i) => {
@@ -322,11 +332,11 @@
   }
 
   /* For screen readers, once a stroke, not while it is being drawn. */
-  function announce({ run, digit, share, unsure }) {
+  function announce({ run, digit, share, unsure, asMnist }) {
     find("spoken").textContent = !run
       ? ""
       : unsure
-        ? `Perhaps not a digit. The best guess is ${digit}, with ${percent(share)}.`
+        ? `${asMnist ? "Perhaps not a digit" : "Unsure"}. The best guess is ${digit}, with ${percent(share)}.`
         : `${digit}, with ${percent(share)}.`;
   }
 
