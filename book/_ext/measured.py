@@ -7,6 +7,7 @@
 word       what the record holds            what the page shows
 ========== ================================ ==================
 percent    a share, 0.9725                  97.2%
+whole      a share, 0.9725                  97%
 interval   two shares, [0.951, 0.985]       95.1% to 98.5%
 number     a number, 28000 or 11.6          28,000 or 12
 text       words or a date                  the words
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 FORMATS = {
     "percent": lambda value: f"{value:.1%}",
+    "whole": lambda value: f"{value:.0%}",
     "interval": lambda value: f"{value[0]:.1%} to {value[1]:.1%}",
     "number": lambda value: f"{value:,.0f}",
     "text": str,

@@ -411,6 +411,7 @@ def test_a_measured_number_is_read_and_formatted(tmp_path):
         return read_measured(tmp_path, request)[0]
 
     assert shown("some a.share percent") == "97.2%"
+    assert shown("some a.share whole") == "97%"
     assert shown("some a.interval interval") == "95.1% to 98.5%"
     assert shown("some a.n number") == "28,000"
     assert shown("some a.day text") == "2026-11-25"

@@ -59,18 +59,23 @@
     return { size: out, before: Math.floor(zeros / 2) };
   }
 
-  /* Slide the filters over the input. At each place, a filter's answer is the sum of what lies under it,
-     each number times the weight above it. */
+  /* Slide the filters over the input. At each place, a filter's answer is the sum of what lies under it, each
+     number times the weight above it.
+
+     What lies under the filters is the same for all of them, so it is gathered once, without its zeros:
+     paper, and what ReLU has silenced, would add nothing. Then four filters at a time sum it up; more
+     sums at once than one keep the processor busy. */
   function convolve(input, { kernel_size, strides, padding, filters }, weights, bias) {
     const { height, width, channels, values } = input;
     const [kernelHeight, kernelWidth] = kernel_size;
     const down = outputSize(height, kernelHeight, strides[0], padding);
     const across = outputSize(width, kernelWidth, strides[1], padding);
     const result = new Float32Array(down.size * across.size * filters);
-    const sums = new Float32Array(filters);
+    const found = new Float64Array(kernelHeight * kernelWidth * channels); // numbers under the filters
+    const firsts = new Int32Array(found.length); // for each, where its weights begin: one a filter
     for (let y = 0, at = 0; y < down.size; y++) {
       for (let x = 0; x < across.size; x++, at += filters) {
-        sums.set(bias);
+        let count = 0;
         for (let ky = 0; ky < kernelHeight; ky++) {
           const inputY = y * strides[0] + ky - down.before;
           if (inputY < 0 || inputY >= height) continue; // zeros around the map
@@ -78,17 +83,31 @@
             const inputX = x * strides[1] + kx - across.before;
             if (inputX < 0 || inputX >= width) continue;
             const from = (inputY * width + inputX) * channels;
-            let weight = (ky * kernelWidth + kx) * channels * filters;
-            for (let channel = 0; channel < channels; channel++, weight += filters) {
+            let first = (ky * kernelWidth + kx) * channels * filters;
+            for (let channel = 0; channel < channels; channel++, first += filters) {
               const value = values[from + channel];
-              if (value === 0) continue; // paper, or what ReLU has silenced: nothing to add
-              for (let filter = 0; filter < filters; filter++) {
-                sums[filter] += value * weights[weight + filter];
-              }
+              if (value === 0) continue;
+              found[count] = value;
+              firsts[count] = first;
+              count += 1;
             }
           }
         }
-        result.set(sums, at);
+        for (let filter = 0; filter < filters; filter += 4) {
+          let a = bias[filter], b = bias[filter + 1], c = bias[filter + 2], d = bias[filter + 3];
+          for (let i = 0; i < count; i++) {
+            const value = found[i];
+            const weight = firsts[i] + filter;
+            a += value * weights[weight];
+            b += value * weights[weight + 1];
+            c += value * weights[weight + 2];
+            d += value * weights[weight + 3];
+          }
+          result[at + filter] = a;
+          result[at + filter + 1] = b;
+          result[at + filter + 2] = c;
+          result[at + filter + 3] = d;
+        }
       }
     }
     return { height: down.size, width: across.size, channels: filters, values: result };
@@ -167,6 +186,7 @@
     const [height, width, channels] = header.input_shape;
     const layers = header.layers.map(([kind, options], index) => {
       if (!(kind in LAYERS)) throw new Error(`layer ${index} is a ${kind}, unknown to this page`);
+      if (options.filters % 4) throw new Error(`layer ${index} has ${options.filters} filters, not fours`);
       return { kind, options, weights: arrays[`${index}.weights`], bias: arrays[`${index}.bias`] };
     });
 
