@@ -117,7 +117,8 @@ def test_a_drawn_digit_is_read(drawing, digit):
     most = max(range(10), key=lambda i: int(texts[i].strip("<%")))
     assert most == digit
     drawing.wait_for_function("document.querySelector('[data-draw=spoken]').textContent !== ''")
-    assert drawing.locator("[data-draw=spoken]").inner_text().startswith(f"{digit}, with ")
+    spoken = drawing.locator("[data-draw=spoken]").inner_text()  # once, not after each stroke
+    assert spoken.startswith(f"{digit}, with ")
     drawing.open_check()
 
 

@@ -12,6 +12,7 @@
   const PEN = 18; // the pen's width, in the same pixels
   const SIDE = 28;
   const N_NEAREST = 8;
+  const PAUSE = 600; // milliseconds without a stroke until the answer is spoken
   const MAPS_IN_A_ROW = { wide: [16, 32, 32, 32, 32], narrow: [8, 16, 16, 16, 16] };
 
   // ---- Files -------------------------------------------------------------------------------------
@@ -114,6 +115,7 @@
     if (pointer !== null || event.button !== 0) return; // a second finger, or another button
     event.preventDefault();
     stopExample();
+    clearTimeout(speaking);
     pointer = event.pointerId;
     sheet.setPointerCapture(pointer);
     sheet.classList.add("by-pointer"); // no ring around the sheet while a pen is at work
@@ -253,6 +255,7 @@
 
   let network = null;
   let frame = null; // a look that has been asked for and not yet taken
+  let speaking = null; // what is about to be said
   const bars = Array.from({ length: 10 }, (_, digit) => {
     const row = document.createElement("li");
     row.innerHTML = `<span class="digit">${digit}</span><span class="bar"><i></i></span><span class="share"></span>`;
@@ -281,6 +284,7 @@
      takes a frame. */
   function answer(since) {
     if (frame !== null) cancelAnimationFrame(frame);
+    clearTimeout(speaking);
     const seen = recognise();
     if (seen.run) {
       const milliseconds = Math.max(1, Math.round(performance.now() - since));
@@ -290,7 +294,7 @@
       frame = requestAnimationFrame(() => {
         frame = null;
         showDetails(seen);
-        announce(seen);
+        if (pointer === null) speaking = setTimeout(() => announce(seen), seen.run ? PAUSE : 0);
       });
     });
   }
@@ -331,7 +335,7 @@
     });
   }
 
-  /* For screen readers, once a stroke, not while it is being drawn. */
+  /* For screen readers, when the pen has rested for a moment; a 4 may have a second stroke to come. */
   function announce({ run, digit, share, unsure, asMnist }) {
     find("spoken").textContent = !run
       ? ""
