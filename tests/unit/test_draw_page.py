@@ -200,5 +200,5 @@ def test_the_seal_is_not_opened_twice(measuring, tmp_path, monkeypatch):
     record.write_text("{}")
     monkeypatch.setattr(measuring, "RECORD", record)
     with pytest.raises(SystemExit, match="the seal has been opened"):
-        measuring.record(tmp_path / "pen.dat", 10)
+        measuring.record(10)
     assert record.read_text() == "{}"
