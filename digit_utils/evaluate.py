@@ -125,9 +125,13 @@ class SealedScore:
 
 
 def score_sealed_test(
-    digits: Digits, predicted: np.ndarray, chapter: str, versus: np.ndarray | None = None
+    digits: Digits,
+    predicted: np.ndarray,
+    chapter: str,
+    versus: np.ndarray | None = None,
+    rows: np.ndarray | None = None,
 ) -> SealedScore:
-    """Open the seal once: score predictions of the 28,000 test images.
+    """Open the seal once: score predictions of the 28,000 test images, or of some of them.
 
     This is the only function that sees the test labels. Call it when every choice has been
     made; whoever looks at the score and then changes something has turned the test into
@@ -138,11 +142,13 @@ def score_sealed_test(
     digits : Digits
         As returned by ``load_digits``.
     predicted : ndarray, (28000,) of integers 0 to 9
-        One class for each of ``digits.test_images``.
+        One class for each of ``digits.test_images``, or for each of ``rows``.
     chapter : str
         Who opens it, for the record.
     versus : ndarray, (28000,) of integers 0 to 9, optional
         Predictions to compare with, by ``paired_test``.
+    rows : ndarray of int, optional
+        Which test images were predicted, where it would take too long to predict all.
 
     Returns
     -------
@@ -153,11 +159,15 @@ def score_sealed_test(
     SealedLabelsUnavailable
         If the digits were read from Kaggle's files: only Kaggle knows those labels.
     ValueError
-        If there is not one class for each test image.
+        If there is not one class for each test image, or ``rows`` names one twice.
 
     Taught in 06_final_model.
     """
     labels = sealed_test_labels(digits)
+    if rows is not None:
+        if len(np.unique(rows)) != len(rows):
+            raise ValueError("rows names an image twice; expected each test image at most once")
+        labels = labels[rows]
     low, high = accuracy_interval(labels, predicted)
     paired = None if versus is None else paired_test(labels, predicted, versus)
     return SealedScore(chapter, accuracy(labels, predicted), low, high, len(labels), paired)

@@ -142,8 +142,9 @@ def stage_site(root: Path, profile: str | None) -> list[str]:
     for name in ("_config.yml", "_toc.yml"):
         shutil.copyfile(root / name, site / name)
     shutil.copytree(root / "book", site / "book", ignore=shutil.ignore_patterns("__pycache__"))
-    if (root / "sweeps").is_dir():  # pages show files from there
-        shutil.copytree(root / "sweeps", site / "sweeps")
+    for folder in ("results", "sweeps"):  # pages show numbers and files from there
+        if (root / folder).is_dir():
+            shutil.copytree(root / folder, site / folder)
     for name, notebook in notebooks.items():
         write_notebook(site / "notebooks" / f"{name}.ipynb", notebook)
     return pages

@@ -2,105 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
-import shutil
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
 from site_files import CHAPTERS, site_pages
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = {"wide": 1280, "narrow": 390}
 SCHEMES = ("light", "dark")
 TEXT = {".html", ".css", ".js", ".json", ".svg"}  # what hosts compress on the way
 MAX_KB = {"book/index.html": 600}
 MAX_KB_OF_A_PAGE = 1500
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    """Serves files and keeps silent."""
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture(scope="session")
-def address(html):
-    """Serve the site on this machine only."""
-    handler = functools.partial(QuietHandler, directory=str(html))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """One browser for all tests. Missing is a failure: a skipped check looks like a passed one."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.fail(
-            "no Chromium on PATH, and the site is tested in a real browser; install it "
-            "(Debian, as root: apt-get install chromium)",
-            pytrace=False,
-        )
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="session")
-def contexts(browser):
-    """One window for each size and scheme, kept so that scripts are loaded once."""
-    opened = {}
-
-    def window(width: int, scheme: str):
-        if (width, scheme) not in opened:
-            opened[width, scheme] = browser.new_context(
-                viewport={"width": width, "height": 900}, color_scheme=scheme
-            )
-        return opened[width, scheme]
-
-    yield window
-    for context in opened.values():
-        context.close()
-
-
-@pytest.fixture
-def open_page(contexts, address):
-    """Open a page, noting everything that goes wrong on it; ``check`` fails when something did."""
-    pages, problems = [], []
-
-    def watch(page):
-        page.on("console", lambda m: m.type == "error" and problems.append(f"console: {m.text}"))
-        page.on("pageerror", lambda error: problems.append(f"script: {error}"))
-        page.on("requestfailed", lambda r: problems.append(f"failed: {r.url} {r.failure}"))
-        page.on("response", lambda r: r.status >= 400 and problems.append(f"{r.status}: {r.url}"))
-        own = (address, "data:", "blob:")
-        page.on(
-            "request", lambda r: r.url.startswith(own) or problems.append(f"other host: {r.url}")
-        )
-
-    def open_page(path: str, width: int = 1280, scheme: str = "light"):
-        page = contexts(width, scheme).new_page()
-        pages.append(page)
-        watch(page)
-        page.goto(address + path)
-        return page
-
-    def check():
-        assert not problems, "\n".join(problems)
-
-    open_page.check = check
-    yield open_page
-    for page in pages:
-        page.close()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

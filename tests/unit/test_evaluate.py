@@ -199,6 +199,19 @@ def test_sealed_score_compares_two_predictions(digits, sealed):
     assert score.accuracy == accuracy(sealed, first)
 
 
+def test_sealed_score_of_some_images(digits, sealed):
+    rows = np.array([5, 27_999, 100])
+    predicted = sealed[rows].copy()
+    predicted[1] = (predicted[1] + 1) % 10
+    score = score_sealed_test(digits, predicted, "test", versus=sealed[rows], rows=rows)
+    assert (score.n, score.accuracy) == (3, 2 / 3)
+    assert (score.paired.only_a, score.paired.only_b) == (0, 1)
+    with pytest.raises(ValueError, match="twice"):
+        score_sealed_test(digits, predicted, "test", rows=np.array([5, 5, 6]))
+    with pytest.raises(ValueError, match="the same number of each"):
+        score_sealed_test(digits, predicted, "test", rows=rows[:2])
+
+
 def test_a_sealed_score_cannot_be_changed_and_holds_no_labels(digits, sealed):
     score = score_sealed_test(digits, sealed, "test")
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -1,0 +1,179 @@
+"""Make the data files of the page *Draw a digit*, in ``book/_static/draw``.
+
+    python scripts/make_draw_page.py       # seconds; the same inputs give the same files
+
+``network.bin`` holds the first of the networks shipped with the book, its weights in float16 as
+they are shipped, so that nothing is lost; and the threshold of the hint *not a digit?*, from
+``results/draw_page_hint.json``. ``neighbours.bin`` and ``neighbours.png`` hold the labelled digits
+that the page shows as the nearest ones: their pictures in 16 shades of grey, and for each 32
+numbers in 8 bit, the principal components of the network's last maps. Both ``.bin`` are made
+alike: the length of a header, the header as JSON, then the arrays that it lists.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digit_utils.files import write_atomically
+from digit_utils.shipped import FINAL_MODEL
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "book" / "_static" / "draw"
+HINT = ROOT / "results" / "draw_page_hint.json"
+
+N_NEIGHBOURS = 2000  # digits in the picture
+N_FIT = 10_000  # digits that the principal components are computed from
+N_COMPONENTS = 32
+COLUMNS = 50  # digits in a row of the picture
+SEED = 0
+TYPES = ("float16", "float32", "int8", "uint8")
+
+
+def pack(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
+    """Put a header and arrays into one run of bytes, each array at a multiple of four.
+
+    Parameters
+    ----------
+    header : dict
+        What else the page has to know; ``arrays`` is added to it.
+    arrays : dict of str to ndarray
+        Of the types in `TYPES`; written as little-endian.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    ValueError
+        If an array is of another type.
+    """
+    listed, blocks, offset = [], [], 0
+    for name, array in arrays.items():
+        if array.dtype.name not in TYPES:
+            raise ValueError(f"{name} is of type {array.dtype}; expected one of {', '.join(TYPES)}")
+        block = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+        block += b"\0" * (-len(block) % 4)
+        listed.append(
+            {"name": name, "type": array.dtype.name, "shape": list(array.shape), "offset": offset}
+        )
+        blocks.append(block)
+        offset += len(block)
+    text = json.dumps({**header, "arrays": listed}, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    return len(text).to_bytes(4, "little") + text + b"".join(blocks)
+
+
+def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Read what `pack` wrote, as the page does.
+
+    Parameters
+    ----------
+    data : bytes
+
+    Returns
+    -------
+    header : dict
+    arrays : dict of str to ndarray
+    """
+    start = 4 + int.from_bytes(data[:4], "little")
+    header = json.loads(data[4:start])
+    arrays = {}
+    for listed in header["arrays"]:
+        kind = np.dtype(listed["type"]).newbyteorder("<")
+        count = int(np.prod(listed["shape"]))
+        flat = np.frombuffer(data, kind, count, start + listed["offset"])
+        arrays[listed["name"]] = flat.reshape(listed["shape"])
+    return header, arrays
+
+
+def network_bytes() -> bytes:
+    """Return ``network.bin``: the layers and weights of the first shipped network."""
+    hint = json.loads(HINT.read_bytes())["threshold"] if HINT.exists() else None
+    with np.load(FINAL_MODEL, allow_pickle=False) as file:
+        described = json.loads(bytes(file["layers"]))
+        arrays, taken = {}, 0
+        for index, (kind, _) in enumerate(described["layers"]):
+            if kind in {"Conv2D", "Dense"}:
+                for part in ("weights", "bias"):
+                    arrays[f"{index}.{part}"] = file[f"network_0_weight_{taken}"]
+                    taken += 1
+    return pack({**described, "hint_below": hint}, arrays)
+
+
+def neighbour_files() -> dict[str, bytes]:
+    """Return ``neighbours.bin`` and ``neighbours.png``."""
+    import keras
+    from sklearn.decomposition import PCA
+
+    from digit_utils.data import load_digits, prepare_images, take_subset
+    from digit_utils.shipped import load_final_model
+
+    digits = load_digits("")
+    network = load_final_model()[0][0]
+    (flatten,) = (layer for layer in network.layers if isinstance(layer, keras.layers.Flatten))
+    last_maps = keras.Model(network.inputs, flatten.output)
+
+    def features(images: np.ndarray) -> np.ndarray:
+        return last_maps.predict(prepare_images(images), batch_size=1000, verbose=0)
+
+    fitted, _ = take_subset(digits.images, digits.labels, N_FIT, seed=SEED + 1)
+    found = PCA(N_COMPONENTS, svd_solver="covariance_eigh").fit(features(fitted))
+    components = found.components_.T.astype(np.float16)
+    offset = found.mean_ @ components.astype(np.float32)
+    images, labels = take_subset(digits.images, digits.labels, N_NEIGHBOURS, seed=SEED)
+    order = np.random.RandomState(SEED).permutation(len(images))
+    images, labels = images[order], labels[order]
+    points = features(images) @ components.astype(np.float32) - offset
+    scale = float(np.float32(np.abs(points).max() / 127))
+    header = {"scale": scale, "columns": COLUMNS, "side": images.shape[1]}
+    arrays = {
+        "components": components,
+        "offset": offset.astype(np.float32),
+        "points": np.round(points / scale).astype(np.int8),
+        "labels": labels.astype(np.uint8),
+    }
+    return {"neighbours.bin": pack(header, arrays), "neighbours.png": picture(images)}
+
+
+def picture(images: np.ndarray) -> bytes:
+    """Return a PNG of all images, row by row, in 16 shades of grey.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (n, 28, 28)
+        ``n`` is a multiple of `COLUMNS`.
+
+    Returns
+    -------
+    bytes
+    """
+    from PIL import Image
+
+    rows, side = len(images) // COLUMNS, images.shape[1]
+    sheet = images.reshape(rows, COLUMNS, side, side).swapaxes(1, 2)
+    sheet = sheet.reshape(rows * side, COLUMNS * side)
+    shades = Image.fromarray(np.round(sheet / 17).astype(np.uint8), mode="P")
+    shades.putpalette([17 * (value // 3) for value in range(48)])
+    buffer = io.BytesIO()
+    shades.save(buffer, "PNG", bits=4, optimize=True)
+    return buffer.getvalue()
+
+
+def main() -> int:
+    """Write the files."""
+    files = {"network.bin": network_bytes(), **neighbour_files()}
+    for name, data in files.items():
+        write_atomically(FOLDER / name, data)
+        print(f"{name}: {len(data):,} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
