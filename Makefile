@@ -55,12 +55,13 @@ test-lint: $(STAMP)
 test-code: $(STAMP)
 	$(BIN)/python -m pytest tests/unit tests/notebooks
 
+# Two notebooks at a time: each spends half of its time on one core, starting and compiling.
 test-regression: $(STAMP)
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env tests/regression/reference
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env -n 2 --dist loadfile tests/regression/reference
 
 test-site: $(STAMP)
 	$(BIN)/digits site --profile quick
-	$(BIN)/python -m pytest tests/site
+	$(BIN)/python -m pytest -n 2 tests/site
 
 run: $(STAMP) ## run chapters: make run CHAPTER=03 PROFILE=full (none: all of them)
 	$(BIN)/digits run $(CHAPTER) --profile $(PROFILE)
