@@ -433,7 +433,7 @@ def paired(first, second):
 
 def in_words(mean, low, high, wins):
     """Put such a comparison into words; a lead has to show in the interval."""
-    word = "better" if low > 0 else "worse" if high < 0 else "not clearly better nor worse"
+    word = "better" if low > 0 else "worse" if high < 0 else "neither clearly better nor worse"
     return f"**{word}**: {mean:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}), ahead in {wins} of {len(seeds)} seeds"
 
 
