@@ -210,20 +210,14 @@
       answer(performance.now());
       return;
     }
+    const left = lines.flatMap((line) => line.map((point, i) => ({ point, begins: i === 0 })));
     const grow = () => {
-      let budget = 4; // points a frame
-      while (budget > 0 && lines.length) {
-        if (strokes.length === 0 || strokes.at(-1).done) strokes.push(Object.assign([], { done: false }));
-        const stroke = strokes.at(-1);
-        stroke.push(lines[0].shift());
-        if (lines[0].length === 0) {
-          lines.shift();
-          stroke.done = true;
-        }
-        budget -= 1;
+      for (const { point, begins } of left.splice(0, 4)) {
+        if (begins) strokes.push([]);
+        strokes.at(-1).push(point);
       }
       redraw();
-      if (lines.length) {
+      if (left.length) {
         look();
         running = requestAnimationFrame(grow);
       } else {
