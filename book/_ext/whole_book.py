@@ -18,6 +18,7 @@ from sphinx.application import Sphinx
 HOME = "book/index"  # its head and looks are taken
 NAME = "book/whole_book"
 LEFT_OUT = {HOME, "book/draw_a_digit"}
+LEFT_BEHIND = ".output:has(script), script, button, noscript, a.headerlink, p.feedback"
 TITLE = "The whole book on one page"
 INTRODUCTION = (
     "To print it, or to save it as a PDF, use your browser's <em>Print</em>. What can be played "
@@ -62,7 +63,7 @@ def resolve(link: str, page: str, pages: list[str]) -> str:
 
 def adopt(article: Tag, page: str, pages: list[str]) -> None:
     """Make a page's article fit to stand among others; changed in place."""
-    for element in article.select("script, button, noscript, a.headerlink"):
+    for element in article.select(LEFT_BEHIND):
         element.decompose()
     for element in article.find_all(True):
         for name in NAMES_AN_ID:
