@@ -110,6 +110,30 @@ def load_json(folder: str | Path, name: str, made_by: str) -> tuple[dict[str, An
     )
 
 
+def load_recorded(name: str) -> dict[str, Any]:
+    """Load the copy recorded with the book, whatever runs here have left.
+
+    Parameters
+    ----------
+    name : str
+        File name, with or without ``.json``.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ArtifactError
+        If no such copy is there, or it is damaged.
+
+    Notes
+    -----
+    Taught in 09_is_it_really_better.
+    """
+    return _read_object(RECORDED_FOLDER / _file_name(name), "install digit_utils again")
+
+
 def _file_name(name: str) -> str:
     stem = name.removesuffix(".json")
     # A name such as "../x" would write outside the artifacts folder.

@@ -55,7 +55,7 @@ from statsmodels.stats.proportion import (
 )
 
 from digit_utils import plots
-from digit_utils.artifacts import load_json
+from digit_utils.artifacts import load_recorded
 from digit_utils.comparing import (
     difference_over_seeds,
     equal_rivals,
@@ -609,7 +609,7 @@ judge_totals("Post: the search improves it further", POST["with a schedule"], PO
 # seeds? For that we have the trainings that chapter 7 recorded.
 
 # %%
-ablation, _ = load_json(ARTIFACTS, "ablation", made_by="07_how_fast_can_it_learn")
+ablation = load_recorded("ablation")
 ours = np.array(ablation["variants"]["the recipe"]["scores"])
 usual = 1 - TRIALS.mean() / N
 shared = min(of_twins, 2 * usual * (1 - usual))
@@ -646,7 +646,7 @@ claims.append(
 # their mistakes. Chapter 7 took its recipe apart, one change at a time.
 
 # %%
-search, _ = load_json(ARTIFACTS, "best_parameters", made_by="05_hyperopt")
+search = load_recorded("best_parameters")
 promised, kept = search["validation_accuracy_in_search"], search["validation_accuracy_retrained"]
 claims.append(
     (

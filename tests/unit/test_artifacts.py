@@ -243,3 +243,13 @@ def test_link_is_followed(tmp_path):
     write_atomically(link, b"new")
     assert link.is_symlink()
     assert real.read_bytes() == b"new"
+
+
+def test_what_was_recorded_with_the_book_is_read_past_what_runs_left(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_json(tmp_path / "artifacts", "best_parameters", {"origin": "a run here"})
+    recorded = artifacts.load_recorded("best_parameters")
+    assert recorded["origin"] != "a run here"
+    assert recorded["parameters"]
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        artifacts.load_recorded("no_such_record")
