@@ -165,6 +165,7 @@ def _gradient(function: Callable, values) -> np.ndarray:
         import jax
 
         return np.asarray(jax.grad(function)(values))
+    import torch
+
     values = values.detach().requires_grad_(True)
-    function(values).backward()
-    return values.grad.detach().cpu().numpy()
+    return torch.autograd.grad(function(values), values)[0].detach().cpu().numpy()

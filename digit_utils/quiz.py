@@ -39,13 +39,15 @@ def quiz_html(
     Raises
     ------
     ValueError
-        If the four differ in length, or the network was right on an image.
+        If there is no image, the four differ in length, or the network was right on an image.
 
     Taught in 10_where_it_fails.
     """
     lengths = {len(images), len(labels), len(predicted), len(confidence)}
     if len(lengths) != 1:
         raise ValueError(f"images, labels, predicted and confidence differ in length: {lengths}")
+    if len(images) == 0:
+        raise ValueError("there is no image to ask about; expected at least one error")
     right = int(np.sum(np.asarray(labels) == np.asarray(predicted)))
     if right:
         raise ValueError(f"the network was right on {right} of the images; expected its errors")

@@ -765,17 +765,17 @@ report(
 # </details>
 #
 # **2.** Your two submissions score 28 images apart on Kaggle, a tenth of a point, with 140 and 112 mistakes. They differ in 90 predictions. Is
-# the better one better? And if they differed in 300?
+# the better one better? And if they differed in 220?
 #
 # <details>
 # <summary>Solution</summary>
 #
 # ```python
-# for n_differ in (90, 300):
+# for n_differ in (90, 220):
 #     print(n_differ, mcnemar_from_totals(140, 112, 28000, n_differ))
 # ```
 #
-# With 90 differences the p-value is below 0.05 in any case. With 300 that is no longer certain: the 28 might be the
+# With 90 differences the p-value is below 0.05 in any case. With 220 that is no longer certain: the 28 might be the
 # surplus of a great many images won and lost. The same gain is worth more if the two submissions are otherwise alike.
 #
 # </details>

@@ -25,13 +25,16 @@ SCRIPTS = Path("_static/scripts")
 ICON_SCRIPT = SCRIPTS / "fontawesome.js"
 # ".fa-search:before,.fa-magnifying-glass:before{content:"\f002"}"
 RULE = re.compile(r'((?:\.fa-[\w-]+:before,?)+)\{content:"(\\?[^"]+)"\}')
-# Icons that the theme's own rules draw: "--pst-icon-angle-right:"\f105""
-VARIABLE = re.compile(r'--pst-icon-[\w-]+:\s*"\\([0-9a-f]+)"')
+# Any other rule that draws a letter of the fonts, by itself or through a variable such as
+# --pst-icon-angle-right. Private-use characters are icons; they stand there escaped or not.
+DRAWN = re.compile(r'"(\\f[0-9a-f]{3}|\\e[0-9a-f]{3}|[\ue000-\uf8ff])"')
 
 # All but the one script that the page's own inline lines build on.
-WAITED_FOR = re.compile(r"<script(?! defer)(?![^>]*documentation_options)([^>]* src=)")
+WAITED_FOR = re.compile(
+    r"<script(?![^>]* (?:defer|async)\b)(?![^>]*documentation_options)([^>]* src=\"(?!https?:|//))"
+)
 # The figures of the chapters. Drawings in SVG say their own size.
-PICTURE = re.compile(r'<img(?! loading)[^>]* src="(?P<path>[^":]*_images/[^"]+\.png)"[^>]*>')
+PICTURE = re.compile(r'<img(?![^>]* loading=)[^>]* src="(?P<path>[^":]*_images/[^"]+\.png)"[^>]*>')
 
 
 def codepoint(content: str) -> int:
@@ -56,7 +59,7 @@ def icons_in_use(css: str, texts: list[str]) -> set[int]:
         Unicode codepoints in Font Awesome's fonts.
     """
     named = set().union(*(re.findall(r"\bfa-[a-z0-9-]+", text) for text in texts))
-    found = {int(code, 16) for code in VARIABLE.findall(css)}
+    found = {codepoint(content) for content in DRAWN.findall(RULE.sub("", css))}
     for selectors, content in RULE.findall(css):
         if named & set(re.findall(r"fa-[\w-]+", selectors)):
             found.add(codepoint(content))

@@ -65,6 +65,8 @@ def adopt(article: Tag, page: str, pages: list[str]) -> None:
     """Make a page's article fit to stand among others; changed in place."""
     for element in article.select(LEFT_BEHIND):
         element.decompose()
+    for picture in article.find_all("img", loading=True):
+        del picture["loading"]  # paper cannot wait until a figure comes near
     for element in article.find_all(True):
         for name in NAMES_AN_ID:
             if element.has_attr(name):
@@ -93,11 +95,12 @@ def make_whole_book(app: Sphinx, exception: Exception | None) -> None:
     unwanted = (
         ".bd-sidebar-primary, .bd-sidebar-secondary, .prev-next-footer, #jb-print-docs-body, "
         ".bd-header-article, #pst-primary-sidebar-checkbox, .search-button__wrapper, "
-        "script[src*=search], link[rel=next], link[rel=prev]"
+        "script[src*=search], link[rel=next], link[rel=prev], link[rel=canonical], "
+        "meta[name=description], meta[property^=og], meta[name^=twitter]"
     )
     for element in whole.select(unwanted):
         element.decompose()
-    whole.title.string = f"{TITLE} — The Digits Book"
+    whole.title.string = f"{TITLE} — {app.config.html_title}"
     whole.body["class"] = ["whole-book"]
     article = whole.select_one("article")
     article.clear()

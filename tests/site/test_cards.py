@@ -14,7 +14,6 @@ from bs4 import BeautifulSoup
 from docutils.core import publish_doctree
 from PIL import Image
 from site_files import CHAPTERS, ROOT, parse, site_pages
-from test_site_browser import browser  # noqa: F401 (a fixture)
 
 ADDRESS = "https://example.org/digits-book"
 FACTS = {
@@ -141,7 +140,7 @@ def lost(request, html):
 @pytest.mark.parametrize(
     "asked", ["notebooks/03_bass_cnn.html", "book/a/b/c.html", "notebooks/nothing", "404.html"]
 )
-def test_a_lost_reader_finds_back_from_any_depth(browser, lost, asked):  # noqa: F811
+def test_a_lost_reader_finds_back_from_any_depth(browser, lost, asked):
     page = browser.new_page()
     page.goto(lost + asked)
     assert page.locator("article h1").inner_text().startswith("404")

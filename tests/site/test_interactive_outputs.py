@@ -37,6 +37,7 @@ def test_the_quiz_is_played_with_buttons_to_its_end(open_page):
     assert f"on {sum(labels)} of {n_images}" in quiz.locator(".score").inner_text()
     quiz.get_by_role("button", name="Start again").click()
     assert quiz.locator(".where").inner_text().startswith("Image 1 of ")
+    assert not quiz.locator(".all").is_visible()
     open_page.check()
 
 

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from fontTools.ttLib import TTFont
 from site_files import CHAPTERS, site_pages
 
 WIDTHS = {"wide": 1280, "narrow": 390}
@@ -56,12 +57,12 @@ def test_a_page_is_light(open_page, html, address, path):
     for url in {name.split("#")[0].split("?")[0] for name in loaded if name.startswith(address)}:
         file = html / unquote(urlsplit(url).path).lstrip("/")
         content = file.read_bytes()
-        sizes[file.name] = len(gzip.compress(content) if file.suffix in TEXT else content) / 1000
+        sizes[url] = len(gzip.compress(content) if file.suffix in TEXT else content) / 1000
     assert len(sizes) > 5
     largest = sorted(sizes, key=sizes.get)[-5:]
     assert sum(sizes.values()) <= MAX_KB.get(path, MAX_KB_OF_A_PAGE), (
         f"{sum(sizes.values()):.0f} KB; the largest: "
-        + ", ".join(f"{name} {sizes[name]:.0f} KB" for name in largest)
+        + ", ".join(f"{url} {sizes[url]:.0f} KB" for url in largest)
     )
 
 
@@ -82,6 +83,27 @@ def test_the_icons_that_are_left_are_those_on_the_page(open_page):
     open_page.check()
 
 
+def test_the_fonts_hold_every_icon_that_a_page_draws(html, open_page):
+    """Before or after anything, a letter from the private range is an icon of these fonts."""
+    folder = html / "_static/vendor/fontawesome/webfonts"
+    held = set()
+    for path in folder.glob("*.woff2"):
+        held |= set(TTFont(path).getBestCmap())
+    drawn = set()
+    for path in site_pages():
+        page = open_page(path)
+        drawn |= set(
+            page.evaluate(
+                """() => [...document.querySelectorAll('body *')].flatMap(e =>
+                    ['::before', '::after'].map(p => getComputedStyle(e, p).content))
+                    .filter(c => /^"[\\ue000-\\uf8ff]"$/.test(c)).map(c => c.codePointAt(1))"""
+            )
+        )
+        page.close()
+    assert len(drawn) > 5
+    assert not {hex(code) for code in drawn - held}
+
+
 def test_the_whole_book_is_on_one_page(open_page):
     page = open_page("book/whole_book.html", width=390)
     assert page.locator("h1").count() == 1
@@ -92,6 +114,8 @@ def test_the_whole_book_is_on_one_page(open_page):
     assert page.evaluate("document.querySelectorAll('[id]').length") == page.evaluate(
         "new Set([...document.querySelectorAll('[id]')].map(e => e.id)).size"
     ), "two places of the same name"
+    assert page.locator(".digits-quiz, .digits-map, p.feedback").count() == 0
+    assert page.locator("img[loading]").count() == 0
     open_page.check()
 
 

@@ -186,10 +186,10 @@ def test_icons_are_those_that_pages_and_the_theme_draw():
 
     css = (
         '.fa-search:before,.fa-glass:before{content:"\\f002"}.fa-cat:before{content:"\\f6be"}'
-        '.fa-at:before{content:"\\@"}html{--pst-icon-next: "\\f105"}'
+        '.fa-at:before{content:"\\@"}html{--pst-icon-next: "\\f105"; --pst-icon-note: "\uf071"}'
     )
     found = icons_in_use(css, ['<i class="fa-solid fa-glass">', "fa-at"])
-    assert found == {0xF002, 0x40, 0xF105}
+    assert found == {0xF002, 0x40, 0xF105, 0xF071}
     assert drop_rules(css, found) == css.replace('.fa-cat:before{content:"\\f6be"}', "")
 
 
