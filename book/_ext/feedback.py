@@ -46,7 +46,7 @@ def ask(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -
                 entry["url"] = link
     if doctree is not None and "body" in context and pagename not in WITHOUT_TEXT:
         context["body"] += (
-            '\n<p class="feedback text-muted small mt-5">Something unclear on this page? '
+            '\n<p class="feedback small mt-5">Something unclear on this page? '
             f'<a class="reference external" href="{html.escape(link)}">Tell us</a>.</p>\n'
         )
 
