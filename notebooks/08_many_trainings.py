@@ -344,4 +344,4 @@ report(
 #
 # ## What's next
 #
-# This is the last chapter so far. The [start page](../book/index.md) lists them all.
+# From how to train many networks to how to compare them: [Is it really better?](09_is_it_really_better.ipynb).

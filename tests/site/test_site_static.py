@@ -68,11 +68,12 @@ def test_links_and_anchors_lead_somewhere(html):
                 if target.is_dir():
                     target /= "index.html"
                 where = f"{page.relative_to(html)}: {element[attribute]}"
-                if not target.is_file():
+                if not target.is_file() or (
+                    url.fragment
+                    and target.suffix == ".html"
+                    and unquote(url.fragment) not in anchors(target)
+                ):
                     broken.append(where)
-                elif url.fragment and target.suffix == ".html":
-                    if unquote(url.fragment) not in anchors(target):
-                        broken.append(where)
     assert not broken, "\n".join(broken)
 
 
