@@ -232,7 +232,7 @@ suggest_tpe = partial(tpe.suggest, n_startup_jobs=N_STARTUP)
 # A trial may fail, for want of memory or because a setting makes no sense. Then its file holds the
 # error, and the search goes on; only several failures in a row stop it. `depends_on` lists what else changes a score,
 # besides the space and the objective. If an entry has changed, `run_search` refuses to continue the folder. What is not listed it
-# cannot notice. Settings that have been tried before (`known`) are not trained again.
+# cannot notice. Settings that this search has tried before are not trained again: `known=()` asks it to take over their score, and the default would try everything.
 
 # %%
 trials_folder = Path(TRIALS or tempfile.mkdtemp(prefix="trials-"))

@@ -22,7 +22,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | [More data from the same data](04_augmentation.ipynb): seeds and McNemar's test; [How fast can it learn?](07_how_fast_can_it_learn.ipynb): the fast recipe |
-# | Time | 25 minutes to read; the run takes one to two minutes on a laptop |
+# | Time | 25 minutes to read; the run takes one and a half to five minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # On Colab or Kaggle this installs the book's helpers, once. Elsewhere it does nothing.
@@ -88,7 +88,7 @@ EXAMS: int = 1000  # repetitions of each simulation
 # Somebody changes a network and trains it again. Before, it got five images in a thousand wrong. Now it gets four.
 # Is the change an improvement?
 #
-# Near the end of the road, where this book has arrived, all improvements are of that size. Whoever
+# Near the end of the road, where this book has arrived, most improvements are of that size. Whoever
 # believes each of them collects superstitions; whoever believes none stops learning. This chapter is about the
 # few tools that tell the two apart, and in the end we turn them on the claims of the
 # [walkthrough this book retells](https://github.com/naingthet/mnist), *the post* for short, and on our own.
@@ -140,7 +140,7 @@ display(
 # %% [markdown]
 # In practice it is the other way round: we have one mark and ask for the truth. A **95 % confidence interval** is a recipe
 # that turns a mark into a range, such that in 95 exams of 100 the range holds the truth. There are several such recipes. The textbook's,
-# mark ± 2 standard errors, fails close to 100 percent; **Wilson's** works there, and this book has used it since
+# the mark ± 2 *standard errors* (one is the distance that chance typically moves a mark), fails close to 100 percent; **Wilson's** works there, and this book has used it since
 # chapter 3. With statsmodels it is one call:
 
 # %%
@@ -214,7 +214,7 @@ display(
 
 # %% [markdown]
 # Many look at this and say: where intervals overlap, there is no difference. That is a mistake, for two reasons. Each interval allows for the bad luck of its
-# own network; that one is unlucky and at the same time the other is lucky happens less often. The other reason is the important one.
+# own network; it happens less often that one is unlucky and the other lucky at the same time. The other reason is the important one.
 # The two networks **sat the same exam**. If it was a hard one, it was hard for both. What they got wrong *together*
 # blurs both marks, yet says nothing about which is better.
 #
@@ -230,14 +230,15 @@ pd.DataFrame(
 
 # %% [markdown]
 # Only two of the boxes matter: the images that *one* of the two got right. If the networks were equally good, each of these images
-# would be the toss of a fair coin, and **McNemar's test** asks how often a fair coin gives a split as uneven as this one.
+# would be the toss of a fair coin, and **McNemar's test** asks how often a fair coin gives a split at least as uneven as this one.
 # That probability is the **p-value**. Below 0.05, the custom says, the difference is *significant*: chance alone would
 # rarely do this.
 #
 # The test says whether. To say *how much*, we want an interval of the difference. The **bootstrap** makes one
 # without a formula. It draws as many images as there are, at random and with repetition, from those we have: an exam that might have
 # been. For every image drawn it takes both networks' answers together, and notes the difference of the two marks. Two
-# thousand such exams, and the middle 95 percent of their differences are the interval.
+# thousand such exams, and the middle 95 percent of their differences are the interval. Bootstrap and test are two approximations; close to the limit they
+# may disagree, and we let the test decide.
 
 # %%
 generator = np.random.default_rng(SEED)
@@ -325,8 +326,10 @@ display(
 #
 # Training more often makes the first smaller and leaves the second as it is; more images do the opposite. Each has a
 # *standard error*, the typical distance that it moves the result. For the seeds it is the
-# scatter of the column of differences, divided by the root of their number. For the images it is the scatter of
-# the difference from image to image, averaged over the seeds first. As squares they add up. `difference_over_seeds` does no more than that:
+# scatter (the standard deviation) of the column of differences, divided by the root of their number. For the images it is the scatter of
+# the difference from image to image, averaged over the seeds first. As squares they add up. An interval then reaches about two standard errors either
+# way. With few seeds it must reach further, because so few numbers give their own scatter only roughly; *Student's t* says how much further.
+# `difference_over_seeds` does this:
 
 # %%
 both = difference_over_seeds(wide, narrow)
@@ -392,7 +395,7 @@ display(
 )
 
 # %% [markdown]
-# We paired the seeds too, the wide network's first with the narrow one's first. That costs nothing, and it helps where a seed makes the same
+# We paired the seeds too, the wide network's first with the narrow one's first. That costs a little, because fewer numbers are left to judge the scatter by, and it helps where a seed makes the same
 # thing happen to both, such as the same images in the same order. Between networks of different widths it may do little. Pairing the *images* is
 # what gains most.
 #
@@ -456,7 +459,7 @@ display(
 # This is **selection bias**. It is at work wherever a number was used to choose and is then reported: the best epoch, the best
 # seed, the best trial of a search, the best of ten ideas on a weekend.
 #
-# Our own trainings show it too. Cut the validation images into two halves, A and B, at random. Take
+# Do our own trainings show it? Cut the validation images into two halves, A and B, at random. Take
 # the wide network that is best on A. How does that one do on B, which had no part in the choice? One cut is again one draw, so we take many and average.
 
 # %%
@@ -489,11 +492,10 @@ display(
 # That depends on how sure one wants to be. The **power** of a test is the probability that it sees a difference that is really
 # there; 80 % is a common demand. For two separate exams it depends on the two accuracies. For one exam and McNemar's
 # test it depends on the difference and on how often the networks disagree, because only disagreements count. We take
-# the disagreement that the wide and the narrow network showed. (It cannot be more than that of two networks with
-# nothing in common.)
+# the disagreement that the wide and the narrow network showed.
 #
-# The lines are computed with the usual approximations. The dots are simulated exams with the exact test, which is a little
-# more careful where images are few.
+# The lines are computed with the usual approximations. The dots are simulated exams with the exact test, which
+# finds a difference a little less often, so they lie somewhat below the line.
 
 # %%
 gap = BETTER - TRUTH
@@ -541,7 +543,7 @@ display(
 )
 
 # %% [markdown]
-# Nothing clever in a network changes that. It is what so many images can tell, and no more.
+# Fewer images suffice only for two networks that disagree less.
 #
 # ### The leaderboard
 #
@@ -570,8 +572,8 @@ pd.DataFrame(
 #
 # ## Looking again
 #
-# Now for the claims. Some are the post's, as it printed them ([source](https://github.com/naingthet/mnist)); some are of this book. Where only totals are known, the bounds above must do; they
-# leave three outcomes: significant in any case, in no case, or *open*.
+# Now for the claims. Some are the post's, as it printed them ([source](https://github.com/naingthet/mnist)); some are of this book. Where only totals are known, the bounds above must do. They
+# leave three verdicts: *holds* (significant in any case), *not shown* (in no case) and *open* (it depends on the images that both got wrong).
 
 # %%
 N = 8400  # the post's validation images; mistakes follow from the accuracies it printed
@@ -605,8 +607,8 @@ judge_totals("Post: the search improves it further", POST["with a schedule"], PO
 
 # %% [markdown]
 # The third of these was the best of fifty. So ask the other question as well: how good would the best of fifty *equal* networks
-# have looked? They get the post's average and the disagreement of our wide networks. And do the fifty settings scatter more than one setting does with other
-# seeds? For that we have the trainings that chapter 7 recorded.
+# have looked? They get the post's average and the disagreement of our wide networks. And how much do its fifty settings scatter? For scale
+# stands beside it how much chapter 7's recipe, another network, scatters with the seed alone.
 
 # %%
 ablation = load_recorded("ablation")
@@ -793,7 +795,7 @@ report(
 # print(TTestIndPower().solve_power(0.0005 / scatter, power=0.8, alpha=0.05))
 # ```
 #
-# With the scatter of a few hundredths of a point that these networks have, a dozen or so. But all those seeds only say which way of training is better *on
+# A handful or a few dozen? The scatter of your networks decides. But all those seeds only say which way of training is better *on
 # these images*. The luck of the images stays.
 #
 # </details>
@@ -821,5 +823,5 @@ report(
 #
 # ## What's next
 #
-# An accuracy says how often a network is right. It does not say *when*: whether a network knows which of its own answers to doubt is the question of
-# [Can you trust its confidence?](12_can_you_trust_its_confidence.ipynb)
+# We can now say whether one network is better than another. The next question is which images it gets wrong:
+# [Where it fails](10_where_it_fails.ipynb).

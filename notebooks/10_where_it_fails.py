@@ -70,7 +70,7 @@ N_USUAL: int = 3000  # correctly read images to compare their writing with
 # %% [markdown]
 # ## Every image, read by a network that never saw it
 #
-# A network makes a few dozen errors on 8,400 validation images: too few to learn much from. So we use all labelled images.
+# On 8,400 validation images a good network makes too few errors to learn much from. So we use all labelled images.
 # They are dealt into five parts, called **folds**. Five times a network is trained on four of them and reads the fifth. In the
 # end each image has been read once, by a network that did not learn from it. Such answers are called *out of fold*.
 #
@@ -183,7 +183,7 @@ plt.show()
 HTML(quiz_html(images[hardest], labels[hardest], predicted[hardest], confidence[hardest]))
 
 # %% [markdown]
-# Most people disagree with some of these labels. There is no arbiter: the label is what somebody wrote down decades ago, perhaps knowing which digit
+# With how many of the labels did you disagree? There is no arbiter: the label is what somebody wrote down decades ago, perhaps knowing which digit
 # the writer had been asked for, perhaps not. Keep that in mind when you read that a network makes so and so many errors.
 #
 # ## Labels that may be wrong
@@ -212,24 +212,24 @@ plots.show_images(
 plt.show()
 
 # %% [markdown]
-# Look at them one by one: which would you relabel, and which are odd but right? The method proposes; only people can decide. It proposes
-# little, for its threshold is high: an image must look to the networks like a *usual* image of another digit. Lower it, and every error becomes
+# Look at them one by one: which would you relabel, and which are odd but right? The method proposes; only people can decide. Its
+# threshold is high: an image must look to the networks like a *usual* image of another digit. Lower it, and every error becomes
 # a suspect; the grid of the hardest images above is the top of that longer list.
 #
-# People have. [Northcutt, Athalye and Mueller](https://arxiv.org/abs/2103.14749) let a similar search suggest wrong labels in the test
+# Elsewhere, people have decided. [Northcutt, Athalye and Mueller](https://arxiv.org/abs/2103.14749) let a similar search suggest wrong labels in the test
 # sets of ten well-known collections, showed them to five people each, and had **15** of MNIST's 10,000 test labels rejected by a majority
 # ([their site](https://labelerrors.com) shows them). That is 1.5 in a thousand. Which images they are is not marked here: in our dealing many of them lie among the test images, whose labels stay
-# sealed. Nor is their rate ours: theirs was judged by people, among more candidates; ours is a machine's list, of images that most networks learn from.
+# sealed. Do not compare their rate with ours: theirs counts labels that people rejected, ours counts labels that a program suspects, in other images.
 #
 # What follows for a competition? Where one or two labels in a thousand are wrong, whoever reads every digit *rightly* disagrees with one or two
-# labels in a thousand, and cannot score 100 %. Whoever scores higher has learned the labels, not the digits.
+# labels in a thousand, and cannot score 100 %. Whoever scores above what the wrong labels allow has matched wrong labels, by learning them or by chance.
 #
 # ## What are the errors made of?
 #
 # "The handwriting is bad" is easily said. Which part of it can be measured? Five traits can, without knowing what the image
 # shows: the number of separate *parts*, of closed *loops*, the *thickness* of the stroke, its *slant*, and the *proportion* of width to
-# height. A trait is called unusual when it is rare among correctly read images of the same label: another number of parts or loops than
-# most have, or a measure outside their middle 95 %.
+# height. A trait is called unusual when a count differs from the most frequent one among correctly read images of the same label, or a measure lies
+# outside their middle 95 %. All this goes by the label: where the label is wrong, a well-written digit comes out unusual.
 
 # %%
 right = np.setdiff1d(np.arange(len(labels)), wrong)
@@ -321,7 +321,7 @@ report(
 # %% [markdown]
 # ## Exercises
 #
-# **1.** Which images did the networks read rightly, but with the least confidence?
+# **1.** Which images did the networks read rightly, but with the least confidence, that is with the smallest probability for their own answer?
 #
 # <details>
 # <summary>Solution</summary>

@@ -16,7 +16,7 @@
 #
 # - what the filters and the maps of a convolutional network look like;
 # - three ways to ask which pixels an answer came from: saliency, Grad-CAM and occlusion;
-# - a test that such pictures have to pass, and that not all of them do;
+# - a test of whether such pictures show what the network has learned;
 # - to draw a map on which the network's view of all digits can be seen, and not to read too much into it.
 #
 # | Before you start | |
@@ -69,7 +69,7 @@ N_MAP: int = 1500  # validation images on the map
 
 # %% [markdown]
 # We train the lean network of [chapter 7](07_how_fast_can_it_learn.ipynb) twice, with two seeds. The first is the one we look into. The second
-# is as good, and has seen the same images; it will tell us which pictures belong to the task, and which to the chance of one training.
+# has seen the same images; it will tell us which pictures belong to the task, and which to the chance of one training.
 
 # %% tags=["nbval-check-output"]
 digits = load_digits(DATA)
@@ -118,13 +118,13 @@ figure.suptitle("The sixteen filters of the first layer", fontsize=12, fontweigh
 plt.show()
 
 # %% [markdown]
-# Most are detectors of edges, each for a direction of its own; a few look for a spot or a thin line. Edges are what many networks begin with,
-# whatever they are trained on.
+# Where red lies on one side and blue on the other, a filter looks for an edge in that direction. Which of the sixteen do so? Not each has a pattern that
+# we have a name for.
 #
 # ## One digit on its way through
 #
-# Each layer turns maps into new maps. Here is one digit, and behind each activation the eight maps that answer most strongly. White is
-# no answer. The maps shrink, from 14 × 14 to 3 × 3 values, and they stop resembling a digit: place is given up, and what remains is *which*
+# Each layer turns maps into new maps. Here is one digit, and after each ReLU the eight maps with the largest sums. White is 0, no answer; the darker,
+# the stronger. Blank paper counts too: a map that is grey all around the digit answers to *no ink*. The maps shrink, from 14 × 14 to 3 × 3 values, and they stop resembling a digit: place is given up, and what remains is *which*
 # features are there.
 
 # %% mystnb={"image": {"alt": "A digit, and below it five rows of eight maps: in the first rows the strokes can be made out, in the last ones only a few grey squares."}}
@@ -191,8 +191,8 @@ plt.show()
 
 # %% [markdown]
 # They do not agree, and they need not: they answer different questions. Saliency is about tiny changes, occlusion about large ones; Grad-CAM sees
-# no finer than its maps. Note also what is *not* there: blank paper can matter as much as ink. That the left side of a 3 is open is what
-# makes it a 3.
+# no finer than its maps. Each picture has a scale of its own. Occlusion has a blind spot: blanking paper that is blank changes
+# nothing. Yet paper may matter. That the left side of a 3 is open is what makes it a 3.
 #
 # ## Do the pictures show the network?
 #
@@ -250,9 +250,10 @@ display(
 )
 
 # %% [markdown]
-# Read a row from left to right. The first number says how much of a picture two equally good networks share: whatever they do not share is the
-# chance of one training, not the digit's nature. The second says how much of that one gets without any learning. Only the
-# gap between the two can be about what was learned.
+# Read a row from left to right. The first number says how like the pictures of two trained networks are: what they do not share is the
+# chance of one training, not the digit's nature. The second says how like the picture is to one that needed no learning, the third how far it merely
+# redraws the digit. Only the gap between the first two can be about what was learned. Mind that occlusion is 0 wherever a square holds no ink, whichever
+# network is asked, so some of its agreement comes from the paper.
 #
 # And even then a picture shows *where*, never *why*. "It looks at the top" is no reason; many readings fit the same picture.
 #
@@ -288,9 +289,8 @@ ignored = pd.DataFrame(counts).set_index("change")
 ignored.assign(**{"other answer": [f"{share:.1%}" for share in ignored["other answer"]]})
 
 # %% [markdown]
-# What it hardly notices, it was never asked to notice: the training images are all centred, have blank edges and grey outlines. What it was moved
-# about by augmentation, it tolerates. And what never occurred, white paper with dark ink turned round, it cannot read at all, although to us
-# it is the same digit. [When the world shifts](13_when_the_world_shifts.ipynb) looks at many more such changes.
+# No rule fits all rows. Shifts it has met in training. Noise, missing greys and dim ink it has not; look at how much each of them costs. To us, ink and
+# paper exchanged is the same digit; the network compares numbers, and nearly all of them have changed. [When the world shifts](13_when_the_world_shifts.ipynb) looks at many more such changes.
 #
 # ## A map of all digits
 #
@@ -321,9 +321,9 @@ plt.show()
 HTML(embedding_map_html(points, images[on_map], labels[on_map], predicted[on_map]))
 
 # %% [markdown]
-# Compare with the map in [Meeting the digits](01_eda.ipynb), which was drawn from the pixels. There the digits overlapped; here they form
-# islands, for pulling them apart is exactly what the network was trained to do. A warning belongs to every such map: t-SNE keeps *neighbours*.
-# How far apart two islands lie, how large they are, and which way is up, means nothing; another seed draws another map.
+# Compare with the t-SNE map in [Meeting the digits](01_eda.ipynb), which was drawn from the pixels. There, too, most digits had islands of their own. Look at the
+# borders: which islands touched there, and do they touch here? Pulling them apart is what the network was trained to do. A warning belongs to every such map: t-SNE keeps *neighbours*.
+# How far apart two islands lie, how large they are, and which way is up, means nothing; another training draws another map.
 #
 # ## What we found
 
@@ -389,11 +389,11 @@ report(
 # plt.show()
 # ```
 #
-# Much of the structure is there before any training, about as in the map of the pixels; training pulls the islands apart.
+# How much of the structure is there before any training? Compare with the map of the pixels, too.
 #
 # </details>
 #
 # ## What's next
 #
-# A network that looks at the right places may still be far too sure of itself.
+# A network that looks at the right places may still be too sure of itself, or not sure enough.
 # [Can you trust its confidence?](12_can_you_trust_its_confidence.ipynb) compares how sure it is with how often it is right.

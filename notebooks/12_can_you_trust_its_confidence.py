@@ -178,7 +178,7 @@ pd.DataFrame(
 # The ± is what chance alone would do to a calibrated network in 95 of 100 cases. A network that makes more mistakes than it
 # expects is **over-confident**; one that makes fewer is **under-confident**.
 #
-# The smoothed network did as it was told: with a target of 95 percent and a half for the right digit, whoever says more is
+# The smoothed network was told so: with a target a little below 1 for the right digit, whoever says more is
 # punished. That is good for its accuracy, as chapter 7 found, and ruins its confidence as a probability. The crammer, on the other hand, has seen every one of its
 # training images come true at 100 percent, over and over, and takes the world to be like that. Guo and others
 # ([2017](https://arxiv.org/abs/1706.04599)) found modern networks to be of the crammer's kind, and Müller and others
@@ -217,7 +217,8 @@ display(
 # For a network that is nearly always right, everything happens between 99 and 100 percent. Is an answer with 99.9 percent
 # wrong once in a thousand? To see that, look at the other end of the scale: at the **doubt**, 1 minus the confidence, on a logarithmic axis. Bins
 # of doubt reach from a tenth to one, from a hundredth to a tenth, and so on. For each: the mean doubt, and the share of answers
-# that were wrong, with its interval. A triangle means that none was wrong, and marks the upper end of the interval. Bins of fewer than 30
+# that were wrong, with its interval. A triangle means that none was wrong, and marks the upper end of the interval. A triangle *above* the line says nothing: the true share may be anything below it. One
+# *below* the line shows under-confidence. Bins of fewer than 30
 # images are left out.
 
 # %% mystnb={"image": {"alt": "Share of wrong answers against mean doubt, both logarithmic, for three networks, with intervals and a dashed diagonal. Points above the diagonal are over-confident, points below it under-confident."}}
@@ -261,7 +262,7 @@ plt.show()
 # the bins, the difference between mean confidence and share of right answers, each bin counting by its images.
 # With ten bins of equal width it would rest on one bin. So we cut the images, sorted by confidence, into fifteen bins with *equally many* images.
 #
-# It cannot be negative, and so chance makes it positive even for a perfect network. How large, can be simulated: let
+# It cannot be negative, and so chance makes it positive even for a perfect network. Simulation shows how large: let
 # each answer be right with exactly the probability that its confidence states.
 
 # %%
@@ -349,7 +350,7 @@ for name, temperature in temperatures.items():
 pd.DataFrame(rows).T
 
 # %% [markdown]
-# One number is enough to move a whole network to where it should be on average. It cannot repair everything: it makes all answers
+# One number shifts the confidence of the whole network; compare the last two columns to see how close it came. It cannot repair everything: it makes all answers
 # surer or all less sure. But it costs nothing, needs a few thousand images that were not
 # trained on, and leaves the accuracy alone.
 #
@@ -431,7 +432,8 @@ for name in looks:
 pd.DataFrame(rows).T.fillna("")
 
 # %% [markdown]
-# The intervals are wide: at one mistake in a thousand, some thousands of images hold only a handful. Whoever has to *promise* such an accuracy
+# A threshold that was just strict enough on half A may be too lax on half B: it was chosen where it looked best. That is the selection bias of chapter 9. And
+# the intervals are wide: at one mistake in a thousand, some thousands of images hold only a handful. Whoever has to *promise* such an accuracy
 # needs many more images than these.
 #
 # These are the images of half B that the ensemble is least sure of. A person would not find all of them easy.
@@ -691,8 +693,7 @@ report(
 #     print(f"{kind:20} AUROC {separates(*unusual):.3f}")
 # ```
 #
-# For white on black and noise this is a perfect score, from one number that no training was needed for. For shuffled pixels it is
-# worth nothing. Simple checks of the image and the confidence of a network fail at different things, so use both.
+# Compare with the table above: which kinds does ink catch that confidence misses, and which the other way round? Simple checks of the image and the confidence of a network fail at different things, so use both.
 #
 # </details>
 #
@@ -762,6 +763,5 @@ report(
 #
 # ## What's next
 #
-# Confidence tells you which images to doubt. Sometimes it is not the network that is wrong, but the label; and sometimes the
-# image is not like those of the training at all. Go back to [The final model](06_final_model.ipynb) with these tools: how many of its answers
-# would you pass on?
+# Confidence tells you which images to doubt, as long as they are like those of the training. What if they are not?
+# [When the world shifts](13_when_the_world_shifts.ipynb) changes them step by step.

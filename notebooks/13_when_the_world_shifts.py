@@ -22,7 +22,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | [More data from the same data](04_augmentation.ipynb): augmentation; [Is it really better?](09_is_it_really_better.ipynb): paired tests |
-# | Time | 25 minutes to read; the run takes one to two minutes on a laptop |
+# | Time | 25 minutes to read; the run takes two to four minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # On Colab or Kaggle this installs the book's helpers, once. Elsewhere it does nothing.
