@@ -229,8 +229,8 @@ display(
 )
 
 # %% [markdown]
-# This is one search of a few dozen trials, which ran. [Chapter 5](05_hyperopt.ipynb) finds a larger saving, but there five finished random searches of fifty
-# trials are *replayed*: random trials hold more hopeless ones than those that TPE proposes, and a replay knows every result at once.
+# This is one search of a few dozen trials, which ran. [Chapter 5](05_hyperopt.ipynb) finds another share, for it asks something else: there five
+# finished random searches of fifty trials are *replayed*.
 #
 # ## A plan for a hundred workers
 #
