@@ -113,7 +113,7 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, n_bins: int = 1
 
     In each bin the mean confidence is compared with the share of right answers; the result is the
     mean of the differences. Bins of equal width would put nearly all images of a good network
-    into the last one.
+    into the last one. Equal confidences are put into bins in the order of the images.
 
     Parameters
     ----------
@@ -273,9 +273,9 @@ def _check_pairs(confidence, right, is_probability=True) -> tuple[np.ndarray, np
             f"right or wrong is of type {right.dtype}; expected true or false, as "
             "predicted == labels gives"
         )
-    if is_probability and (confidence.min() < 0 or confidence.max() > 1 + 1e-9):
+    if is_probability and not ((confidence >= 0) & (confidence <= 1 + 1e-6)).all():
         raise ValueError(
             f"confidences go from {confidence.min():.3g} to {confidence.max():.3g}; expected "
             "probabilities from 0 to 1, not logits"
         )
-    return confidence, right
+    return (np.minimum(confidence, 1) if is_probability else confidence), right

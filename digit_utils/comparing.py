@@ -58,7 +58,7 @@ class Difference:
     """A difference in accuracy, as a share, with its two kinds of luck.
 
     ``seed_error`` and ``image_error`` are standard errors: how far other seeds, or other images,
-    would move ``mean``. ``low`` and ``high`` bound the 95 % interval that covers both.
+    would move ``mean``. ``low`` and ``high`` bound the interval that covers both.
     """
 
     mean: float
@@ -137,7 +137,7 @@ def mcnemar_from_totals(
     ------
     ValueError
         If a number of mistakes is not from 0 to ``n_images``, or fewer images are said to differ
-        than the totals do.
+        than the totals do, or more than there are mistakes.
 
     McNemar (1947), exact. Taught in 09_is_it_really_better.
     """
@@ -148,15 +148,20 @@ def mcnemar_from_totals(
         )
     gap = abs(mistakes_a - mistakes_b)
     # What both got wrong cannot be less than the two lists of mistakes overlap by force.
-    most = mistakes_a + mistakes_b - 2 * max(0, mistakes_a + mistakes_b - n_images)
+    total = mistakes_a + mistakes_b
+    least, most = gap, total - 2 * max(0, total - n_images)
     if n_disagree is not None:
-        if n_disagree < gap:
+        if not gap <= n_disagree <= total:
             raise ValueError(
-                f"predictions differ on {n_disagree} images but mistakes by {gap}; one of the "
-                "numbers is wrong"
+                f"predictions differ on {n_disagree} images; expected from {gap}, by which the "
+                f"mistakes differ, to {total}: where two predictions differ, one is a mistake"
             )
+        # What both got wrong in different ways differs too, and there are only so many of those.
+        least = max(least, 2 * n_disagree - total)
         most = min(most, n_disagree - (n_disagree - gap) % 2)
-    p_values = [binomtest((both + gap) // 2, both).pvalue if both else 1.0 for both in (gap, most)]
+    p_values = [
+        binomtest((alone + gap) // 2, alone).pvalue if alone else 1.0 for alone in (least, most)
+    ]
     return float(p_values[0]), float(p_values[1])
 
 
@@ -183,7 +188,8 @@ def images_needed(
     Raises
     ------
     ValueError
-        If the difference is 0, or larger than the disagreement, which cannot be.
+        If the difference is 0, or larger than the disagreement, which cannot be, or power or
+        significance is not a probability that fits.
 
     Connor (1987). Taught in 09_is_it_really_better.
     """
@@ -193,6 +199,11 @@ def images_needed(
             f"difference is {difference} and disagreement {disagreement}; expected a difference "
             "above 0 and no larger than the disagreement: only images that one of the two gets "
             "right can make a difference"
+        )
+    if not 0 < significance / 2 < power < 1:
+        raise ValueError(
+            f"power is {power} and significance {significance}; expected probabilities, power "
+            "above half of the significance, which luck alone gives"
         )
     reach = norm.ppf(1 - significance / 2) * sqrt(disagreement)
     reach += norm.ppf(power) * sqrt(disagreement - difference**2)
@@ -228,7 +239,7 @@ def simulated_power(
     Taught in 09_is_it_really_better.
     """
     only_one = generator.binomial(n_images, disagreement, size=n_exams)
-    better = generator.binomial(only_one, (disagreement + difference) / 2 / disagreement)
+    better = generator.binomial(only_one, (disagreement + abs(difference)) / 2 / disagreement)
     p_values = np.minimum(1.0, 2 * binom.sf(better - 1, only_one, 0.5))
     return float(np.mean((p_values < significance) & (2 * better > only_one)))
 

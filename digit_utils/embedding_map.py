@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from pathlib import Path
-
 import numpy as np
 
+from digit_utils.page_parts import fill_template, sprite_sheet
 from digit_utils.plots import DIGIT_COLOURS
-from digit_utils.sprites import sprite_sheet
 
-TEMPLATE = Path(__file__).resolve().parent / "assets" / "embedding_map.html"
 COLUMNS = 40  # images a row of the sheet
 
 
@@ -50,15 +45,6 @@ def embedding_map_html(
     least, most = points.min(axis=0), points.max(axis=0)
     places = np.round(999 * (points - least) / np.maximum(most - least, 1e-9)).astype(int)
     dots = np.column_stack([places, labels, predicted]).astype(int).tolist()
+    values = {"dots": dots, "columns": COLUMNS, "colours": DIGIT_COLOURS}
     sheet = sprite_sheet(images, COLUMNS, levels=8)
-    values = {
-        "@ID@": "map-" + hashlib.sha256((sheet + str(dots)).encode()).hexdigest()[:8],
-        "@DOTS@": json.dumps(dots, separators=(",", ":")),
-        "@COLUMNS@": str(COLUMNS),
-        "@COLOURS@": json.dumps(DIGIT_COLOURS),
-        "@SHEET@": sheet,
-    }
-    text = TEMPLATE.read_text(encoding="utf-8")
-    for name, value in values.items():
-        text = text.replace(name, value)
-    return text
+    return fill_template("embedding_map", {**values, "sheet": sheet})

@@ -12,8 +12,8 @@ from string import ascii_letters
 
 import numpy as np
 
-# These look like a 0 or a 1 in one of the fonts, and would be no outsiders.
-LOOK_ALIKE = "IOlo"
+# These look like a digit in one of the fonts, or nearly so, and would be no outsiders.
+LOOK_ALIKE = "BDGIOQSZbgiloqsz"
 LETTERS = "".join(letter for letter in ascii_letters if letter not in LOOK_ALIKE)
 FONTS = (
     "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSansMono-Bold",
@@ -27,8 +27,8 @@ def printed_letters(n: int, seed: int = 0) -> tuple[np.ndarray, list[str]]:
     Parameters
     ----------
     n : int
-        How many, drawn at random from 48 letters and eight fonts; letters that look like a
-        digit (``LOOK_ALIKE``) are left out.
+        How many, drawn at random from ``LETTERS`` and ``FONTS``; letters that look like a digit
+        (``LOOK_ALIKE``) are left out.
     seed : int
 
     Returns
@@ -179,8 +179,9 @@ def _as_mnist(drawing: np.ndarray) -> np.ndarray:
         for side, axis in ((height, 1), (width, 0))
     ]
     image = np.zeros((28, 28), np.uint8)
-    # Whole pixels: MNIST's digits were moved by whole pixels, too.
-    top = int(np.clip(round(13.5 - middle[0]), 0, 28 - height))
-    left = int(np.clip(round(13.5 - middle[1]), 0, 28 - width))
+    # MNIST's digits were moved by whole pixels, too; their middle lies from 13.5 to 14.5, counted
+    # in rows and columns from 0.
+    top = int(np.clip(14 - int(middle[0] + 0.5), 0, 28 - height))
+    left = int(np.clip(14 - int(middle[1] + 0.5), 0, 28 - width))
     image[top : top + height, left : left + width] = small
     return image

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from pathlib import Path
-
 import numpy as np
 
-from digit_utils.sprites import sprite_sheet
+from digit_utils.page_parts import fill_template, sprite_sheet
 
-TEMPLATE = Path(__file__).resolve().parent / "assets" / "quiz.html"
 COLUMNS = 10  # images a row of the sheet
 
 
@@ -56,13 +51,4 @@ def quiz_html(
         for label, said, sure in zip(labels, predicted, confidence, strict=True)
     ]
     sheet = sprite_sheet(images, COLUMNS)
-    values = {
-        "@ID@": "quiz-" + hashlib.sha256((sheet + str(cases)).encode()).hexdigest()[:8],
-        "@CASES@": json.dumps(cases, separators=(",", ":")),
-        "@COLUMNS@": str(COLUMNS),
-        "@SHEET@": sheet,
-    }
-    text = TEMPLATE.read_text(encoding="utf-8")
-    for name, value in values.items():
-        text = text.replace(name, value)
-    return text
+    return fill_template("quiz", {"cases": cases, "columns": COLUMNS, "sheet": sheet})

@@ -156,31 +156,30 @@ plots.plot_confusion(labels, predicted, title="Labels against answers, all folds
 plt.show()
 
 # %% [markdown]
-# ## The hardest images
+# ## The hardest images: can you do better?
 #
 # How hard was an image? We ask how little probability the network gave to the digit on the label. The less, the more surprised it
-# was: the *loss* of that image, which training tries to make small, is the negative logarithm of this number. Here are the most
-# surprising ones. Above each stand the label and, after the arrow, what was read.
+# was: the *loss* of that image, which training tries to make small, is the negative logarithm of this number.
+#
+# Here are the most surprising ones, one at a time and without the label. Read them before you judge the network. Answer with the keys 0 to 9 or the
+# buttons. (On GitHub the quiz does not show, for it needs a script; the page of the book and Colab have it.)
 
-# %% mystnb={"image": {"alt": "A grid of the handwritten digits that surprised the networks most; above each its label, an arrow, and the digit that was read."}}
+# %%
 probability_of_label = probabilities[np.arange(len(labels)), labels]
 by_difficulty = wrong[np.argsort(probability_of_label[wrong])]
 hardest = by_difficulty[:N_HARDEST]
+HTML(quiz_html(images[hardest], labels[hardest], predicted[hardest], confidence[hardest]))
+
+# %% [markdown]
+# Here they are together. Above each stand the label and, after the arrow, what was read.
+
+# %% mystnb={"image": {"alt": "A grid of the handwritten digits that surprised the networks most; above each its label, an arrow, and the digit that was read."}}
 plots.show_images(
     images[hardest],
     [f"{label} → {said}" for label, said in zip(labels[hardest], predicted[hardest], strict=True)],
     title=f"The {len(hardest)} hardest of {len(images):,} images",
 )
 plt.show()
-
-# %% [markdown]
-# ## Can you do better?
-#
-# Try it before you judge the network. You see the same images, one at a time, without the label. Answer with the keys 0 to 9 or the
-# buttons. (On GitHub the quiz does not show, for it needs a script; the page of the book and Colab have it.)
-
-# %%
-HTML(quiz_html(images[hardest], labels[hardest], predicted[hardest], confidence[hardest]))
 
 # %% [markdown]
 # With how many of the labels did you disagree? There is no arbiter: the label is what somebody wrote down decades ago, perhaps knowing which digit
@@ -281,18 +280,30 @@ kinds = pd.DataFrame(
     }
 )
 kinds["share"] = [f"{share:.0%}" for share in kinds["errors"] / len(wrong)]
-most = times.drop("any of them").idxmax()
-display(
-    Markdown(
-        f"Among the errors an unusual number of {most} is **{times[most]:.1f} times** as frequent as among the rest. "
-        if most in {"parts", "loops"}
-        else f"Among the errors an unusual {most} is **{times[most]:.1f} times** as frequent as among the rest. "
-    ),
-    kinds,
+low_times, high_times = (
+    np.exp(
+        np.log(times)
+        + sign
+        * 1.96
+        * np.sqrt(
+            (1 / shares["read wrongly"] - 1) / len(wrong)
+            + (1 / shares["read rightly"] - 1) / len(others)
+        )
+    )
+    for sign in (-1, 1)
 )
+frequent = pd.DataFrame(
+    {
+        "times as frequent among errors": times.map("{:.1f}".format),
+        "95 % interval": [
+            f"{a:.1f} to {b:.1f}" for a, b in zip(low_times, high_times, strict=True)
+        ],
+    }
+)
+display(frequent, kinds)
 
 # %% [markdown]
-# Take the table for what it is. An unusual trait need not be the reason for an error: many images with a missing loop are read
+# The first table compares with a sample of the images read rightly. Take the second for what it is. An unusual trait need not be the reason for an error: many images with a missing loop are read
 # well. And "usual in all five" does not mean easy: the traits do not see that a 7 has been crossed out, or that somebody began a 4 and made it a 9.
 #
 # ## What we found
@@ -302,8 +313,9 @@ top = both_ways.index[0]
 report(
     f"- Read by networks that never saw them, **{len(wrong):,}** of {len(labels):,} images come out other than their label says "
     f"({out_of_fold_accuracy:.2%} agree).\n"
-    f"- The pair most often mixed up is {top[0]} and {top[1]}, in {both_ways.iloc[0] / len(wrong):.0%} of all errors; the label most often "
-    f"misread is {int(error.argmax())} ({error.max():.1%}), the least often {int(error.argmin())} ({error.min():.1%}).\n"
+    f"- The pair most often mixed up is {top[0]} and {top[1]}, in {both_ways.iloc[0] / len(wrong):.0%} of all errors; of the labels, "
+    f"{int(error.argmax())} was misread most often here ({error.max():.1%}; 95 % interval {low[error.argmax()]:.1%} to {high[error.argmax()]:.1%}); neighbours "
+    "in the figure may change places.\n"
     f"- Where the first guess is wrong, the second is right in **{second_right.mean():.0%}** of the cases.\n"
     f"- Confident learning suspects {len(suspects)} labels, {1000 * len(suspects) / len(labels):.1f} in a thousand. Whether they are wrong is for people to say.\n"
     f"- {1 - plain.mean():.0%} of the errors are unusual in at least one of five measured traits, against {shares.loc['any of them', 'read rightly']:.0%} "

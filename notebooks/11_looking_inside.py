@@ -40,7 +40,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown, display
-from scipy.stats import spearmanr
+from scipy.stats import spearmanr, ttest_1samp
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
@@ -97,7 +97,12 @@ def read(some_network, x):
 
 predicted = read(network, x)
 validation_accuracy = accuracy(labels, predicted)
-display(Markdown(f"It reads **{validation_accuracy:.2%}** of the validation images rightly."))
+display(
+    Markdown(
+        f"The first reads **{validation_accuracy:.2%}** of the validation images rightly, the second "
+        f"{accuracy(labels, read(second_network, x)):.2%}."
+    )
+)
 
 # %% [markdown]
 # ## The filters
@@ -184,9 +189,7 @@ for row, (name, maps) in enumerate({"the digit": images[shown], **pictures}.item
     for ax, one_map in zip(axes[row], maps, strict=True):
         ax.imshow(one_map, vmin=0, vmax=max(one_map.max(), 1e-9))
         ax.set(xticks=[], yticks=[])
-figure.suptitle(
-    "Three answers to the same question (dark: it matters)", fontsize=12, fontweight="bold"
-)
+figure.suptitle("Three ways to ask (dark: it matters)", fontsize=12, fontweight="bold")
 plt.show()
 
 # %% [markdown]
@@ -208,44 +211,50 @@ asked = np.flatnonzero(predicted == labels)[:N_ASKED]
 
 
 def alike(first, second):
-    """Mean rank correlation of two lots of pictures, image by image."""
-    pairs = zip(first, second, strict=True)
-    found = [
-        spearmanr(a.ravel(), b.ravel()).statistic
-        for a, b in pairs
-        if np.ptp(a) > 0 and np.ptp(b) > 0
-    ]
-    return float(np.mean(found)) if found else 0.0
+    """Rank correlation of two lots of pictures, image by image; 0 where a picture is all one grey."""
+    return np.array(
+        [
+            spearmanr(a.ravel(), b.ravel()).statistic if np.ptp(a) > 0 and np.ptp(b) > 0 else 0.0
+            for a, b in zip(first, second, strict=True)
+        ]
+    )
 
 
-agreement = {}
+agreement, gaps = {}, {}
 for name, ask in methods.items():
     maps, of_second, of_untrained = (
         ask(net, x[asked], predicted[asked]) for net in (network, second_network, untrained_network)
     )
+    trained, untrained = alike(maps, of_second), alike(maps, of_untrained)
+    low, high = ttest_1samp(trained - untrained, 0).confidence_interval(0.95)
+    gaps[name] = (trained - untrained).mean(), low, high
     agreement[name] = {
-        "a second trained network": alike(maps, of_second),
-        "an untrained network": alike(maps, of_untrained),
-        "the ink itself": alike(maps, images[asked]),
+        "a second trained network": trained.mean(),
+        "an untrained network": untrained.mean(),
+        "the ink itself": alike(maps, images[asked]).mean(),
     }
 agreement = pd.DataFrame(agreement).T
-agreement.round(2)
+agreement.round(2).assign(
+    **{
+        "trained minus untrained (95 % interval)": [
+            f"{gap:+.2f} ({low:+.2f} to {high:+.2f})" for gap, low, high in gaps.values()
+        ]
+    }
+)
 
 # %%
-margin = agreement["a second trained network"] - agreement["an untrained network"]
-best, least = margin.idxmax(), margin.idxmin()
-trained, random = agreement["a second trained network"], agreement["an untrained network"]
+show = [name for name, (_, low, _) in gaps.items() if low > 0]
+show_not = [name for name in gaps if name not in show]
 display(
     Markdown(
-        f"The pictures that tell the trained network best from the untrained one are those of **{best}**: "
-        f"{trained[best]:.2f} against {random[best]:.2f}. Those that tell least are of **{least}**: {trained[least]:.2f} against "
-        f"{random[least]:.2f}."
+        f"Over the {len(asked)} images asked, the pictures of **{' and '.join(show) or 'no method'}** are more like those of a second trained network than "
+        f"like those of an untrained one."
         + (
-            " The untrained network's are as like or liker than those of an equally good one: by this test they show "
-            "nothing that was learned."
-            if margin[least] <= 0
+            f" Those of **{' and '.join(show_not)}** are not, so this test gives no reason to believe that they show what was learned."
+            if show_not
             else ""
         )
+        + " The intervals are about other images; the networks are one pair of trainings and one untrained network."
     )
 )
 
@@ -331,15 +340,15 @@ HTML(embedding_map_html(points, images[on_map], labels[on_map], predicted[on_map
 gentle = ignored.loc["four pixels at each edge blanked"]
 harsh = ignored["other answer"].idxmax()
 report(
-    f"- In the rank-correlation test, {best} tells a trained from an untrained network best (gap {margin[best]:.2f}) and "
-    f"{least} least ({margin[least]:.2f}). The pictures of two equally good networks correlate "
-    f"by {trained.min():.2f} to {trained.max():.2f}, depending on the method.\n"
+    f"- Asked about {len(asked)} images, the pictures of {' and '.join(show) or 'no method'} are more like those of a second trained network than of an untrained "
+    f"one; those of {' and '.join(show_not) or 'none'} are not. The pictures of two trained networks correlate by "
+    f"{agreement['a second trained network'].min():.2f} to {agreement['a second trained network'].max():.2f}, depending on the method.\n"
     f"- Blanking four pixels at each edge changes {gentle['other answer']:.1%} of the answers. The change that upsets it most is "
     f"*{harsh}*: {ignored.loc[harsh, 'other answer']:.0%} other answers.\n"
     f"- On the map {len(errors)} of {len(points):,} digits are errors. Where they lie, look for yourself.",
     validation_accuracy=validation_accuracy,
-    agreement_trained=[float(value) for value in trained],
-    agreement_untrained=[float(value) for value in random],
+    agreement_trained=agreement["a second trained network"].tolist(),
+    agreement_untrained=agreement["an untrained network"].tolist(),
     changed_without_edges=float(gentle["other answer"]),
     changed_at_most=float(ignored["other answer"].max()),
     n_on_map=len(points),

@@ -38,6 +38,9 @@ def test_the_temperature_undoes_a_stretch(stretched):
 
 def test_a_temperature_changes_confidence_but_no_answer():
     logits, _ = honest(100)
+    for temperature in (0.5, 2.0):
+        of_answer = softmax(logits / temperature, axis=1)[np.arange(100), logits.argmax(axis=1)]
+        np.testing.assert_allclose(confidence_of(logits, temperature), of_answer)
     assert np.all(confidence_of(logits, 0.5) > confidence_of(logits))
     assert np.all(confidence_of(logits, 2.0) < confidence_of(logits))
     np.testing.assert_allclose(confidence_of(logits), softmax(logits, axis=1).max(axis=1))
@@ -143,3 +146,10 @@ def test_images_of_equal_confidence_are_answered_together():
     assert confidence_needed(confidence, right, 0.99) == 0.9
     assert confidence_needed(confidence, right, 0.6) == 0.8
     assert confidence_needed(confidence, ~right, 0.9) == float("inf")
+
+
+def test_a_confidence_that_is_no_number_is_refused_and_a_rounded_one_counts():
+    right = np.array([True, False])
+    with pytest.raises(ValueError, match="probabilities"):
+        calibration_error(np.array([0.5, np.nan]), right, 1)
+    assert doubt_table(np.array([1 + 1e-7, 0.5]), right)["images"].sum() == 2

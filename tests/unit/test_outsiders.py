@@ -37,7 +37,7 @@ def test_drawings_lie_where_mnist_puts_digits(kind):
     ink = images.sum(axis=(1, 2))
     for axis in (1, 2):
         centres = (images.sum(axis=3 - axis) * grid).sum(axis=1) / ink
-        assert np.abs(centres - 13.5).max() < 1.0
+        assert centres.min() >= 13.45 and centres.max() <= 14.55
         extent = [np.ptp(np.flatnonzero(image.any(axis=2 - axis))) + 1 for image in images]
         assert max(extent) <= 20
     assert images.max(axis=(1, 2)).min() > 150
@@ -46,8 +46,8 @@ def test_drawings_lie_where_mnist_puts_digits(kind):
 def test_every_letter_can_be_printed_and_none_looks_like_a_digit():
     _, letters = outsiders.printed_letters(3000)
     assert set(letters) == set(outsiders.LETTERS)
-    assert len(outsiders.LETTERS) == 48
-    assert not set("IOlo") & set(letters)
+    assert len(outsiders.LETTERS) == 36
+    assert not set("IOloSsZzBbGgQqDi") & set(letters)
 
 
 def test_another_seed_gives_other_letters():

@@ -28,7 +28,7 @@ LEVELS = [
         "corruptions",
         "hard_cases",
         "label_errors",
-        "sprites",
+        "page_parts",
         "attribution",
     },
     {

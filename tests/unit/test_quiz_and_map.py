@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from digit_utils.embedding_map import embedding_map_html
+from digit_utils.page_parts import sprite_sheet
 from digit_utils.quiz import quiz_html
-from digit_utils.sprites import sprite_sheet
 
 
 @pytest.fixture
