@@ -1,7 +1,7 @@
 """Let Lighthouse judge the built site: performance, accessibility, best practices, SEO.
 
     make site
-    python scripts/measure_site.py              # about two minutes; needs npx (Node) and Chromium
+    python scripts/measure_site.py              # about five minutes; needs npx (Node) and Chromium
 
 Each page is judged three times and the median is kept: the scores of performance move with what
 else the machine does. The pages are served here, compressed as every host does it. Lighthouse's
@@ -30,7 +30,7 @@ SITE = ROOT / "_build" / "html"
 RECORD = ROOT / "results" / "lighthouse.json"
 PAGES = ("book/index", "book/draw_a_digit", "notebooks/03_base_cnn", "notebooks/05_hyperopt")
 RUNS = 3
-COMPRESSED = (".html", ".css", ".js", ".json", ".svg", ".bin")
+COMPRESSED = (".html", ".css", ".js", ".json", ".svg")
 
 
 class Compressing(SimpleHTTPRequestHandler):
@@ -59,16 +59,23 @@ class Compressing(SimpleHTTPRequestHandler):
         self.wfile.write(content)
 
 
-def judge(address: str) -> dict[str, float]:
-    """Run Lighthouse once; return its scores, 0 to 100."""
+def judge(address: str) -> tuple[dict[str, float], str]:
+    """Run Lighthouse once; return its scores, 0 to 100, and its version."""
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    command = ["npx", "--yes", "lighthouse", address, "--quiet", "--output=json"]
+    command = [
+        shutil.which("npx") or "npx",
+        "--yes",
+        "lighthouse",
+        address,
+        "--quiet",
+        "--output=json",
+    ]
     command += ["--chrome-flags=--headless --no-sandbox"]
     environment = {**os.environ, **({"CHROME_PATH": browser} if browser else {})}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     found = json.loads(done.stdout)
     scores = {name: 100 * part["score"] for name, part in found["categories"].items()}
-    return {**scores, "version": found["lighthouseVersion"]}
+    return scores, found["lighthouseVersion"]
 
 
 def main() -> int:
@@ -80,10 +87,9 @@ def main() -> int:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         for page in PAGES:
-            runs = [
-                judge(f"http://127.0.0.1:{server.server_port}/{page}.html") for _ in range(RUNS)
-            ]
-            record["lighthouse"] = runs[0].pop("version")
+            address = f"http://127.0.0.1:{server.server_port}/{page}.html"
+            runs, versions = zip(*(judge(address) for _ in range(RUNS)), strict=True)
+            record["lighthouse"] = versions[0]
             scores = {name: round(statistics.median(r[name] for r in runs)) for name in runs[0]}
             record["pages"][page] = scores
             print(page, scores, flush=True)
