@@ -83,8 +83,13 @@ def drop_rules(css: str, characters: set[int]) -> str:
 
 
 def defer_scripts(page: str) -> str:
-    """Let the scripts of a page wait for its text; their order stays."""
-    return WAITED_FOR.sub(r"<script defer\1", page)
+    """Let the scripts in a page's head wait for its text; their order stays.
+
+    Those within the text build what stands there, and are left to do it while the page is read:
+    later it would push the rest down.
+    """
+    head, end, body = page.partition("</head>")
+    return WAITED_FOR.sub(r"<script defer\1", head) + end + body
 
 
 def describe_pictures(page: str, folder: Path) -> str:

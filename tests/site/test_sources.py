@@ -199,7 +199,7 @@ def test_scripts_wait_but_for_the_one_that_inline_lines_need():
     page = (
         '<script src="documentation_options.js"></script><script>A.b = 1</script>'
         '<script src="x.js"></script><script defer src="y.js"></script>'
-        '<script data-z="1" src="z.js"></script>'
+        '<script data-z="1" src="z.js"></script></head><body><script src="part.js"></script>'
     )
     assert defer_scripts(page) == page.replace('<script src="x', '<script defer src="x').replace(
         "<script data-z", "<script defer data-z"
