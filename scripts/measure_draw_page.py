@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
+import os
 import shutil
 import sys
 import threading
@@ -343,7 +344,8 @@ def record_time(n: int) -> None:
     """Time the answers to labelled digits, and record it."""
     made = provenance(ROOT)
     drawings, _ = labelled_drawings(n, seed=SEED + 3)
-    found = {**asyncio.run(time_answers(drawings)), "provenance": made}
+    load = os.getloadavg()[0]  # above 1 or so, other programs have taken part in what is measured
+    found = {"load_before": load, **asyncio.run(time_answers(drawings)), "provenance": made}
     write_atomically(TIME, json_bytes(found))
     print(f"wrote {TIME.relative_to(ROOT)}: {found}")
 
