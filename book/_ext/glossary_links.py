@@ -7,7 +7,7 @@ added where the glossary is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -29,10 +29,23 @@ LEFT_ALONE = (
 AFTER_REFERENCES = 900
 
 
-def pattern_of(terms: list[str]) -> re.Pattern:
-    """Match any of the terms as a whole word, in either case, or its plural; the longest first."""
-    words = "|".join(re.escape(term) for term in sorted(terms, key=len, reverse=True))
-    return re.compile(rf"\b({words})(?:e?s)?\b", re.IGNORECASE)
+def spellings(terms: list[str]) -> dict[str, str]:
+    """Return the singular and plural spellings, in lower case, each with its term in lower case."""
+    found = {}
+    for term in map(str.lower, terms):
+        plurals = [f"{term}s", f"{term}es"]
+        if term.endswith("y"):
+            plurals.append(f"{term[:-1]}ies")
+        found.update(dict.fromkeys([term, *plurals], term))
+    return found
+
+
+def pattern_of(words: Iterable[str]) -> re.Pattern:
+    """Match any of the words, in either case and not as part of another; the longest first."""
+    longest_first = sorted(words, key=len, reverse=True)
+    return re.compile(
+        rf"(?<![\w-])({'|'.join(map(re.escape, longest_first))})(?![\w-])", re.IGNORECASE
+    )
 
 
 def may_hold_links(text: nodes.Text) -> bool:
@@ -47,14 +60,18 @@ def may_hold_links(text: nodes.Text) -> bool:
     return in_paragraph
 
 
-def split(text: str, pattern: re.Pattern, used: set[str]) -> Iterator[tuple[str, str | None]]:
+def split(
+    text: str, term_of: dict[str, str], pattern: re.Pattern, used: set[str]
+) -> Iterator[tuple[str, str | None]]:
     """Cut a text at its first uses of terms.
 
     Parameters
     ----------
     text : str
+    term_of : dict of str
+        From `spellings`.
     pattern : re.Pattern
-        From `pattern_of`.
+        From `pattern_of`, of these spellings.
     used : set of str
         Terms the page has had already, lower-case; those found are added.
 
@@ -66,7 +83,7 @@ def split(text: str, pattern: re.Pattern, used: set[str]) -> Iterator[tuple[str,
     """
     end = 0
     for found in pattern.finditer(text):
-        term = found[1].lower()
+        term = term_of[found[1].lower()]
         if term in used:
             continue
         used.add(term)
@@ -83,11 +100,13 @@ def link_terms(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     terms = app.env.domaindata["std"]["terms"]
     if docname in {GLOSSARY, app.config.root_doc} or not terms:
         return
-    pattern, used = pattern_of(list(terms)), set()
+    lower = {term.lower(): place for term, place in terms.items()}
+    term_of, used = spellings(list(lower)), set()
+    pattern = pattern_of(term_of)
     for text in list(doctree.findall(nodes.Text)):
         if not may_hold_links(text):
             continue
-        pieces = list(split(text.astext(), pattern, used))
+        pieces = list(split(text.astext(), term_of, pattern, used))
         if all(term is None for _, term in pieces):
             continue
         linked = []
@@ -95,7 +114,7 @@ def link_terms(app: Sphinx, doctree: nodes.document, docname: str) -> None:
             if term is None:
                 linked.append(nodes.Text(piece))
                 continue
-            target, label = terms[term]
+            target, label = lower[term]
             uri = f"{app.builder.get_relative_uri(docname, target)}#{label}"
             reference = nodes.reference(
                 "", "", internal=True, refuri=uri, classes=["glossary-link"]

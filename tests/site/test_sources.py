@@ -165,20 +165,21 @@ def test_codespell_finds_a_slip(tmp_path):
 
 
 def test_a_word_of_the_glossary_is_linked_once_and_whole():
-    from glossary_links import pattern_of, split
+    from glossary_links import pattern_of, spellings, split
 
     used = set()
-    pattern = pattern_of(["batch", "batch size", "filter"])
-    first = list(split("A Batch size, two batches, no filtering; filters.", pattern, used))
+    term_of = spellings(["batch", "batch size", "filter", "Probability"])
+    pattern = pattern_of(term_of)
+    text = "A Batch size, two batches, no filtering, no filter-like; filters. Probabilities."
+    first = list(split(text, term_of, pattern, used))
     assert [piece for piece in first if piece[1]] == [
         ("Batch size", "batch size"),
         ("batches", "batch"),
         ("filters", "filter"),
+        ("Probabilities", "probability"),
     ]
-    assert (
-        "".join(piece for piece, _ in first) == "A Batch size, two batches, no filtering; filters."
-    )
-    assert list(split("Another batch.", pattern, used)) == [("Another batch.", None)]
+    assert "".join(piece for piece, _ in first) == text
+    assert list(split("Another batch.", term_of, pattern, used)) == [("Another batch.", None)]
 
 
 def test_icons_are_those_that_pages_and_the_theme_draw():
