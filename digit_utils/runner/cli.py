@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -40,8 +41,9 @@ A range with fractions draws fractions; add `log: true` for a logarithmic one.
 Stop it at any moment, and start it with the same command: finished runs are skipped, and those
 that failed are tried again. A failed run keeps its notebook, with the error, and does not stop the
 others. A run is named by the notebook's code and its values; when digit_utils has changed, name
-another DIR to run all again. At the end DIR holds runs.csv, runs.parquet and report.html. The exit
-code is 1 when a run has failed.
+another DIR to run all again. A run takes about as long as `digits run` with the same values, half a
+minute for most chapters with the quick ones. At the end DIR holds runs.csv, runs.parquet and
+report.html. The exit code is 1 when a run has failed.
 
 For s3:// addresses: pip install 'papermill[s3]'. Everything stays in _build/sweeps as well;
 notebooks, records and the report are copied to the address. For ray: pip install 'ray[tune]'; a run
@@ -67,7 +69,8 @@ and with --engine ray perhaps
                {"epochs": 5, "grace_period": 1, "reduction_factor": 3}
   RESOURCES    what a trial needs, {"cpu": 1} for example
 
-searches/post_space.py is an example. Stop it at any moment, and start it with the same command:
+searches/post_space.py is an example; its 50 trials take five to ten minutes on two processors.
+Stop it at any moment, and start it with the same command:
 finished trials are kept, and the search goes on as if it had never stopped; with several workers
 it goes on with what has ended by then. A trial that fails is
 kept with its error; five failures in a row end the search. A DIR that holds trials of another
@@ -100,7 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
         "chapters",
         nargs="*",
         metavar="CHAPTER",
-        help="full name, unique prefix (03) or path; none means all, in order",
+        help="full name, number (3) or other unique prefix, or path; none means all, in order",
     )
     _add_profile(run)
     run.add_argument(
@@ -161,7 +164,11 @@ def build_parser() -> argparse.ArgumentParser:
     search.add_argument("file", metavar="FILE", help="the search, as a Python file")
     search.add_argument("--trials", type=int, required=True, metavar="N", help="trials in all")
     search.add_argument(
-        "--folder", metavar="DIR", help="keeps the trials (default: _build/searches/NAME OF FILE)"
+        "--out",
+        "--folder",
+        dest="folder",
+        metavar="DIR",
+        help="keeps the trials (default: _build/searches/NAME OF FILE)",
     )
     search.add_argument("--seed", type=int, default=0, help="of the proposals (default: 0)")
     search.add_argument(
@@ -241,7 +248,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Being asked to stop is not a crash: end the kernel, then ourselves.
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return options.act(options)
+        code = options.act(options)
+        sys.stdout.flush()
+        return code
     except RunnerError as error:
         print(f"digits {options.command}: {error}", file=sys.stderr)
         return error.exit_code
@@ -252,6 +261,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    except BrokenPipeError:
+        # `digits ... | head` has read enough. Python would complain again as it closes the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # what a shell reports of a program that SIGPIPE ended
     except OSError as error:
         print(f"digits {options.command}: {error}", file=sys.stderr)
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:

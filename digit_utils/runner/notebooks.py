@@ -145,6 +145,21 @@ _CHATTER = re.compile(
 )
 
 
+def without_chatter(text: str) -> str:
+    """Drop the lines TensorFlow writes about the machine as it starts.
+
+    Parameters
+    ----------
+    text : str
+        What came over standard error.
+
+    Returns
+    -------
+    str
+    """
+    return "".join(line for line in text.splitlines(keepends=True) if not _CHATTER.match(line))
+
+
 def join_streams(outputs: list[Any]) -> list[Any]:
     """Join neighbouring pieces of printed text, and drop TensorFlow's start-up notes.
 
@@ -167,6 +182,5 @@ def join_streams(outputs: list[Any]) -> list[Any]:
             joined.append(output)
     for output in joined:
         if output.output_type == "stream" and output.name == "stderr":
-            lines = output.text.splitlines(keepends=True)
-            output.text = "".join(line for line in lines if not _CHATTER.match(line))
+            output.text = without_chatter(output.text)
     return [o for o in joined if o.output_type != "stream" or o.text]

@@ -92,7 +92,7 @@ def select_chapters(root: Path, wanted: Sequence[str] = ()) -> list[Chapter]:
     ----------
     root : pathlib.Path
     wanted : sequence of str
-        Full names, unique prefixes (``03``) or paths to either half; empty means all.
+        Full names, unique prefixes (``03``, ``3``) or paths to either half; empty means all.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def select_chapters(root: Path, wanted: Sequence[str] = ()) -> list[Chapter]:
 
 def _select_one(chapters: list[Chapter], text: str) -> Chapter:
     names = [chapter.name for chapter in chapters]
-    key = text
+    key = text.zfill(2) if text.isdecimal() and int(text) else text  # 3 is 03
     path = Path(text)
     if path.suffix in {".py", ".ipynb"}:
         if path.is_file() and path.resolve().parent != chapters[0].folder.resolve():

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from digit_utils.runner.errors import RunnerError, UsageError
+from digit_utils.runner.notebooks import without_chatter
 from digit_utils.runner.paths import find_root, shown
 from digit_utils.runner.search_report import search_progress
 
@@ -55,13 +58,13 @@ def search_from_file(
         If the search cannot start or go on.
     """
     if folder and "://" in str(folder):
-        raise UsageError(f"--folder is {folder}, expected a folder on this machine.")
+        raise UsageError(f"--out is {folder}, expected a folder on this machine.")
     if engine != "ray" and (jobs is not None or address is not None):
         raise UsageError("--jobs and --address are for --engine ray; this one runs one at a time.")
     file = Path(file)
     folder = Path(folder) if folder else find_root() / "_build" / "searches" / file.stem
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow says as it starts
-    text, module = _load(file)
+    with _tensorflow_hushed():
+        text, module = _load(file)
     kept = len(list(folder.glob("trial_*.json")))
     if kept:
         print(f"{kept} of {trials} trials are there already", file=sys.stderr, flush=True)
@@ -82,11 +85,33 @@ def search_from_file(
         with search_progress() as progress:
             found = _run(engine, request, module, (text, file.name), jobs, address, progress)
     except SearchError as error:
-        raise RunnerError(f"{error}\n--folder DIR names another folder.") from error
+        raise RunnerError(f"{error}\n--out DIR names another folder.") from error
     except ValueError as error:
         wrong = str(error).replace("max_evals", "--trials")
         raise UsageError(f"{shown(file)}: {wrong}") from error
     return found, folder
+
+
+@contextmanager
+def _tensorflow_hushed() -> Iterator[None]:
+    """Keep back what TensorFlow says of the machine as it starts; pass on all the rest.
+
+    It writes to the process's standard error from C++, at whatever log level is set, so the
+    stream itself is led into a file meanwhile.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for what comes later
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            said.seek(0)
+            sys.stderr.write(without_chatter(said.read().decode("utf-8", "replace")))
 
 
 def _run(

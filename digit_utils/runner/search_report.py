@@ -140,7 +140,7 @@ def summary(found: Any) -> str:
     str
     """
     trials = found.trials
-    parts = [f"{len(trials)} trials"]
+    parts = [f"{len(trials)} trial{'s' if len(trials) != 1 else ''}"]
     for status, words in (("failed", "of them failed"), ("stopped", "of them stopped early")):
         if number := sum(trial.status == status for trial in trials):
             parts.append(f"{number} {words}")

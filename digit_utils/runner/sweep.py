@@ -124,6 +124,8 @@ def run_sweep(
             print(
                 f"{run.key}  {'finished' if run.ok else 'to run':8}  {label(run.parameters, sweep)}"
             )
+        finished = sum(run.ok for run in runs)
+        print(f"{finished} of {len(runs)} runs are finished", file=sys.stderr)
         return sweep, runs, place
     with place.hold():
         runs = _plan(sweep, place, notebook)

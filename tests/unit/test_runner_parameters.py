@@ -221,6 +221,7 @@ def test_chapters_are_found_by_name_prefix_and_path_in_book_order(plan, book, mo
 
     assert names() == ["01_first", "02_second"]
     assert names("02", "01_first", "02") == ["01_first", "02_second"]
+    assert names("2") == ["02_second"]
     assert names("notebooks/02_second.py") == ["02_second"]
     for wrong, told in [("03", "no chapter '03'"), ("0", "matches 2"), ("", "no chapter")]:
         with pytest.raises(UsageError, match=told):

@@ -51,6 +51,28 @@ def test_it_searches_goes_on_and_tells(book):
     assert float(lines[1].split()[1]) == pytest.approx(table["result.loss"].min(), rel=1e-5)
 
 
+def test_what_tensorflow_says_of_the_machine_is_kept_back(book):
+    """It is written to the stream itself, not through Python; all else must come through."""
+    chatter = "I0000 00:00:1795665153.081813   26024 port.cc:153] oneDNN custom operations are on."
+    said = f"import os\nos.write(2, b'{chatter}\\nCareful!\\n')\n"
+    (book / "mine.py").write_text(said + SEARCH)
+    done = digits(book, "search", "mine.py", "--trials", "1")
+    assert done.returncode == 0, done.stderr
+    assert "oneDNN" not in done.stderr and done.stderr.startswith("Careful!\n[1/1]")
+    (book / "mine.py").write_text(said + "raise OSError('no such luck')")
+    done = digits(book, "search", "mine.py", "--trials", "1")
+    assert done.returncode == 2
+    assert "Careful!" in done.stderr and "no such luck" in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_gets_no_traceback(book):
+    """As in `digits chapters | head -1`: the pipe is closed before anything is written to it."""
+    command = f"{sys.executable} -m digit_utils.runner chapters | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=book, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.strip() in {"0", "141"}
+
+
 def test_ctrl_c_keeps_what_is_finished(book):
     process = start_digits(book, "search", "mine.py", "--trials", "500")
     folder = book / "_build/searches/mine"
@@ -122,7 +144,7 @@ def test_a_disk_that_is_full_loses_nothing(book):
 
 def test_a_folder_that_cannot_be_written_is_told(book):
     (book / "in_the_way").write_text("a file")
-    done = digits(book, "search", "mine.py", "--trials", "3", "--folder", "in_the_way/trials")
+    done = digits(book, "search", "mine.py", "--trials", "3", "--out", "in_the_way/trials")
     assert done.returncode == 1
     assert "in_the_way/trials: cannot be written" in done.stderr
     assert "make it writable or name another" in done.stderr
@@ -174,5 +196,5 @@ def test_another_space_is_refused_with_the_difference(book):
 
 def test_help_says_what_a_file_must_hold(book):
     done = digits(book, "search", "--help")
-    for word in ("SPACE", "objective", "ALGORITHM", "DEPENDS_ON", "--trials", "--folder"):
+    for word in ("SPACE", "objective", "ALGORITHM", "DEPENDS_ON", "--trials", "--out"):
         assert word in done.stdout

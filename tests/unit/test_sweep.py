@@ -271,6 +271,7 @@ def test_list_runs_nothing(swept):
     done = digits(root, "sweep", "sweep.yaml", "--list", "--out", "elsewhere")
     assert done.returncode == 0
     assert done.stdout.count("to run") == 4
+    assert "0 of 4 runs are finished" in done.stderr
     assert not (root / "elsewhere").exists()
 
 
