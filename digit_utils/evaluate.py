@@ -131,9 +131,9 @@ def score_sealed_test(
     versus: np.ndarray | None = None,
     rows: np.ndarray | None = None,
 ) -> SealedScore:
-    """Open the seal once: score predictions of the 28,000 test images, or of some of them.
+    """Open the seal: score predictions of the 28,000 test images, or of some of them.
 
-    This is the only function that sees the test labels. Call it when every choice has been
+    This is the only function that sees the test labels. Call it once, when every choice has been
     made; whoever looks at the score and then changes something has turned the test into
     validation data.
 
@@ -159,7 +159,8 @@ def score_sealed_test(
     SealedLabelsUnavailable
         If the digits were read from Kaggle's files: only Kaggle knows those labels.
     ValueError
-        If there is not one class for each test image, or ``rows`` names one twice.
+        If there is not one class for each test image, or ``rows`` names one twice or one that is
+        not there.
 
     Taught in 06_final_model.
     """
@@ -167,6 +168,9 @@ def score_sealed_test(
     if rows is not None:
         if len(np.unique(rows)) != len(rows):
             raise ValueError("rows names an image twice; expected each test image at most once")
+        outside = np.asarray(rows)[(np.asarray(rows) < 0) | (np.asarray(rows) >= len(labels))]
+        if len(outside):
+            raise ValueError(f"rows holds {outside[0]}; expected 0 to {len(labels) - 1}")
         labels = labels[rows]
     low, high = accuracy_interval(labels, predicted)
     paired = None if versus is None else paired_test(labels, predicted, versus)

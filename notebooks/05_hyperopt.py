@@ -143,13 +143,13 @@ print(f"each trial trains on {len(x_train):,} images, {TRIAL_EPOCHS} epochs")
 # from the same seed. And the steps are not compiled: that costs a second or two at the start, which only a long training
 # earns back.
 #
-# After each epoch a trial takes a *glance*: it scores itself on a part of the validation images and tells the search. These glances make
+# After each epoch a trial takes a *glance*: it scores itself on a part of the validation images, and reports the score to the search through `report_epoch`. These glances make
 # a curve, which we shall need when we ask whether a hopeless trial could have been ended early.
 
 
 # %%
-def train(settings, seed, tell=None):
-    """Train a network with these settings; tell a quick score after each epoch."""
+def train(settings, seed, report_epoch=None):
+    """Train a network with these settings; report a quick score after each epoch."""
     forget_networks()
     set_seed(seed)
     dropout = [settings[f"dropout_{place}"] for place in (1, 2, 3, 4)]
@@ -160,9 +160,9 @@ def train(settings, seed, tell=None):
 
     def glance(epoch, logs):
         predicted = predict(network, x_validation[:N_GLANCE])
-        tell(epoch + 1, -accuracy(validation_labels[:N_GLANCE], predicted))
+        report_epoch(epoch + 1, -accuracy(validation_labels[:N_GLANCE], predicted))
 
-    callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=glance)] if tell else []
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=glance)] if report_epoch else []
     options = {"batch_size": BATCH_SIZE, "epochs": TRIAL_EPOCHS, "callbacks": callbacks}
     trainer.fit(x_train, train_labels, verbose=0, **options)
     return network
@@ -184,9 +184,9 @@ def predict(network, images):
 
 
 # %%
-def objective(settings, tell):
+def objective(settings, report_epoch):
     """Score these settings on the validation images."""
-    predicted = predict(train(settings, SEED, tell), x_validation)
+    predicted = predict(train(settings, SEED, report_epoch), x_validation)
     return -accuracy(validation_labels, predicted)
 
 
@@ -296,7 +296,7 @@ tpe_winner = tpe_search.best.parameters
 tpe_table = tpe_search.table()
 for name, value in tpe_winner.items():
     print(f"{name:12} {value}")
-best_first = tpe_table.sort_values("validation_accuracy", ascending=False)
+best_first = tpe_table.sort_values("validation_accuracy", ascending=False, kind="stable")
 best_first[["validation_accuracy", *choices]].drop_duplicates().round(4).head()
 
 # %% [markdown]
@@ -304,11 +304,12 @@ best_first[["validation_accuracy", *choices]].drop_duplicates().round(4).head()
 #
 # These are the two lists for one parameter after all trials, with one added to each count.
 # Hyperopt puts only the best $\lceil \sqrt{n} / 4 \rceil$ of $n$ trials on the list *good*. For up to sixteen trials that is a single
-# one, for fifty it is two: TPE compares the best of all with the rest.
+# one, for fifty it is two: TPE compares the best of all with the rest. A proposal that repeats an earlier one counts again, in
+# the list where its score puts it.
 
 # %% mystnb={"image": {"alt": "Bar chart of the first dropout rate: for each of its five values, its share among the good trials beside its share among the rest."}}
 n_good = ceil(sqrt(len(tpe_table)) / 4)
-ranked = tpe_table.sort_values("validation_accuracy", ascending=False)["dropout_1"]
+ranked = tpe_table.sort_values("validation_accuracy", ascending=False, kind="stable")["dropout_1"]
 
 
 def shares(values):
@@ -581,8 +582,13 @@ post_epochs = 50 * 30
 display(
     Markdown(
         f"ASHA would have trained **{spent:,} epochs instead of {whole_epochs:,}**, {1 - spent / whole_epochs:.0%} fewer. "
-        f"In {int((lost < 1e-9).sum())} of {len(seeds)} searches it keeps the best trial; the best score it keeps is on average "
-        f"{lost.mean():.2f} points lower. For one search that is {spent / len(seeds):.0f} short epochs, on "
+        f"In {int((lost < 1e-9).sum())} of {len(seeds)} searches it keeps the best trial"
+        + (
+            f"; on average the best score it keeps is {lost.mean():.2f} points lower. "
+            if lost.any()
+            else ". "
+        )
+        + f"For one search that is {spent / len(seeds):.0f} short epochs, on "
         f"{comparison['n_train']:,} images each, where the post's search trained up to {post_epochs:,} long ones on 33,600."
     )
 )
@@ -693,7 +699,8 @@ plt.show()
 
 # %% [markdown]
 # Where the first mark of a row lies to the right of the others, the search flattered. The spread
-# among marks of one kind is the luck of training: same settings, same images, another seed.
+# among marks of one kind is the luck of training: same settings, same images, another seed. It is also why these marks
+# and the recorded table may differ for the same settings: the recorded winners were trained again with seeds of their own.
 #
 # Is the winner better than the middling trial, on images that neither has seen? All networks were
 # scored on the same confirmation images, so we compare image by image: how many of the fresh
@@ -735,6 +742,7 @@ display(Markdown(f"Networks with the winner's settings are {verdict}."))
 flattered = pd.DataFrame(
     [
         {
+            "seed": seed,
             "method": method,
             "in the search": -min(found["losses"]),
             "again, same images": np.mean([score["validation"] for score in found["retrained"]]),
@@ -745,16 +753,19 @@ flattered = pd.DataFrame(
     ]
 )
 seed_luck = 100 * (flattered["in the search"] - flattered["again, same images"])
+seed_luck = seed_luck.groupby(flattered["seed"]).mean()
+luck_low, luck_high = stats.ttest_1samp(seed_luck, 0).confidence_interval(0.95)
 display(
     Markdown(
-        f"Over {len(flattered)} winners the score in the search exceeds that of fresh trainings on the same images by "
-        f"**{seed_luck.mean():.2f} points** on average (standard error {seed_luck.sem():.2f}): that much of it was a lucky seed. "
+        f"The winners' score in the search exceeds that of fresh trainings on the same images by **{seed_luck.mean():.2f} points** on average "
+        f"(95 % interval {luck_low:+.2f} to {luck_high:+.2f}, over {len(seed_luck)} searches; the two winners of a seed share their first trials, so "
+        f"they are averaged first). {'That much of it was a lucky training.' if luck_low > 0 else 'So few searches do not show that a lucky training took part.'} "
         f"On unseen images the winners reach {flattered['again, unseen images'].mean():.2%}, on the validation images "
         f"{flattered['again, same images'].mean():.2%}; the two sets differ a little in difficulty, so "
         "this second difference is no measure of flattery by itself."
     )
 )
-flattered.groupby("method").mean().round(4)
+flattered.groupby("method").mean(numeric_only=True).round(4)
 
 # %% [markdown]
 # ## Does it hold for a longer training?

@@ -91,7 +91,8 @@ whole = search("whole", 30)
 search("stopped", 6)
 gone_on = search("stopped", 30)
 same = [trial.parameters for trial in whole.trials] == [t.parameters for t in gone_on.trials]
-print(f"{len(list((folder / 'stopped').glob('trial_*.json')))} trials in files of their own")
+files = list((folder / "stopped").glob("trial_*.json"))
+print(f"{len(files)} trials in files of their own")
 print(f"the same settings in the same order: {same}")
 
 # %% [markdown]
@@ -187,7 +188,7 @@ display(
     Markdown(
         f"A sweep of {sweep_cost['runs'].iloc[-1]:,} runs spends {sweep_cost['milliseconds_a_run'].iloc[-1]:.1f} ms on each, one of "
         f"{sweep_cost['runs'].iloc[0]:,} runs {sweep_cost['milliseconds_a_run'].iloc[0]:.1f} ms, the start of the sweep included, which comes once. Proposing a trial and writing it down takes a search at "
-        f"most {search_cost['milliseconds_a_trial'].max():.0f} ms. Next to a trial of five seconds that is **{share:.2%}**."
+        f"most {search_cost['milliseconds_a_trial'].max():.0f} ms. Next to a trial of five seconds that is **{share:.2%}**; those of chapter 5 take longer."
     )
 )
 
@@ -254,6 +255,8 @@ driver_seconds = (
 ) / 1000
 most_workers = 60 * TRIAL_MINUTES / driver_seconds
 rounds = N_TRIALS / WORKERS
+curve_bytes = 14 * TRIAL_EPOCHS  # a score and its line in the file
+kilobytes = (np.mean([file.stat().st_size for file in files]) + curve_bytes) / 1000
 plan_hours = (rounds + 0.5) * TRIAL_MINUTES / 60
 alone_hours = N_TRIALS * TRIAL_MINUTES / 60
 plan = pd.DataFrame(
@@ -264,7 +267,7 @@ plan = pd.DataFrame(
         ("one worker alone", f"{alone_hours:.1f} hours"),
         (f"{WORKERS} workers", f"{plan_hours:.1f} hours"),
         ("trials that could learn from others", f"{max(0, N_TRIALS - WORKERS):,} of {N_TRIALS:,}"),
-        ("files of trials, about 2 kB each", f"{2 * N_TRIALS / 1000:.0f} MB"),
+        (f"files of trials, {kilobytes:.1f} kB each", f"{kilobytes * N_TRIALS / 1000:.1f} MB"),
     ],
     columns=["what", f"{N_TRIALS:,} trials of {TRIAL_MINUTES} minutes, {TRIAL_EPOCHS} epochs"],
 )
@@ -274,11 +277,17 @@ plan.set_index("what")
 short_limit = ways.loc["two workers", "seconds_inside_a_trial"] / (
     (driver["milliseconds_a_trial"] + whole_epochs * driver["milliseconds_a_report"]) / 1000
 )
+
+
+def enough(limit):
+    """Say whether one driver serves the plan's workers."""
+    return "one driver is enough" if limit >= WORKERS else "one driver is too few"
+
+
 display(
     Markdown(
         f"With trials of this length one driver could serve **{most_workers:,.0f} workers**, with this book's short ones "
-        f"**{short_limit:,.0f}**. The plan's {WORKERS} are {'within reach' if most_workers > WORKERS else 'too many'} for the former and "
-        f"{'within reach' if short_limit > WORKERS else 'too many'} for the latter."
+        f"**{short_limit:,.0f}**. The plan has {WORKERS}: {enough(most_workers)} for long trials, {enough(short_limit)} for short ones."
     )
 )
 

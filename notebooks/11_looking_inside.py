@@ -40,9 +40,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown, display
-from scipy.stats import spearmanr, ttest_1samp
+from scipy.stats import binomtest, spearmanr, ttest_1samp
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
+from statsmodels.stats.multitest import multipletests
 
 from digit_utils import plots
 from digit_utils.attribution import grad_cam, occlusion, saliency
@@ -259,8 +260,8 @@ display(
 )
 
 # %% [markdown]
-# Read a row from left to right. The first number says how like the pictures of two trained networks are: what they do not share is the
-# chance of one training, not the digit's nature. The second says how like the picture is to one that needed no learning, the third how far it merely
+# Read a row from left to right. The first number says how like the pictures of two trained networks are: where they differ, the picture shows
+# the luck of a training. The second says how like the picture is to one that needed no learning, the third how far it merely
 # redraws the digit. Only the gap between the first two can be about what was learned. Mind that occlusion is 0 wherever a square holds no ink, whichever
 # network is asked, so some of its agreement comes from the paper.
 #
@@ -295,10 +296,32 @@ for name, changed in changes.items():
         }
     )
 ignored = pd.DataFrame(counts).set_index("change")
-ignored.assign(**{"other answer": [f"{share:.1%}" for share in ignored["other answer"]]})
+lost, won = ignored["right before, wrong now"], ignored["wrong before, right now"]
+raw = [
+    binomtest(int(a), int(a + b)).pvalue if a + b else 1.0 for a, b in zip(lost, won, strict=True)
+]
+ignored["p (McNemar, Holm)"] = multipletests(raw, method="holm")[1]
+ignored.assign(
+    **{
+        "other answer": [f"{share:.1%}" for share in ignored["other answer"]],
+        "p (McNemar, Holm)": [f"{p:.2g}" for p in ignored["p (McNemar, Holm)"]],
+    }
+)
+
+# %%
+shown = ignored["p (McNemar, Holm)"] < 0.05
+display(
+    Markdown(
+        "These changes cost accuracy: **"
+        + ("; ".join(ignored.index[shown & (lost > won)]) or "none")
+        + "**. For these, that is not shown: "
+        + ("; ".join(ignored.index[~shown]) or "none")
+        + "."
+    )
+)
 
 # %% [markdown]
-# No rule fits all rows. Shifts it has met in training. Noise, missing greys and dim ink it has not; look at how much each of them costs. To us, ink and
+# The test is McNemar's, on the images that were right before and wrong now or the other way round, corrected for seven questions. Shifts the network has met in training; noise, missing greys and dim ink it has not. To us, ink and
 # paper exchanged is the same digit; the network compares numbers, and nearly all of them have changed. [When the world shifts](13_when_the_world_shifts.ipynb) looks at many more such changes.
 #
 # ## A map of all digits

@@ -210,6 +210,9 @@ def test_sealed_score_of_some_images(digits, sealed):
         score_sealed_test(digits, predicted, "test", rows=np.array([5, 5, 6]))
     with pytest.raises(ValueError, match="the same number of each"):
         score_sealed_test(digits, predicted, "test", rows=rows[:2])
+    for outside in (-1, 28_000):
+        with pytest.raises(ValueError, match=f"rows holds {outside}; expected 0 to 27999"):
+            score_sealed_test(digits, predicted, "test", rows=np.array([0, outside, 1]))
 
 
 def test_a_sealed_score_cannot_be_changed_and_holds_no_labels(digits, sealed):
