@@ -297,7 +297,7 @@ def plot_comparison(table, title, versus):
     ax.plot([], [], "|", color=plots.GREY, label="a single seed")
     ax.legend(loc="best")
     ax.set(
-        title=title, xlabel=f"Percentage points over the {versus} networks (bar: 95 % interval, for all together)",
+        title=title, xlabel=f"Percentage points over the {versus} networks (bar: 95 % interval for all)",
         yticks=range(len(table)), yticklabels=table.index, ylim=(len(table) - 0.5, -0.5),
     )  # fmt: skip
     plt.show()
@@ -504,10 +504,13 @@ ax.scatter(100 * dots["sure"], 100 * dots["right"], s=24, color=plots.BLUE, alph
 ax.plot([0, 100], [0, 100], color=plots.GREY, linestyle="--", linewidth=1)
 boldest = (dots["sure"] - dots["right"]).groupby(level=0).idxmax()
 excess_of = (dots["sure"] - dots["right"]).loc[boldest].nlargest(5)
-for kind, strength, _ in excess_of.index:
+lowest_first = dots.loc[excess_of.index].sort_values("right").index
+for row, (kind, strength, _) in enumerate(lowest_first):
     dot = 100 * dots.loc[(kind, strength, "augmented")]
-    ax.annotate(f"{kind} {strength}", (dot["sure"], dot["right"]), (-6, 0), textcoords="offset points",
-                ha="right", va="center", fontsize=9)  # fmt: skip
+    ax.annotate(
+        f"{kind} {strength}", (dot["sure"], dot["right"]), (25, 4 + 6 * row), fontsize=9, va="center",
+        arrowprops={"arrowstyle": "-", "color": plots.GREY, "linewidth": 0.8},
+    )  # fmt: skip
 ax.set(
     title="Confidence and accuracy in 75 conditions", xlabel="Mean confidence (%)",
     ylabel="Images read rightly (%)", xlim=(20, 101), ylim=(0, 101),
