@@ -13,6 +13,7 @@ import ast
 import functools
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ def take(
         },
         "packages": {
             name: _installed(name) if pins is None else pins.get(name, [])
-            for name in _packages(everything.packages)
+            for name in _packages(everything.packages, published=pins is not None)
         },
     }
 
@@ -275,10 +276,11 @@ def _as_read(path: Path, artifacts: Path | None) -> Path:
     return made if made is not None and made.is_file() else path
 
 
-def _packages(imported: frozenset[str]) -> list[str]:
+def _packages(imported: frozenset[str], published: bool) -> list[str]:
     found = {PACKAGES[name] for name in imported if name in PACKAGES}
-    # Keras computes with TensorFlow, though nothing here says so.
-    return sorted(found | ({"tensorflow"} if "keras" in found else set()))
+    # What Keras computes with is imported nowhere in our code; the book is made with TensorFlow.
+    backend = "tensorflow" if published else os.environ.get("KERAS_BACKEND", "tensorflow")
+    return sorted(found | ({backend} if "keras" in found else set()))
 
 
 def _installed(name: str) -> str | None:

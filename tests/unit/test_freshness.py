@@ -395,6 +395,19 @@ def test_a_run_with_other_installed_versions_is_stale(tmp_path, package, monkeyp
     assert why_run_is_stale(tmp_path, found, "full") == ["not run yet"]
 
 
+def test_a_run_with_another_backend_is_no_run_of_this_one(book, monkeypatch):
+    edit(book / "digit_utils/lines.py", "def line", "import keras\n\n\ndef line")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    pretend_run(book, "01_draws", "full")
+    (found,) = list_chapters(book)
+    assert why_run_is_stale(book, found, "full") == []
+    (book / "requirements.lock").unlink()  # versions count as they are installed
+    assert why_run_is_stale(book, found, "full") == []
+    monkeypatch.delenv("KERAS_BACKEND")
+    told = ["jax is no longer used", f"tensorflow is {version('tensorflow')}, was not used"]
+    assert why_run_is_stale(book, found, "full") == told
+
+
 # --- how it is computed
 
 
