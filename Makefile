@@ -17,7 +17,7 @@ INSTALL := $(if $(UV),$(UV) pip install -q --python $(BIN)/python,$(BIN)/python 
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv book site test test-lint test-code test-regression test-site run sync bench lock publish references clean
+.PHONY: help venv book site test test-lint test-code test-regression test-site run sync bench lock status publish references clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,9 +35,9 @@ $(STAMP): requirements.lock pyproject.toml
 	$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
-book: $(STAMP) ## run every chapter (PROFILE=quick) and build the site in _build/html
+book: $(STAMP) ## run every chapter that is not fresh (PROFILE=quick; AGAIN=1: all), build the site in _build/html
 	$(BIN)/digits sync --check
-	$(BIN)/digits run --profile $(PROFILE)
+	$(BIN)/digits run --profile $(PROFILE) $(if $(filter-out 0,$(AGAIN)),,--skip-fresh)
 	$(BIN)/digits site --profile $(PROFILE)
 
 site: $(STAMP) ## build the site from the published notebooks; nothing is run
@@ -72,8 +72,11 @@ sync: $(STAMP) ## regenerate notebooks/*.ipynb from notebooks/*.py
 bench: $(STAMP) ## compare training recipes, two to six minutes; FULL=1 trains all to the end, forty minutes or more
 	$(BIN)/python -m benchmarks $(if $(filter-out 0,$(FULL)),--full)
 
-publish: $(STAMP) ## copy the outputs of the full run into notebooks/*.ipynb
-	$(BIN)/digits publish
+status: $(STAMP) ## say which published outputs are stale, and why
+	$(BIN)/digits status
+
+publish: $(STAMP) ## run the chapters whose published outputs are stale in full, and publish them
+	$(BIN)/digits publish $(CHAPTER)
 
 references: $(STAMP) ## record the quick run as the regression references
 	$(BIN)/digits references

@@ -1,13 +1,15 @@
 """Two directives for the page *Versions and timings*.
 
-``{timings}`` lists how each chapter on this site was run, from the ``digits`` metadata that
-the runner leaves in an executed notebook. ``{versions}`` lists the packages the site was
-built with. Nothing on that page is typed by hand, so nothing on it can go stale.
+``{timings}`` lists how each chapter on this site was run and whether its outputs are fresh, from
+the ``digits`` metadata that the runner leaves in an executed notebook. ``{versions}`` lists the
+packages the site was built with. Nothing on that page is typed by hand, so nothing on it can go
+stale.
 """
 
 from __future__ import annotations
 
 import platform
+import re
 from importlib.metadata import PackageNotFoundError, version
 
 from chapters import GeneratedTable
@@ -56,17 +58,37 @@ def read_versions() -> list[tuple[str, str]]:
     return rows
 
 
+def freshness_cell(run: dict, most: int = 3) -> str:
+    """Say whether a chapter's outputs are those of the code beside them, and why not.
+
+    What the runner could not tell is a dash, as for `timing_cells`.
+    """
+    reasons = run.get("stale")
+    if reasons is None:
+        return NOT_RECORDED
+    if not reasons:
+        return "fresh"
+    more = [f"and {len(reasons) - most} more"] if len(reasons) > most else []
+    text = "; ".join([*reasons[:most], *more])
+    # Names of modules have underscores, values of parameters perhaps bars.
+    return "stale: " + re.sub(r"([\\`*_|<\[])", r"\\\1", text)
+
+
 class Timings(GeneratedTable):
-    """``{timings}``: chapter, profile, seconds, memory."""
+    """``{timings}``: chapter, profile, seconds, memory, fresh or stale."""
 
     def run(self) -> list[nodes.Node]:
         """Build the table from the staged notebooks."""
         rows = [
-            (f"[{chapter.title}](/notebooks/{chapter.stem}.ipynb)", *timing_cells(chapter.run))
+            (
+                f"[{chapter.title}](/notebooks/{chapter.stem}.ipynb)",
+                *timing_cells(chapter.run),
+                freshness_cell(chapter.run),
+            )
             for chapter in self.staged_chapters()
         ]
-        header = ("Chapter", "Profile", "Run time (s)", "Peak memory (MB)")
-        return self.render(header, ("---", "---", "---:", "---:"), rows)
+        header = ("Chapter", "Profile", "Run time (s)", "Peak memory (MB)", "Outputs")
+        return self.render(header, ("---", "---", "---:", "---:", "---"), rows)
 
 
 class Versions(GeneratedTable):

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.provenance import peak_memory_mb, provenance
+from digit_utils.runner import fingerprint
 from digit_utils.runner.notebooks import (
     cells_tagged,
     join_streams,
@@ -102,11 +103,14 @@ def _execute(request: dict[str, Any], send: Any) -> int:
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    # Of the code that runs, not of what the checkout holds when it ends.
-    request["provenance"] = provenance(Path(request["checkout"]))
-    made = {"provenance": request["provenance"]}
     notebook = read_notebook(Path(request["input"]))
     parameters = request["parameters"]
+    # Of the code that runs, not of what the checkout holds when it ends.
+    request["provenance"] = provenance(Path(request["checkout"]))
+    request["fingerprint"] = fingerprint.take(
+        notebook, Path(request["input"]).stem, parameters, Path(request["cwd"])
+    )
+    made = {"provenance": request["provenance"]}
     running = {"notebook": notebook, "index": 0}
 
     def cell_started(cell: Any, cell_index: int) -> None:
@@ -228,6 +232,7 @@ def _save(notebook: Any, request: dict[str, Any], parameters: dict[str, Any]) ->
         "seconds": round(time.monotonic() - request["started"], 1),
         "peak_memory_mb": _peak_memory_mb(),
         "provenance": request["provenance"],
+        "fingerprint": request["fingerprint"],
     }
     for cell in notebook.cells:
         for key in ("papermill", "execution"):

@@ -99,12 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Execute chapters, each in a process of its own. Names and types of all "
         "parameters are checked before anything starts.",
     )
-    run.add_argument(
-        "chapters",
-        nargs="*",
-        metavar="CHAPTER",
-        help="full name, number (3) or other unique prefix, or path; none means all, in order",
-    )
+    _add_chapters(run)
     _add_profile(run)
     run.add_argument(
         "-p",
@@ -117,6 +112,12 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--out", metavar="DIR", help="folder for the executed notebooks")
     run.add_argument(
         "--keep-going", action="store_true", help="run later chapters after one has failed"
+    )
+    run.add_argument(
+        "--skip-fresh",
+        action="store_true",
+        help="leave chapters alone whose last run would come out the same today: same code, "
+        "parameters, helpers, data and versions",
     )
     run.set_defaults(act=_run)
 
@@ -200,18 +201,45 @@ def build_parser() -> argparse.ArgumentParser:
     )
     site.set_defaults(act=_site)
 
+    status = commands.add_parser(
+        "status",
+        help="list the chapters: whether their outputs are fresh, and when they were last run",
+        description="List the chapters. Published outputs are stale when what they came from has "
+        "changed since: code, parameters, helpers, data or versions; prose and comments do not "
+        "count. The exit code is 1 when any are stale.",
+    )
+    _add_chapters(status)
+    status.set_defaults(act=_status)
+
     publish = commands.add_parser(
-        "publish", help="copy the outputs of the full run into notebooks/"
+        "publish",
+        help="refresh the published outputs that are stale",
+        description="Run the chapters whose published outputs are stale with the profile full, "
+        "one after the other, and copy the outputs of each into notebooks/ as soon as it is done. "
+        "Stop it at any moment: the next call goes on with the rest. A full run of today's code "
+        "is taken as it is; a chapter that is named is published from it even when it is fresh.",
+    )
+    _add_chapters(publish)
+    publish.add_argument(
+        "--no-run",
+        action="store_true",
+        help="publish the full runs there are; name the chapters that need one, and exit with 1",
     )
     publish.set_defaults(act=_publish)
 
     commands.add_parser(
         "references", help="make the regression references from the quick run"
     ).set_defaults(act=_references)
-    commands.add_parser("chapters", help="list the chapters and their last runs").set_defaults(
-        act=_chapters
-    )
     return parser
+
+
+def _add_chapters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "chapters",
+        nargs="*",
+        metavar="CHAPTER",
+        help="full name, number (3) or other unique prefix, or path; none means all, in order",
+    )
 
 
 def _add_profile(parser: argparse.ArgumentParser) -> None:
@@ -275,6 +303,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         kept = {"search": "the finished trials are kept", "sweep": "the finished runs are kept"}
+        kept["publish"] = "what was published is kept; the same command goes on with the rest"
         what = kept.get(options.command, "nothing unfinished was kept")
         print(f"\ndigits {options.command}: stopped; {what}.", file=sys.stderr)
         return 130
@@ -313,8 +342,9 @@ def _run(options: argparse.Namespace) -> int:
         parameters[name] = parse_command_line_value(text)
     check_can_run()
     runs = run_chapters(
-        options.chapters, options.profile, parameters, options.out, options.keep_going
-    )
+        options.chapters, options.profile, parameters, options.out, options.keep_going,
+        skip_fresh=options.skip_fresh,
+    )  # fmt: skip
     for run in runs:
         if run.failure:
             print_failure(run)
@@ -382,13 +412,22 @@ def _site(options: argparse.Namespace) -> int:
     return build_site(None if options.published else options.profile)
 
 
-def _publish(_: argparse.Namespace) -> int:
-    from digit_utils.runner.paths import shown
-    from digit_utils.runner.publish import publish
+def _status(options: argparse.Namespace) -> int:
+    from digit_utils.runner.report import print_status
 
-    for path in publish():
-        print(f"wrote: {shown(path)}")
-    return 0
+    return 0 if print_status(options.chapters) else 1
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from digit_utils.runner.execute import ChapterRun
+    from digit_utils.runner.publish import publish
+    from digit_utils.runner.report import print_failure
+
+    left = publish(options.chapters, run=not options.no_run)
+    for run in left:
+        if isinstance(run, ChapterRun):
+            print_failure(run)
+    return 1 if left else 0
 
 
 def _references(_: argparse.Namespace) -> int:
@@ -397,13 +436,6 @@ def _references(_: argparse.Namespace) -> int:
 
     for path in make_references():
         print(f"wrote: {shown(path)}")
-    return 0
-
-
-def _chapters(_: argparse.Namespace) -> int:
-    from digit_utils.runner.report import print_chapters
-
-    print_chapters()
     return 0
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.runner.errors import RunnerError
+from digit_utils.runner.freshness import why_run_again
+from digit_utils.runner.notebooks import read_notebook
 from digit_utils.runner.plan import PlannedRun, plan_runs
 from digit_utils.runner.process import watch
 from digit_utils.runner.progress import Reporter, make_reporter
@@ -55,6 +57,8 @@ class ChapterRun:
     failure : Failure or None
     provenance : dict
         Where and with what it ran, see `digit_utils.provenance`; empty if that is not known.
+    skipped : bool
+        Whether it was not run, because an earlier run stands.
     """
 
     name: str
@@ -65,6 +69,7 @@ class ChapterRun:
     results: dict[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    skipped: bool = False
 
     @property
     def ok(self) -> bool:
@@ -80,6 +85,7 @@ def run_chapters(
     keep_going: bool = False,
     root: Path | str | None = None,
     reporter: Reporter | None = None,
+    skip_fresh: bool = False,
 ) -> list[ChapterRun]:
     """Run chapters in book order with papermill, checking every request first.
 
@@ -100,11 +106,13 @@ def run_chapters(
         The checkout; found from the working directory by default.
     reporter : Reporter, optional
         Shows progress; by default a bar on a terminal and plain lines elsewhere.
+    skip_fresh : bool
+        Whether to leave chapters alone whose last run in that folder would come out the same.
 
     Returns
     -------
     list of ChapterRun
-        One for each chapter that was started.
+        One for each chapter that was started or skipped.
 
     Raises
     ------
@@ -118,6 +126,11 @@ def run_chapters(
         planned = plan_runs(wanted, profile, parameters, out, root, snapshots=Path(scratch))
         with reporter or make_reporter(len(planned)) as show:
             for number, plan in enumerate(planned, start=1):
+                # Asked when its turn comes: an earlier chapter may have left it something new.
+                if skip_fresh and not why_run_again(plan):
+                    show.skip(number, plan.chapter.name)
+                    runs.append(_earlier_run(plan))
+                    continue
                 show.start(number, plan.chapter.name)
                 run = run_one(plan, Path(scratch), show)
                 show.finish(run)
@@ -125,6 +138,20 @@ def run_chapters(
                 if not run.ok and not keep_going:
                     break
     return runs
+
+
+def _earlier_run(plan: PlannedRun) -> ChapterRun:
+    run = read_notebook(plan.output).metadata["digits"]
+    return ChapterRun(
+        plan.chapter.name,
+        plan.profile,
+        plan.output,
+        run["seconds"],
+        run.get("peak_memory_mb"),
+        read_results(plan.output),
+        provenance=run.get("provenance", {}),
+        skipped=True,
+    )
 
 
 def run_one(plan: PlannedRun, scratch: Path, show: Reporter) -> ChapterRun:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from digit_utils.runner.code_form import code_forms
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.notebooks import read_notebook, write_notebook
 from digit_utils.runner.paths import CHAPTER_NAME, Chapter, list_chapters, shown
@@ -90,7 +91,9 @@ def set_stable_ids(notebook: Any) -> None:
 
 
 def keep_outputs(fresh: Any, old: Any) -> None:
-    """Carry outputs over to the code cells whose source has not changed.
+    """Carry outputs, and what they came from, over to the code cells that do the same as before.
+
+    A cell whose comments or layout alone have changed does the same.
 
     Parameters
     ----------
@@ -101,14 +104,14 @@ def keep_outputs(fresh: Any, old: Any) -> None:
     """
     fresh_code = [cell for cell in fresh.cells if cell.cell_type == "code"]
     old_code = [cell for cell in old.cells if cell.cell_type == "code"]
-    matcher = difflib.SequenceMatcher(
-        None, [c.source for c in old_code], [c.source for c in fresh_code], autojunk=False
-    )
+    matcher = difflib.SequenceMatcher(None, code_forms(old), code_forms(fresh), autojunk=False)
     for block in matcher.get_matching_blocks():
         for step in range(block.size):
             source, target = old_code[block.a + step], fresh_code[block.b + step]
             target.outputs = source.get("outputs", [])
             target.execution_count = source.get("execution_count")
+    if "digits" in old.metadata:
+        fresh.metadata["digits"] = old.metadata["digits"]
 
 
 def compare(fresh: Any, old: Any) -> list[str]:

@@ -19,6 +19,9 @@ class Reporter(Protocol):
     def start(self, number: int, name: str) -> None:
         """A chapter starts."""
 
+    def skip(self, number: int, name: str) -> None:
+        """A chapter is not run: its last run is fresh."""
+
     def cell(self, index: int, n_cells: int) -> None:
         """A cell starts, numbered from 1."""
 
@@ -97,6 +100,11 @@ class PlainReporter:
         self.started = time.monotonic()
         self._say("started")
 
+    def skip(self, number: int, name: str) -> None:
+        """Say that a chapter is not run."""
+        self.label = f"[{number}/{self.n_chapters}] {name}"
+        self._say("fresh, not run again")
+
     def cell(self, index: int, n_cells: int) -> None:
         """Remember the cell for the next line."""
         self.place = f"cell {index} of {n_cells}"
@@ -147,6 +155,11 @@ class BarReporter:
         """Add a chapter's bar."""
         label = f"[{number}/{self.n_chapters}] {name}".replace("[", r"\[")
         self.task = self.bars.add_task(label, total=None, place="starting")
+
+    def skip(self, number: int, name: str) -> None:
+        """Leave a line in place of a bar."""
+        label = rf"\[{number}/{self.n_chapters}] {name}"
+        self.bars.console.print(f"{label}: fresh, not run again", highlight=False)
 
     def cell(self, index: int, n_cells: int) -> None:
         """Move the bar to a cell."""

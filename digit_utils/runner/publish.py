@@ -1,119 +1,163 @@
-"""Copy the outputs of the full run into the notebooks that readers open on GitHub and Colab."""
+"""Keep the outputs in the notebooks that readers open on GitHub and Colab those of today's code."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from digit_utils import results
 from digit_utils.runner.errors import RunnerError
-from digit_utils.runner.notebooks import code_sources, read_notebook, tags, write_notebook
+from digit_utils.runner.execute import ChapterRun, check_can_run, run_chapters
+from digit_utils.runner.fingerprint import differences, take
+from digit_utils.runner.freshness import (
+    saved_artifacts,
+    to_publish,
+    why_not_from_run,
+    why_stale,
+)
+from digit_utils.runner.notebooks import read_notebook, tags, write_notebook
 from digit_utils.runner.pairing import read_script
 from digit_utils.runner.parameters import declared_parameters
-from digit_utils.runner.paths import Chapter, find_root, list_chapters, run_folder, shown
+from digit_utils.runner.paths import Chapter, find_root, run_folder, select_chapters, shown
+from digit_utils.runner.plan import profile_values
 from digit_utils.runner.records import make_record, same_run
-from digit_utils.runner.staging import (
-    executed_chapters,
-    machine_traces,
-    number_cells,
-    published_chapters,
-)
-
-# Results one chapter hands to another; a copy is kept with the package, so that the later
-# chapter runs on its own.
-RECORDED = ("best_parameters",)
+from digit_utils.runner.staging import executed_chapters, machine_traces, number_cells
 
 
-def publish(root: Path | str | None = None) -> list[Path]:
-    """Put the outputs of the profile `full` into `notebooks/`, and record its artifacts.
+def publish(
+    wanted: Sequence[str] = (),
+    run: bool = True,
+    root: Path | str | None = None,
+    say: Callable[[str], None] = print,
+) -> list[ChapterRun | str]:
+    """Refresh the published outputs that are stale, one chapter after the other.
 
-    Each chapter's results go to ``results/NN_name.json``, with where they come from. Everything
-    is checked before the first file is written. A chapter that has no full run here stays as it
-    is, provided it was published before and its code has not changed since.
+    A chapter is published as soon as its run is done, so what an interruption leaves is whole, and
+    the next call goes on with the rest. A full run of today's code that lies in the build folder
+    is taken as it is.
 
     Parameters
     ----------
+    wanted : sequence of str
+        Names, unique prefixes or paths; empty means all. A chapter named here is published from
+        its full run even if the published outputs are fresh.
+    run : bool
+        Whether to run chapters; if not, those that need it are named at the end.
     root : path, optional
         The checkout; found from the working directory by default.
+    say : function
+        Is told what happens.
 
     Returns
     -------
-    list of pathlib.Path
-        The files written; those that were right already are left alone.
+    list of ChapterRun or str
+        What is not done: the run that failed, or the names of chapters that need one. Empty when
+        all is fresh.
 
     Raises
     ------
     RunnerError
-        When a chapter is neither published nor run in full, its code has changed since, it ran
-        with other parameters than its defaults, or an output names a folder of this machine.
+        When the installed packages are not those of the lock, a chapter changed while it ran, it
+        ran with other parameters than its defaults, or an output names a folder of this machine.
+    """
+    root = find_root(root)
+    left: list[ChapterRun | str] = []
+    for chapter in select_chapters(root, wanted):
+        # Asked anew for each: what an earlier chapter has published may make this one stale.
+        stale, not_ready = why_stale(root, chapter), why_not_from_run(root, chapter)
+        if not stale and (not wanted or not_ready):
+            say(f"{chapter.name}: fresh")
+            continue
+        if not_ready:
+            if not run:
+                say(f"{chapter.name}: needs a run ({_brief(stale)})")
+                left.append(chapter.name)
+                continue
+            say(f"{chapter.name}: runs again ({_brief(stale)})")
+            done = _run(root, chapter)
+            if not done.ok:
+                return [*left, done]
+        for path in _publish_run(root, chapter):
+            say(f"{chapter.name}: wrote {shown(path)}")
+    return left
+
+
+def _brief(reasons: Sequence[str], most: int = 3) -> str:
+    more = [f"and {len(reasons) - most} more"] if len(reasons) > most else []
+    return "; ".join([*reasons[:most], *more])
+
+
+def _run(root: Path, chapter: Chapter) -> ChapterRun:
+    """Run a chapter in full, so that it can be published."""
+    check_can_run()
+    today = to_publish(root, chapter)
+    here = take(read_script(chapter.script), chapter.name, profile_values(root, "full", chapter))
+    others = differences(here, today)
+    if others:
+        raise RunnerError(
+            f"{chapter.name} was not run: its outputs would not be those of the lock "
+            f"({_brief(others)}). Install what requirements.lock pins (`make venv`)."
+        )
+    folder = run_folder(root, "full")
+    for name in today["files"]:
+        made = folder / "artifacts" / Path(name).name
+        recorded = root / name
+        # Left by a run that was never published: the book's own copy is the one to read.
+        if made.is_file() and recorded.is_file() and made.read_bytes() != recorded.read_bytes():
+            made.replace(made.with_suffix(".old"))
+    (done,) = run_chapters([chapter.name], "full", root=root)
+    changed = why_not_from_run(root, chapter) if done.ok else []
+    if changed:
+        raise RunnerError(
+            f"{chapter.name} was not published: it changed while it ran ({_brief(changed)}). "
+            "Start the same command again."
+        )
+    return done
+
+
+def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
+    """Put the outputs of the full run into `notebooks/`, and record its results and artifacts.
+
+    Returns the files written; those that were right already are left alone.
     """
     from digit_utils.files import json_bytes, write_atomically
 
-    root = find_root(root)
-    chapters = list_chapters(root)
-    ran = [c for c in chapters if (run_folder(root, "full") / f"{c.name}.ipynb").is_file()]
-    _check_published(root, [chapter for chapter in chapters if chapter not in ran])
-    chapters = ran
-    notebooks = executed_chapters(root, "full", chapters)
-    records, problems = {}, []
-    for chapter in chapters:
-        run = notebooks[chapter.name].metadata.get("digits", {})
-        try:
-            found = results.read(run_folder(root, "full") / f"{chapter.name}.ipynb")
-            records[chapter.name] = make_record(chapter.name, run, found)
-        except results.ResultsError as error:
-            problems.append(str(error))
-        problems += _prepare(chapter, notebooks[chapter.name], root)
-    artifacts = _artifacts(root, notebooks.values())
-    problems += [
-        f"{shown(source)} is missing, though a chapter saves it"
-        for source in artifacts
-        if not source.is_file()
-    ]
+    executed = run_folder(root, "full") / f"{chapter.name}.ipynb"
+    notebook = executed_chapters(root, "full", [chapter])[chapter.name]
+    try:
+        record = make_record(chapter.name, notebook.metadata["digits"], results.read(executed))
+    except results.ResultsError as error:
+        raise RunnerError(f"{chapter.name} was not published: {error}") from error
+    problems = _prepare(chapter, notebook, root)
     if problems:
-        raise RunnerError("Nothing was published:\n" + "\n".join(f"  {p}" for p in problems))
-    written = []
-    for chapter in chapters:
-        new = notebooks[chapter.name]
-        if not chapter.notebook.is_file() or read_notebook(chapter.notebook) != new:
-            write_notebook(chapter.notebook, new)
-            written.append(chapter.notebook)
-    for name, record in records.items():
-        target = root / "results" / f"{name}.json"
-        if not same_run(target, record):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, json_bytes(record))
-            written.append(target)
-    for source, target in artifacts.items():
-        if not target.is_file() or target.read_bytes() != source.read_bytes():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, source.read_bytes())
-            written.append(target)
-    return written
-
-
-def _check_published(root: Path, chapters: list[Chapter]) -> None:
-    """Refuse chapters that have neither today's code with outputs, nor a run to take them from."""
-
-    def is_current(chapter: Chapter) -> bool:
-        if not chapter.notebook.is_file():
-            return False
-        written, published = read_script(chapter.script), read_notebook(chapter.notebook)
-        return code_sources(written) == code_sources(published)
-
-    changed = [chapter.name for chapter in chapters if not is_current(chapter)]
-    if changed:
         raise RunnerError(
-            f"Not published, or changed since: {', '.join(changed)}.\n"
-            f"Run `digits run {' '.join(changed)} --profile full` first."
+            "\n".join([f"{chapter.name} was not published:", *(f"  {p}" for p in problems)])
         )
-    published_chapters(root, chapters)
+    new = {
+        root / "digit_utils" / "recorded" / path.name: path.read_bytes()
+        for path in saved_artifacts(notebook, executed.parent)
+    }
+    target = root / "results" / f"{chapter.name}.json"
+    if not same_run(target, record):
+        new[target] = json_bytes(record)
+    written = []
+    for path, data in new.items():
+        if not path.is_file() or path.read_bytes() != data:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, data)
+            written.append(path)
+    # Last, for it holds the fingerprint: once it says fresh, everything is in its place.
+    if not chapter.notebook.is_file() or read_notebook(chapter.notebook) != notebook:
+        write_notebook(chapter.notebook, notebook)
+        written.append(chapter.notebook)
+    return written
 
 
 def _prepare(chapter: Chapter, notebook: Any, root: Path) -> list[str]:
     """Strip what belongs to the run alone; return what stands against publishing."""
-    run = notebook.metadata.pop("digits", {})
+    run = notebook.metadata.pop("digits")
+    notebook.metadata["digits"] = {"fingerprint": run["fingerprint"]}
     declared = declared_parameters(notebook, chapter.name)
     changed = [
         f"{name}={value!r}"
@@ -123,22 +167,9 @@ def _prepare(chapter: Chapter, notebook: Any, root: Path) -> list[str]:
     problems = []
     if changed:
         problems.append(
-            f"{chapter.name} ran with {', '.join(changed)} instead of its defaults; "
-            f"run `digits run {chapter.name} --profile full`"
+            f"it ran with {', '.join(changed)} instead of its defaults; put profiles/full right, "
+            f"and run `digits run {chapter.name} --profile full`"
         )
     notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in tags(cell)]
     number_cells(notebook)
-    problems += [f"{chapter.name}, {trace}" for trace in machine_traces(notebook, root)]
-    return problems
-
-
-def _artifacts(root: Path, notebooks: Iterable[Any]) -> dict[Path, Path]:
-    """Each recorded artifact that a chapter saves, with the place of its copy in the package."""
-    code = [source for notebook in notebooks for source in code_sources(notebook)]
-    made = run_folder(root, "full") / "artifacts"
-    recorded = root / "digit_utils" / "recorded"
-    return {
-        made / f"{name}.json": recorded / f"{name}.json"
-        for name in RECORDED
-        if any("save_json" in source and name in source for source in code)
-    }
+    return problems + [trace for trace in machine_traces(notebook, root)]

@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from digit_utils.runner.execute import ChapterRun
+from digit_utils.runner.freshness import why_stale
 from digit_utils.runner.notebooks import read_notebook, title, without_colour
-from digit_utils.runner.paths import PROFILES, find_root, list_chapters, run_folder, shown
+from digit_utils.runner.paths import PROFILES, find_root, run_folder, select_chapters, shown
 from digit_utils.runner.progress import duration
 
 
@@ -45,7 +46,7 @@ def print_summary(runs: Sequence[ChapterRun]) -> None:
     """
     rows = [
         [
-            run.name if run.ok else f"{run.name} (failed)",
+            f"{run.name}{' (as it was)' * run.skipped}{' (failed)' * (not run.ok)}",
             duration(run.seconds),
             "" if run.peak_memory_mb is None else f"{run.peak_memory_mb} MB",
             _brief(run.results),
@@ -95,17 +96,40 @@ def print_table(head: list[str], rows: list[list[str]]) -> None:
         print("  ".join(cells).rstrip())
 
 
-def print_chapters() -> None:
-    """Print the chapters with their titles and when each profile was last run."""
+def print_status(wanted: Sequence[str] = ()) -> bool:
+    """Print the chapters: whether their published outputs are fresh, and when they were last run.
+
+    Parameters
+    ----------
+    wanted : sequence of str
+        Names, unique prefixes or paths; empty means all.
+
+    Returns
+    -------
+    bool
+        Whether all of them are fresh.
+    """
     root = find_root()
-    rows = []
-    for chapter in list_chapters(root):
-        name = title(read_notebook(chapter.notebook)) if chapter.notebook.is_file() else ""
-        rows.append([chapter.name, name or "(no notebook: digits sync)"])
+    rows: list[list[str]] = []
+    because: dict[str, list[str]] = {}
+    for chapter in select_chapters(root, wanted):
+        name, reasons = chapter.name, why_stale(root, chapter)
+        for reason in reasons:
+            because.setdefault(reason, []).append(name)
+        heading = title(read_notebook(chapter.notebook)) if chapter.notebook.is_file() else ""
+        rows.append(
+            [name, heading or "(no notebook: digits sync)", "stale" if reasons else "fresh"]
+        )
         for profile in PROFILES:
-            output = run_folder(root, profile) / f"{chapter.name}.ipynb"
+            output = run_folder(root, profile) / f"{name}.ipynb"
             rows[-1].append(_last_run(output) if output.is_file() else "never")
-    print_table(["chapter", "title", *PROFILES], rows)
+    print_table(["chapter", "title", "published", *PROFILES], rows)
+    for reason, names in because.items():
+        print(f"\nstale: {reason}")
+        print(textwrap.fill(", ".join(names), 98, initial_indent="  ", subsequent_indent="  "))
+    if because:
+        print("\n`digits publish` (or `make publish`) runs these in full and publishes them.")
+    return not because
 
 
 def _last_run(output: Any) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.runner.errors import RunnerError
+from digit_utils.runner.freshness import why_run_is_stale, why_stale
 from digit_utils.runner.notebooks import without_colour, write_notebook
 from digit_utils.runner.paths import find_root, list_chapters, shown
 from digit_utils.runner.staging import executed_chapters, published_chapters
@@ -145,6 +146,13 @@ def stage_site(root: Path, profile: str | None) -> list[str]:
     for folder in ("results", "sweeps"):  # pages show numbers and files from there
         if (root / folder).is_dir():
             shutil.copytree(root / folder, site / folder)
+    for chapter in chapters:  # for the page of versions and timings
+        digits = notebooks[chapter.name].metadata.setdefault("digits", {})
+        digits["stale"] = (
+            why_stale(root, chapter)
+            if profile is None
+            else why_run_is_stale(root, chapter, profile)
+        )
     for name, notebook in notebooks.items():
         write_notebook(site / "notebooks" / f"{name}.ipynb", notebook)
     return pages

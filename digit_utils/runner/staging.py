@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from digit_utils.runner.code_form import same_code
 from digit_utils.runner.errors import RunnerError
-from digit_utils.runner.notebooks import cells_tagged, code_sources, read_notebook, tags
+from digit_utils.runner.notebooks import cells_tagged, read_notebook, tags
 from digit_utils.runner.pairing import read_script
 from digit_utils.runner.paths import Chapter, run_folder, shown
 from digit_utils.runner.plan import profile_values
@@ -49,7 +50,7 @@ def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> 
         current, executed = read_script(chapter.script), read_notebook(path)
         ran_with = executed.metadata.get("digits", {}).get("parameters", {})
         asked = profile_values(root, profile, chapter)
-        if code_sources(current) != code_sources(executed):
+        if not same_code(current, executed):
             changed.append(chapter.name)
         elif any(name not in ran_with or ran_with[name] != asked[name] for name in asked):
             moved.append(chapter.name)
@@ -97,12 +98,11 @@ def published_chapters(root: Path, chapters: Sequence[Chapter]) -> dict[str, Any
         if record.is_file():
             run = json.loads(record.read_bytes())
             kept = ("profile", "seconds", "peak_memory_mb")
-            notebook.metadata["digits"] = {key: run.get(key) for key in kept}
+            notebook.metadata.setdefault("digits", {}).update({key: run.get(key) for key in kept})
         found[chapter.name] = notebook
     if bare:
         raise RunnerError(
-            f"Not published, or changed since: {', '.join(bare)}.\n"
-            "Run `digits run --profile full`, then `digits publish`."
+            f"Not published, or changed since: {', '.join(bare)}.\nRun `digits publish`."
         )
     return found
 

@@ -174,6 +174,9 @@ class _StopWhenAsked:
     def start(self, number: int, name: str) -> None:
         """Nothing to show."""
 
+    def skip(self, number: int, name: str) -> None:
+        """Nothing to show."""
+
     def finish(self, run: Any) -> None:
         """Nothing to show."""
 

@@ -48,8 +48,7 @@ def test_it_is_published_with_the_outputs_of_its_code(chapter):
     notebook = read_notebook(chapter.notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1)), (
-        "some code has no output, or has changed since its outputs were published: "
-        "`digits run --profile full`, then `digits publish`"
+        "some code has no output, or has changed since its outputs were published: `make publish`"
     )
     assert all(output.output_type != "error" for cell in code for output in cell.outputs)
     assert results.read(chapter.notebook)

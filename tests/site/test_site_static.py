@@ -234,7 +234,8 @@ def test_the_timings_page_tells_how_each_chapter_ran(html):
         [c.get_text().strip() for c in row.select("td")] for row in tables[0].select("tbody tr")
     ]
     assert len(timings) == len(CHAPTERS)
-    for _, profile, seconds, memory in timings:
+    for _, profile, seconds, memory, outputs in timings:
+        assert outputs == "fresh" or outputs.startswith("stale: ")
         assert profile in {"quick", "full", "seed"}
         assert float(seconds) > 0
         assert float(memory.replace(",", "")) > 0

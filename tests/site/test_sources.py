@@ -130,6 +130,17 @@ def test_timings_show_a_dash_for_what_was_not_recorded():
     assert dict(read_versions())["tensorflow"]
 
 
+def test_stale_outputs_say_why():
+    from timings import freshness_cell
+
+    assert freshness_cell({}) == "–"
+    assert freshness_cell({"stale": []}) == "fresh"
+    reasons = ["digit_utils/a.py has changed", "parameter N is 'a|b', was 'c'", "three", "four"]
+    assert freshness_cell({"stale": reasons}) == (
+        "stale: digit\\_utils/a.py has changed; parameter N is 'a\\|b', was 'c'; three; and 1 more"
+    )
+
+
 def test_the_makefile_calls_the_tools_of_its_own_environment():
     """`digits` alone is found only where somebody has activated an environment."""
     recipes = re.findall(r"^\t@?(.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 
+from digit_utils.runner.fingerprint import take
 from digit_utils.runner.notebooks import read_notebook, write_notebook
 from digit_utils.runner.pairing import read_script, sync_pair
 from digit_utils.runner.paths import list_chapters
@@ -128,6 +129,7 @@ def pretend_run(
         "provenance": {"commit": "abc"},
     }
     path = root / "_build" / "runs" / profile / f"{name}.ipynb"
+    notebook.metadata["digits"]["fingerprint"] = take(notebook, name, parameters, path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_notebook(path, notebook)
     return path

@@ -67,6 +67,9 @@ def test_the_executed_notebook_holds_its_run_and_nothing_of_this_machine(ran):
     assert dict(notebook.metadata.digits.parameters) == asked
     assert 10 < notebook.metadata.digits.peak_memory_mb < 2000
     assert notebook.metadata.digits.seconds > 0
+    made_of = notebook.metadata.digits.fingerprint
+    assert made_of.parameters.SEED == 7 and made_of.parameters.WIDTHS == [1, 2]
+    assert "digit_utils/results.py" in made_of.modules
     assert dict(notebook.metadata.papermill) == {"parameters": asked}
     assert all("papermill" not in cell.metadata for cell in notebook.cells)
     assert str(book) not in output.read_text()

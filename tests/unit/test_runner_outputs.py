@@ -160,74 +160,87 @@ def test_a_bad_build_leaves_the_last_good_site(book, monkeypatch, capsys, code, 
 # --- published notebooks
 
 
+def published(book, *wanted):
+    """Publish what has been run; return what was said and what is left."""
+    said: list[str] = []
+    left = publish(wanted, run=False, root=book, say=said.append)
+    return [line.replace(str(book) + "/", "") for line in said], left
+
+
 def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
     pretend_run(book, "01_first", "full", parameters={"SEED": 0})  # the default, set all the same
     pretend_run(book, "02_second", "full")
-    written = publish(book)
-    assert [path.name for path in written] == [
-        "01_first.ipynb",
-        "02_second.ipynb",
-        "01_first.json",
-        "02_second.json",
+    said, left = published(book)
+    assert said == [
+        "01_first: wrote results/01_first.json",
+        "01_first: wrote notebooks/01_first.ipynb",
+        "02_second: wrote results/02_second.json",
+        "02_second: wrote notebooks/02_second.ipynb",
     ]
+    assert left == []
     record = json.loads((book / "results/01_first.json").read_text())
     assert record["chapter"] == "01_first"
     assert record["results"] == results.read(book / "_build/runs/full/01_first.ipynb")
     assert record["provenance"] == {"commit": "abc"}
     notebook = read_notebook(book / "notebooks/01_first.ipynb")
-    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert set(notebook.metadata) == {"kernelspec", "language_info", "digits"}
+    assert set(notebook.metadata.digits) == {"fingerprint"}
     assert not cells_tagged(notebook, "injected-parameters")
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == [1, 2, 3, 4]
     assert all(cell.outputs for cell in code)
     assert check_pairs(book) == [], "published outputs do not part the halves"
-    assert publish(book) == [], "a second time there is nothing to do"
+    assert published(book) == (["01_first: fresh", "02_second: fresh"], [])
     assert not (book / "digit_utils").exists()
 
 
 def test_publishing_refuses_other_parameters_old_code_and_paths_of_this_machine(book):
     before = (book / "notebooks/01_first.ipynb").read_bytes()
-    with pytest.raises(RunnerError, match="Not published, or changed since: 01_first, 02_second"):
-        publish(book)
-    path = pretend_run(book, "01_first", "full", parameters={"SEED": 3})
-    pretend_run(book, "02_second", "full")
+    _, left = published(book)
+    assert left == ["01_first", "02_second"]
+    pretend_run(book, "01_first", "full", parameters={"SEED": 3})
+    assert published(book, "01")[1] == ["01_first"], "other values than the profile's"
+    profile = book / "profiles/full/01_first.yaml"
+    profile.parent.mkdir(parents=True)
+    profile.write_text("SEED: 3\n")
+    path = pretend_run(book, "01_first", "full")
     notebook = read_notebook(path)
     notebook.cells[3].outputs[0].text = f"saved in {book}/x"
     write_notebook(path, notebook)
     with pytest.raises(RunnerError) as error:
-        publish(book)
-    assert "01_first ran with SEED=3 instead of its defaults" in str(error.value)
-    assert f"01_first, cell 3 prints {book}" in str(error.value)
-    change(book, "01_first", "1 + 1", "1 + 2")
-    before = (book / "notebooks/01_first.ipynb").read_bytes()
-    with pytest.raises(RunnerError, match="code changed since the run: 01_first"):
-        publish(book)
+        published(book)
+    assert "it ran with SEED=3 instead of its defaults" in str(error.value)
+    assert f"cell 3 prints {book}" in str(error.value)
     assert (book / "notebooks/01_first.ipynb").read_bytes() == before
+    change(book, "01_first", "1 + 1", "1 + 2")
+    assert published(book)[1] == ["01_first", "02_second"], "its code has changed"
 
 
 def test_publishing_leaves_a_chapter_published_before_as_it_is(book):
     for name in ("01_first", "02_second"):
         pretend_run(book, name, "full")
-    publish(book)
+    published(book)
     shutil.rmtree(book / "_build")
-    assert publish(book) == []
+    assert published(book) == (["01_first: fresh", "02_second: fresh"], [])
     pretend_run(book, "02_second", "full", accuracy=0.5)
-    assert {path.stem for path in publish(book)} == {"02_second"}
+    assert published(book)[0] == ["01_first: fresh", "02_second: fresh"]
+    said, _ = published(book, "02")  # named: the new run is asked for
+    assert said[-1] == "02_second: wrote notebooks/02_second.ipynb"
+    assert results.read(book / "notebooks/02_second.ipynb") == {"accuracy": 0.5}
     change(book, "01_first", "1 + 1", "1 + 2")
-    with pytest.raises(RunnerError, match="changed since: 01_first"):
-        publish(book)
+    assert published(book)[1] == ["01_first"]
 
 
 def test_publishing_records_what_later_chapters_need(book):
     make_book(book, c03_saves=SAVER)
     for name in ("01_first", "02_second", "03_saves"):
         pretend_run(book, name, "full")
-    with pytest.raises(RunnerError, match="best_parameters.json is missing"):
-        publish(book)
+    assert published(book)[1] == ["03_saves"], "its run has left no best_parameters.json"
     made = book / "_build/runs/full/artifacts/best_parameters.json"
     made.parent.mkdir()
     made.write_text('{"a": 1}\n')
-    assert book / "digit_utils/recorded/best_parameters.json" in publish(book)
+    said, _ = published(book)
+    assert "03_saves: wrote digit_utils/recorded/best_parameters.json" in said
     assert json.loads((book / "digit_utils/recorded/best_parameters.json").read_text()) == {"a": 1}
 
 
@@ -377,9 +390,10 @@ def test_the_site_can_be_made_of_the_published_notebooks(book):
         stage_site(book, None)
     for name in ("01_first", "02_second"):
         pretend_run(book, name, "full")
-    publish(book)
+    published(book)
     shutil.rmtree(book / "_build")
     stage_site(book, None)
     staged = read_notebook(book / "_build/site/notebooks/01_first.ipynb")
     assert staged.metadata["digits"]["profile"] == "full"
+    assert staged.metadata["digits"]["stale"] == []
     assert [cell.outputs for cell in staged.cells if cell.cell_type == "code"][0]

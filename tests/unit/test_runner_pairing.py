@@ -166,14 +166,14 @@ def test_the_command_line_finds_the_book_from_below(book, monkeypatch, capsys):
     assert lines == ["wrote: 01_first.ipynb", "as it was: 02_second.ipynb"]
 
 
-def test_chapters_lists_titles_and_last_runs(book, capsys):
+def test_status_lists_titles_and_last_runs(book, capsys):
     pretend_run(book, "01_first")
-    assert main(["chapters"]) == 0
+    assert main(["status"]) == 1, "neither is published"
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["chapter", "title", "quick", "full", "seed"]
-    assert lines[1].startswith("01_first   A first chapter   1.0 s on ")
-    assert lines[2].split()[:4] == ["02_second", "A", "second", "chapter"]
-    assert lines[2].split()[4:] == ["never"] * 3
+    assert lines[0].split() == ["chapter", "title", "published", "quick", "full", "seed"]
+    assert lines[1].startswith("01_first   A first chapter   stale      1.0 s on ")
+    assert lines[2].split()[:5] == ["02_second", "A", "second", "chapter", "stale"]
+    assert lines[2].split()[5:] == ["never"] * 3
 
 
 def test_help_is_quick_and_loads_nothing_heavy(book):

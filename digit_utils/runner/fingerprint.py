@@ -1,0 +1,305 @@
+"""What a chapter's outputs come from, part by part, so that a change can be named.
+
+The parts are the chapter's code, its parameters, the modules of digit_utils it imports (and those
+they import), the files of the package it reads, and the versions of the packages that compute.
+What cannot change a result is not in it: prose, comments, formatting, docstrings, the cell that
+sets up Colab, the runner, tools for tests. Python itself is left out, for the book is tested with
+several versions.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from digit_utils.runner.code_form import cell_form, cell_tree, module_form
+from digit_utils.runner.notebooks import tags
+from digit_utils.runner.parameters import declared_parameters
+
+# The package that a kernel imports, wherever it was installed from.
+PACKAGE = Path(__file__).resolve().parents[1]
+FOLDERS = ("assets", "recorded")  # of the package: files that chapters read
+LOCK = "requirements.lock"
+
+# The runtime packages that compute or draw, by the name they are imported by. The others in
+# pyproject.toml (filelock, ipython, pyarrow) hand on what was computed.
+PACKAGES = {
+    "cleanlab": "cleanlab", "hyperopt": "hyperopt", "keras": "keras", "matplotlib": "matplotlib",
+    "numpy": "numpy", "pandas": "pandas", "scipy": "scipy", "seaborn": "seaborn",
+    "skimage": "scikit-image", "sklearn": "scikit-learn", "statsmodels": "statsmodels",
+    "tensorflow": "tensorflow",
+}  # fmt: skip
+PIN = re.compile(r"^([a-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
+
+Fingerprint = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What one piece of code says: its form, what it imports, the texts in it."""
+
+    digest: str
+    modules: frozenset[str]
+    packages: frozenset[str]
+    texts: frozenset[str]
+
+
+def take(
+    notebook: Any,
+    chapter: str,
+    parameters: Mapping[str, Any],
+    folder: Path | None = None,
+    pins: Mapping[str, list[str]] | None = None,
+) -> Fingerprint:
+    """Take the fingerprint of a run about to start, or of one that would be made today.
+
+    Parameters
+    ----------
+    notebook : nbformat.NotebookNode
+    chapter : str
+        Its name, for messages.
+    parameters : mapping
+        Values that go before the chapter's own.
+    folder : pathlib.Path, optional
+        Where the chapter runs: what an earlier chapter left in its artifacts folder goes before
+        the copy recorded with the book. None: take the recorded one.
+    pins : mapping of str to list of str, optional
+        Versions that count as today's, from `locked_versions`; those installed by default.
+
+    Returns
+    -------
+    dict of str to dict
+        ``code``, ``parameters``, ``modules``, ``files`` and ``packages``, each by name. A hash,
+        a parameter's value, or a version; with ``pins`` a list of versions.
+    """
+    own = _own_cells(notebook)
+    declared = {k: p.default for k, p in declared_parameters(notebook, chapter).items()}
+    values = {**declared, **parameters}
+    code = _merge([_cell_facts(cell.source) for cell in own])
+    modules = _closure(code.modules)
+    everything = _merge([code, *modules.values()])
+    artifacts = folder / str(values.get("ARTIFACTS", "artifacts")) if folder else None
+    return {
+        "code": {"cells": code.digest},
+        "parameters": values,
+        "modules": {f"digit_utils/{name}": facts.digest for name, facts in modules.items()},
+        "files": {
+            f"digit_utils/{path.relative_to(PACKAGE).as_posix()}": _file_hash(
+                _as_read(path, artifacts)
+            )
+            for path in _files(everything.texts)
+        },
+        "packages": {
+            name: _installed(name) if pins is None else pins.get(name, [])
+            for name in _packages(everything.packages, published=pins is not None)
+        },
+    }
+
+
+def differences(recorded: Mapping[str, Any], today: Fingerprint) -> list[str]:
+    """Say what has changed since a fingerprint was recorded.
+
+    Parameters
+    ----------
+    recorded : mapping
+        From a run's metadata.
+    today : dict
+        From `take`.
+
+    Returns
+    -------
+    list of str
+        One short sentence for each part that differs; empty when the outputs are fresh.
+    """
+    found = []
+    if recorded.get("code") != today["code"]:
+        found.append("its code has changed")
+    for part in ("modules", "files"):
+        old, new = recorded.get(part, {}), today[part]
+        for name in sorted(old.keys() | new.keys()):
+            if name not in new:
+                found.append(f"{name} is no longer used")
+            elif name not in old:
+                found.append(f"{name} is used now")
+            elif old[name] != new[name]:
+                found.append(f"{name} has changed")
+    old, new = recorded.get("parameters", {}), today["parameters"]
+    for name in sorted(old.keys() | new.keys()):
+        if name not in new or name not in old:
+            found.append(f"parameter {name} is {'gone' if name in old else 'new'}")
+        elif json.dumps(old[name]) != json.dumps(new[name]):
+            found.append(f"parameter {name} is {new[name]!r}, was {old[name]!r}")
+    old, new = recorded.get("packages", {}), today["packages"]
+    for name in sorted(old.keys() | new.keys()):
+        allowed = new.get(name, [])
+        allowed = [allowed] if isinstance(allowed, str) else allowed
+        if name not in new:
+            found.append(f"{name} is no longer used")
+        elif old.get(name) not in allowed:
+            found.append(
+                f"{name} is {' or '.join(allowed) or 'in no lock'}, was {old.get(name, 'not used')}"
+            )
+    return found
+
+
+def locked_versions(root: Path) -> dict[str, list[str]] | None:
+    """Read which versions the lock pins; several where they depend on the Python.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+
+    Returns
+    -------
+    dict of str to list of str, or None
+        None without a lock.
+    """
+    path = root / LOCK
+    if not path.is_file():
+        return None
+    found: dict[str, list[str]] = {}
+    for name, pinned in PIN.findall(path.read_text(encoding="utf-8")):
+        found.setdefault(name, []).append(pinned)
+    return found
+
+
+def _own_cells(notebook: Any) -> list[Any]:
+    """The code cells whose text counts; the parameters count by their values."""
+    others = {"colab", "parameters", "injected-parameters"}
+    return [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code" and cell.source.strip() and not others & set(tags(cell))
+    ]
+
+
+def _closure(wanted: Iterable[str]) -> dict[str, _Facts]:
+    """Read the modules of digit_utils that these names lead to, by their paths in the package."""
+    found: dict[str, _Facts] = {}
+    waiting = list(wanted)
+    while waiting:
+        name = waiting.pop()
+        parts = name.split(".")
+        # Importing digit_utils.a.b runs the __init__ of digit_utils and of a as well.
+        waiting += [".".join(parts[:-1])] if len(parts) > 1 else []
+        place = PACKAGE.joinpath(*parts[1:])
+        is_package = place.is_dir()
+        path = place / "__init__.py" if is_package else place.with_suffix(".py")
+        key = path.relative_to(PACKAGE).as_posix()
+        if key in found or not path.is_file():
+            continue  # or a function: `from digit_utils.data import load_digits`
+        found[key] = _module_facts(
+            path.read_bytes(), name if is_package else name.rpartition(".")[0]
+        )
+        waiting += found[key].modules
+    return dict(sorted(found.items()))
+
+
+@functools.cache
+def _module_facts(source: bytes, package: str) -> _Facts:
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # the run will say so
+        return _Facts(_hash(source), frozenset(), frozenset(), frozenset())
+    form = module_form(tree)  # takes the docstrings out: they are no texts that name a file
+    return _facts(tree, form, package)
+
+
+@functools.cache
+def _cell_facts(source: str) -> _Facts:
+    return _facts(cell_tree(source), cell_form(source), "")
+
+
+def _facts(tree: ast.Module, form: str, package: str) -> _Facts:
+    imported, texts = set(), set()
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            # One dot is the module's own package, each further one the package around it.
+            around = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join(around * bool(node.level) + [node.module] * bool(node.module))
+            imported |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            texts.add(node.value)
+        elif isinstance(node, ast.Call) and _called(node) == "save_json":
+            continue  # names what the chapter makes, not what it reads
+        waiting += ast.iter_child_nodes(node)
+    tops = {name.partition(".")[0] for name in imported}
+    own = {name for name in imported if name.partition(".")[0] == "digit_utils"}
+    return _Facts(_hash(form.encode()), frozenset(own), frozenset(tops), frozenset(texts))
+
+
+def _called(node: ast.Call) -> str:
+    return getattr(node.func, "attr", getattr(node.func, "id", ""))
+
+
+def _merge(many: Iterable[_Facts]) -> _Facts:
+    many = list(many)
+    return _Facts(
+        _hash("".join(facts.digest for facts in many).encode()),
+        frozenset().union(*(facts.modules for facts in many)),
+        frozenset().union(*(facts.packages for facts in many)),
+        frozenset().union(*(facts.texts for facts in many)),
+    )
+
+
+def _files(texts: frozenset[str]) -> list[Path]:
+    """The files that come with the package and are named, with or without their ending.
+
+    A text that happens to be the name of a file counts as well: better a chapter that is run once
+    too often than one that is out of date and does not know it.
+    """
+    return sorted(
+        path
+        for folder in FOLDERS
+        if (PACKAGE / folder).is_dir()
+        for path in (PACKAGE / folder).iterdir()
+        if path.is_file() and (path.name in texts or path.stem in texts)
+    )
+
+
+def _as_read(path: Path, artifacts: Path | None) -> Path:
+    """The file a chapter would find in place of a recorded one, see `digit_utils.artifacts`."""
+    made = artifacts / path.name if artifacts and path.parent.name == "recorded" else None
+    return made if made is not None and made.is_file() else path
+
+
+def _packages(imported: frozenset[str], published: bool) -> list[str]:
+    found = {PACKAGES[name] for name in imported if name in PACKAGES}
+    # What Keras computes with is imported nowhere in our code; the book is made with TensorFlow.
+    backend = "tensorflow" if published else os.environ.get("KERAS_BACKEND", "tensorflow")
+    return sorted(found | ({backend} if "keras" in found else set()))
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _file_hash(path: Path) -> str:
+    found = path.stat()
+    return _hash_of(path, found.st_mtime_ns, found.st_size)
+
+
+@functools.cache
+def _hash_of(path: Path, *_: int) -> str:
+    """Hash a file once for all the chapters that read it, as long as it stays as it is."""
+    return _hash(path.read_bytes())
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]

@@ -1,0 +1,20 @@
+"""Nothing stale is published: every chapter's outputs are those of today's code and lock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from digit_utils.runner.freshness import why_stale
+from digit_utils.runner.paths import list_chapters
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTERS = list_chapters(ROOT)
+
+assert CHAPTERS, f"no chapters in {ROOT / 'notebooks'}"
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
+def test_the_published_outputs_are_fresh(chapter):
+    assert why_stale(ROOT, chapter) == [], "`make publish` refreshes what is stale"
