@@ -10,7 +10,7 @@ import ast
 import re
 from typing import Any
 
-from digit_utils.runner.notebooks import tags
+from digit_utils.runner.notebooks import INSTALL_TAG, tags
 
 MAGIC = re.compile(r"^\s*[!%].*", re.MULTILINE)
 # IPython shows nothing of a cell that ends in a semicolon, whatever comments follow it.
@@ -99,7 +99,7 @@ def code_forms(notebook: Any) -> list[str]:
         The cell that sets up Colab has always the same form: it changes no output.
     """
     return [
-        "colab" if "colab" in tags(cell) else cell_form(cell.source)
+        INSTALL_TAG if INSTALL_TAG in tags(cell) else cell_form(cell.source)
         for cell in notebook.cells
         if cell.cell_type == "code" and "injected-parameters" not in tags(cell)
     ]

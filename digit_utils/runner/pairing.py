@@ -71,6 +71,40 @@ def read_script(path: Path) -> Any:
     return notebook
 
 
+def read_chapter(chapter: Chapter) -> Any:
+    """Read the notebook that is run.
+
+    Parameters
+    ----------
+    chapter : Chapter
+
+    Returns
+    -------
+    nbformat.NotebookNode
+        The ipynb half; made from the script when the chapter came with the package, which leaves
+        the published outputs out.
+    """
+    return read_script(chapter.script) if chapter.installed else read_notebook(chapter.notebook)
+
+
+def notebook_bytes(chapter: Chapter) -> bytes:
+    """Bytes of the notebook that is run; see `read_chapter`.
+
+    Parameters
+    ----------
+    chapter : Chapter
+
+    Returns
+    -------
+    bytes
+    """
+    import nbformat
+
+    if chapter.installed:
+        return nbformat.writes(read_chapter(chapter), version=4).encode("utf-8")
+    return chapter.notebook.read_bytes()
+
+
 def _kept_metadata(cell: Any) -> dict[str, Any]:
     return {key: cell.metadata[key] for key in KEPT_METADATA if key in cell.metadata}
 
@@ -94,6 +128,8 @@ def keep_outputs(fresh: Any, old: Any) -> None:
     """Carry outputs, and what they came from, over to the code cells that do the same as before.
 
     A cell whose comments or layout alone have changed does the same.
+
+    The cell that installs the helpers keeps its own as well: it prints nothing of the chapter.
 
     Parameters
     ----------
@@ -171,6 +207,8 @@ def check_pair(chapter: Chapter) -> list[Difference]:
         found.append("its name is not of the form NN_snake_case")
     if not chapter.script.is_file():
         found.append("there is an .ipynb but no .py; the .py is the half that is edited")
+    elif chapter.installed:
+        pass  # a script alone: nothing to disagree with
     elif not chapter.notebook.is_file():
         found.append("there is a .py but no .ipynb")
     else:

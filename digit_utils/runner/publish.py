@@ -19,7 +19,7 @@ from digit_utils.runner.freshness import (
 from digit_utils.runner.notebooks import read_notebook, tags, write_notebook
 from digit_utils.runner.pairing import read_script
 from digit_utils.runner.parameters import declared_parameters
-from digit_utils.runner.paths import Chapter, find_root, run_folder, select_chapters, shown
+from digit_utils.runner.paths import Chapter, find_checkout, run_folder, select_chapters, shown
 from digit_utils.runner.plan import profile_values
 from digit_utils.runner.records import make_record, same_run
 from digit_utils.runner.staging import executed_chapters, machine_traces, number_cells
@@ -61,7 +61,7 @@ def publish(
         When the installed packages are not those of the lock, a chapter changed while it ran, it
         ran with other parameters than its defaults, or an output names a folder of this machine.
     """
-    root = find_root(root)
+    root = find_checkout(root)
     left: list[ChapterRun | str] = []
     for chapter in select_chapters(root, wanted):
         # Asked anew for each: what an earlier chapter has published may make this one stale.

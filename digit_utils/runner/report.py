@@ -11,7 +11,8 @@ from typing import Any
 
 from digit_utils.runner.execute import ChapterRun
 from digit_utils.runner.freshness import why_stale
-from digit_utils.runner.notebooks import read_notebook, title, without_colour
+from digit_utils.runner.notebooks import title, without_colour
+from digit_utils.runner.pairing import read_chapter
 from digit_utils.runner.paths import PROFILES, find_root, run_folder, select_chapters, shown
 from digit_utils.runner.progress import duration
 
@@ -116,7 +117,8 @@ def print_status(wanted: Sequence[str] = ()) -> bool:
         name, reasons = chapter.name, why_stale(root, chapter)
         for reason in reasons:
             because.setdefault(reason, []).append(name)
-        heading = title(read_notebook(chapter.notebook)) if chapter.notebook.is_file() else ""
+        made = chapter.installed or chapter.notebook.is_file()
+        heading = title(read_chapter(chapter)) if made else ""
         rows.append(
             [name, heading or "(no notebook: digits sync)", "stale" if reasons else "fresh"]
         )
