@@ -21,6 +21,8 @@ KAGGLE_FOLDERS = (
     Path("/kaggle/input/digit-recognizer"),
     Path("/kaggle/input/competitions/digit-recognizer"),
 )
+# Where a Kaggle notebook starts, and where Kaggle takes a competition's answers from.
+KAGGLE_OUTPUT = Path("/kaggle/working")
 ARCHIVE_NAME = "digit-recognizer.zip"
 # Kaggle's train.csv is 77 MB. A thousand million bytes is far more than any real file
 # and still fits in memory: a "zip bomb" stops here.
@@ -45,6 +47,15 @@ def find_kaggle_folder() -> Path | None:
         if folder.is_dir() and any(_candidates(folder, name) for name in ("train.csv", "test.csv")):
             return folder
     return None
+
+
+def find_kaggle_output() -> Path | None:
+    """Return the folder in which Kaggle looks for a submission, or None.
+
+    None, too, where the competition's files are not attached: answers to other images than
+    Kaggle's would be entered for them.
+    """
+    return KAGGLE_OUTPUT if KAGGLE_OUTPUT.is_dir() and find_kaggle_folder() else None
 
 
 def read_kaggle_file(folder: Path, name: str) -> tuple[str, bytes]:

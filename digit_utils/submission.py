@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 
 from digit_utils.files import write_atomically
+from digit_utils.kaggle_files import find_kaggle_output
+
+SUBMISSION_NAME = "submission.csv"
 
 
 class SubmissionError(ValueError):
@@ -17,6 +20,9 @@ class SubmissionError(ValueError):
 
 def write_submission(path: str | Path, predicted: Any, n_expected: int = 28_000) -> pd.DataFrame:
     """Check predictions and write them as a submission file, whole or not at all.
+
+    In a notebook of the competition on Kaggle, a file called ``submission.csv`` is also put where
+    Kaggle looks for it, and the place is printed.
 
     Parameters
     ----------
@@ -51,6 +57,13 @@ def write_submission(path: str | Path, predicted: Any, n_expected: int = 28_000)
     data = frame.to_csv(index=False, lineterminator="\n").encode("ascii")
     write_atomically(path, data)
     _verify(Path(path), frame)
+    output = find_kaggle_output()
+    if output is not None and Path(path).name == SUBMISSION_NAME:
+        expected = output / SUBMISSION_NAME
+        if expected.resolve() != Path(path).resolve():
+            write_atomically(expected, data)
+            _verify(expected, frame)
+        print(f"for Kaggle: {expected}")
     return frame
 
 

@@ -25,14 +25,20 @@
 # | Time | 25 minutes to read; the run takes one to three minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
-# On Colab or Kaggle this installs the book's helpers, once. Elsewhere it does nothing.
+# Installs the book's helpers and what they need, where they are missing: on Colab, on Kaggle.
 import importlib.util
 import subprocess
 import sys
 
 if importlib.util.find_spec("digit_utils") is None:
-    source = "digit-utils @ git+https://github.com/digits-book/digits-book"
-    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source])
+    book = "https://github.com/digits-book/digits-book"
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", f"git+{book}@main"]
+    subprocess.check_call(command)
+    importlib.invalidate_caches()
+
+from digit_utils import hosts
+
+hosts.prepare()
 
 # %%
 from dataclasses import replace

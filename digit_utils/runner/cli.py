@@ -1,6 +1,6 @@
 """The `digits` command.
 
-Only argparse is imported up here: `digits --help` must answer at once, and nothing in the
+Only what is quick is imported up here: `digits --help` must answer at once, and nothing in the
 runner may load TensorFlow.
 """
 
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from digit_utils.hosts import share_gpu
 from digit_utils.runner.errors import RunnerError, UsageError
 from digit_utils.runner.paths import PROFILES
 
@@ -192,6 +193,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
     sync.set_defaults(act=_sync)
 
+    install_cell = commands.add_parser(
+        "install-cell",
+        help="write the cell that installs the helpers on Colab into every chapter",
+        description="Write the first code cell of every chapter's .py anew. It installs the "
+        "helpers from the repository that _config.yml names. `digits sync` then carries it to the "
+        ".ipynb; outputs stay.",
+    )
+    install_cell.add_argument(
+        "--ref",
+        metavar="NAME",
+        help="branch or tag to install from, v0.2.0 in a release (default: the branch in "
+        "_config.yml)",
+    )
+    install_cell.set_defaults(act=_install_cell)
+
     site = commands.add_parser("site", help="build the book from executed chapters")
     _add_profile(site)
     site.add_argument(
@@ -287,6 +303,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     given = list(sys.argv[1:] if arguments is None else arguments)
     options, extra = parser.parse_known_args(_pair_up_parameters(given))
+    # One GPU has to do for every kernel that is started from here.
+    share_gpu()
     # argparse gives up on chapters that follow an option; they are chapters all the same.
     if extra and (options.command != "run" or any(text.startswith("-") for text in extra)):
         parser.error(f"unrecognized arguments: {' '.join(extra)}")
@@ -423,6 +441,17 @@ def _sync(options: argparse.Namespace) -> int:
             continue
         print(f"{'wrote' if changed else 'as it was'}: {shown(chapter.notebook)}")
     return 1 if orphans else 0
+
+
+def _install_cell(options: argparse.Namespace) -> int:
+    from digit_utils.runner.install_cell import write_install_cells
+    from digit_utils.runner.paths import find_root, shown
+
+    written = write_install_cells(find_root(), options.ref)
+    for path in written:
+        print(f"wrote: {shown(path)}")
+    print("Now run `digits sync`." if written else "Every chapter has the cell already.")
+    return 0
 
 
 def _site(options: argparse.Namespace) -> int:

@@ -104,7 +104,10 @@ def title(notebook: Any) -> str:
 
 
 def code_sources(notebook: Any) -> list[str]:
-    """Sources of the code cells in order, without what papermill injected.
+    """Sources of the code cells in order: what the chapter computes.
+
+    What papermill injected is left out, and so is the cell that installs the helpers: a release
+    changes the tag in it, and with it no result.
 
     Parameters
     ----------
@@ -117,7 +120,7 @@ def code_sources(notebook: Any) -> list[str]:
     return [
         cell.source
         for cell in notebook.cells
-        if cell.cell_type == "code" and "injected-parameters" not in tags(cell)
+        if cell.cell_type == "code" and not {"injected-parameters", INSTALL_TAG} & set(tags(cell))
     ]
 
 

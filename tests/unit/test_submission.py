@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digit_utils import submission
+from digit_utils import kaggle_files, submission
 from digit_utils.submission import SubmissionError, write_submission
 
 
@@ -116,3 +116,38 @@ def test_what_does_not_read_back_is_an_error(tmp_path, monkeypatch, content):
     )
     with pytest.raises(SubmissionError, match=r"s\.csv: .*reads? back.*before uploading"):
         write_submission(tmp_path / "s.csv", [1], n_expected=1)
+
+
+@pytest.fixture
+def kaggle(tmp_path, monkeypatch):
+    """A tree as Kaggle's notebooks have it: the competition's files, and a folder to work in."""
+    mount, working = tmp_path / "input/digit-recognizer", tmp_path / "working"
+    mount.mkdir(parents=True)
+    working.mkdir()
+    (mount / "train.csv").touch()
+    monkeypatch.setattr(kaggle_files, "KAGGLE_FOLDERS", (mount,))
+    monkeypatch.setattr(kaggle_files, "KAGGLE_OUTPUT", working)
+    return tmp_path
+
+
+def test_on_kaggle_the_file_is_also_where_kaggle_looks_for_it(kaggle, capsys):
+    (kaggle / "working/artifacts").mkdir()
+    own = kaggle / "working/artifacts/submission.csv"
+    write_submission(own, [7, 1], n_expected=2)
+    expected = kaggle / "working/submission.csv"
+    assert expected.read_bytes() == own.read_bytes() == b"ImageId,Label\n1,7\n2,1\n"
+    assert capsys.readouterr().out == f"for Kaggle: {expected}\n"
+    write_submission(expected, [7, 2], n_expected=2)
+    assert expected.read_bytes() == b"ImageId,Label\n1,7\n2,2\n"
+
+
+def test_on_kaggle_another_name_replaces_no_submission(kaggle, capsys):
+    write_submission(kaggle / "working/second_try.csv", [7], n_expected=1)
+    assert os.listdir(kaggle / "working") == ["second_try.csv"]
+    assert capsys.readouterr().out == ""
+
+
+def test_without_the_competitions_files_nothing_is_entered(kaggle):
+    (kaggle / "input/digit-recognizer/train.csv").unlink()
+    write_submission(kaggle / "submission.csv", [7], n_expected=1)
+    assert os.listdir(kaggle / "working") == []

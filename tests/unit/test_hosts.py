@@ -1,0 +1,259 @@
+"""Machines that others have set up: only what is missing is installed, nothing is replaced.
+
+`tests/slow/test_hosts.py` does it for real, with the versions Colab has published.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from digit_utils import hosts
+from digit_utils.hosts import HostError, compare_requirements, install_missing
+from digit_utils.runner.cli import main
+from digit_utils.runner.errors import RunnerError, UsageError
+from digit_utils.runner.install_cell import configured, install_cell, write_install_cells
+from digit_utils.runner.notebooks import INSTALL_TAG, cells_tagged, read_notebook, write_notebook
+from digit_utils.runner.pairing import read_script, sync_pair
+from digit_utils.runner.paths import list_chapters
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_what_is_missing_and_what_is_too_old_are_told_apart():
+    declared = [
+        "numpy>=2.0",
+        "scikit-learn>=1.5",
+        "cleanlab>=2.7",
+        "keras>=3.8",
+        'pywin32>=300; sys_platform == "no-such-system"',
+        'pytest>=8; extra == "test"',
+    ]
+    installed = {"numpy": "2.1.3", "scikit-learn": "1.5.0rc1", "keras": "2.15.0"}
+    missing, too_old = compare_requirements(declared, installed)
+    assert missing == ["cleanlab>=2.7"]
+    assert [sentence.split(" is installed")[0] for sentence in too_old] == [
+        "scikit-learn 1.5.0rc1",
+        "keras 2.15.0",
+    ]
+    assert "made for keras>=3.8. It was left as it is." in too_old[1]
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine with numpy and torch, and a pip that only notes what it was asked."""
+    asked = SimpleNamespace(commands=[], pins=[], returncode=0)
+    found = {"numpy": "2.1.3", "torch": "2.11.0+cu128", "keras": "3.7.0"}
+    declared = ["numpy>=2.0", "keras>=3.8", "cleanlab>=2.7"]
+
+    def run(command, **_):
+        asked.commands.append(command)
+        asked.pins = Path(command[command.index("-c") + 1]).read_text().splitlines()
+        return SimpleNamespace(returncode=asked.returncode, stderr="ERROR: no network\n")
+
+    monkeypatch.setattr(hosts.metadata, "requires", lambda name: declared)
+    monkeypatch.setattr(hosts, "installed_versions", lambda: found)
+    monkeypatch.setattr(hosts.subprocess, "run", run)
+    asked.found = found
+    return asked
+
+
+def test_only_the_missing_is_asked_of_pip_and_every_version_here_is_held(machine, capsys):
+    assert install_missing() == ["cleanlab>=2.7"]
+    (command,) = machine.commands
+    assert command[:5] == [sys.executable, "-m", "pip", "install", "-q"]
+    assert command[7:] == ["cleanlab>=2.7"]
+    assert machine.pins == ["keras==3.7.0", "numpy==2.1.3", "torch==2.11.0+cu128"]
+    said = capsys.readouterr().out
+    assert "keras 3.7.0 is installed here" in said
+    assert "Installing what is not here yet: cleanlab>=2.7" in said
+
+
+def test_where_all_is_there_nothing_is_started_or_said(machine, capsys):
+    machine.found.update(keras="3.8.0", cleanlab="2.9.0")
+    assert install_missing() == []
+    assert machine.commands == []
+    assert capsys.readouterr().out == ""
+
+
+def test_a_failing_pip_is_quoted_with_what_to_do(machine):
+    machine.returncode = 1
+    with pytest.raises(HostError, match=r"(?s)cleanlab>=2\.7.*ERROR: no network.*internet on"):
+        install_missing()
+
+
+def test_a_checkout_that_is_not_installed_declares_nothing(machine, monkeypatch):
+    def absent(name):
+        raise hosts.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(hosts.metadata, "requires", absent)
+    assert install_missing() == []
+    assert machine.commands == []
+
+
+def test_of_two_copies_the_one_that_is_imported_counts(tmp_path, monkeypatch):
+    for folder, version in (("first", "2.0"), ("second", "1.0"), ("third", "not a version")):
+        info = tmp_path / folder / f"Some_Thing-{version[0]}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: Some_Thing\nVersion: {version}\n"
+        )
+    monkeypatch.setattr(sys, "path", [str(tmp_path / f) for f in ("third", "first", "second")])
+    assert hosts.installed_versions() == {"some-thing": "2.0"}
+
+
+def test_this_package_finds_its_own_requirements_met_here(capsys):
+    assert install_missing() == []
+    assert capsys.readouterr().out == ""
+
+
+def test_a_gpu_is_shared_without_importing_anything_and_the_users_choice_stays(monkeypatch):
+    for name in hosts.GPU_SHARING:
+        monkeypatch.delenv(name, raising=False)
+    code = (
+        "import os, sys\n"
+        "os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'true'\n"
+        "from digit_utils import hosts\n"
+        "hosts.share_gpu()\n"
+        "child = 'import os; print(os.environ.get(\"TF_FORCE_GPU_ALLOW_GROWTH\"))'\n"
+        "import subprocess\n"
+        "subprocess.run([sys.executable, '-c', child], check=True)\n"
+        "print(os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'])\n"
+        "print([m for m in ('tensorflow', 'jax', 'keras', 'numpy') if m in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split("\n") == ["true", "true", "[]", ""], done.stderr
+
+
+def test_the_command_shares_a_gpu_among_the_kernels_it_starts(monkeypatch, capsys):
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    for name in hosts.GPU_SHARING:
+        os.environ.pop(name, None)
+    monkeypatch.chdir(ROOT)
+    assert main(["chapters"]) == 0
+    assert {name: os.environ.get(name) for name in hosts.GPU_SHARING} == hosts.GPU_SHARING
+
+
+# ------------------------------------------------------------------------------- the cell itself
+
+
+def test_the_cell_is_short_and_names_the_repository_once():
+    cell = install_cell("https://github.com/someone/a.fork", "v1.2.0")
+    assert cell.count("https://github.com/someone/a.fork") == 1
+    literals = [n.value for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.Constant)]
+    assert "https://github.com/someone/a.fork" in literals
+    assert "--no-deps" in literals
+    assert '@v1.2.0"' in cell
+    assert len(cell.splitlines()) <= 14
+
+
+@pytest.mark.parametrize(
+    ("repository", "ref"),
+    [
+        ('https://github.com/a/b"; import os; "', "main"),
+        ("http://github.com/a/b", "main"),
+        ("https://github.com/a", "main"),
+        ("https://github.com/a/b/", "main"),
+        ("https://github.com/a/b", 'main"; import os'),
+        ("https://github.com/a/b", "--upload-pack=x"),
+        ("https://github.com/a/b", "a/../b"),
+        ("https://github.com/a/b", ""),
+    ],
+)
+def test_what_is_no_address_or_name_does_not_get_into_code(repository, ref):
+    with pytest.raises(UsageError, match="expected"):
+        install_cell(repository, ref)
+
+
+def test_every_chapter_has_todays_cell_for_the_branch_or_this_version():
+    from digit_utils import __version__
+
+    repository, branch = configured(ROOT)
+    allowed = {install_cell(repository, ref) for ref in (branch, f"v{__version__}")}
+    found = {
+        cell.source
+        for chapter in list_chapters(ROOT)
+        for cell in cells_tagged(read_script(chapter.script), INSTALL_TAG)
+    }
+    assert len(found) == 1, "run `digits install-cell`, then `digits sync`"
+    assert found <= allowed, "run `digits install-cell`, then `digits sync`"
+
+
+CHAPTER = """# %% [markdown]
+# # A chapter
+
+# %% tags=["colab", "remove-cell"]
+install("from https://github.com/old/place")
+
+# %% tags=["parameters"]
+SEED: int = 0  # of nothing
+
+
+# %%
+def double(x):
+    return 2 * x
+
+
+double(1)
+"""
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    (tmp_path / "jupytext.toml").touch()
+    (tmp_path / "_config.yml").write_text(
+        "repository:\n  url: https://github.com/new/place/\n  branch: main\n"
+    )
+    (folder / "01_first.py").write_text(CHAPTER)
+    monkeypatch.chdir(tmp_path)
+    sync_pair(list_chapters(tmp_path)[0])
+    return tmp_path
+
+
+def test_only_the_cell_changes_and_published_outputs_stay(book, capsys):
+    chapter = list_chapters(book)[0]
+    published = read_notebook(chapter.notebook)
+    code = [cell for cell in published.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(code, start=1):
+        cell.execution_count = number
+    write_notebook(chapter.notebook, published)
+
+    assert main(["install-cell", "--ref", "v0.2.0"]) == 0
+    text = chapter.script.read_text()
+    cell = install_cell("https://github.com/new/place", "v0.2.0")
+    assert text == CHAPTER.replace('install("from https://github.com/old/place")', cell)
+    assert main(["sync"]) == 0
+    fresh = [cell for cell in read_notebook(chapter.notebook).cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in fresh] == [1, 2, 3]
+    assert fresh[0].source == cell
+
+    assert main(["install-cell", "--ref", "v0.2.0"]) == 0
+    assert "has the cell already" in capsys.readouterr().out
+    assert main(["install-cell"]) == 0
+    assert "place" in chapter.script.read_text()
+    assert "@main" in chapter.script.read_text()
+
+
+@pytest.mark.parametrize("text", [CHAPTER.replace('"colab", ', ""), CHAPTER + CHAPTER])
+def test_a_chapter_without_the_one_cell_is_named_and_nothing_is_written(book, text):
+    (book / "notebooks/02_second.py").write_text(text)
+    with pytest.raises(RunnerError, match=r"02_second\.py has [02] cells tagged colab"):
+        write_install_cells(book)
+    assert (book / "notebooks/01_first.py").read_text() == CHAPTER
+
+
+@pytest.mark.parametrize("config", ["repository: here", "title: x", "repository: [", None])
+def test_a_configuration_without_the_repository_is_refused(book, config):
+    (book / "_config.yml").unlink()
+    if config is not None:
+        (book / "_config.yml").write_text(config)
+    with pytest.raises(RunnerError, match=r"_config\.yml does not say where the repository is"):
+        write_install_cells(book)
