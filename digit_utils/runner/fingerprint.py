@@ -9,19 +9,16 @@ several versions.
 
 from __future__ import annotations
 
-import ast
 import functools
-import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from digit_utils.runner.code_form import cell_form, cell_tree, module_form
+from digit_utils.runner.code_facts import cell_facts, closure, merge, short_hash
 from digit_utils.runner.notebooks import tags
 from digit_utils.runner.parameters import declared_parameters
 
@@ -41,16 +38,6 @@ PACKAGES = {
 PIN = re.compile(r"^([a-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 Fingerprint = dict[str, dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """What one piece of code says: its form, what it imports, the texts in it."""
-
-    digest: str
-    modules: frozenset[str]
-    packages: frozenset[str]
-    texts: frozenset[str]
 
 
 def take(
@@ -81,12 +68,11 @@ def take(
         ``code``, ``parameters``, ``modules``, ``files`` and ``packages``, each by name. A hash,
         a parameter's value, or a version; with ``pins`` a list of versions.
     """
-    own = _own_cells(notebook)
     declared = {k: p.default for k, p in declared_parameters(notebook, chapter).items()}
     values = {**declared, **parameters}
-    code = _merge([_cell_facts(cell.source) for cell in own])
-    modules = _closure(code.modules)
-    everything = _merge([code, *modules.values()])
+    code = merge(cell_facts(cell.source) for cell in _own_cells(notebook))
+    modules = closure(PACKAGE, code.modules)
+    everything = merge([code, *modules.values()])
     artifacts = folder / str(values.get("ARTIFACTS", "artifacts")) if folder else None
     return {
         "code": {"cells": code.digest},
@@ -182,79 +168,6 @@ def _own_cells(notebook: Any) -> list[Any]:
     ]
 
 
-def _closure(wanted: Iterable[str]) -> dict[str, _Facts]:
-    """Read the modules of digit_utils that these names lead to, by their paths in the package."""
-    found: dict[str, _Facts] = {}
-    waiting = list(wanted)
-    while waiting:
-        name = waiting.pop()
-        parts = name.split(".")
-        # Importing digit_utils.a.b runs the __init__ of digit_utils and of a as well.
-        waiting += [".".join(parts[:-1])] if len(parts) > 1 else []
-        place = PACKAGE.joinpath(*parts[1:])
-        is_package = place.is_dir()
-        path = place / "__init__.py" if is_package else place.with_suffix(".py")
-        key = path.relative_to(PACKAGE).as_posix()
-        if key in found or not path.is_file():
-            continue  # or a function: `from digit_utils.data import load_digits`
-        found[key] = _module_facts(
-            path.read_bytes(), name if is_package else name.rpartition(".")[0]
-        )
-        waiting += found[key].modules
-    return dict(sorted(found.items()))
-
-
-@functools.cache
-def _module_facts(source: bytes, package: str) -> _Facts:
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:  # the run will say so
-        return _Facts(_hash(source), frozenset(), frozenset(), frozenset())
-    form = module_form(tree)  # takes the docstrings out: they are no texts that name a file
-    return _facts(tree, form, package)
-
-
-@functools.cache
-def _cell_facts(source: str) -> _Facts:
-    return _facts(cell_tree(source), cell_form(source), "")
-
-
-def _facts(tree: ast.Module, form: str, package: str) -> _Facts:
-    imported, texts = set(), set()
-    waiting: list[ast.AST] = [tree]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.Import):
-            imported |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            # One dot is the module's own package, each further one the package around it.
-            around = package.split(".")[: len(package.split(".")) - node.level + 1]
-            base = ".".join(around * bool(node.level) + [node.module] * bool(node.module))
-            imported |= {base} | {f"{base}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            texts.add(node.value)
-        elif isinstance(node, ast.Call) and _called(node) == "save_json":
-            continue  # names what the chapter makes, not what it reads
-        waiting += ast.iter_child_nodes(node)
-    tops = {name.partition(".")[0] for name in imported}
-    own = {name for name in imported if name.partition(".")[0] == "digit_utils"}
-    return _Facts(_hash(form.encode()), frozenset(own), frozenset(tops), frozenset(texts))
-
-
-def _called(node: ast.Call) -> str:
-    return getattr(node.func, "attr", getattr(node.func, "id", ""))
-
-
-def _merge(many: Iterable[_Facts]) -> _Facts:
-    many = list(many)
-    return _Facts(
-        _hash("".join(facts.digest for facts in many).encode()),
-        frozenset().union(*(facts.modules for facts in many)),
-        frozenset().union(*(facts.packages for facts in many)),
-        frozenset().union(*(facts.texts for facts in many)),
-    )
-
-
 def _files(texts: frozenset[str]) -> list[Path]:
     """The files that come with the package and are named, with or without their ending.
 
@@ -298,8 +211,4 @@ def _file_hash(path: Path) -> str:
 @functools.cache
 def _hash_of(path: Path, *_: int) -> str:
     """Hash a file once for all the chapters that read it, as long as it stays as it is."""
-    return _hash(path.read_bytes())
-
-
-def _hash(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]
+    return short_hash(path.read_bytes())

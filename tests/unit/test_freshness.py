@@ -17,6 +17,7 @@ from runner_books import chapter, make_book, pretend_run
 
 from digit_utils.runner import execute, fingerprint, publish
 from digit_utils.runner.cli import main
+from digit_utils.runner.code_facts import closure, short_hash
 from digit_utils.runner.code_form import cell_form, module_form
 from digit_utils.runner.execute import ChapterRun, Failure, run_chapters
 from digit_utils.runner.freshness import NO_FINGERPRINT, why_run_is_stale, why_stale
@@ -431,7 +432,7 @@ def test_the_form_of_a_cell(one, other, same):
 def test_the_form_of_a_module_is_the_same_under_every_python():
     """`type_params` and empty pieces of f-strings are there in some versions and not in others."""
     source = "def f(x: int = 3, *, y=None):\n    'Doc.'\n    return f'{x:<{y}} {x!r}' + '' + u'b'\n"
-    assert fingerprint._hash(module_form(ast.parse(source)).encode()) == "a7184877e7c0de3f"
+    assert short_hash(module_form(ast.parse(source)).encode()) == "a7184877e7c0de3f"
 
 
 def test_the_closure_follows_imports_of_every_kind(package):
@@ -439,7 +440,7 @@ def test_the_closure_follows_imports_of_every_kind(package):
     (package / "deep/__init__.py").write_text("")
     (package / "deep/one.py").write_text("from . import two\nfrom .. import lines\n")
     (package / "deep/two.py").write_text("def f():\n    from digit_utils.shapes import draw\n")
-    found = fingerprint._closure({"digit_utils.deep.one"})
+    found = closure(package, {"digit_utils.deep.one"})
     assert list(found) == [
         "__init__.py", "deep/__init__.py", "deep/one.py", "deep/two.py", "lines.py", "shapes.py",
     ]  # fmt: skip

@@ -69,6 +69,9 @@ def test_staging_starts_afresh_and_takes_prose_from_now_and_outputs_from_the_run
         "# Parameters\nSEED = 3"
     ]
     assert staged.metadata.digits.profile == "quick"
+    assert staged.metadata.digits.stale == ["parameter SEED is 0, was 3"]
+    other = read_notebook(book / "_build/site/notebooks/02_second.ipynb")
+    assert other.metadata.digits.stale == []
     assert (book / "_build/site/book/index.md").is_file()
 
 
