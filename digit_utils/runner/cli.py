@@ -265,6 +265,10 @@ def build_parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "references", help="make the regression references from the quick run"
     ).set_defaults(act=_references)
+    commands.add_parser(
+        "stage-published",
+        help="lay out the published notebooks for nbval, to run and compare them (nightly)",
+    ).set_defaults(act=_stage_published)
     return parser
 
 
@@ -495,6 +499,15 @@ def _references(_: argparse.Namespace) -> int:
     from digit_utils.runner.references import make_references
 
     for path in make_references():
+        print(f"wrote: {shown(path)}")
+    return 0
+
+
+def _stage_published(_: argparse.Namespace) -> int:
+    from digit_utils.runner.paths import shown
+    from digit_utils.runner.published import stage_published
+
+    for path in stage_published():
         print(f"wrote: {shown(path)}")
     return 0
 
