@@ -79,10 +79,9 @@ test-all: test ## every test and the slow ones in tests/slow: wheels, other envi
 # outputs are compared but for what tests/regression/sanitize.cfg lets differ. TensorFlow's notes
 # about the processor are no part of the published outputs.
 test-published: $(STAMP) ## run the published notebooks anew and compare, half an hour; CHAPTER=03 takes one
-	$(BIN)/digits stage-published
+	$(BIN)/digits stage-published $(CHAPTER)
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest --nbval --nbval-current-env \
-	    --nbval-sanitize-with tests/regression/sanitize.cfg \
-	    _build/regression/published$(if $(CHAPTER),/$(CHAPTER)*.ipynb)
+	    --nbval-sanitize-with tests/regression/sanitize.cfg _build/regression/published
 
 run: $(STAMP) ## run chapters: make run CHAPTER=03 PROFILE=full (none: all of them)
 	$(BIN)/digits run $(CHAPTER) --profile $(PROFILE)

@@ -7,7 +7,7 @@ common with them is which outputs there are, their words, and the reported value
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,7 +17,7 @@ from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.freshness import RECORDED
 from digit_utils.runner.notebooks import tags, write_notebook
 from digit_utils.runner.pairing import set_stable_ids
-from digit_utils.runner.paths import find_checkout, list_chapters, shown
+from digit_utils.runner.paths import find_checkout, select_chapters, shown
 from digit_utils.runner.references import bounds_cell
 from digit_utils.runner.staging import number_cells, published_chapters
 
@@ -79,7 +79,7 @@ def read_rules(path: Path) -> Rules:
     return Rules(**{name: tuple(words) for name, words in found.items()})
 
 
-def stage_published(root: Path | str | None = None) -> list[Path]:
+def stage_published(wanted: Sequence[str] = (), root: Path | str | None = None) -> list[Path]:
     """Write copies of the published notebooks that nbval can compare.
 
     Each gets a last cell that checks the reported values against bounds around the published
@@ -88,6 +88,8 @@ def stage_published(root: Path | str | None = None) -> list[Path]:
 
     Parameters
     ----------
+    wanted : sequence of str
+        Names, unique prefixes or paths; empty means all.
     root : path, optional
         The checkout; found from the working directory by default.
 
@@ -98,17 +100,18 @@ def stage_published(root: Path | str | None = None) -> list[Path]:
     Raises
     ------
     RunnerError
-        When a chapter is not published, or the rules name one that does not exist or values that
+        When a chapter is not published, or, with all chapters, the rules name one that does not exist or values that
         no chapter reports.
     """
     from digit_utils import results
 
     root = find_checkout(root)
     rules = read_rules(root / RULES)
-    chapters = list_chapters(root)
+    chapters = select_chapters(root, wanted)
     notebooks = published_chapters(root, chapters)
     values = {chapter.name: results.read(chapter.notebook) for chapter in chapters}
-    _refuse_idle_rules(rules, values)
+    if not wanted:
+        _refuse_idle_rules(rules, values)
     folder = root / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "artifacts").mkdir(parents=True)
