@@ -100,8 +100,8 @@ def stage_published(wanted: Sequence[str] = (), root: Path | str | None = None) 
     Raises
     ------
     RunnerError
-        When a chapter is not published, or, with all chapters, the rules name one that does not exist or values that
-        no chapter reports.
+        When a chapter is not published, or, with all chapters, the rules name one that does not
+        exist or values that no chapter reports.
     """
     from digit_utils import results
 
