@@ -265,6 +265,12 @@ def build_parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "references", help="make the regression references from the quick run"
     ).set_defaults(act=_references)
+    staged = commands.add_parser(
+        "stage-published",
+        help="lay out the published notebooks for nbval, to run and compare them (nightly)",
+    )
+    staged.add_argument("chapters", nargs="*", metavar="CHAPTER", help="none means all")
+    staged.set_defaults(act=_stage_published)
     return parser
 
 
@@ -445,9 +451,9 @@ def _sync(options: argparse.Namespace) -> int:
 
 def _install_cell(options: argparse.Namespace) -> int:
     from digit_utils.runner.install_cell import write_install_cells
-    from digit_utils.runner.paths import find_root, shown
+    from digit_utils.runner.paths import find_checkout, shown
 
-    written = write_install_cells(find_root(), options.ref)
+    written = write_install_cells(find_checkout(), options.ref)
     for path in written:
         print(f"wrote: {shown(path)}")
     print("Now run `digits sync`." if written else "Every chapter has the cell already.")
@@ -495,6 +501,15 @@ def _references(_: argparse.Namespace) -> int:
     from digit_utils.runner.references import make_references
 
     for path in make_references():
+        print(f"wrote: {shown(path)}")
+    return 0
+
+
+def _stage_published(options: argparse.Namespace) -> int:
+    from digit_utils.runner.paths import shown
+    from digit_utils.runner.published import stage_published
+
+    for path in stage_published(options.chapters):
         print(f"wrote: {shown(path)}")
     return 0
 

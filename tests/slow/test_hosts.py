@@ -37,7 +37,7 @@ RECORD = ROOT / "results" / "hosts.json"
 HOST_FILES = sorted((Path(__file__).parent / "hosts").glob("*.txt"))
 CHAPTERS = list_chapters(ROOT)
 # What pip needs of the repository to install the book.
-PACKAGED = ("digit_utils", "pyproject.toml", "README.md", "LICENSE")
+PACKAGED = ("digit_utils", "notebooks", "profiles", "*.toml", "README.md", "LICENSE")
 
 assert HOST_FILES, "no host to test on"
 assert CHAPTERS, "no chapter to test"

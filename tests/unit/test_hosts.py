@@ -131,12 +131,12 @@ def test_a_gpu_is_shared_without_importing_anything_and_the_users_choice_stays(m
     assert done.stdout.split("\n") == ["true", "true", "[]", ""], done.stderr
 
 
-def test_the_command_shares_a_gpu_among_the_kernels_it_starts(monkeypatch, capsys):
+def test_the_command_shares_a_gpu_among_the_kernels_it_starts(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "environ", dict(os.environ))
     for name in hosts.GPU_SHARING:
         os.environ.pop(name, None)
     monkeypatch.chdir(ROOT)
-    assert main(["chapters"]) == 0
+    assert main(["sweep", str(tmp_path / "no_such_file.yaml")]) == 2
     assert {name: os.environ.get(name) for name in hosts.GPU_SHARING} == hosts.GPU_SHARING
 
 

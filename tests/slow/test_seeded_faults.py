@@ -1,0 +1,340 @@
+"""The test of the tests: break a helper on purpose, and the regression must turn red.
+
+Each fault is a change of a few words in a copy of the package, of the kind that slips through a
+review. It is run against the one reference notebook that notices it soonest, which must be green
+before. With DIGITS_RECORD=1 what turned red is kept in results/seeded_faults.json.
+
+Slow: about ten minutes in all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from digit_utils.files import json_bytes, write_atomically
+from digit_utils.provenance import provenance
+from digit_utils.runner.references import FOLDER
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORD = ROOT / "results" / "seeded_faults.json"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A change to one file of the package.
+
+    ``notebook`` is the reference that must notice, ``where`` a word of what must turn red: the
+    name of a reported value, or a part of the printed output that no longer agrees.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    notebook: str
+    where: str
+
+
+FAULTS = [
+    Fault(
+        "pixels divided by 128 instead of 255",
+        "preparation.py",
+        "np.float32(255)",
+        "np.float32(128)",
+        "02_preprocessing",
+        "the same as by hand: False",
+    ),
+    Fault(
+        "the labels 4 and 9 exchanged",
+        "mnist.py",
+        'return archive["images"], archive["labels"]',
+        "return archive[\"images\"], np.array([0, 1, 2, 3, 9, 5, 6, 7, 8, 4], 'uint8')"
+        '[archive["labels"]]',
+        "02_preprocessing",
+        "4176",
+    ),
+    Fault(
+        "images transposed",
+        "mnist.py",
+        'archive["images"]',
+        'archive["images"].transpose(0, 2, 1)',
+        "02_preprocessing",
+        "pixels 150 to 159",
+    ),
+    Fault(
+        "the data dealt with another seed",
+        "mnist.py",
+        "SHUFFLE_SEED = 42_000",
+        "SHUFFLE_SEED = 42_001",
+        "02_preprocessing",
+        "pixels 150 to 159",
+    ),
+    Fault(
+        "the seed of the split ignored",
+        "preparation.py",
+        "random_state=seed, stratify=labels",
+        "random_state=None, stratify=labels",
+        "02_preprocessing",
+        "[0 0",
+    ),
+    Fault(
+        "the split not stratified",
+        "preparation.py",
+        "random_state=seed, stratify=labels",
+        "random_state=seed",
+        "02_preprocessing",
+        "validation",
+    ),
+    Fault(
+        "the test labels handed out with the images",
+        "data.py",
+        "    images, labels, test_images, _ = deal_bundled_mnist()\n"
+        "    return Digits(images, labels, test_images, source=BUNDLED_SOURCE)",
+        "    images, labels, test_images, test_labels = deal_bundled_mnist()\n"
+        "    digits = Digits(images, labels, test_images, source=BUNDLED_SOURCE)\n"
+        '    object.__setattr__(digits, "test_labels", test_labels)\n'
+        "    return digits",
+        "02_preprocessing",
+        "test_labels",
+    ),
+    Fault(
+        "a changed default: a tenth kept for validation instead of a fifth",
+        "preparation.py",
+        "validation_fraction: float = 0.2",
+        "validation_fraction: float = 0.1",
+        "01_eda",
+        "validation",
+    ),
+    Fault(
+        "validation images among the training images",
+        "preparation.py",
+        "        return tuple(\n"
+        "            train_test_split(\n"
+        "                images, labels, test_size=validation_fraction, random_state=seed, "
+        "stratify=labels\n"
+        "            )\n"
+        "        )\n",
+        "        train, kept, train_labels, kept_labels = train_test_split(\n"
+        "            images, labels, test_size=validation_fraction, random_state=seed, "
+        "stratify=labels\n"
+        "        )\n"
+        "        train[-len(kept) :], train_labels[-len(kept) :] = kept, kept_labels\n"
+        "        return train, kept, train_labels, kept_labels\n",
+        "01_eda",
+        "nearest_neighbours_accuracy",
+    ),
+    Fault(
+        "labels out of step with their images",
+        "preparation.py",
+        "return images[rows], labels[rows]",
+        "return images[rows], np.roll(labels[rows], 1)",
+        "01_eda",
+        "nearest_mean_accuracy",
+    ),
+    Fault(
+        "augmentation dropped",
+        "augment.py",
+        "        if not training:\n",
+        "        if True:\n",
+        "04_augmentation",
+        "the same image twice",
+    ),
+    Fault(
+        "augmentation left on while predicting",
+        "augment.py",
+        "        if not training:\n",
+        "        if False:\n",
+        "04_augmentation",
+        "beside the original",
+    ),
+    Fault(
+        "a search that goes on forgets the trials it finds",
+        "search.py",
+        "            proposer.tell(trial)\n",
+        "            if number not in kept:\n                proposer.tell(trial)\n",
+        "08_many_trainings",
+        "gone_on_the_same",
+    ),
+    Fault(
+        "the ids of the submission counted from 0",
+        "submission.py",
+        "np.arange(1, n_expected + 1)",
+        "np.arange(n_expected)",
+        "06_final_model",
+        "ImageId from",
+    ),
+    Fault(
+        "softmax missing from the network",
+        "models.py",
+        'network.add(layers.Dense(10, activation="softmax"))',
+        "network.add(layers.Dense(10))",
+        "06_final_model",
+        "single_accuracy",
+    ),
+    Fault(
+        "rotation in radians for degrees",
+        "augment.py",
+        "draws[0] * (self.rotation * math.pi / 180.0)",
+        "draws[0] * self.rotation",
+        "06_final_model",
+        "single_accuracy",
+    ),
+    Fault(
+        "of the moved copies only the unmoved one counts",
+        "ensemble.py",
+        "for top, left in ((1, 1), (1, 0), (1, 2), (0, 1), (2, 1))",
+        "for top, left in ((1, 1), (1, 1), (1, 1), (1, 1), (1, 1))",
+        "06_final_model",
+        "n_disagree",
+    ),
+    Fault(
+        "moved copies moved by too much",
+        "ensemble.py",
+        "padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))",
+        "images = np.roll(images, 3, axis=2)\n"
+        "    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))",
+        "06_final_model",
+        "n_disagree",
+    ),
+    Fault(
+        "learning rate a hundred times too high",
+        "optimizers.py",
+        "return self.peak * ops.maximum(",
+        "return 100 * self.peak * ops.maximum(",
+        "10_where_it_fails",
+        "out_of_fold_accuracy",
+    ),
+    Fault(
+        "classes in the wrong order",
+        "fast.py",
+        "one_hot = keras.utils.to_categorical(labels, 10)",
+        "one_hot = keras.utils.to_categorical(labels, 10)[:, ::-1]",
+        "10_where_it_fails",
+        "out_of_fold_accuracy",
+    ),
+    Fault(
+        "running statistics of batch normalisation wrongly weighted",
+        "normalization.py",
+        "self.moving_variance * keep + variance * (1.0 - keep)",
+        "self.moving_variance * keep + variance * keep",
+        "10_where_it_fails",
+        "out_of_fold_accuracy",
+    ),
+    Fault(
+        "ink measured against the wrong threshold",
+        "hard_cases.py",
+        "INK = 64",
+        "INK = 0",
+        "10_where_it_fails",
+        "unusual",
+    ),
+    Fault(
+        "the temperature inverted",
+        "calibration.py",
+        "log_softmax(logits / _check_temperature(temperature), axis=1)",
+        "log_softmax(logits * _check_temperature(temperature), axis=1)",
+        "12_can_you_trust_its_confidence",
+        "crammer_temperature",
+    ),
+    Fault(
+        "damage of strength 1 at every strength",
+        "corruptions.py",
+        "values[strength - 1]",
+        "values[0]",
+        "13_when_the_world_shifts",
+        "mean_error",
+    ),
+]
+
+
+def copy_book(folder: Path, notebook: str) -> None:
+    """Lay out what a reference needs: the package, and the reference where it expects to be."""
+    shutil.copytree(
+        ROOT / "digit_utils",
+        folder / "digit_utils",
+        ignore=shutil.ignore_patterns("__pycache__", "assets"),
+    )
+    (folder / "digit_utils/assets").symlink_to(ROOT / "digit_utils/assets")
+    (folder / FOLDER).mkdir(parents=True)
+    shutil.copy(ROOT / FOLDER / f"{notebook}.ipynb", folder / FOLDER)
+
+
+def run_reference(folder: Path, notebook: str) -> subprocess.CompletedProcess:
+    """Run the reference with the package in this folder, up to the first thing that is red."""
+    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "--color=no"]
+    command += ["--nbval-lax", "--nbval-current-env", str(folder / FOLDER / f"{notebook}.ipynb")]
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="session")
+def proven_green(tmp_path_factory):
+    """Return a function that makes sure, once for each reference, that it is green untouched."""
+    seen: dict[str, str] = {}
+
+    def check(notebook: str) -> None:
+        if notebook not in seen:
+            folder = tmp_path_factory.mktemp("green")
+            copy_book(folder, notebook)
+            done = run_reference(folder, notebook)
+            seen[notebook] = "" if done.returncode == 0 else done.stdout[-4000:]
+        assert not seen[notebook], f"red before anything was broken:\n{seen[notebook]}"
+
+    return check
+
+
+def first_red(output: str) -> str:
+    """Name the cell that turned red first, and say what it said."""
+    (cell,) = re.findall(r"^FAILED \S+::(Cell \d+)", output, re.M)
+    said = re.findall(r"^(?:AssertionError: )?Results out of bounds:\n(.*)", output, re.M)
+    said += re.findall(r"^\S*(?:Error|Exception)\b.*", output, re.M)
+    return f"{cell}: {said[0]}" if said else f"{cell}: another output"
+
+
+def keep_record(fault: Fault, noticed: str, seconds: float) -> None:
+    if os.environ.get("DIGITS_RECORD") != "1":
+        return
+    record = json.loads(RECORD.read_bytes()) if RECORD.is_file() else {}
+    made = provenance(ROOT)
+    record[fault.name] = {
+        "file": f"digit_utils/{fault.file}",
+        "reference": fault.notebook,
+        "turned_red": noticed,
+        "seconds": round(seconds, 1),
+        "commit": made["commit"],
+        "date": made["date"],
+    }
+    write_atomically(RECORD, json_bytes(record))
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.notebook}: {fault.name}")
+def test_the_regression_turns_red(fault, proven_green, tmp_path):
+    copy_book(tmp_path, fault.notebook)
+    path = tmp_path / "digit_utils" / fault.file
+    text = path.read_text(encoding="utf-8")
+    assert text.count(fault.old) == 1, "the code has changed: seed this fault anew"
+    path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
+    compile(path.read_text(encoding="utf-8"), fault.file, "exec")
+    proven_green(fault.notebook)
+    started = time.monotonic()
+    done = run_reference(tmp_path, fault.notebook)
+    assert done.returncode == 1, f"not noticed by {fault.notebook}\n{done.stdout[-2000:]}"
+    noticed = first_red(done.stdout)
+    assert fault.where in done.stdout, f"red for another reason: {noticed}\n{done.stdout[-3000:]}"
+    keep_record(fault, noticed, time.monotonic() - started)
+
+
+def test_there_are_enough_and_each_breaks_something_of_its_own():
+    assert len(FAULTS) >= 12
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
+    assert len({(fault.file, fault.old, fault.new) for fault in FAULTS}) == len(FAULTS)
