@@ -57,9 +57,9 @@ test-lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/zizmor --offline --no-progress --quiet .github
 
-# The quick runs made here are what test-site builds from.
+# Two files at a time, see below. The quick runs made here are what test-site builds from.
 test-code: $(STAMP)
-	$(BIN)/python -m pytest tests/unit tests/notebooks
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/notebooks
 
 # What needs neither a browser nor a Linux: run on macOS and Windows.
 test-portable: test-lint test-code
