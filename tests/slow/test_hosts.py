@@ -12,6 +12,7 @@ DIGITS_RECORD=1 the outcome of each chapter is kept in results/hosts.json.
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import re
 import shutil
@@ -193,6 +194,19 @@ print([name for name in ("tensorflow", "keras", "numpy") if name in sys.modules]
     done = host.run(code, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("AGAIN")[1].strip() == "[]"
+
+
+def test_the_hosts_tensorflow_knows_the_variable_that_shares_a_gpu(host):
+    """No GPU here to try it on; that the library still reads the variable can be seen."""
+    host.restore()
+    (library,) = host.folder.glob(
+        "lib/python*/site-packages/tensorflow/libtensorflow_framework.so.2"
+    )
+    with (
+        library.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        assert content.find(b"TF_FORCE_GPU_ALLOW_GROWTH") != -1
 
 
 SEEN_AS_KAGGLE = """
