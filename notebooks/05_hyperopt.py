@@ -501,8 +501,8 @@ display(
 #
 # ## Is it their sum?
 #
-# Perhaps the four dropout rates do not matter one by one, but in sum: a network can do without some of its signals, yet
-# a high rate in every block leaves too little to learn from in a short training. If only the sum counted, accuracy would go along with the
+# Perhaps the four dropout rates do not matter one by one, but in sum. A network can do without some of its signals, yet
+# high rates everywhere leave too little to learn from in a short training. If only the sum counted, accuracy would go along with the
 # *mean* of the four rates more closely than with any single rate. TPE's lists could not show that.
 
 # %% mystnb={"image": {"alt": "Scatter chart of validation accuracy against the mean of the four dropout rates, a dot for each random trial, in two colours for the two optimizers."}}
@@ -734,8 +734,8 @@ display(Markdown(f"Networks with the winner's settings are {verdict}."))
 # are better, and not just their seeds, shows in how many seeds agree. So we say *better* only if
 # the interval lies above zero and every seed agrees.
 #
-# Chapter 4 asked for a paired test with every pair of trainings; here we average over the trainings first and take an interval (1.96 standard errors
-# either way, which covers 95 %), because the question is about the settings and not about any one network. By luck alone, three of three
+# Chapter 4 asked for a paired test with every pair of trainings. Here the question is about the settings and not about any one network, so we average over the trainings
+# first. Then we take an interval, 1.96 standard errors either way, which covers 95 %. By luck alone, three of three
 # seeds agree on a given side once in eight times.
 #
 # ## How much of a lead is selection?
@@ -777,8 +777,7 @@ flattered.groupby("method").mean(numeric_only=True).round(4)
 # ## Does it hold for a longer training?
 #
 # The trials were a proxy: a narrow network, few images, few epochs. Do its settings serve the real thing? A network of twice the width, still half of
-# the post's, was trained for fifteen epochs on 25,200 images, with the settings that TPE found here (with seed 0), and with those that the post's search
-# found. Everything else was the same. These trainings are recorded, too; the scores are on the confirmation images.
+# the post's, was trained for fifteen epochs on 25,200 images. Once with the settings that TPE found here (with seed 0), once with those of the post's search. Everything else was the same. These trainings are recorded, too; the scores are on the confirmation images.
 
 # %%
 final = comparison["final"]

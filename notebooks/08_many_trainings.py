@@ -328,8 +328,8 @@ report(
 # <details>
 # <summary>Solution</summary>
 #
-# Vary the number of training images, over at least three seeds, and keep the epochs *in steps*, not in
-# passes: with a quarter of the images a pass has a quarter of the steps, so few images would look worse for want of training alone. A list of runs says
+# Vary the number of training images, over at least three seeds. Keep the number of *steps*, not of passes: with a quarter of the images a pass has a quarter
+# of the steps, and few images would look worse for want of training alone. A list of runs says
 # what goes with what:
 #
 # ```yaml

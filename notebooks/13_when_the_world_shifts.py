@@ -674,8 +674,8 @@ report(
 #     print(f"{kind:14} {before:.0%} -> {after:.0%}")
 # ```
 #
-# Against *brightness* it helps a great deal: the paper is black again. (The ink stays fainter than it was, where it had been clipped at 255.) Against *fog* it does next to nothing, for the clouds leave a dark spot
-# somewhere, so the darkest value is near 0 already. Good preparation is often cheaper than training, if it fits the damage.
+# Against *brightness* it helps a great deal: the paper is black again. (The ink stays fainter than it was, where it had been clipped at 255.) Against *fog* it does next to nothing: the clouds are thin somewhere, and there
+# the darkest value is near 0 already. Good preparation is often cheaper than training, if it fits the damage.
 #
 # </details>
 #
