@@ -12,6 +12,7 @@ from pathlib import Path
 from digit_utils.runner.errors import RunnerError, UsageError
 from digit_utils.runner.notebooks import INSTALL_TAG
 from digit_utils.runner.paths import list_chapters, shown
+from digit_utils.runner.repository import configured_address, parse_address
 
 # The address is one literal, so that whoever serves a fork can exchange it.
 CELL = """\
@@ -30,7 +31,6 @@ from digit_utils import hosts
 
 hosts.prepare()
 """
-_ADDRESS = re.compile(r"https://[\w.-]+/[\w.-]+/[\w.-]+")
 _REF = re.compile(r"[\w][\w./-]*")
 _HEADER = re.compile(rf"^# %%.*\btags=\[[^\]\n]*\"{INSTALL_TAG}\".*$", re.MULTILINE)
 _NEXT_CELL = re.compile(r"^# %%", re.MULTILINE)
@@ -56,7 +56,7 @@ def install_cell(repository: str, ref: str) -> str:
     UsageError
         When either is not of that form; it would end up in code.
     """
-    if not _ADDRESS.fullmatch(repository):
+    if parse_address(repository) != repository:
         raise UsageError(
             f"The repository is {repository!r}, expected an address of the form "
             "https://github.com/OWNER/REPO; see repository.url in _config.yml."
@@ -81,19 +81,18 @@ def configured(root: Path) -> tuple[str, str]:
     Raises
     ------
     RunnerError
-        When the file is missing, is not YAML or does not name them.
+        When the file is missing, is not YAML or names no repository on GitHub.
     """
     import yaml
 
-    path = root / "_config.yml"
-    try:
-        named = yaml.safe_load(path.read_text(encoding="utf-8"))["repository"]
-        return str(named["url"]).rstrip("/"), str(named.get("branch", "main"))
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    repository = configured_address(root)
+    if repository is None:
         raise RunnerError(
-            f"{shown(path)} does not say where the repository is ({error!r}), expected\n"
+            f"{shown(root / '_config.yml')} does not say where the repository is, expected\n"
             "repository:\n  url: https://github.com/OWNER/REPO\n  branch: main"
-        ) from error
+        )
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    return repository, str(config["repository"].get("branch", "main"))
 
 
 def write_install_cells(root: Path, ref: str | None = None) -> list[Path]:
