@@ -147,7 +147,8 @@ def run_one(plan: PlannedRun, scratch: Path, show: Reporter) -> ChapterRun:
         "input": str(plan.snapshot),
         "output": str(executed),
         "cwd": str(plan.folder),
-        "checkout": str(plan.chapter.folder),
+        # Installed chapters have no commit; a virtual environment may lie in another project's.
+        "checkout": str(scratch if plan.chapter.installed else plan.chapter.folder),
         "scratch": str(scratch),
         "profile": plan.profile,
         "parameters": plan.parameters,

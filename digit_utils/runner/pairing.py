@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.runner.errors import RunnerError
-from digit_utils.runner.notebooks import read_notebook, write_notebook
+from digit_utils.runner.notebooks import read_notebook, tags, write_notebook
 from digit_utils.runner.paths import CHAPTER_NAME, Chapter, list_chapters, shown
 
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -70,6 +70,40 @@ def read_script(path: Path) -> Any:
     return notebook
 
 
+def read_chapter(chapter: Chapter) -> Any:
+    """Read the notebook that is run.
+
+    Parameters
+    ----------
+    chapter : Chapter
+
+    Returns
+    -------
+    nbformat.NotebookNode
+        The ipynb half; made from the script when the chapter came with the package, which leaves
+        the published outputs out.
+    """
+    return read_script(chapter.script) if chapter.installed else read_notebook(chapter.notebook)
+
+
+def notebook_bytes(chapter: Chapter) -> bytes:
+    """Bytes of the notebook that is run; see `read_chapter`.
+
+    Parameters
+    ----------
+    chapter : Chapter
+
+    Returns
+    -------
+    bytes
+    """
+    import nbformat
+
+    if chapter.installed:
+        return nbformat.writes(read_chapter(chapter), version=4).encode("utf-8")
+    return chapter.notebook.read_bytes()
+
+
 def _kept_metadata(cell: Any) -> dict[str, Any]:
     return {key: cell.metadata[key] for key in KEPT_METADATA if key in cell.metadata}
 
@@ -92,6 +126,9 @@ def set_stable_ids(notebook: Any) -> None:
 def keep_outputs(fresh: Any, old: Any) -> None:
     """Carry outputs over to the code cells whose source has not changed.
 
+    The install cell counts as unchanged: outside Colab and Kaggle it does nothing, so another
+    address in it makes no output stale.
+
     Parameters
     ----------
     fresh : nbformat.NotebookNode
@@ -102,13 +139,17 @@ def keep_outputs(fresh: Any, old: Any) -> None:
     fresh_code = [cell for cell in fresh.cells if cell.cell_type == "code"]
     old_code = [cell for cell in old.cells if cell.cell_type == "code"]
     matcher = difflib.SequenceMatcher(
-        None, [c.source for c in old_code], [c.source for c in fresh_code], autojunk=False
+        None, [_code(c) for c in old_code], [_code(c) for c in fresh_code], autojunk=False
     )
     for block in matcher.get_matching_blocks():
         for step in range(block.size):
             source, target = old_code[block.a + step], fresh_code[block.b + step]
             target.outputs = source.get("outputs", [])
             target.execution_count = source.get("execution_count")
+
+
+def _code(cell: Any) -> str:
+    return "colab" if "colab" in tags(cell) else cell.source
 
 
 def compare(fresh: Any, old: Any) -> list[str]:
@@ -168,6 +209,8 @@ def check_pair(chapter: Chapter) -> list[Difference]:
         found.append("its name is not of the form NN_snake_case")
     if not chapter.script.is_file():
         found.append("there is an .ipynb but no .py; the .py is the half that is edited")
+    elif chapter.installed:
+        pass  # a script alone: nothing to disagree with
     elif not chapter.notebook.is_file():
         found.append("there is a .py but no .ipynb")
     else:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from digit_utils.runner.errors import ParameterError, RunnerError, UsageError, did_you_mean
-from digit_utils.runner.notebooks import read_notebook
-from digit_utils.runner.pairing import check_pairs
+from digit_utils.runner.pairing import check_pairs, notebook_bytes, read_chapter
 from digit_utils.runner.parameters import (
     Parameter,
     check_value,
@@ -104,7 +102,7 @@ def plan_runs(
             "Notebooks and scripts disagree; run `digits sync` (or `make sync`) first:\n"
             + "\n".join(f"  {difference}" for difference in differences)
         )
-    declared = {c.name: declared_parameters(read_notebook(c.notebook), c.name) for c in chapters}
+    declared = {c.name: declared_parameters(read_chapter(c), c.name) for c in chapters}
     requested = {c.name: read_profile_values(root, profile, c, declared[c.name]) for c in chapters}
     _add_command_line(requested, declared, parameters or {})
     # Values of one's own go to a folder of their own: the site and the references are made from
@@ -125,7 +123,9 @@ def plan_runs(
 
 
 def _snapshot(chapter: Chapter, folder: Path) -> Path:
-    return Path(shutil.copyfile(chapter.notebook, folder / chapter.notebook.name))
+    path = folder / chapter.notebook.name
+    path.write_bytes(notebook_bytes(chapter))
+    return path
 
 
 def profile_file(root: Path, profile: str, chapter: str) -> Path:

@@ -11,7 +11,7 @@ from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.notebooks import code_sources, read_notebook, tags, write_notebook
 from digit_utils.runner.pairing import read_script
 from digit_utils.runner.parameters import declared_parameters
-from digit_utils.runner.paths import Chapter, find_root, list_chapters, run_folder, shown
+from digit_utils.runner.paths import Chapter, find_checkout, list_chapters, run_folder, shown
 from digit_utils.runner.records import make_record, same_run
 from digit_utils.runner.staging import (
     executed_chapters,
@@ -50,7 +50,7 @@ def publish(root: Path | str | None = None) -> list[Path]:
     """
     from digit_utils.files import json_bytes, write_atomically
 
-    root = find_root(root)
+    root = find_checkout(root)
     chapters = list_chapters(root)
     ran = [c for c in chapters if (run_folder(root, "full") / f"{c.name}.ipynb").is_file()]
     _check_published(root, [chapter for chapter in chapters if chapter not in ran])

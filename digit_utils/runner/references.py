@@ -12,7 +12,7 @@ from typing import Any
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.notebooks import cells_tagged, write_notebook
 from digit_utils.runner.pairing import set_stable_ids
-from digit_utils.runner.paths import find_root, list_chapters, run_folder, shown
+from digit_utils.runner.paths import find_checkout, list_chapters, run_folder, shown
 from digit_utils.runner.staging import executed_chapters, machine_traces, number_cells
 
 FOLDER = Path("tests/regression/reference")
@@ -47,7 +47,7 @@ def make_references(root: Path | str | None = None) -> list[Path]:
     """
     from digit_utils import results
 
-    root = find_root(root)
+    root = find_checkout(root)
     chapters = list_chapters(root)
     notebooks = executed_chapters(root, "quick", chapters)
     bounds = read_bounds(root / BOUNDS)

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from digit_utils.runner.execute import ChapterRun
-from digit_utils.runner.notebooks import read_notebook, title, without_colour
+from digit_utils.runner.notebooks import title, without_colour
+from digit_utils.runner.pairing import read_chapter
 from digit_utils.runner.paths import PROFILES, find_root, list_chapters, run_folder, shown
 from digit_utils.runner.progress import duration
 
@@ -100,7 +101,8 @@ def print_chapters() -> None:
     root = find_root()
     rows = []
     for chapter in list_chapters(root):
-        name = title(read_notebook(chapter.notebook)) if chapter.notebook.is_file() else ""
+        made = chapter.installed or chapter.notebook.is_file()
+        name = title(read_chapter(chapter)) if made else ""
         rows.append([chapter.name, name or "(no notebook: digits sync)"])
         for profile in PROFILES:
             output = run_folder(root, profile) / f"{chapter.name}.ipynb"

@@ -14,7 +14,7 @@ from typing import Any
 
 from digit_utils.runner.errors import RunnerError, UsageError
 from digit_utils.runner.notebooks import without_chatter
-from digit_utils.runner.paths import find_root, shown
+from digit_utils.runner.paths import build_folder, find_root, shown
 from digit_utils.runner.search_report import search_progress
 
 
@@ -62,7 +62,7 @@ def search_from_file(
     if engine != "ray" and (jobs is not None or address is not None):
         raise UsageError("--jobs and --address are for --engine ray; this one runs one at a time.")
     file = Path(file)
-    folder = Path(folder) if folder else find_root() / "_build" / "searches" / file.stem
+    folder = Path(folder) if folder else build_folder(find_root()) / "searches" / file.stem
     with _tensorflow_hushed():
         text, module = _load(file)
     kept = len(list(folder.glob("trial_*.json")))

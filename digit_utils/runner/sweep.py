@@ -23,8 +23,8 @@ from typing import Any
 
 from digit_utils.runner.errors import RunnerError, UsageError
 from digit_utils.runner.notebooks import code_sources
-from digit_utils.runner.pairing import check_pairs
-from digit_utils.runner.paths import find_root
+from digit_utils.runner.pairing import check_pairs, notebook_bytes
+from digit_utils.runner.paths import build_folder, find_root
 from digit_utils.runner.progress import duration
 from digit_utils.runner.sweep_engine import Execute, Request, on_ray, run_here
 from digit_utils.runner.sweep_file import Sweep, label, read_sweep
@@ -115,9 +115,9 @@ def run_sweep(
             "Notebook and script disagree; run `digits sync` (or `make sync`) first:\n"
             + "\n".join(f"  {difference}" for difference in differences)
         )
-    place = place_of(out, root / "_build" / "sweeps" / file.stem)
+    place = place_of(out, build_folder(root) / "sweeps" / file.stem)
     # Read once: what is run is what the runs are named by, whatever is edited meanwhile.
-    notebook = sweep.chapter.notebook.read_bytes()
+    notebook = notebook_bytes(sweep.chapter)
     if only_list:
         runs = _plan(sweep, place, notebook)
         for run in runs:

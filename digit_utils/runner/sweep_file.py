@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.runner.errors import UsageError, did_you_mean
-from digit_utils.runner.notebooks import read_notebook
+from digit_utils.runner.pairing import read_chapter
 from digit_utils.runner.parameters import Parameter, check_value, declared_parameters
 from digit_utils.runner.paths import Chapter, list_profiles, select_chapters, shown
 from digit_utils.runner.plan import read_profile_values
@@ -147,7 +147,7 @@ def read_sweep(path: Path, root: Path) -> Sweep:
     metric = entries.get("metric")
     if metric is not None and not isinstance(metric, str):
         raise source.error(("metric",), f"found {metric!r}, expected the name of a result")
-    declared = declared_parameters(read_notebook(chapter.notebook), chapter.name)
+    declared = declared_parameters(read_chapter(chapter), chapter.name)
     constants = _mapping(source, "constants") if "constants" in entries else {}
     _check_values(source, chapter, declared, constants, ("constants",))
 

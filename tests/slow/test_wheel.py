@@ -1,0 +1,150 @@
+"""The package as a stranger gets it: built, installed into an empty environment, run from nowhere.
+
+With ``DIGITS_RECORD=1`` what was measured goes to ``results/wheel.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from digit_utils import results
+from digit_utils.files import json_bytes, write_atomically
+from digit_utils.provenance import provenance
+
+ROOT = Path(__file__).resolve().parents[2]
+LARGEST_WHEEL = 15_000_000  # bytes
+CHAPTER = "03_base_cnn"
+
+
+def run(command: list, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command that must not see this checkout; its output is shown when it fails."""
+    hidden = {"PYTHONPATH", "VIRTUAL_ENV", "PYTHONHOME"}
+    environ = {name: value for name, value in os.environ.items() if name not in hidden}
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environ,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=1200,
+    )
+
+
+def must(command: list, cwd: Path) -> str:
+    done = run(command, cwd)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> dict[str, Path]:
+    """An sdist of this checkout, a wheel of it, and a wheel of the unpacked sdist."""
+    folder = tmp_path_factory.mktemp("dist")
+    hatchling = [sys.executable, "-m", "hatchling", "build", "-d"]
+    must([*hatchling, folder], ROOT)
+    (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder / "source", filter="data")
+    (source,) = (folder / "source").iterdir()
+    must([*hatchling, folder / "again", "-t", "wheel"], source)
+    (again,) = (folder / "again").glob("*.whl")
+    return {"sdist": sdist, "wheel": wheel, "wheel of the sdist": again}
+
+
+@pytest.fixture(scope="module")
+def scripts(built, tmp_path_factory) -> Path:
+    """The ``bin`` of an environment that holds the wheel and what it asks for, nothing else."""
+    folder = tmp_path_factory.mktemp("environment")
+    versions = re.sub(r" \\\n +--hash=\S+", "", (ROOT / "requirements.lock").read_text())
+    (folder / "constraints.txt").write_text(versions)
+    bin_ = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
+    if shutil.which("uv"):
+        must(["uv", "venv", "-q", "--python", sys.executable, folder / "venv"], folder)
+        install = ["uv", "pip", "install", "-q", "--python", bin_ / "python"]
+    else:
+        must([sys.executable, "-m", "venv", folder / "venv"], folder)
+        install = [bin_ / "python", "-m", "pip", "install", "-q"]
+    must([*install, "-c", folder / "constraints.txt", built["wheel"]], folder)
+    return bin_
+
+
+def contents(path: Path) -> dict[str, int]:
+    """Files of a wheel with their checksums, what describes the wheel itself aside."""
+    with zipfile.ZipFile(path) as archive:
+        return {i.filename: i.CRC for i in archive.infolist() if ".dist-info/" not in i.filename}
+
+
+def test_the_wheel_is_small_and_carries_the_chapters_and_nothing_else(built):
+    size = built["wheel"].stat().st_size
+    assert size <= LARGEST_WHEEL, f"{size} bytes"
+    names = set(contents(built["wheel"]))
+    assert {name.split("/")[0] for name in names} == {"digit_utils"}
+    for part in ("notebooks", "profiles"):
+        own = {
+            f"digit_utils/book/{path.relative_to(ROOT).as_posix()}"
+            for path in (ROOT / part).rglob("*")
+            if path.suffix in {".py", ".yaml"} and ".ipynb_checkpoints" not in path.parts
+        }
+        assert own and own == {n for n in names if n.startswith(f"digit_utils/book/{part}/")}
+    assert not [name for name in names if name.endswith((".ipynb", ".pyc"))]
+
+
+def test_a_wheel_of_the_sdist_is_the_same(built):
+    assert contents(built["wheel of the sdist"]) == contents(built["wheel"])
+
+
+def test_a_chapter_runs_outside_any_checkout(built, scripts, tmp_path):
+    installed = must(
+        [scripts / "python", "-c", "import digit_utils; print(digit_utils.__path__[0])"], tmp_path
+    ).strip()
+    assert ROOT not in Path(installed).parents
+    before = sorted(Path(installed, "book").rglob("*"))
+    digits = scripts / "digits"
+    assert CHAPTER in must([digits, "chapters"], tmp_path)
+    start = time.monotonic()
+    said = must([digits, "run", CHAPTER, "--profile", "quick"], tmp_path)
+    seconds = time.monotonic() - start
+    executed = tmp_path / "_build" / "runs" / "quick" / f"{CHAPTER}.ipynb"
+    found = results.read(executed)
+    assert found["validation_accuracy"] > 0.9
+    made = json.loads(executed.read_bytes())["metadata"]["digits"]
+    assert made["provenance"]["commit"] is None
+    assert sorted(Path(installed, "book").rglob("*")) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["_build"]
+    if os.environ.get("DIGITS_RECORD"):
+        record = {
+            "wheel_bytes": built["wheel"].stat().st_size,
+            "sdist_bytes": built["sdist"].stat().st_size,
+            "command": f"digits run {CHAPTER} --profile quick",
+            "exit_code": 0,
+            "said": [line for line in said.splitlines() if line.strip()],
+            "seconds": round(seconds, 1),
+            "results": found,
+            "provenance": provenance(ROOT),
+        }
+        write_atomically(ROOT / "results" / "wheel.json", json_bytes(record))
+
+
+def test_a_sweep_runs_there_too_as_far_as_its_list(scripts, tmp_path):
+    file = tmp_path / "sweep.yaml"
+    file.write_text("chapter: 03\nprofile: quick\ngrid: {BATCH_SIZE: [32, 64]}\n")
+    assert must([scripts / "digits", "sweep", file, "--list"], tmp_path).count("to run") == 2
+
+
+@pytest.mark.parametrize("command", [["sync"], ["site"], ["publish"], ["references"]])
+def test_what_works_on_the_books_own_files_says_that_there_are_none(scripts, tmp_path, command):
+    done = run([scripts / "digits", *command], tmp_path)
+    assert done.returncode == 2
+    assert "not inside a checkout of the book, which this command needs" in done.stderr
+    assert not list(tmp_path.iterdir())
