@@ -200,6 +200,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     site.set_defaults(act=_site)
 
+    address = commands.add_parser(
+        "address",
+        help="make every file name this repository; once, in a fork",
+        description="Write the repository's address into every file that names it: _config.yml, "
+        "the notebooks' install cells, README.md, CITATION.cff and the rest.",
+    )
+    address.add_argument(
+        "url",
+        nargs="?",
+        metavar="URL",
+        help="https://github.com/OWNER/NAME (default: the git remote origin)",
+    )
+    address.set_defaults(act=_address)
+
     publish = commands.add_parser(
         "publish", help="copy the outputs of the full run into notebooks/"
     )
@@ -352,9 +366,9 @@ def _search(options: argparse.Namespace) -> int:
 
 def _sync(options: argparse.Namespace) -> int:
     from digit_utils.runner.pairing import check_pairs, sync_pair
-    from digit_utils.runner.paths import find_root, list_chapters, shown
+    from digit_utils.runner.paths import find_checkout, list_chapters, shown
 
-    root = find_root()
+    root = find_checkout()
     if options.check:
         differences = check_pairs(root)
         for difference in differences:
@@ -380,6 +394,17 @@ def _site(options: argparse.Namespace) -> int:
     from digit_utils.runner.site import build_site
 
     return build_site(None if options.published else options.profile)
+
+
+def _address(options: argparse.Namespace) -> int:
+    from digit_utils.runner.paths import find_checkout, shown
+    from digit_utils.runner.repository import configured_address, rewrite_address
+
+    written = rewrite_address(options.url)
+    for path in written:
+        print(f"wrote: {shown(path)}")
+    print(f"The repository is {configured_address(find_checkout())}.")
+    return 0
 
 
 def _publish(_: argparse.Namespace) -> int:

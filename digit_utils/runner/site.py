@@ -12,7 +12,13 @@ from typing import Any
 
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.notebooks import without_colour, write_notebook
-from digit_utils.runner.paths import find_root, list_chapters, shown
+from digit_utils.runner.paths import find_checkout, list_chapters, shown
+from digit_utils.runner.repository import (
+    configured_address,
+    find_address,
+    rewrite_notebook,
+    rewrite_text,
+)
 from digit_utils.runner.staging import executed_chapters, published_chapters
 
 
@@ -39,7 +45,7 @@ def build_site(profile: str | None = "quick", root: Path | str | None = None) ->
     RunnerError
         When chapters are missing, out of date or not in `_toc.yml`, or a page was not made.
     """
-    root = find_root(root)
+    root = find_checkout(root)
     build = root / "_build"
     pages = stage_site(root, profile)
     work = build / ".book"
@@ -145,7 +151,14 @@ def stage_site(root: Path, profile: str | None) -> list[str]:
     for folder in ("results", "sweeps"):  # pages show numbers and files from there
         if (root / folder).is_dir():
             shutil.copytree(root / folder, site / folder)
+    written, (ours, source) = configured_address(root), find_address(root)
+    if ours != written and written:
+        print(f"Links lead to {ours} (by {source}; _config.yml names {written}).")
+        for path in [site / "_config.yml", *(site / "book").glob("*.md")]:
+            text = path.read_text(encoding="utf-8")
+            path.write_text(rewrite_text(text, written, ours), encoding="utf-8")
     for name, notebook in notebooks.items():
+        rewrite_notebook(notebook, written, ours)
         write_notebook(site / "notebooks" / f"{name}.ipynb", notebook)
     return pages
 

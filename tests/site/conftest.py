@@ -14,6 +14,8 @@ import yaml
 from playwright.sync_api import sync_playwright
 from site_files import HTML, ROOT
 
+from digit_utils.runner.repository import find_address
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 # The site's own Sphinx extensions, tested here without Sphinx around them.
@@ -32,9 +34,9 @@ def html() -> Path:
 
 @pytest.fixture(scope="session")
 def repository() -> dict[str, str]:
-    """Where the repository is, by _config.yml: ``url``, ``name`` (owner/name) and ``branch``."""
+    """Where the site's links lead: ``url``, ``name`` (owner/name) and ``branch``."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-    url = config["repository"]["url"]
+    url, _ = find_address(ROOT)  # in a fork its own
     name = url.removeprefix("https://github.com/")
     return {"url": url, "name": name, "branch": config["repository"]["branch"]}
 

@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from site_files import CHAPTERS, ROOT, parse, site_pages, toc_files
 
+from digit_utils.runner.repository import addresses_in
+
 each_page = pytest.mark.parametrize("page", site_pages())
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
 
@@ -197,6 +199,20 @@ def test_a_chapter_opens_on_colab_with_one_click(html, repository, chapter):
     blob = f"{repository['name']}/blob/{repository['branch']}"
     assert button["href"] == f"https://colab.research.google.com/github/{blob}/{path}"
     assert (ROOT / path).is_file()
+
+
+@each_chapter
+def test_a_chapter_opens_on_kaggle_with_one_click(html, repository, chapter):
+    (button,) = parse(html / f"notebooks/{chapter}.html").select("a.btn-launch-kaggle")
+    notebook = f"{repository['url']}/blob/{repository['branch']}/notebooks/{chapter}.ipynb"
+    assert button["href"] == f"https://kaggle.com/kernels/welcome?src={notebook}"
+
+
+def test_a_page_that_can_be_downloaded_installs_from_this_repository(html, repository):
+    for chapter in CHAPTERS:
+        notebook = json.loads((html / f"_sources/notebooks/{chapter}.ipynb").read_bytes())
+        (cell,) = [c for c in notebook["cells"] if "colab" in c["metadata"].get("tags", [])]
+        assert addresses_in("".join(cell["source"])) == [repository["url"]]
 
 
 @each_chapter

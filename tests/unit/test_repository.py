@@ -1,0 +1,217 @@
+"""One address of the repository, in every place that names it; a fork's book leads to the fork."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from runner_books import FIRST, digits, make_book, pretend_run
+
+from digit_utils.runner.errors import RunnerError, UsageError
+from digit_utils.runner.notebooks import cells_tagged, read_notebook
+from digit_utils.runner.pairing import check_pairs, read_script
+from digit_utils.runner.paths import list_chapters
+from digit_utils.runner.repository import (
+    GITHUB,
+    PLACES,
+    addresses_in,
+    configured_address,
+    find_address,
+    parse_address,
+    rewrite_address,
+    rewrite_text,
+)
+from digit_utils.runner.site import stage_site
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = "https://github.com/digits-book/digits-book"  # of the tiny books below
+FORK = "https://github.com/some-one/my.digits"
+INSTALL = f"""# %% tags=["colab", "remove-cell"]
+source = "digit-utils @ git+{OURS}"
+
+"""
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    for name in ("GITHUB_REPOSITORY", "GITHUB_SERVER_URL"):
+        monkeypatch.delenv(name, raising=False)
+    head, tail = FIRST.split('# %% tags=["parameters"]', 1)
+    first = f'{head}{INSTALL}# %% tags=["parameters"]{tail}'
+    book = make_book(tmp_path / "book", c01_first=first)
+    (book / "_config.yml").write_text(f"title: Tiny\nrepository:\n  url: {OURS}\n")
+    (book / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/01_first\n"
+    )
+    (book / "book").mkdir()
+    (book / "book" / "index.md").write_text(
+        f"# Welcome\n\n`git clone {OURS}`, beside {OURS}-more and {OURS}.\n"
+    )
+    return book
+
+
+# --- this repository
+
+
+def all_files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_every_place_names_the_repository_of_the_configuration():
+    address = configured_address(ROOT)
+    slug = address.removeprefix(GITHUB)
+    read = {
+        name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CITATION.cff")
+    }
+    assert yaml.safe_load(read["CITATION.cff"])["repository-code"] == address
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+    assert urls == {"Source": address, "Issues": f"{address}/issues"}
+    on_colab = re.findall(
+        r"colab\.research\.google\.com/github/([\w-]+/[\w.-]+)/", read["README.md"]
+    )
+    assert on_colab and set(on_colab) == {slug}
+    assert address in addresses_in((ROOT / "book/how_to_run.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("chapter", list_chapters(ROOT), ids=lambda chapter: chapter.name)
+def test_an_install_cell_holds_the_address_once(chapter):
+    references = ROOT / "tests" / "regression" / "reference"
+    for notebook in (
+        read_script(chapter.script),
+        read_notebook(chapter.notebook),
+        read_notebook(references / f"{chapter.name}.ipynb"),
+    ):
+        (cell,) = cells_tagged(notebook, "colab")
+        assert addresses_in(cell.source) == [configured_address(ROOT)]
+
+
+def test_no_other_file_names_it_so_that_one_command_rewrites_all():
+    """Whatever names the repository is in the reach of `digits address`, or takes it from there."""
+    reached = {path for place in PLACES for path in ROOT.glob(place)}
+    reached |= set((ROOT / "notebooks").glob("*"))
+    reached |= set((ROOT / "tests" / "regression" / "reference").glob("*"))
+    slug = configured_address(ROOT).removeprefix(GITHUB).encode()
+    elsewhere = [path for path in all_files() if path not in reached and slug in path.read_bytes()]
+    own = Path(__file__)  # the example above, which is not rewritten
+    assert [str(path.relative_to(ROOT)) for path in elsewhere if path != own] == []
+
+
+# --- reading addresses
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (FORK, FORK),
+        (f"{FORK}.git\n", FORK),
+        (f"{FORK}/", FORK),
+        ("git@github.com:some-one/my.digits.git", FORK),
+        ("ssh://git@github.com/some-one/my.digits", FORK),
+        ("https://gitlab.com/some-one/my.digits", None),
+        ("https://github.com/some-one", None),
+        ("https://github.com/some-one/a/b", None),
+        ("https://github.com.evil.example/some-one/a", None),
+        ("/srv/git/digits.git", None),
+        ("", None),
+    ],
+)
+def test_addresses_are_read_in_every_form_and_no_other(text, address):
+    assert parse_address(text) == address
+
+
+def test_only_the_repository_itself_is_rewritten():
+    kept = (
+        f"{OURS}-more {OURS}.more https://github.com/naingthet/mnist "
+        "https://gitlab.example/digits-book/digits-book"
+    )
+    assert rewrite_text(kept, OURS, FORK) == kept
+    text = (
+        f"git+{OURS}@v1 {OURS}.git {OURS}/issues '{OURS}'. See {OURS}. "
+        "https://colab.research.google.com/github/digits-book/digits-book/blob/main/x.ipynb "
+        f"https://kaggle.com/kernels/welcome?src={OURS}/blob/main/x.ipynb "
+        "https://mybinder.org/v2/gh/digits-book/digits-book/main"
+    )
+    assert "digits-book/digits-book" not in rewrite_text(text, OURS, FORK)
+    assert rewrite_text(rewrite_text(text, OURS, FORK), FORK, OURS) == text
+    assert addresses_in(text)[:2] == [OURS, OURS]
+
+
+def test_an_address_elsewhere_in_the_configuration_is_told(book):
+    (book / "_config.yml").write_text("repository: {url: https://example.org/x}\n")
+    with pytest.raises(RunnerError, match="repository.url is 'https://example.org/x', expected"):
+        configured_address(book)
+
+
+# --- who says where the repository is
+
+
+def test_actions_say_it_first_then_the_remote_then_the_configuration(book):
+    assert find_address(book, {}) == (OURS, "_config.yml")
+    subprocess.run(["git", "init", "-q"], cwd=book, check=True)
+    remote = ["git", "remote", "add", "origin", "/somewhere/else.git"]
+    subprocess.run(remote, cwd=book, check=True)
+    assert find_address(book, {})[0] == OURS
+    remote = ["git", "remote", "set-url", "origin", "git@github.com:some-one/my.digits.git"]
+    subprocess.run(remote, cwd=book, check=True)
+    assert find_address(book, {}) == (FORK, "the git remote origin")
+    actions = {"GITHUB_REPOSITORY": "third/one", "GITHUB_SERVER_URL": "https://github.com"}
+    assert find_address(book, actions) == ("https://github.com/third/one", "GITHUB_REPOSITORY")
+    # Colab reads from github.com alone; a server of a company's own is not for its buttons.
+    actions["GITHUB_SERVER_URL"] = "https://git.example.com"
+    assert find_address(book, actions)[0] == FORK
+
+
+def test_a_site_built_in_a_fork_leads_to_the_fork_and_changes_no_source(book, monkeypatch, capsys):
+    pretend_run(book, "01_first")
+    before = {path: path.read_bytes() for path in book.rglob("*") if path.is_file()}
+    monkeypatch.setenv("GITHUB_REPOSITORY", "some-one/my.digits")
+    stage_site(book, "quick")
+    site = book / "_build" / "site"
+    assert configured_address(site) == FORK
+    assert addresses_in((site / "book" / "index.md").read_text()) == [FORK, f"{OURS}-more", FORK]
+    (cell,) = cells_tagged(read_notebook(site / "notebooks" / "01_first.ipynb"), "colab")
+    assert addresses_in(cell.source) == [FORK]
+    assert f"Links lead to {FORK} (by GITHUB_REPOSITORY" in capsys.readouterr().out
+    assert before == {path: path.read_bytes() for path in before}
+
+
+# --- the command
+
+
+def test_one_command_rewrites_every_place_and_keeps_the_outputs(book):
+    ours = book / "notebooks" / "01_first.ipynb"
+    shutil.copyfile(pretend_run(book, "01_first"), ours)  # as published: with outputs
+    references = book / "tests" / "regression" / "reference"
+    references.mkdir(parents=True)
+    shutil.copyfile(ours, references / ours.name)
+    done = digits(book, "address", FORK)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f"The repository is {FORK}.\n")
+    assert configured_address(book) == FORK
+    assert f"git+{FORK}" in (book / "notebooks" / "01_first.py").read_text()
+    assert check_pairs(book) == []
+    for path in (ours, references / ours.name):
+        notebook = read_notebook(path)
+        (cell,) = cells_tagged(notebook, "colab")
+        assert addresses_in(cell.source) == [FORK]
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+        assert all(cell.outputs for cell in code)
+        assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+    assert rewrite_address(FORK, book) == [], "a second time there is nothing to do"
+
+
+def test_a_wrong_address_changes_nothing(book):
+    before = {path: path.read_bytes() for path in book.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match="'https://gitlab.com/a/b' is not https://github.com/"):
+        rewrite_address("https://gitlab.com/a/b", book)
+    assert before == {path: path.read_bytes() for path in book.rglob("*") if path.is_file()}
