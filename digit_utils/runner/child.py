@@ -27,6 +27,7 @@ from digit_utils.runner.notebooks import (
     read_notebook,
     write_notebook,
 )
+from digit_utils.runner.process import kill_group
 
 _kernel: Any = None  # the kernel's subprocess.Popen, once there is one
 
@@ -64,8 +65,7 @@ def _end_with_the_runner(scratch: str) -> None:
 def _end_now() -> None:
     if _kernel is not None:
         # The kernel leads its own process group; what it started belongs to it.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(_kernel.pid, signal.SIGKILL)
+        kill_group(_kernel.pid)
     os._exit(143)
 
 

@@ -198,6 +198,11 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="take the notebooks as they are published; nothing has to be run",
     )
+    site.add_argument(
+        "--check-links",
+        action="store_true",
+        help="instead of building, follow every link that leads elsewhere",
+    )
     site.set_defaults(act=_site)
 
     address = commands.add_parser(
@@ -391,9 +396,10 @@ def _sync(options: argparse.Namespace) -> int:
 
 
 def _site(options: argparse.Namespace) -> int:
-    from digit_utils.runner.site import build_site
+    from digit_utils.runner.site import build_site, check_links
 
-    return build_site(None if options.published else options.profile)
+    make = check_links if options.check_links else build_site
+    return make(None if options.published else options.profile)
 
 
 def _address(options: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from digit_utils.runner.errors import RunnerError
 
+INSTALL_TAG = "colab"  # of the cell that installs the helpers where they are missing
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 

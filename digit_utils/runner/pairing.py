@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.runner.errors import RunnerError
-from digit_utils.runner.notebooks import read_notebook, tags, write_notebook
+from digit_utils.runner.notebooks import INSTALL_TAG, read_notebook, tags, write_notebook
 from digit_utils.runner.paths import CHAPTER_NAME, Chapter, list_chapters, shown
 
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -126,8 +126,7 @@ def set_stable_ids(notebook: Any) -> None:
 def keep_outputs(fresh: Any, old: Any) -> None:
     """Carry outputs over to the code cells whose source has not changed.
 
-    The install cell counts as unchanged: outside Colab and Kaggle it does nothing, so another
-    address in it makes no output stale.
+    The cell that installs the helpers keeps its own as well: it prints nothing of the chapter.
 
     Parameters
     ----------
@@ -139,7 +138,7 @@ def keep_outputs(fresh: Any, old: Any) -> None:
     fresh_code = [cell for cell in fresh.cells if cell.cell_type == "code"]
     old_code = [cell for cell in old.cells if cell.cell_type == "code"]
     matcher = difflib.SequenceMatcher(
-        None, [_code(c) for c in old_code], [_code(c) for c in fresh_code], autojunk=False
+        None, [_identity(c) for c in old_code], [_identity(c) for c in fresh_code], autojunk=False
     )
     for block in matcher.get_matching_blocks():
         for step in range(block.size):
@@ -148,8 +147,8 @@ def keep_outputs(fresh: Any, old: Any) -> None:
             target.execution_count = source.get("execution_count")
 
 
-def _code(cell: Any) -> str:
-    return "colab" if "colab" in tags(cell) else cell.source
+def _identity(cell: Any) -> str:
+    return INSTALL_TAG if INSTALL_TAG in tags(cell) else cell.source
 
 
 def compare(fresh: Any, old: Any) -> list[str]:

@@ -98,11 +98,24 @@ def _end(child: subprocess.Popen[bytes], kernel_pid: int | None) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(timeout=5)
     for group in (child.pid, kernel_pid):
-        # Groups may be gone already, which is what we want.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if group is not None:
-                os.killpg(group, signal.SIGKILL)
+        if group is not None:
+            kill_group(group)
     child.wait()
+
+
+def kill_group(pid: int) -> None:
+    """End a process and all of its group at once; on Windows, which has no groups, it alone.
+
+    Parameters
+    ----------
+    pid : int
+        Of the process that leads the group. It may be gone already, which is what we want.
+    """
+    with contextlib.suppress(OSError):
+        if os.name == "nt":
+            os.kill(pid, signal.SIGTERM)
+        else:
+            os.killpg(pid, signal.SIGKILL)
 
 
 def kernel_environment(scratch: Path) -> dict[str, str]:

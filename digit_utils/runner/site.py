@@ -22,6 +22,55 @@ from digit_utils.runner.repository import (
 from digit_utils.runner.staging import executed_chapters, published_chapters
 
 
+def check_links(profile: str | None = None, root: Path | str | None = None) -> int:
+    """Follow every link of the book that leads elsewhere.
+
+    Parameters
+    ----------
+    profile : str or None
+        As for `build_site`.
+    root : path, optional
+        The checkout; found from the working directory by default.
+
+    Returns
+    -------
+    int
+        0 when all of them were answered. `_build/linkcheck/output.txt` lists the broken ones.
+
+    Raises
+    ------
+    RunnerError
+        As `build_site`.
+    """
+    root = find_checkout(root)
+    build = root / "_build"
+    stage_site(root, profile)
+    work = build / ".links"
+    shutil.rmtree(work, ignore_errors=True)
+    code = _show(_jupyter_book(build / "site", work, "--builder", "linkcheck"), root)
+    report = build / "linkcheck"
+    shutil.rmtree(report, ignore_errors=True)
+    made = work / "_build" / "linkcheck"
+    if not (made / "output.txt").is_file():
+        raise RunnerError("Jupyter Book wrote no list of links; what it said is above.")
+    made.rename(report)
+    shutil.rmtree(work, ignore_errors=True)
+    broken = [
+        line
+        for line in (report / "output.txt").read_text(encoding="utf-8").splitlines()
+        if "[broken]" in line
+    ]
+    print(f"{len(broken)} broken links; all are in {shown(report / 'output.txt')}")
+    return 1 if broken or code else 0
+
+
+def _jupyter_book(source: Path, work: Path, *options: str) -> list[str]:
+    # Jupyter Book 1 has no `python -m jupyter_book`; going through this interpreter makes sure
+    # that it is the one of this environment.
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    return [*command, "build", str(source), "--path-output", str(work), *options]
+
+
 def build_site(profile: str | None = "quick", root: Path | str | None = None) -> int:
     """Build `_build/html` from the executed notebooks of a profile, or from the published ones.
 
@@ -50,12 +99,7 @@ def build_site(profile: str | None = "quick", root: Path | str | None = None) ->
     pages = stage_site(root, profile)
     work = build / ".book"
     shutil.rmtree(work, ignore_errors=True)
-    # Jupyter Book 1 has no `python -m jupyter_book`; going through this interpreter makes sure
-    # that it is the one of this environment.
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
-    command += ["build", str(build / "site"), "--path-output", str(work)]
-    command += ["-n", "-W", "--keep-going"]
-    code = _show(command, root)
+    code = _show(_jupyter_book(build / "site", work, "-n", "-W", "--keep-going"), root)
     html = work / "_build" / "html"
     final = build / "html"
     kept = f"{shown(final)} is still the last good site." if final.is_dir() else ""

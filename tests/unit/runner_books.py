@@ -143,8 +143,12 @@ def start_digits(root: Path, *arguments: str) -> subprocess.Popen[str]:
         encoding="utf-8",
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         # Under a shell's `&` the tests would inherit an ignored Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=None if os.name == "nt" else _heed_ctrl_c,
     )
+
+
+def _heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def digits(root: Path, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:

@@ -15,6 +15,9 @@ from digit_utils import results
 from digit_utils.runner.notebooks import cells_tagged, code_sources, join_streams, read_notebook
 from digit_utils.runner.progress import PlainReporter, duration
 
+needs_signals = pytest.mark.skipif(
+    os.name == "nt", reason="Windows has neither SIGKILL nor process groups"
+)
 INJECTION = "\"; import os; os.abort() #' \\ {x} \u20ac"
 
 
@@ -121,6 +124,7 @@ def test_a_failing_cell_is_shown_and_harms_nothing(tmp_path):
     ]
 
 
+@needs_signals
 def test_a_dead_kernel_an_early_end_and_going_on_after_a_failure(tmp_path):
     book = make_book(
         tmp_path,
@@ -141,6 +145,7 @@ def test_a_dead_kernel_an_early_end_and_going_on_after_a_failure(tmp_path):
     assert not (book / "_build").exists()
 
 
+@needs_signals
 def test_stopping_leaves_no_partial_output_and_no_process(tmp_path):
     body = (
         "import os, subprocess, time\nfrom pathlib import Path\n"

@@ -1,0 +1,72 @@
+"""The pip part of environment.yml, installed with pip itself as conda would.
+
+With ``DIGITS_RECORD=1`` what was measured goes to ``results/environment.json``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+from digit_utils.files import json_bytes, write_atomically
+from digit_utils.provenance import provenance
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def must(command: list, environ: dict[str, str]) -> str:
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT, env=environ, capture_output=True, text=True, timeout=1800,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_pip_part_installs_and_the_chapters_are_found(tmp_path):
+    text = (ROOT / "environment.yml").read_text(encoding="utf-8")
+    (lines,) = [d["pip"] for d in yaml.safe_load(text)["dependencies"] if isinstance(d, dict)]
+    # Conda puts these lines into a file beside environment.yml, and gives that to pip.
+    listed = ROOT / f".environment-{os.getpid()}.txt"
+    own = re.search(r"^#   (pip install .*)$", text, re.M)[1].split()
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    must([sys.executable, "-m", "venv", tmp_path / "venv"], environ)
+    bin_ = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
+    start = time.monotonic()
+    try:
+        listed.write_text("\n".join(lines) + "\n")
+        must([bin_ / "python", "-m", "pip", "install", "-q", "-U", "-r", listed], environ)
+    finally:
+        listed.unlink()
+    seconds = time.monotonic() - start
+    must([bin_ / "python", "-m", *own], environ)
+    must([bin_ / "python", "-m", "pip", "check"], environ)
+    assert "03_base_cnn" in must([bin_ / "digits", "chapters"], environ)
+    frozen = must([bin_ / "python", "-m", "pip", "freeze", "--exclude-editable"], environ).split(
+        "\n"
+    )
+    locked = set(
+        re.findall(r"^([a-z0-9][^\s;]*==[^\s;\\]+)", (ROOT / "requirements.lock").read_text(), re.M)
+    )
+    bare = {re.sub(r"\[.*\]", "", pin) for pin in locked}
+    installed = {
+        re.sub(r"[._]", "-", name.lower().split("==")[0]) + "==" + name.split("==")[1]
+        for name in frozen
+        if "==" in name
+    }
+    assert installed <= bare, sorted(installed - bare)
+    if os.environ.get("DIGITS_RECORD"):
+        record = {
+            "command": f"pip install {' '.join(lines)}",
+            "exit_code": 0,
+            "packages": len(installed),
+            "seconds": round(seconds, 1),
+            "provenance": provenance(ROOT),
+        }
+        write_atomically(ROOT / "results" / "environment.json", json_bytes(record))

@@ -1,0 +1,144 @@
+"""conda, the development container, Binder and pre-commit use the lock, and it fits the package."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+PYTHONS = ("3.11", "3.12", "3.13")
+SYSTEMS = {"linux": "Linux", "darwin": "Darwin", "win32": "Windows"}
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def locked() -> list[Requirement]:
+    lines = re.findall(r"^([a-z0-9][^\s=]*==[^\\\n]+?)\s*\\$", LOCK, re.M)
+    return [Requirement(line) for line in lines]
+
+
+def asked() -> list[Requirement]:
+    extras = PROJECT["optional-dependencies"].values()
+    texts = [*PROJECT["dependencies"], *(text for extra in extras for text in extra)]
+    found = [Requirement(text) for text in texts]
+    return [r for r in found if canonicalize_name(r.name) != PROJECT["name"]]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_lock_holds_what_the_package_asks_for_on_every_system(python, system):
+    here = {
+        "python_version": python,
+        "python_full_version": f"{python}.9",
+        "sys_platform": system,
+        "platform_system": SYSTEMS[system],
+    }
+    versions = {}
+    for pinned in locked():
+        if pinned.marker is None or pinned.marker.evaluate(here):
+            name = canonicalize_name(pinned.name)
+            assert name not in versions, f"{name} twice"
+            (pin,) = pinned.specifier
+            versions[name] = pin.version
+    assert len(versions) > 100
+    for wanted in asked():
+        assert wanted.specifier.contains(versions[canonicalize_name(wanted.name)]), str(wanted)
+
+
+def test_every_locked_package_has_hashes():
+    blocks = re.split(r"^(?=[a-z0-9])", LOCK, flags=re.M)[1:]
+    assert len(blocks) == len(locked())
+    assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
+
+
+def test_conda_brings_python_and_the_lock_the_rest():
+    environment = yaml.safe_load(read("environment.yml"))
+    python, pip, from_lock = environment["dependencies"]
+    allowed = SpecifierSet(python.removeprefix("python"))
+    asked_for = SpecifierSet(PROJECT["requires-python"])
+    minors = [f"3.{minor}" for minor in range(20)]
+    assert [minor for minor in minors if minor in allowed] == list(PYTHONS)
+    assert all(minor in asked_for for minor in PYTHONS) and "3.10" not in asked_for
+    assert pip == "pip"
+    assert from_lock == {"pip": ["-r requirements.lock"]}
+    # The make targets accept the same Pythons.
+    assert "(3, 11) <= v[:2] < (3, 14)" in read("Makefile")
+
+
+def test_the_container_and_binder_use_the_lock():
+    container = json.loads(
+        re.sub(r"^//.*$", "", read(".devcontainer/devcontainer.json"), flags=re.M)
+    )
+    assert re.fullmatch(r"python:(3\.\d+)-\w+", container["image"])[1] in PYTHONS
+    assert container["postCreateCommand"].endswith("&& make venv")
+    assert read("binder/requirements.txt") == "-r ../requirements.lock\n"
+    assert read("binder/runtime.txt").strip().removeprefix("python-") in PYTHONS
+    assert os.access(ROOT / "binder" / "postBuild", os.X_OK) or os.name == "nt"
+    # All three install the package itself by the same words.
+    words = "pip install --no-deps --no-build-isolation -e ."
+    assert words in read("binder/postBuild") and words in read("environment.yml")
+
+
+def test_the_hooks_are_tools_of_the_lock_and_catch_what_they_are_for(tmp_path):
+    config = yaml.safe_load(read(".pre-commit-config.yaml"))
+    (repository,) = config["repos"]
+    assert repository["repo"] == "local"
+    hooks = {hook["id"]: hook for hook in repository["hooks"]}
+    assert all(hook["entry"].startswith(".ci/in-env ") for hook in hooks.values())
+    # A repository with one fault of each kind, and the same hooks.
+    for name in (".pre-commit-config.yaml", "pyproject.toml", ".ci/in-env"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+        (tmp_path / name).chmod(0o755)
+    faults = {
+        "ruff-check": ("notebooks/01_a.py", "import os\n"),
+        "ruff-format": ("digit_utils/a.py", '"""Say."""\n\nX=1\n'),
+        "pairing": ("notebooks/02_b.py", "# %% [markdown]\n# # B\n"),
+        "large-files": ("large.txt", "x" * 3_000_000),
+        "spelling": ("book/page.md", "The netwrok recieves an image.\n"),
+        "workflows": (
+            ".github/workflows/a.yml",
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n"
+            "    steps:\n      - uses: someone/action@main\n",
+        ),
+    }
+    assert faults.keys() == hooks.keys()
+    (tmp_path / "jupytext.toml").touch()
+    for name, text in faults.values():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    bin_ = str(Path(sys.executable).parent)
+    environ = {**os.environ, "PATH": os.pathsep.join([bin_, os.environ["PATH"]]), "NO_COLOR": "1"}
+    environ |= {"PRE_COMMIT_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
+
+    def pre_commit() -> dict[str, str]:
+        subprocess.run(["git", "add", "--all", ":!home"], cwd=tmp_path, check=True, env=environ)
+        done = subprocess.run(
+            [sys.executable, "-m", "pre_commit", "run"],
+            cwd=tmp_path, env=environ, capture_output=True, text=True,
+        )  # fmt: skip
+        said = dict(re.findall(r"^(\S.*?)\.{3,}.*?(Passed|Failed|Skipped)$", done.stdout, re.M))
+        assert len(said) == len(hooks), done.stdout + done.stderr
+        return {name: said[hook["name"]] for name, hook in hooks.items()}
+
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    assert pre_commit() == dict.fromkeys(hooks, "Failed")
+    for name, _ in faults.values():
+        (tmp_path / name).unlink()
+    (tmp_path / "digit_utils" / "good.py").write_text('"""Nothing to say against it."""\n')
+    assert set(pre_commit().values()) <= {"Passed", "Skipped"}
