@@ -50,7 +50,7 @@ def check_links(profile: str | None = None, root: Path | str | None = None) -> i
     code = _show(_jupyter_book(build / "site", work, "--builder", "linkcheck"), root)
     report = build / "linkcheck"
     shutil.rmtree(report, ignore_errors=True)
-    made = work / "_build" / "linkcheck"
+    made = work / "_build" / "html"  # so Jupyter Book calls it whatever it builds
     if not (made / "output.txt").is_file():
         raise RunnerError("Jupyter Book wrote no list of links; what it said is above.")
     made.rename(report)
