@@ -12,6 +12,7 @@ import pytest
 import yaml
 from runner_books import FIRST, digits, make_book, pretend_run
 
+import digit_utils
 from digit_utils.runner.errors import RunnerError, UsageError
 from digit_utils.runner.notebooks import cells_tagged, read_notebook
 from digit_utils.runner.pairing import check_pairs, read_script
@@ -80,6 +81,11 @@ def test_every_place_names_the_repository_of_the_configuration():
     )
     assert on_colab and set(on_colab) == {slug}
     assert address in addresses_in((ROOT / "book/how_to_run.md").read_text(encoding="utf-8"))
+
+
+def test_the_citation_is_of_this_version():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["version"] == digit_utils.__version__
 
 
 @pytest.mark.parametrize("chapter", list_chapters(ROOT), ids=lambda chapter: chapter.name)
