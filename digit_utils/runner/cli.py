@@ -71,12 +71,12 @@ and with --engine ray perhaps
   RESOURCES    what a trial needs, {"cpu": 1} for example
 
 searches/post_space.py is an example; its 50 trials take five to ten minutes on two processors.
-Stop it at any moment, and start it with the same command:
-finished trials are kept, and the search goes on as if it had never stopped; with several workers
-it goes on with what has ended by then. A trial that fails is
-kept with its error; five failures in a row end the search. A DIR that holds trials of another
-space or objective is refused, with the difference. At the end DIR holds trials.csv and report.html
-as well.
+
+Stop it at any moment, and start it with the same command: finished trials are kept, and the search
+goes on as if it had never stopped; with several workers it goes on with what has ended by then. A
+trial that fails is kept with its error; five failures in a row end the search. A DIR that holds
+trials of another space or objective is refused, with the difference. At the end DIR holds
+trials.csv and report.html as well.
 
 Ray runs several trials at a time, here or on a cluster: pip install 'ray[tune]'. Each worker gets
 the text of FILE, and needs digit_utils and whatever FILE imports."""
