@@ -27,12 +27,16 @@ class Facts:
         Top-level names that it imports.
     texts : frozenset of str
         Its string literals, without docstrings and without what it gives to `save_json`.
+    loaded, saved : frozenset of str
+        Those in calls of `load_json` and of `save_json`, by which chapters hand on results.
     """
 
     digest: str
     modules: frozenset[str] = frozenset()
     packages: frozenset[str] = frozenset()
     texts: frozenset[str] = frozenset()
+    loaded: frozenset[str] = frozenset()
+    saved: frozenset[str] = frozenset()
 
 
 def merge(many: Iterable[Facts]) -> Facts:
@@ -49,9 +53,10 @@ def merge(many: Iterable[Facts]) -> Facts:
     many = list(many)
     return Facts(
         short_hash("".join(facts.digest for facts in many).encode()),
-        frozenset().union(*(facts.modules for facts in many)),
-        frozenset().union(*(facts.packages for facts in many)),
-        frozenset().union(*(facts.texts for facts in many)),
+        *(
+            frozenset().union(*(getattr(facts, name) for facts in many))
+            for name in ("modules", "packages", "texts", "loaded", "saved")
+        ),
     )
 
 
@@ -128,6 +133,7 @@ def cell_facts(source: str) -> Facts:
 def _read(tree: ast.Module, form: str, package: str) -> Facts:
     imported: set[str] = set()
     texts: set[str] = set()
+    given: dict[str, set[str]] = {"load_json": set(), "save_json": set()}
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
@@ -138,12 +144,15 @@ def _read(tree: ast.Module, form: str, package: str) -> Facts:
             imported |= {base} | {f"{base}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             texts.add(node.value)
-        elif isinstance(node, ast.Call) and _called(node) == "save_json":
-            continue  # names what is made, not what is read
+        elif isinstance(node, ast.Call) and _called(node) in given:
+            given[_called(node)] |= _texts(node)
+            if _called(node) == "save_json":
+                continue  # names what is made, not what is read
         waiting += ast.iter_child_nodes(node)
     tops = {name.partition(".")[0] for name in imported}
     own = {name for name in imported if name.partition(".")[0] == "digit_utils"}
-    return Facts(short_hash(form.encode()), frozenset(own), frozenset(tops), frozenset(texts))
+    sets = (own, tops, texts, given["load_json"], given["save_json"])
+    return Facts(short_hash(form.encode()), *map(frozenset, sets))
 
 
 def _base(node: ast.ImportFrom, package: str) -> str:
@@ -153,6 +162,11 @@ def _base(node: ast.ImportFrom, package: str) -> str:
     parts = package.split(".")
     around = parts[: len(parts) - node.level + 1]
     return ".".join([*around, *([node.module] if node.module else [])])
+
+
+def _texts(tree: ast.AST) -> set[str]:
+    constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {value for value in constants if isinstance(value, str)}
 
 
 def _called(node: ast.Call) -> str:

@@ -74,13 +74,15 @@ def take(
     modules = closure(PACKAGE, code.modules)
     everything = merge([code, *modules.values()])
     artifacts = folder / str(values.get("ARTIFACTS", "artifacts")) if folder else None
+    # What a chapter leaves for itself is of its own making.
+    handed_on = everything.loaded - everything.saved
     return {
         "code": {"cells": code.digest},
         "parameters": values,
         "modules": {f"digit_utils/{name}": facts.digest for name, facts in modules.items()},
         "files": {
             f"digit_utils/{path.relative_to(PACKAGE).as_posix()}": _file_hash(
-                _as_read(path, artifacts)
+                _as_read(path, artifacts if path.stem in handed_on else None)
             )
             for path in _files(everything.texts)
         },

@@ -78,8 +78,11 @@ def publish(
             done = _run(root, chapter)
             if not done.ok:
                 return [*left, done]
-        for path in _publish_run(root, chapter):
+        written = _publish_run(root, chapter)
+        for path in written:
             say(f"{chapter.name}: wrote {shown(path)}")
+        if not written:
+            say(f"{chapter.name}: fresh, and as its full run")
     return left
 
 

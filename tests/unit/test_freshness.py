@@ -396,6 +396,32 @@ def test_a_run_with_other_installed_versions_is_stale(tmp_path, package, monkeyp
     assert why_run_is_stale(tmp_path, found, "full") == ["not run yet"]
 
 
+def test_only_what_another_chapter_left_stands_in_for_a_recorded_file(chain):
+    """A chapter may load what it saves; and `load_recorded` passes the folder over."""
+    both = "from digit_utils.artifacts import load_json, save_json\nif SEED:\n"
+    both += (
+        "    save_json(ARTIFACTS, 'best_parameters', {})\nload_json(ARTIFACTS, 'best_parameters')"
+    )
+    recorded = "from digit_utils.artifacts import load_recorded\nload_recorded('best_parameters')"
+    make_book(chain, c04_both=chapter(both), c05_recorded=chapter(recorded))
+    names = ["03_reads", "04_both", "05_recorded"]
+    for name in names:
+        pretend_run(chain, name)
+    made = chain / "_build/runs/quick/artifacts/best_parameters.json"
+    made.parent.mkdir(parents=True)
+    made.write_text('{"made": "here"}')
+    told = {
+        found.name: why_run_is_stale(chain, found, "quick")
+        for found in list_chapters(chain)
+        if found.name in names
+    }
+    changed = ["digit_utils/recorded/best_parameters.json has changed"]
+    assert told == {"03_reads": changed, "04_both": [], "05_recorded": []}
+    (chain / "digit_utils/recorded/best_parameters.json").write_text('{"new": 1}')
+    for found in list_chapters(chain)[3:]:
+        assert why_run_is_stale(chain, found, "quick") == changed
+
+
 def test_a_run_with_another_backend_is_no_run_of_this_one(book, monkeypatch):
     edit(book / "digit_utils/lines.py", "def line", "import keras\n\n\ndef line")
     monkeypatch.setenv("KERAS_BACKEND", "jax")

@@ -230,6 +230,7 @@ def test_publishing_leaves_a_chapter_published_before_as_it_is(book):
     said, _ = published(book, "02")  # named: the new run is asked for
     assert said[-1] == "02_second: wrote notebooks/02_second.ipynb"
     assert results.read(book / "notebooks/02_second.ipynb") == {"accuracy": 0.5}
+    assert published(book, "02")[0] == ["02_second: fresh, and as its full run"]
     change(book, "01_first", "1 + 1", "1 + 2")
     assert published(book)[1] == ["01_first"]
 
