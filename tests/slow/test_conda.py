@@ -47,7 +47,7 @@ def test_the_pip_part_installs_and_the_chapters_are_found(tmp_path):
     seconds = time.monotonic() - start
     must([bin_ / "python", "-m", *own], environ)
     must([bin_ / "python", "-m", "pip", "check"], environ)
-    assert "03_base_cnn" in must([bin_ / "digits", "chapters"], environ)
+    assert "Every .ipynb equals its .py." in must([bin_ / "digits", "sync", "--check"], environ)
     frozen = must([bin_ / "python", "-m", "pip", "freeze", "--exclude-editable"], environ).split(
         "\n"
     )

@@ -111,7 +111,6 @@ def test_a_chapter_runs_outside_any_checkout(built, scripts, tmp_path):
     assert ROOT not in Path(installed).parents
     before = sorted(Path(installed, "book").rglob("*"))
     digits = scripts / "digits"
-    assert CHAPTER in must([digits, "chapters"], tmp_path)
     start = time.monotonic()
     said = must([digits, "run", CHAPTER, "--profile", "quick"], tmp_path)
     seconds = time.monotonic() - start

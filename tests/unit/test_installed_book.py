@@ -1,0 +1,64 @@
+"""Chapters that came with the package, where there is no checkout; tests/slow does it for real."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from runner_books import FIRST, make_book
+
+from digit_utils.runner import paths
+from digit_utils.runner.errors import UsageError
+from digit_utils.runner.notebooks import read_notebook
+from digit_utils.runner.pairing import check_pairs
+from digit_utils.runner.plan import plan_runs
+from digit_utils.runner.sweep import run_sweep
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A package with one chapter beside it, as a wheel leaves it, and a folder to stand in."""
+    book = make_book(tmp_path / "site-packages" / "digit_utils" / "book", c01_first=FIRST)
+    (book / "jupytext.toml").unlink()
+    (book / "notebooks" / "01_first.ipynb").unlink()
+    (book / "profiles" / "quick").mkdir(parents=True)
+    (book / "profiles" / "quick" / "01_first.yaml").write_text("SEED: 3\n")
+    monkeypatch.setattr(paths, "INSTALLED_BOOK", book)
+    monkeypatch.setattr(paths, "__file__", str(book.parent / "runner" / "paths.py"))
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    return book
+
+
+def test_a_run_is_planned_from_the_script_and_goes_where_the_reader_stands(installed, tmp_path):
+    snapshots = tmp_path / "snapshots"
+    snapshots.mkdir()
+    before = sorted(installed.rglob("*"))
+    (plan,) = plan_runs(["01"], "quick", {"RATE": 0.25}, None, None, snapshots)
+    assert plan.parameters == {"SEED": 3, "RATE": 0.25}
+    assert plan.folder == tmp_path / "here" / "_build" / "runs" / "quick-changed"
+    assert read_notebook(plan.snapshot).cells[-1].source.startswith("from digit_utils.results")
+    assert check_pairs(installed) == []
+    assert sorted(installed.rglob("*")) == before
+
+
+def test_a_sweep_is_planned_there_too(installed, tmp_path, capsys):
+    file = tmp_path / "here" / "sweep.yaml"
+    file.write_text("chapter: 01_first\nprofile: quick\ngrid: {SEED: [1, 2]}\n")
+    _, runs, place = run_sweep(file, only_list=True)
+    assert len(runs) == 2
+    assert place.folder == tmp_path / "here" / "_build" / "sweeps" / "sweep"
+
+
+def test_a_checkout_goes_first_and_what_needs_one_says_so(installed, tmp_path, monkeypatch):
+    assert paths.find_root() == installed
+    with pytest.raises(UsageError, match="not inside a checkout of the book, which this command"):
+        paths.find_checkout()
+    checkout = make_book(tmp_path / "checkout", c01_first=FIRST)
+    monkeypatch.chdir(checkout)
+    assert paths.find_checkout() == paths.find_root() == checkout
+    shutil.rmtree(installed)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="no folder above it holds both"):
+        paths.find_root()
