@@ -7,12 +7,12 @@ book takes its place, so every chapter runs on its own.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from digit_utils.files import json_bytes, write_atomically
+from digit_utils.strict_json import parse_json
 
 RECORDED_FOLDER = Path(__file__).resolve().parent / "recorded"
 
@@ -153,7 +153,7 @@ def _read_object(path: Path, advice: str) -> dict[str, Any]:
     if not raw.strip():
         raise ArtifactError(f"{path}: is empty, expected a JSON object; {advice}")
     try:
-        payload = json.loads(raw, parse_constant=_refuse_constant)
+        payload = parse_json(raw)
     except ValueError as error:  # bad JSON or bad UTF-8; both messages say where
         raise ArtifactError(
             f"{path}: is damaged or cut short ({error}), expected a JSON object; {advice}"
@@ -163,7 +163,3 @@ def _read_object(path: Path, advice: str) -> dict[str, Any]:
             f"{path}: found a JSON {type(payload).__name__}, expected a JSON object; {advice}"
         )
     return payload
-
-
-def _refuse_constant(text: str) -> None:
-    raise ValueError(f"{text} is not a JSON number")

@@ -57,7 +57,7 @@ def read_header(shown: str, raw: bytes, columns: list[str]) -> int:
     except UnicodeDecodeError:
         _refuse_encoding(shown, raw)
     try:
-        names = next(csv.reader([text]), [])
+        names = next(csv.reader([text], strict=True), [])
     except csv.Error as error:
         raise DigitDataError(
             f"{shown}, line 1: found a line that is not CSV ({error}), expected a header naming "

@@ -8,9 +8,6 @@ options that older versions do not know.
 from __future__ import annotations
 
 import io
-import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ import keras
 import numpy as np
 
 from digit_utils.files import json_bytes, write_atomically
+from digit_utils.strict_json import parse_json
 
 # The layers that can be stored, and what makes one differ from another of its kind.
 OPTIONS = {
@@ -33,6 +31,7 @@ OPTIONS = {
     "Softmax": ("axis",),
 }  # fmt: skip
 
+MOST_NETWORKS = 1000
 FINAL_MODEL = Path(__file__).resolve().parent / "assets" / "final_model.npz"
 
 
@@ -111,23 +110,16 @@ def load_networks(path: str | Path) -> tuple[list[keras.Model], dict[str, Any]]:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            layers, info = (bytes(file[name]).decode() for name in ("layers", "info"))
+            layers, info = (parse_json(bytes(file[name])) for name in ("layers", "info"))
             number = int(file["n_networks"])
-            networks = [_rebuild(layers, file, index) for index in range(number)]
-            return networks, json.loads(info)
+            if not 1 <= number <= MOST_NETWORKS or not isinstance(info, dict):
+                raise ValueError(f"found {number} networks and {type(info).__name__} as info")
+            return [_rebuild(layers, file, index) for index in range(number)], info
     except FileNotFoundError as error:
         raise ShippedModelError(f"{path}: no such file; {_advice(path)}") from error
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except Exception as error:  # of zipfile, NumPy and Keras; there is no telling which
         raise ShippedModelError(
-            f"{path}: is damaged or is not a file of networks ({error}); {_advice(path)}"
+            f"{path}: is damaged or is not a file of networks ({error!s:.300}); {_advice(path)}"
         ) from error
 
 
@@ -162,18 +154,42 @@ def _advice(path: str | Path) -> str:
     return "install digit_utils again" if Path(path) == FINAL_MODEL else "save the networks again"
 
 
-def _rebuild(layers: str, file: Mapping[str, np.ndarray], number: int) -> keras.Model:
-    described = json.loads(layers)
-    network = keras.Sequential([keras.layers.Input(tuple(described["input_shape"]))])
+def _rebuild(described: dict[str, Any], file: Mapping[str, np.ndarray], number: int) -> keras.Model:
+    shape = (None, *described["input_shape"])
+    network = keras.Sequential([keras.layers.Input(shape[1:])])
+    weights: list[np.ndarray] = []
     for kind, options in described["layers"]:
         if kind not in OPTIONS:
-            raise ValueError(f"found a layer {kind!r}; expected one of {sorted(OPTIONS)}")
-        network.add(getattr(keras.layers, kind)(**options))
-    weights = [
-        file[_key(number, index)].astype(np.float32) for index in range(len(network.weights))
-    ]
+            raise ValueError(f"found a layer {kind!r:.60}; expected one of {sorted(OPTIONS)}")
+        if set(options) != set(OPTIONS[kind]):
+            raise ValueError(f"found {sorted(options)} as options of {kind}")
+        layer = getattr(keras.layers, kind)(**options)
+        for expected in _weight_shapes(layer, shape[-1]):
+            key = _key(number, len(weights))
+            weight = file[key]
+            # Looked at before the layer is built: a damaged size could ask for all the memory.
+            if (
+                weight.dtype.kind != "f"
+                or weight.shape != expected
+                or not np.isfinite(weight).all()
+            ):
+                raise ValueError(f"{key} is not {expected} finite numbers")
+            weights.append(weight.astype(np.float32))
+        shape = layer.compute_output_shape(shape)
+        network.add(layer)
     network.set_weights(weights)
     return network
+
+
+def _weight_shapes(layer: keras.layers.Layer, channels: int) -> list[tuple[int, ...]]:
+    """Return the shapes of the weights of a layer that is not built yet."""
+    if isinstance(layer, keras.layers.Dense):
+        kernel = (channels, layer.units)
+    elif isinstance(layer, keras.layers.Conv2D):
+        kernel = (*layer.kernel_size, channels // layer.groups, layer.filters)
+    else:
+        return []
+    return [kernel, kernel[-1:]] if layer.use_bias else [kernel]
 
 
 def _describe(network: keras.Sequential) -> dict[str, Any]:

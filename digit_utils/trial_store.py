@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -19,9 +18,16 @@ from typing import Any
 
 from digit_utils.files import json_bytes, write_atomically
 from digit_utils.folder_lock import FolderUnavailable, claim_folder
+from digit_utils.strict_json import parse_json
 
 FORMAT = 2
 DEFINITION = "search.json"
+# What each entry of a trial may be; the loss is looked at together with the status.
+NUMBER = (int, float)
+KINDS = {
+    "number": int, "parameters": dict, "seed": int, "status": str,
+    "error": (str, type(None)), "seconds": NUMBER, "curve": list, "details": dict, "versions": dict,
+}  # fmt: skip
 
 
 class SearchError(ValueError):
@@ -134,7 +140,8 @@ class TrialStore:
         """Yield number and path of each trial's file, in order."""
         found = []
         for path in self.folder.iterdir():
-            match = re.fullmatch(r"trial_(\d+)\.json", path.name)
+            # Exactly the names that `write` gives: another spelling would be a trial twice.
+            match = re.fullmatch(r"trial_([0-9]{4}|[1-9][0-9]{4,})\.json", path.name)
             if match:
                 found.append((int(match[1]), path))
         yield from sorted(found)
@@ -159,18 +166,26 @@ class TrialStore:
             raise SearchError(
                 f"{path}: found the entries {sorted(values)}, expected {sorted(names)}; {advice}"
             )
+        odd = [name for name, kind in KINDS.items() if not _is(values[name], kind)]
+        if not odd and not all(_is(loss, NUMBER) for loss in values["curve"]):
+            odd = ["curve"]
+        if odd:
+            raise SearchError(
+                f"{path}: found {odd[0]} {_short(values[odd[0]])}, which it cannot be; {advice}"
+            )
         trial = Trial(**values)
         if trial.number != number:
             raise SearchError(f"{path}: holds trial {trial.number!r}; {advice}")
         right_loss = (
-            type(trial.loss) in (float, int) and math.isfinite(trial.loss)
+            _is(trial.loss, NUMBER)
             if trial.status in {"ok", "stopped"}
             else trial.status == "failed" and trial.loss is None
         )
-        if not isinstance(trial.parameters, dict) or not right_loss:
+        if not right_loss:
             raise SearchError(
-                f"{path}: found status {trial.status!r} with loss {trial.loss!r}, expected 'ok' or "
-                f"'stopped' with a number, or 'failed' without; {advice}"
+                f"{path}: found status {trial.status!r:.60} with loss "
+                f"{_short(trial.loss)}, expected 'ok' or 'stopped' with a number, or 'failed' "
+                f"without; {advice}"
             )
         return trial
 
@@ -194,11 +209,11 @@ def _read(path: Path, advice: str) -> dict[str, Any]:
     except OSError as error:
         raise SearchError(f"{path}: cannot be read ({error.strerror}); {advice}") from error
     try:
-        values = json.loads(raw)
+        values = parse_json(raw)
     except ValueError as error:
         what = "is empty" if not raw.strip() else f"is damaged or cut short ({error})"
         raise SearchError(f"{path}: {what}, expected a JSON object; {advice}") from error
-    if not isinstance(values, dict) or not isinstance(values.get("format"), int):
+    if not isinstance(values, dict) or not _is(values.get("format"), int):
         raise SearchError(
             f"{path}: has no entry 'format', expected a file of this project; {advice}"
         )
@@ -208,6 +223,20 @@ def _read(path: Path, advice: str) -> dict[str, Any]:
             f"{FORMAT}); install a newer digit_utils, or name another folder"
         )
     return values
+
+
+def _short(value: Any) -> str:
+    try:
+        return f"{value!r:.60}"
+    except ValueError:  # Python does not write numbers of very many digits
+        return "a very large number"
+
+
+def _is(value: Any, kind: type | tuple[type, ...]) -> bool:
+    """Tell whether a value is of a kind; a truth value is no number, nor is one beyond floats."""
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, kind) and not (isinstance(value, int) and abs(value) >= 2**1023)
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
