@@ -260,6 +260,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 file=sys.stderr,
             )
         return 1
+    except MemoryError:
+        print(
+            f"digits {options.command}: there is not enough memory; end other programs and start "
+            "the same command again, what is finished is kept.",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         kept = {"search": "the finished trials are kept", "sweep": "the finished runs are kept"}
         what = kept.get(options.command, "nothing unfinished was kept")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from digit_utils.runner.claims import hold_runs
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.plan import PlannedRun, plan_runs
 from digit_utils.runner.process import watch
@@ -111,12 +112,12 @@ def run_chapters(
     UsageError
         For an unknown chapter, profile or parameter, before anything is started.
     RunnerError
-        When a notebook and its script disagree.
+        When a notebook and its script disagree, or a chapter is being run there already.
     """
     runs = []
     with tempfile.TemporaryDirectory(prefix="digits-") as scratch:
         planned = plan_runs(wanted, profile, parameters, out, root, snapshots=Path(scratch))
-        with reporter or make_reporter(len(planned)) as show:
+        with hold_runs(planned), reporter or make_reporter(len(planned)) as show:
             for number, plan in enumerate(planned, start=1):
                 show.start(number, plan.chapter.name)
                 run = run_one(plan, Path(scratch), show)

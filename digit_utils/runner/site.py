@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from digit_utils.runner.claims import alone
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.notebooks import without_colour, write_notebook
 from digit_utils.runner.paths import find_root, list_chapters, shown
 from digit_utils.runner.staging import executed_chapters, published_chapters
 
 
+@alone
 def build_site(profile: str | None = "quick", root: Path | str | None = None) -> int:
     """Build `_build/html` from the executed notebooks of a profile, or from the published ones.
 
@@ -37,7 +39,8 @@ def build_site(profile: str | None = "quick", root: Path | str | None = None) ->
     Raises
     ------
     RunnerError
-        When chapters are missing, out of date or not in `_toc.yml`, or a page was not made.
+        When chapters are missing, out of date or not in `_toc.yml`, a page was not made, or
+        another process builds the site.
     """
     root = find_root(root)
     build = root / "_build"

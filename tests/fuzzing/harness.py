@@ -53,7 +53,7 @@ class Target:
     cases: st.SearchStrategy
     read: Callable[[Any, Path], None]
     refusals: tuple[type[Exception], ...]
-    seconds: float = 2.0
+    seconds: float = 10.0
     share: float = 1.0
     memory_limit: bool = True
 

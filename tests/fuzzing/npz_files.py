@@ -193,6 +193,6 @@ def read_networks(case: Any, folder: Path) -> None:
 
 TARGETS = (
     Target("mnist", damaged(FEW_BYTES, TOKENS), read_mnist, (DigitDataError,), share=0.6),
-    Target("networks", networks(), read_networks, (), seconds=20, share=0.15,
+    Target("networks", networks(), read_networks, (), seconds=60, share=0.15,
            memory_limit=False),
 )  # fmt: skip

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 ROOT = Path(__file__).resolve().parents[2]
-CASES = 60  # of each; slow readers get fewer
+CASES = 40  # of each; slow readers get fewer
 
 
 @pytest.fixture(scope="module")
