@@ -252,6 +252,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    except ImportError as error:  # damaged, or too little memory to load it
+        print(f"digits {options.command}: a package cannot be loaded: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"digits {options.command}: {error}", file=sys.stderr)
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
