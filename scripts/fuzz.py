@@ -21,6 +21,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,7 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of: {', '.join(targets)}")
     parser.add_argument("--cases", type=int, default=10_000, help="of each; slow ones get fewer")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="readers at a time")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     unknown = set(options.targets) - set(targets)
@@ -149,30 +151,46 @@ def main() -> int:
     made["versions"] |= {name: version(name) for name in READERS}
     record = json.loads(RECORD.read_bytes()) if RECORD.is_file() else {"targets": {}}
     bad = False
-    for name in options.targets or targets:
-        cases = max(1, round(options.cases * targets[name].share))
-        command = [sys.executable, __file__, name, "--cases", str(cases), "--inside"]
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        done = subprocess.run(
-            [*command, "--seed", str(options.seed)], stdout=subprocess.PIPE, env=environment
-        )
-        if done.returncode:  # killed by its own watch: a reader that never came back
-            print(f"{name}: ended with exit code {done.returncode}", file=sys.stderr)
-            return 1
-        found = json.loads(done.stdout.splitlines()[-1])
-        print(f"{name}: {json.dumps(found)}", flush=True)
-        bad = bad or found["escapes"] > 0
-        found |= {"seed": options.seed, "commit": made["commit"], "date": made["date"]}
-        record["targets"][name] = found
-    known = [record["targets"][name] for name in targets if name in record["targets"]]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        asked = {
+            pool.submit(_in_a_process, name, round(options.cases * targets[name].share), options.seed):
+                name
+            for name in options.targets or targets
+        }  # fmt: skip
+        for done in as_completed(asked):
+            name, found = asked[done], done.result()
+            print(f"{name}: {json.dumps(found)}", flush=True)
+            bad = bad or found["escapes"] > 0
+            found |= {"seed": options.seed, "commit": made["commit"], "date": made["date"]}
+            record["targets"][name] = found
+            _write(record, list(targets), made)
+    print(f"total: {json.dumps(record['total'])}")
+    return 1 if bad else 0
+
+
+def _in_a_process(name: str, cases: int, seed: int) -> dict[str, Any]:
+    command = [sys.executable, __file__, name, "--cases", str(max(1, cases)), "--inside"]
+    done = subprocess.run(
+        [*command, "--seed", str(seed)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    if done.returncode:  # killed by its own watch: a reader that never came back
+        raise SystemExit(f"{name}: ended with exit code {done.returncode}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _write(record: dict[str, Any], names: list[str], made: dict[str, Any]) -> None:
+    """Write the record, targets in their own order, with the sums and where it was made."""
+    record["targets"] = {
+        name: record["targets"][name] for name in names if name in record["targets"]
+    }
     record["total"] = {
-        key: sum(found[key] for found in known)
+        key: sum(found[key] for found in record["targets"].values())
         for key in ("cases", "accepted", "refused", "escapes")
     }
     record["provenance"] = made
-    write_atomically(RECORD, json_bytes({key: record[key] for key in sorted(record)}))
-    print(f"total: {json.dumps(record['total'])}")
-    return 1 if bad else 0
+    write_atomically(RECORD, json_bytes(record))
 
 
 if __name__ == "__main__":
