@@ -151,9 +151,10 @@ def main() -> int:
     made["versions"] |= {name: version(name) for name in READERS}
     record = json.loads(RECORD.read_bytes()) if RECORD.is_file() else {"targets": {}}
     bad = False
+    seed = options.seed
     with ThreadPoolExecutor(options.jobs) as pool:
         asked = {
-            pool.submit(_in_a_process, name, round(options.cases * targets[name].share), options.seed):
+            pool.submit(_in_a_process, name, round(options.cases * targets[name].share), seed):
                 name
             for name in options.targets or targets
         }  # fmt: skip
@@ -161,7 +162,7 @@ def main() -> int:
             name, found = asked[done], done.result()
             print(f"{name}: {json.dumps(found)}", flush=True)
             bad = bad or found["escapes"] > 0
-            found |= {"seed": options.seed, "commit": made["commit"], "date": made["date"]}
+            found |= {"seed": seed, "commit": made["commit"], "date": made["date"]}
             record["targets"][name] = found
             _write(record, list(targets), made)
     print(f"total: {json.dumps(record['total'])}")

@@ -218,12 +218,17 @@ def _random(source: YamlSource, chapter: Chapter, declared: Mapping[str, Paramet
     generator = np.random.default_rng(seed)
     draw = {name: _sampler(source, name, given) for name, given in ranges.items()}
     points: dict[str, dict] = {}
-    for _ in range(100 * samples):  # a point that comes up again is drawn anew
+    in_vain = 0
+    while len(points) < samples and in_vain < 10 * samples + 1000:
         point = {name: draw[name](generator) for name in ranges}
+        key = _identity(point)
+        if key in points:  # a point that comes up again is drawn anew
+            in_vain += 1
+            continue
         _check_values(source, chapter, declared, point, ("random", "values"))
-        points.setdefault(_identity(point), point)
-        if len(points) == samples:
-            return list(points.values())
+        points[key], in_vain = point, 0
+    if len(points) == samples:
+        return list(points.values())
     raise source.error(
         ("random", "samples"),
         f"found {len(points)} different runs, expected {samples}; ask for fewer, or use a grid",
@@ -297,7 +302,7 @@ def _refuse_twins(source: YamlSource, points: list[dict], ways: list[str]) -> No
 
 
 def _identity(point: Mapping[str, Any]) -> str:
-    return json.dumps(point, sort_keys=True)
+    return json.dumps(point, sort_keys=True, default=repr)  # a date is refused later
 
 
 def _brief(point: Mapping[str, Any]) -> str:

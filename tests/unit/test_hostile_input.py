@@ -178,6 +178,8 @@ RANGE = "chapter: 01\nrandom: {samples: 3, values: {%s: {low: %s, high: %s}}}\n"
             "19800 runs",
         ),
         (RANGE % ("RATE", "-1.0e+308", "1.0e+308"), "low below high"),
+        ("chapter: 01\nrandom: {samples: 9999, values: {SEED: [1, 2]}}\n", "2 different runs"),
+        ("chapter: 01\nrandom: {samples: 9, values: {SEED: [2024-01-01]}}\n", "a date"),
         (RANGE % ("LIMIT", "0", "0xffffffffffffffffff"), "beyond 64 bits"),
         ("chapter: " + "a" * 300 + ".py\nseeds: [0]\n", "There is no chapter"),
         ("# " + "x" * 1_000_001, "larger than 1 MB"),
