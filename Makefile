@@ -21,7 +21,7 @@ INSTALL := $(if $(UV),$(UV) pip install -q --python $(BIN)/python,$(BIN)/python 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help venv book site test test-lint test-code test-portable test-regression test-site test-all test-published \
-	run sync bench lock status publish references linkcheck lint-workflows dist release report-failure clean
+	run sync bench lock audit status publish references linkcheck lint-workflows dist release report-failure clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -132,6 +132,11 @@ report-failure: ## open an issue named WHAT unless one is open (needs gh)
 lock: ## resolve requirements.lock afresh (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
 	uv pip compile pyproject.toml --extra book --extra test --universal --generate-hashes --python-version 3.11 --no-emit-index-url -o requirements.lock
+
+# --strict: a package of which nothing is known is not a safe one.
+audit: ## ask PyPI whether a locked version has a known hole (needs uv and the network)
+	@command -v uv >/dev/null || { echo "make audit needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
+	uv tool run pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 
 clean: ## remove _build (the environment stays; remove .venv by hand)
 	rm -rf _build

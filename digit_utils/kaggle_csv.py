@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from digit_utils.errors import DigitDataError
 from digit_utils.kaggle_diagnosis import diagnose_body, read_header
 from digit_utils.kaggle_files import read_kaggle_file
 
@@ -44,8 +45,13 @@ def read_kaggle_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray
     DigitDataError
         If a file is missing or not exactly in Kaggle's format.
     """
-    train = parse_kaggle_csv(*read_kaggle_file(folder, "train.csv"), has_label=True)
-    test = parse_kaggle_csv(*read_kaggle_file(folder, "test.csv"), has_label=False)
+    try:
+        train = parse_kaggle_csv(*read_kaggle_file(folder, "train.csv"), has_label=True)
+        test = parse_kaggle_csv(*read_kaggle_file(folder, "test.csv"), has_label=False)
+    except MemoryError as error:
+        raise DigitDataError(
+            f"{folder}: its files do not fit into the memory that is left; end other programs"
+        ) from error
     return _as_images(train[:, 1:]), np.ascontiguousarray(train[:, 0]), _as_images(test)
 
 
@@ -104,6 +110,8 @@ def _parse_fast(raw: bytes, body_start: int, columns: list[str]) -> np.ndarray |
                 column_types=dict.fromkeys(columns, pyarrow.uint8()), null_values=[]
             ),
         )
+    except MemoryError:  # Arrow's own is one of its errors as well
+        raise
     except pyarrow.ArrowException:
         return None
     # Each column is contiguous; stacking whole columns and turning the block once is far

@@ -81,23 +81,12 @@ def read_kaggle_file(folder: Path, name: str) -> tuple[str, bytes]:
     DigitDataError
         If the file is missing, unreadable, damaged or absurdly large.
     """
-    if not folder.exists():
+    try:
+        path = _find(folder, name)
+    except OSError as error:  # a folder that may not be searched, a name that is too long
         raise DigitDataError(
-            f"{folder}: no such folder, expected one holding train.csv and test.csv; check the "
-            "path, or leave it empty to use the digits that come with the package"
-        )
-    if folder.is_dir():
-        found = _candidates(folder, name)
-        if not found:
-            raise DigitDataError(f"{folder / name}: no such file. {_describe(folder, name)}")
-        path = found[0]
-    elif folder.suffix.lower() == ".zip":
-        path = folder
-    else:
-        raise DigitDataError(
-            f"{folder}: found a file, expected a folder holding train.csv and test.csv, or "
-            f"{ARCHIVE_NAME}; pass the folder {folder.parent}"
-        )
+            f"{folder}: cannot be read ({error.strerror}); check the path and your rights to it"
+        ) from error
     try:
         if path.suffix.lower() == ".zip":
             return f"{path}: {name}", _read_zip(path, name)
@@ -118,6 +107,28 @@ def read_kaggle_file(folder: Path, name: str) -> tuple[str, bytes]:
             f"{path}: cannot be read ({error.strerror or error}); check that it is a file you "
             "may open"
         ) from error
+
+
+def _find(folder: Path, name: str) -> Path:
+    """Return the file or archive to read."""
+    if not folder.exists():
+        raise DigitDataError(
+            f"{folder}: no such folder, expected one holding train.csv and test.csv; check the "
+            "path, or leave it empty to use the digits that come with the package"
+        )
+    if folder.is_dir():
+        found = _candidates(folder, name)
+        if not found:
+            raise DigitDataError(f"{folder / name}: no such file. {_describe(folder, name)}")
+        if found[0].is_fifo():  # opening it would wait for a writer, perhaps for ever
+            raise DigitDataError(f"{found[0]}: found a pipe, expected a file; pass a file")
+        return found[0]
+    if folder.suffix.lower() == ".zip":
+        return folder
+    raise DigitDataError(
+        f"{folder}: found a file, expected a folder holding train.csv and test.csv, or "
+        f"{ARCHIVE_NAME}; pass the folder {folder.parent}"
+    )
 
 
 def _candidates(folder: Path, name: str) -> list[Path]:

@@ -52,7 +52,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: _end_now())
     request = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_the_runner, args=[request["scratch"]], daemon=True).start()
-    return _execute(request, send)
+    try:
+        return _execute(request, send)
+    except OSError as error:  # a full disk, say; the runner shows this line
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
 
 
 def _end_with_the_runner(scratch: str) -> None:
@@ -253,4 +257,8 @@ def _peak_memory_mb() -> int | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A thread still waits for standard input, which would end an ordinary exit with an abort.
+    os._exit(code)

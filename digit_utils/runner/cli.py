@@ -336,6 +336,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # `digits ... | head` has read enough. Python would complain again as it closes the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # what a shell reports of a program that SIGPIPE ended
+    except ImportError as error:  # damaged, or too little memory to load it
+        print(f"digits {options.command}: a package cannot be loaded: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"digits {options.command}: {error}", file=sys.stderr)
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
@@ -343,6 +346,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "Make room and start the same command again; what is finished is kept.",
                 file=sys.stderr,
             )
+        return 1
+    except MemoryError:
+        print(
+            f"digits {options.command}: there is not enough memory; end other programs and start "
+            "the same command again, what is finished is kept.",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         kept = {"search": "the finished trials are kept", "sweep": "the finished runs are kept"}

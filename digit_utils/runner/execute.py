@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from digit_utils.runner.claims import hold_runs
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.freshness import why_run_again
 from digit_utils.runner.notebooks import read_notebook
@@ -119,12 +120,12 @@ def run_chapters(
     UsageError
         For an unknown chapter, profile or parameter, before anything is started.
     RunnerError
-        When a notebook and its script disagree.
+        When a notebook and its script disagree, or a chapter is being run there already.
     """
     runs = []
     with tempfile.TemporaryDirectory(prefix="digits-") as scratch:
         planned = plan_runs(wanted, profile, parameters, out, root, snapshots=Path(scratch))
-        with reporter or make_reporter(len(planned)) as show:
+        with hold_runs(planned), reporter or make_reporter(len(planned)) as show:
             for number, plan in enumerate(planned, start=1):
                 # Asked when its turn comes: an earlier chapter may have left it something new.
                 if skip_fresh and not why_run_again(plan):

@@ -82,8 +82,41 @@ def _fits(annotation: ast.expr, value: Value) -> bool:
 
 
 def _is_simple(value: Value) -> bool:
-    finite = not isinstance(value, float) or math.isfinite(value)
-    return type(value) in _SIMPLE.values() and finite
+    return type(value) in _SIMPLE.values() and not _unfit(value)
+
+
+def _unfit(value: Value) -> str:
+    """Say why a value of a simple type cannot be a parameter; empty if it can."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return " A parameter must be a finite number."
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return " A whole number must fit into 64 bits, as the tables of results hold no larger one."
+    if isinstance(value, str):
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as error:  # half a character: no notebook could be saved with it
+            return f" Its character {error.start + 1} is not text."
+    return ""
+
+
+def show_value(value: Value, most: int = 200) -> str:
+    """Write a value for a message: never very long, and always possible.
+
+    Parameters
+    ----------
+    value : object
+    most : int
+        Characters.
+
+    Returns
+    -------
+    str
+    """
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of very many digits, say
+        return "a value too large to show"
+    return text if len(text) <= most else text[:most] + "..."
 
 
 def declared_parameters(notebook: Any, chapter: str) -> dict[str, Parameter]:
@@ -226,7 +259,7 @@ def check_value(
     if not parameter.accepts(value):
         raise ParameterError(
             f"{name} of {chapter} is {parameter.type} (default {parameter.default!r}); "
-            f"{source} gives {value!r}, {_kind(value)}.{_hint(parameter, value)}\n"
+            f"{source} gives {show_value(value)}, {_kind(value)}.{_hint(parameter, value)}\n"
             + listing(chapter, declared)
         )
 
@@ -238,10 +271,11 @@ def _kind(value: Value) -> str:
 
 
 def _hint(parameter: Parameter, value: Value) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        return " A parameter must be a finite number."
+    unfit = [_unfit(item) for item in (value if isinstance(value, list) else [value])]
+    if any(unfit):
+        return next(filter(None, unfit))
     if "str" in parameter.type and isinstance(value, int | float):
-        return f" To pass it as a text, quote it twice: '\"{value}\"'."
+        return f" To pass it as a text, quote it twice: '\"{show_value(value)}\"'."
     if isinstance(value, str) and "float" in parameter.type:
         try:
             return f" YAML reads it as a text: write {float(value):.1e} with a point and a sign."

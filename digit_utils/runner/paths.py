@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -155,7 +156,7 @@ def _select_one(chapters: list[Chapter], text: str) -> Chapter:
     key = text.zfill(2) if text.isdecimal() and int(text) else text  # 3 is 03
     path = Path(text)
     if path.suffix in {".py", ".ipynb"}:
-        if path.is_file() and path.resolve().parent != chapters[0].folder.resolve():
+        if os.path.isfile(text) and path.resolve().parent != chapters[0].folder.resolve():
             raise UsageError(
                 f"{text} is not in {chapters[0].folder}. `digits` runs the book's chapters; "
                 f"for another notebook use `papermill {text} output.ipynb`."

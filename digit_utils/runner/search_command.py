@@ -192,7 +192,7 @@ def _load(file: Path) -> tuple[str, ModuleType]:
     try:
         text = file.read_text(encoding="utf-8")
         module = _make_module(text, str(file))
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a file that says exit() is no search
         raise UsageError(
             f"{shown(file)}: cannot be loaded ({type(error).__name__}: {error})."
         ) from error

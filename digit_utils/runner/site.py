@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from digit_utils.runner.claims import alone
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.freshness import why_run_is_stale, why_stale
 from digit_utils.runner.notebooks import without_colour, write_notebook
@@ -23,6 +24,7 @@ from digit_utils.runner.repository import (
 from digit_utils.runner.staging import executed_chapters, published_chapters
 
 
+@alone
 def check_links(profile: str | None = None, root: Path | str | None = None) -> int:
     """Follow every link of the book that leads elsewhere.
 
@@ -72,6 +74,7 @@ def _jupyter_book(source: Path, work: Path, *options: str) -> list[str]:
     return [*command, "build", str(source), "--path-output", str(work), *options]
 
 
+@alone
 def build_site(profile: str | None = "quick", root: Path | str | None = None) -> int:
     """Build `_build/html` from the executed notebooks of a profile, or from the published ones.
 
@@ -93,7 +96,8 @@ def build_site(profile: str | None = "quick", root: Path | str | None = None) ->
     Raises
     ------
     RunnerError
-        When chapters are missing, out of date or not in `_toc.yml`, or a page was not made.
+        When chapters are missing, out of date or not in `_toc.yml`, a page was not made, or
+        another process builds the site.
     """
     root = find_checkout(root)
     build = root / "_build"

@@ -12,11 +12,14 @@ from typing import Any
 
 from digit_utils.runner.errors import UsageError, did_you_mean
 from digit_utils.runner.pairing import read_chapter
-from digit_utils.runner.parameters import Parameter, check_value, declared_parameters
-from digit_utils.runner.paths import Chapter, list_profiles, select_chapters, shown
+from digit_utils.runner.parameters import Parameter, check_value, declared_parameters, show_value
+from digit_utils.runner.paths import Chapter, list_profiles, select_chapters
 from digit_utils.runner.plan import read_profile_values
+from digit_utils.runner.yaml_source import YamlSource
 
 WAYS = ("grid", "list", "random")
+# A run takes seconds at least; a file of a few lines must not ask for more than a lifetime of them.
+MOST_RUNS = 10_000
 ENTRIES = ("chapter", "profile", "constants", "seeds", "metric", *WAYS)
 
 
@@ -49,64 +52,6 @@ class Sweep:
     file: str
 
 
-class _Source:
-    """A YAML file with the line of each entry."""
-
-    def __init__(self, path: Path):
-        import yaml
-
-        self.name = shown(path)
-        self.lines: dict[tuple, int] = {}
-        self._loader = yaml.SafeLoader("")
-        try:
-            node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        except OSError as error:
-            raise UsageError(f"{self.name}: cannot be read ({error.strerror}).") from error
-        except UnicodeDecodeError as error:
-            raise UsageError(f"{self.name} is not a UTF-8 text file: {error}.") from error
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f", line {mark.line + 1}" if mark else ""
-            problem = getattr(error, "problem", None) or str(error)
-            raise UsageError(f"{self.name}{line}: this is not YAML: {problem}.") from error
-        self.values = {} if node is None else self._build(node, ())
-
-    def _build(self, node: Any, path: tuple) -> Any:
-        import yaml
-
-        if len(path) > 8:  # deeper than anything that makes sense; an anchor may hold itself
-            raise self.error(path[:1], "is nested too deeply")
-        self.lines[path] = node.start_mark.line + 1
-        if isinstance(node, yaml.SequenceNode):
-            return [self._build(item, (*path, i)) for i, item in enumerate(node.value)]
-        if not isinstance(node, yaml.MappingNode):
-            try:
-                return self._loader.construct_object(node, deep=True)
-            except (yaml.YAMLError, ValueError) as error:
-                raise self.error(path, f"cannot be read: {error}") from error
-        values: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = key_node.value
-            if not isinstance(key, str):
-                raise self.error(path, "expected a name before the colon")
-            if key in values:
-                raise self.error((*path, key), f"{key} is set twice", key_node)
-            values[key] = self._build(value_node, (*path, key))
-            self.lines[*path, key] = key_node.start_mark.line + 1
-        return values
-
-    def where(self, *path: Any) -> str:
-        """Name the file and the line of an entry."""
-        while path and path not in self.lines:
-            path = path[:-1]
-        return f"{self.name}, line {self.lines.get(path, 1)}"
-
-    def error(self, path: tuple, text: str, node: Any = None) -> UsageError:
-        """Return an error that names the line."""
-        line = f"{self.name}, line {node.start_mark.line + 1}" if node else self.where(*path)
-        return UsageError(f"{line}: {text}.")
-
-
 def read_sweep(path: Path, root: Path) -> Sweep:
     """Read a sweep and check names, types and sizes of everything in it.
 
@@ -126,7 +71,7 @@ def read_sweep(path: Path, root: Path) -> Sweep:
     UsageError
         For anything that cannot be run; the message names the line.
     """
-    source = _Source(path)
+    source = YamlSource(path)
     entries = source.values
     if not isinstance(entries, dict):
         raise source.error((), "expected entries such as 'chapter: 03_base_cnn'")
@@ -161,6 +106,7 @@ def read_sweep(path: Path, root: Path) -> Sweep:
         points = {"grid": _grid, "list": _list, "random": _random}[ways[0]](
             source, chapter, declared
         )
+    _refuse_too_many(source, len(points), (*ways,))
     points = _with_seeds(source, points, chapter, declared)
     for name in sorted({name for point in points for name in point} & set(constants)):
         raise source.error(("constants", name), f"{name} is varied as well; set it in one place")
@@ -179,7 +125,7 @@ def read_sweep(path: Path, root: Path) -> Sweep:
     return Sweep(chapter, profile, full, varied, metric, constants, source.name)
 
 
-def _chapter(source: _Source, root: Path) -> Chapter:
+def _chapter(source: YamlSource, root: Path) -> Chapter:
     wanted = source.values.get("chapter")
     if wanted is None:
         raise source.error((), "expected an entry 'chapter', such as 'chapter: 03_base_cnn'")
@@ -193,7 +139,7 @@ def _chapter(source: _Source, root: Path) -> Chapter:
         raise UsageError(f"{source.where('chapter')}: {error}") from error
 
 
-def _mapping(source: _Source, *path: Any) -> dict[str, Any]:
+def _mapping(source: YamlSource, *path: Any) -> dict[str, Any]:
     value: Any = source.values
     for step in path:
         value = value[step]
@@ -203,7 +149,7 @@ def _mapping(source: _Source, *path: Any) -> dict[str, Any]:
 
 
 def _check_values(
-    source: _Source,
+    source: YamlSource,
     chapter: Chapter,
     declared: Mapping[str, Parameter],
     values: Mapping[str, Any],
@@ -213,24 +159,32 @@ def _check_values(
         check_value(chapter.name, declared, name, value, source.where(*path, name))
 
 
-def _grid(source: _Source, chapter: Chapter, declared: Mapping[str, Parameter]) -> list[dict]:
+def _grid(source: YamlSource, chapter: Chapter, declared: Mapping[str, Parameter]) -> list[dict]:
     choices = _mapping(source, "grid")
     for name, values in choices.items():
         if not isinstance(values, list) or not values:
             raise source.error(
                 ("grid", name),
-                f"{name} is {values!r}, expected a list of values such as [1, 2]; a single value "
-                "goes under constants",
+                f"{name} is {show_value(values)}, expected a list of values such as "
+                "[1, 2]; a single value goes under constants",
             )
         for place, value in enumerate(values):
             where = source.where("grid", name, place)
             check_value(chapter.name, declared, name, value, where)
+    _refuse_too_many(source, math.prod(map(len, choices.values())), ("grid",))
     return [
         dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())
     ]
 
 
-def _list(source: _Source, chapter: Chapter, declared: Mapping[str, Parameter]) -> list[dict]:
+def _refuse_too_many(source: YamlSource, runs: int, path: tuple) -> None:
+    if runs > MOST_RUNS:
+        raise source.error(
+            path, f"this asks for {show_value(runs)} runs, expected at most {MOST_RUNS:,}"
+        )
+
+
+def _list(source: YamlSource, chapter: Chapter, declared: Mapping[str, Parameter]) -> list[dict]:
     points = source.values["list"]
     if not isinstance(points, list) or not points:
         raise source.error(("list",), "expected at least one run, such as '- {EPOCHS: 2}'")
@@ -241,7 +195,7 @@ def _list(source: _Source, chapter: Chapter, declared: Mapping[str, Parameter]) 
     return points
 
 
-def _random(source: _Source, chapter: Chapter, declared: Mapping[str, Parameter]) -> list[dict]:
+def _random(source: YamlSource, chapter: Chapter, declared: Mapping[str, Parameter]) -> list[dict]:
     import numpy as np
 
     entries = _mapping(source, "random")
@@ -255,6 +209,7 @@ def _random(source: _Source, chapter: Chapter, declared: Mapping[str, Parameter]
         raise source.error(
             ("random", "samples"), f"samples is {samples!r}, expected a whole number from 1"
         )
+    _refuse_too_many(source, samples, ("random", "samples"))
     if type(seed) is not int or seed < 0:
         raise source.error(("random", "seed"), f"seed is {seed!r}, expected a whole number from 0")
     if "values" not in entries:
@@ -262,33 +217,39 @@ def _random(source: _Source, chapter: Chapter, declared: Mapping[str, Parameter]
     ranges = _mapping(source, "random", "values")
     generator = np.random.default_rng(seed)
     draw = {name: _sampler(source, name, given) for name, given in ranges.items()}
-    points: list[dict] = []
-    for _ in range(100 * samples):  # a point that comes up again is drawn anew
+    points: dict[str, dict] = {}
+    in_vain = 0
+    while len(points) < samples and in_vain < 10 * samples + 1000:
         point = {name: draw[name](generator) for name in ranges}
+        key = _identity(point)
+        if key in points:  # a point that comes up again is drawn anew
+            in_vain += 1
+            continue
         _check_values(source, chapter, declared, point, ("random", "values"))
-        if point not in points:
-            points.append(point)
-        if len(points) == samples:
-            return points
+        points[key], in_vain = point, 0
+    if len(points) == samples:
+        return list(points.values())
     raise source.error(
         ("random", "samples"),
         f"found {len(points)} different runs, expected {samples}; ask for fewer, or use a grid",
     )
 
 
-def _sampler(source: _Source, name: str, given: Any) -> Any:
+def _sampler(source: YamlSource, name: str, given: Any) -> Any:
     """Return a function that draws one value."""
     path = ("random", "values", name)
     if isinstance(given, list) and given:
         return lambda generator: given[generator.integers(len(given))]
     expected = "expected a list, or {low: 0.01, high: 0.1, log: true}"
     if not isinstance(given, dict) or not {"low", "high"} <= set(given) <= {"low", "high", "log"}:
-        raise source.error(path, f"{name} is {given!r}, {expected}")
+        raise source.error(path, f"{name} is {show_value(given)}, {expected}")
     low, high, log = given["low"], given["high"], given.get("log", False)
-    numbers = all(type(end) in (int, float) and math.isfinite(end) for end in (low, high))
+    # The width must be a number, too: a range from -1e308 to 1e308 is too wide to draw from.
+    numbers = all(type(end) in (int, float) for end in (low, high)) and math.isfinite(high - low)
     if not numbers or not low < high or type(log) is not bool or (log and low <= 0):
         raise source.error(
-            path, f"{name} is {given!r}, {expected} with low below high, and above 0 for log"
+            path,
+            f"{name} is {show_value(given)}, {expected} with low below high, and above 0 for log",
         )
     whole = type(low) is int and type(high) is int
     ends = (math.log(low), math.log(high)) if log else (low, high)
@@ -304,17 +265,20 @@ def _sampler(source: _Source, name: str, given: Any) -> Any:
 
 
 def _with_seeds(
-    source: _Source, points: list[dict], chapter: Chapter, declared: Mapping[str, Parameter]
+    source: YamlSource, points: list[dict], chapter: Chapter, declared: Mapping[str, Parameter]
 ) -> list[dict]:
     if "seeds" not in source.values:
         return points
     seeds = source.values["seeds"]
     if not isinstance(seeds, list) or not seeds:
-        raise source.error(("seeds",), f"seeds is {seeds!r}, expected a list such as [0, 1, 2]")
+        raise source.error(
+            ("seeds",), f"seeds is {show_value(seeds)}, expected a list such as [0, 1, 2]"
+        )
     for place, seed in enumerate(seeds):
         check_value(chapter.name, declared, "SEED", seed, source.where("seeds", place))
     if any("SEED" in point for point in points) or "SEED" in source.values.get("constants", {}):
         raise source.error(("seeds",), "SEED is set elsewhere as well; set it in one place")
+    _refuse_too_many(source, len(points) * len(seeds), ("seeds",))
     return [{**point, "SEED": seed} for point in points for seed in seeds]
 
 
@@ -324,11 +288,11 @@ def _absolute_data(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "DATA": str(Path(data).absolute())} if data else values
 
 
-def _refuse_twins(source: _Source, points: list[dict], ways: list[str]) -> None:
+def _refuse_twins(source: YamlSource, points: list[dict], ways: list[str]) -> None:
     """Two runs with the same values would write to the same place."""
     seen: dict[str, int] = {}
     for number, point in enumerate(points, start=1):
-        key = json.dumps(point, sort_keys=True)
+        key = _identity(point)
         if key in seen:
             raise source.error(
                 tuple(ways) or ("seeds",),
@@ -337,8 +301,12 @@ def _refuse_twins(source: _Source, points: list[dict], ways: list[str]) -> None:
         seen[key] = number
 
 
+def _identity(point: Mapping[str, Any]) -> str:
+    return json.dumps(point, sort_keys=True, default=repr)  # a date is refused later
+
+
 def _brief(point: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value!r}" for name, value in point.items())
+    return ", ".join(f"{name} {show_value(value)}" for name, value in point.items())
 
 
 def label(point: Mapping[str, Any], sweep: Sweep) -> str:

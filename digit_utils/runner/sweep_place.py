@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +18,12 @@ from digit_utils.files import json_bytes, write_atomically
 from digit_utils.folder_lock import FolderUnavailable, claim_folder
 from digit_utils.runner.errors import RunnerError, UsageError
 from digit_utils.runner.paths import shown
+from digit_utils.strict_json import parse_json
 
 FORMAT = 1
 RECORD = "run.json"
 REPORT = "report.html"
+PLAIN_NAME = re.compile(r"\w[\w.-]*")
 GATHERED = ("runs.csv", REPORT)  # what is text; Parquet stays here
 
 
@@ -259,14 +262,26 @@ def _known(texts: dict[str, str]) -> dict[str, dict[str, Any]]:
     found = {}
     for key, text in texts.items():
         try:
-            record = json.loads(text)
+            record = parse_json(text.encode("utf-8"))
         except ValueError:
             continue
-        if (
-            isinstance(record, dict)
-            and record.get("format") == FORMAT
-            and record.get("run") == key
-            and isinstance(record.get("results", {}), dict)
-        ):
+        if isinstance(record, dict) and record.get("run") == key and _is_whole(record):
             found[key] = record
     return found
+
+
+def _is_whole(record: dict[str, Any]) -> bool:
+    """Tell whether a record holds what a report and another run rely on."""
+    notebook, error = record.get("notebook", ""), record.get("error", "")
+    return (
+        record.get("format") == FORMAT
+        and record.get("status") in ("ok", "failed")
+        # A plain name: a shared bucket must not lead a report, or us, to another file.
+        and (notebook is None or bool(isinstance(notebook, str) and PLAIN_NAME.fullmatch(notebook)))
+        and (error is None or isinstance(error, str))
+        and type(record.get("seconds")) in (int, float)
+        and isinstance(record.get("parameters"), dict)
+        and isinstance(record.get("results", {}), dict)
+        and isinstance(record.get("commit"), str | None)
+        and type(record.get("peak_memory_mb")) in (int, float, type(None))
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.runner.errors import ParameterError
-from digit_utils.runner.paths import shown
+from digit_utils.runner.yaml_source import UNREADABLE, YamlSource
 
 
 def parse_command_line_value(text: str) -> Any:
@@ -33,7 +33,7 @@ def parse_command_line_value(text: str) -> Any:
 
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError, *UNREADABLE):  # 2024-99-99, say
         return text
     quoted = len(text) >= 2 and text[0] == text[-1] and text[0] in "'\""
     if text.strip() and (isinstance(value, bool | list) or quoted):
@@ -58,41 +58,16 @@ def read_profile(path: Path) -> dict[str, tuple[Any, int]]:
     ParameterError
         For a file that is not YAML, not a mapping, nested, or names a parameter twice.
     """
-    import yaml
-
-    name = shown(path)
-    try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise ParameterError(f"{name}{line}: this is not YAML: {problem}.") from error
-    except UnicodeDecodeError as error:
-        raise ParameterError(f"{name} is not a UTF-8 text file: {error}.") from error
-    if node is None:
-        return {}
-    if not isinstance(node, yaml.MappingNode):
-        line = node.start_mark.line + 1
-        raise ParameterError(f"{name}, line {line}: expected NAME: value, one a line.")
-    found: dict[str, tuple[Any, int]] = {}
-    for key_node, value_node in node.value:
-        line = key_node.start_mark.line + 1
-        key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-        if key is None:
-            raise ParameterError(f"{name}, line {line}: expected a parameter's name.")
-        if key in found:
-            raise ParameterError(
-                f"{name}, line {line}: {key} is set twice, first in line {found[key][1]}."
-            )
-        value = yaml.safe_load(yaml.serialize(value_node, Dumper=yaml.SafeDumper))
-        nested = isinstance(value, dict | set) or (
+    source = YamlSource(path, ParameterError)
+    if not isinstance(source.values, dict):
+        raise source.error((), "expected NAME: value, one a line")
+    for name, value in source.values.items():
+        if isinstance(value, dict) or (
             isinstance(value, list) and any(isinstance(item, list | dict) for item in value)
-        )
-        if nested:
-            raise ParameterError(
-                f"{name}, line {line}: {key} holds a nested value; expected a number, a text, "
-                "true, false, null or a flat list."
+        ):
+            raise source.error(
+                (name,),
+                f"{name} holds a nested value; expected a number, a text, true, false, null or a "
+                "flat list",
             )
-        found[key] = (value, line)
-    return found
+    return {name: (value, source.lines[name,]) for name, value in source.values.items()}

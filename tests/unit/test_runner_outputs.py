@@ -135,7 +135,12 @@ def test_a_good_build_replaces_the_old_site_whole(book, monkeypatch, capsys):
     assert "html/index.html" in out.splitlines()[-1]
     assert not (book / "_build/html/stale.html").exists()
     assert (book / "_build/html/index.html").read_text() == "new"
-    assert sorted(path.name for path in (book / "_build").iterdir()) == ["html", "runs", "site"]
+    assert sorted(path.name for path in (book / "_build").iterdir()) == [
+        ".claims",
+        "html",
+        "runs",
+        "site",
+    ]
 
 
 @pytest.mark.parametrize(

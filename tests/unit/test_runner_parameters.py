@@ -185,7 +185,7 @@ def test_a_profile_of_comments_alone_means_the_defaults(plan, book):
         ("# head\nSEED: {a: 1}\n", "line 2: SEED holds a nested value"),
         ("WIDTHS: [[1]]\n", "line 1: WIDTHS holds a nested value"),
         ("SEED: 1\n\nSEED: 2\n", "line 3: SEED is set twice, first in line 1"),
-        ("? [a]\n: 1\n", "expected a parameter's name"),
+        ("? [a]\n: 1\n", "expected a name before the colon"),
         ("DEEP: 1\n", "DEEP of 01_first is bool"),
     ],
 )

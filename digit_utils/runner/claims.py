@@ -1,0 +1,75 @@
+"""One at a time: two runs of a chapter, or two builds of the site, would mix their files."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from digit_utils.folder_lock import FolderUnavailable, claim_folder
+from digit_utils.runner.errors import RunnerError
+from digit_utils.runner.paths import find_checkout, shown
+from digit_utils.runner.plan import PlannedRun
+
+
+@contextmanager
+def hold_runs(planned: Sequence[PlannedRun]) -> Iterator[None]:
+    """Hold each planned run's place; other chapters may run beside them in the same folder.
+
+    Parameters
+    ----------
+    planned : sequence of PlannedRun
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    RunnerError
+        If one of them is being run there by another process, or the folder cannot be written;
+        nothing has been started.
+    """
+    with ExitStack() as held:
+        for plan in planned:
+            name = plan.chapter.name
+            _claim(held, plan.folder / ".claims" / name, f"{name} is being run", plan.folder)
+        yield
+
+
+def alone(build: Callable[..., int]) -> Callable[..., int]:
+    """Let a function that builds the site wait for nobody and be disturbed by nobody.
+
+    Parameters
+    ----------
+    build : function
+        Of a profile and the checkout.
+
+    Returns
+    -------
+    function
+        It raises RunnerError when another process builds the site of this checkout.
+    """
+
+    @functools.wraps(build)
+    def held_build(profile: str | None = "quick", root: Path | str | None = None) -> int:
+        root = find_checkout(root)
+        with ExitStack() as held:
+            folder = root / "_build"
+            _claim(held, folder / ".claims" / "site", "the site is being built", folder)
+            return build(profile, root)
+
+    return held_build
+
+
+def _claim(held: ExitStack, claim: Path, what: str, folder: Path) -> None:
+    try:
+        held.enter_context(claim_folder(claim))
+    except FolderUnavailable as error:
+        if " is in use by " in str(error):
+            who = str(error).split(" is in use by ")[1].split(";")[0]
+            text = f"{what} in {shown(folder)} by {who}; wait for it to end."
+        else:
+            text = str(error)
+        raise RunnerError(text) from error

@@ -1,0 +1,176 @@
+"""Read-only folders, a full /tmp, little memory and disk, two at once, odd names: with kernels.
+
+Not part of `make test`; about two minutes. The quick half is `tests/unit/test_rough_places.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "unit"))
+
+from rough_places import ODD, assert_told, make_read_only, make_writable, run_as_anybody  # noqa: E402
+from runner_books import FIRST, SQUARE, chapter, make_book, start_digits  # noqa: E402
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and rights of Linux")
+
+SEARCH = """
+from hyperopt import hp
+
+SPACE = {"rate": hp.uniform("rate", 0, 1)}
+
+
+def objective(settings):
+    return settings["rate"]
+"""
+
+
+@pytest.fixture
+def book(tmp_path):
+    return make_book(tmp_path / ODD / "book", c01_first=FIRST)
+
+
+def left_in(folder: Path) -> set[str]:
+    """Files, but for locks."""
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and ".claims" not in path.parts
+    }
+
+
+def limit(name: str, value: int):
+    """Return what sets a limit in a child."""
+    import resource
+
+    return lambda: resource.setrlimit(getattr(resource, name), (value, value))
+
+
+def test_everything_runs_in_folders_of_any_name(book):
+    (book / "sweep ü.yaml").write_text("chapter: 01\nseeds: [0]\nconstants: {NAME: 'a \"b\" é'}\n")
+    (book / "search ü.py").write_text(SEARCH)
+    for command in (
+        ("run", "01"),
+        ("sweep", "sweep ü.yaml"),
+        ("search", "search ü.py", "--trials", "3"),
+    ):
+        done = run_as_anybody(book, *command)
+        assert done.returncode == 0, done.stderr
+    assert (book / "_build/runs/quick/01_first.ipynb").is_file()
+    assert (book / "_build/sweeps/sweep ü/report.html").is_file()
+    assert len(list((book / "_build/searches/search ü").glob("trial_*.json"))) == 3
+
+
+def test_a_checkout_and_a_package_that_cannot_be_written_still_run(book, tmp_path):
+    package = tmp_path / "package"
+    shutil.copytree(
+        ROOT / "digit_utils", package / "digit_utils", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (book / "sweep.yaml").write_text("chapter: 01\nseeds: [0]\n")
+    before = left_in(tmp_path)
+    make_read_only(package)
+    make_read_only(book)
+    try:
+        out = tmp_path / "out"
+        done = run_as_anybody(book, "run", "01", "--out", str(out), PYTHONPATH=str(package))
+        assert done.returncode == 0, done.stderr
+        assert {"01_first.ipynb", "stray.txt", "artifacts/made.json"} == left_in(out)
+        assert_told(run_as_anybody(book, "run", "01"), "Cannot make the folder", code=2)
+        assert_told(
+            run_as_anybody(book, "sweep", "sweep.yaml"), "cannot be written", "name another"
+        )
+        shutil.rmtree(out)
+        assert left_in(tmp_path) == before
+    finally:
+        make_writable(package)
+        make_writable(book)
+
+
+def test_temporary_folders_that_are_missing_closed_or_full(book, tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o555)
+    for place in (tmp_path / "missing", closed):  # Python then takes /tmp
+        done = run_as_anybody(book, "run", "01", TMPDIR=str(place))
+        assert done.returncode == 0, done.stderr
+    small = tmp_path / "small"
+    small.mkdir()
+    talk = make_book(tmp_path / "talk", c01_talk=chapter("print('x' * 300_000)"))
+    mount = f"mount -t tmpfs -o size=200k none '{small}'"
+    command = f"{mount} && exec {sys.executable} -m digit_utils.runner run"
+    done = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "bash", "-c", command],
+        cwd=talk,
+        env={**os.environ, "TMPDIR": str(small)},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    if "unshare failed" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no small file system can be made here: {done.stderr.strip()}")
+    assert_told(done, "No space left on device")
+    assert not (talk / "_build/runs/quick/01_talk.ipynb").exists(), "nothing that is not whole"
+    assert not list(talk.rglob("*.tmp"))
+
+
+def test_a_disk_that_fills_up_while_a_chapter_runs(tmp_path):
+    talk = make_book(tmp_path, c01_talk=chapter("print('x' * 300_000)"))
+    done = run_as_anybody(talk, "run", first=limit("RLIMIT_FSIZE", 100_000))
+    assert_told(done, "Its last words:", "OSError: [Errno 27] File too large; nothing was written")
+    assert left_in(talk / "_build") == set()
+    (talk / "sweep.yaml").write_text("chapter: 01\nseeds: [0]\n")
+    done = run_as_anybody(talk, "sweep", "sweep.yaml", first=limit("RLIMIT_FSIZE", 100_000))
+    assert_told(done, "File too large")
+    done = run_as_anybody(talk, "sweep", "sweep.yaml")  # room again: the same command goes on
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1 runs are good" in done.stdout
+
+
+@pytest.mark.parametrize("megabytes", [150, 400, 700])
+def test_memory_that_runs_out_is_told_and_leaves_no_half_notebook(book, megabytes):
+    done = run_as_anybody(book, "run", "01", first=limit("RLIMIT_AS", megabytes << 20))
+    assert done.returncode == 1, done.stderr
+    assert "digits run:" in done.stderr or "01_first" in done.stderr
+    assert "01_first.ipynb" not in {Path(name).name for name in left_in(book / "_build")}
+
+
+def test_two_runs_of_a_chapter_at_once(tmp_path):
+    book = make_book(tmp_path, c01_slow=SQUARE.replace("EPOCHS / 10", "EPOCHS"), c02_other=SQUARE)
+    first = start_digits(book, "run", "01")
+    while not (book / "_build/runs/quick/.claims/01_slow/.owner").exists():
+        assert first.poll() is None
+        time.sleep(0.02)
+    done = run_as_anybody(book, "run")  # all chapters, the first among them
+    assert_told(done, f"01_slow is being run in _build/runs/quick by process {first.pid}; wait")
+    other = run_as_anybody(book, "run", "02")
+    assert other.returncode == 0, other.stderr
+    _, err = first.communicate(timeout=60)
+    assert first.returncode == 0, err
+    assert left_in(book / "_build/runs/quick") == {"01_slow.ipynb", "02_other.ipynb"}
+
+
+def test_the_site_of_a_checkout_with_an_odd_name_twice_at_once(tmp_path):
+    checkout = tmp_path / ODD / "book"
+    listing = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    for name in filter(None, listing.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith("tests/"):
+            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, checkout / name)
+    first = start_digits(checkout, "site", "--published")
+    while not (checkout / "_build/.claims/site/.owner").exists():
+        assert first.poll() is None
+        time.sleep(0.02)
+    done = run_as_anybody(checkout, "site", "--published")
+    assert_told(done, f"the site is being built in _build by process {first.pid}; wait for it")
+    out, err = first.communicate(timeout=400)
+    assert first.returncode == 0, out[-3000:] + err[-3000:]
+    assert (checkout / "_build/html/index.html").is_file()
+    assert (checkout / "_build/html/notebooks/03_base_cnn.html").is_file()

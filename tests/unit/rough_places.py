@@ -1,0 +1,66 @@
+"""Places that are not as one wishes: read-only, full, small, and with names nobody expects."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ODD = "Zahlen & Ziffern ü/a 'b' $c"
+
+
+def without_roots_rights() -> None:
+    """In a child, before it becomes another program: obey permission bits even as root.
+
+    A superuser without these two rights is stopped by a folder's mode like anybody else.
+    """
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    for right in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        if libc.prctl(24, right, 0, 0, 0) != 0:  # PR_CAPBSET_DROP
+            raise OSError(ctypes.get_errno(), "cannot give up the rights of root")
+
+
+def make_read_only(folder: Path) -> None:
+    """Take everybody's right to write anywhere in a folder."""
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(path.stat().st_mode & ~0o222)
+
+
+def make_writable(folder: Path) -> None:
+    """Give it back, so that the folder can be removed."""
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(path.stat().st_mode | 0o700 if path.is_dir() else 0o600)
+
+
+def run_as_anybody(
+    folder: Path, *arguments: str, first: Callable[[], None] | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the `digits` command without root's rights, to its end."""
+
+    def before() -> None:
+        without_roots_rights()
+        if first is not None:
+            first()
+
+    return subprocess.run(
+        [sys.executable, "-m", "digit_utils.runner", *arguments],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        encoding="utf-8",
+        preexec_fn=before,
+        timeout=300,
+    )
+
+
+def assert_told(done: subprocess.CompletedProcess[str], *says: str, code: int = 1) -> None:
+    """Look for one clear message and the right exit code, and no traceback of Python's."""
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    for text in says:
+        assert text in done.stderr, done.stderr

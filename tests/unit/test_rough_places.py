@@ -1,0 +1,163 @@
+"""Read-only folders, little memory, two at once, odd names, Windows line ends: the quick half.
+
+`tests/slow/test_rough_places.py` has what needs kernels or a whole checkout.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rough_places import ODD, assert_told, make_read_only, make_writable, run_as_anybody
+from runner_books import FIRST, SECOND, make_book
+
+from digit_utils.data import load_digits
+from digit_utils.folder_lock import claim_folder
+from digit_utils.runner.errors import RunnerError
+from digit_utils.runner.execute import run_chapters
+from digit_utils.runner.pairing import check_pairs, sync_pair
+from digit_utils.runner.paths import list_chapters
+from digit_utils.runner.search_command import load_search
+from digit_utils.runner.site import build_site
+from digit_utils.runner.sweep_file import read_sweep
+from digit_utils.runner.values import read_profile
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights and limits")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits addresses")
+
+
+@pytest.fixture
+def read_only_book(tmp_path):
+    book = make_book(tmp_path / "book", c01_first=FIRST)
+    (book / "sweep.yaml").write_text("chapter: 01\nseeds: [0]\n")
+    for name in ("_config.yml", "_toc.yml"):
+        (book / name).write_text("root: book/index\n")
+    with (book / "notebooks" / "01_first.py").open("a") as script:
+        script.write("print('more')\n")  # something to write
+    make_read_only(book)
+    yield book
+    make_writable(book)
+
+
+@posix
+def test_a_checkout_that_cannot_be_written_is_told(read_only_book):
+    before = {path: path.read_bytes() for path in read_only_book.rglob("*") if path.is_file()}
+    done = run_as_anybody(read_only_book, "sync")
+    assert_told(done, "Permission denied", "01_first.ipynb")
+    assert {p: p.read_bytes() for p in read_only_book.rglob("*") if p.is_file()} == before
+    done = run_as_anybody(read_only_book, "site")
+    assert_told(done, "_build", "cannot be written (Permission denied)")
+
+
+@posix
+def test_digits_in_a_folder_that_may_not_be_opened_are_told(kaggle_folder):
+    kaggle_folder.chmod(0o000)
+    code = "import sys; from digit_utils.data import load_digits as l\n"
+    code += "try: l(sys.argv[1])\nexcept ValueError as e: print(type(e).__name__, e)"
+    from rough_places import without_roots_rights
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(kaggle_folder)],
+        capture_output=True, text=True, preexec_fn=without_roots_rights,
+    )  # fmt: skip
+    kaggle_folder.chmod(0o700)
+    assert done.stdout.startswith("DigitDataError "), done.stderr
+    assert "cannot be read (Permission denied)" in done.stdout
+
+
+@linux
+def test_digits_that_do_not_fit_into_memory_are_told(tmp_path, train_csv, test_csv):
+    train_csv.rows = train_csv.rows * 500  # 10,000 rows, some 30 MB
+    (tmp_path / "train.csv").write_bytes(train_csv.encode())
+    (tmp_path / "test.csv").write_bytes(test_csv.encode())
+    code = """
+import resource, sys
+import pyarrow.csv
+from digit_utils import kaggle_csv
+from digit_utils.data import load_digits
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + int(sys.argv[2]) * 1_000_000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    print(len(load_digits(sys.argv[1]).images))
+except ValueError as error:
+    print(type(error).__name__, error)
+"""
+    for megabytes, starts in ((12, "DigitDataError "), (45, "DigitDataError "), (2000, "10000")):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path), str(megabytes)],
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.stdout.startswith(starts), (megabytes, done.stdout, done.stderr)
+        assert megabytes == 2000 or "do not fit into the memory that is left" in done.stdout
+
+
+def test_two_runs_of_one_chapter_and_two_builds_of_the_site_do_not_meet(tmp_path):
+    book = make_book(tmp_path, c01_first=FIRST, c02_second=SECOND)
+    runs = book / "_build/runs/quick"
+    with claim_folder(runs / ".claims" / "02_second"):
+        with pytest.raises(RunnerError, match=r"02_second is being run in .*quick by process \d+"):
+            run_chapters(root=book)
+        assert not list(runs.glob("*.ipynb")), "nothing has been started"
+    with (
+        claim_folder(book / "_build/.claims/site"),
+        pytest.raises(RunnerError, match=r"the site is being built in .* by process \d+; wait"),
+    ):
+        build_site(root=book)
+    with pytest.raises(RunnerError, match=r"_config\.yml is missing"):  # free again
+        build_site(root=book)
+
+
+# ---- Names and line ends -------------------------------------------------------------------------
+
+
+def test_folders_may_have_any_name(tmp_path, train_csv, test_csv):
+    book = make_book(tmp_path / ODD / "book", c01_first=FIRST)
+    assert check_pairs(book) == []
+    data = tmp_path / ODD / "data"
+    data.mkdir()
+    (data / "train.csv").write_bytes(train_csv.encode())
+    (data / "test.csv").write_bytes(test_csv.encode())
+    assert np.array_equal(load_digits(data).labels, train_csv.values[:, 0])
+    shutil.make_archive(str(tmp_path / ODD / "digit-recognizer"), "zip", data)
+    assert len(load_digits(tmp_path / ODD).images) == 20
+    path = tmp_path / ODD / "sweep ü.yaml"
+    path.write_text(f'chapter: 01\nconstants: {{DATA: "{data.as_posix()}"}}\nseeds: [0]\n', "utf-8")
+    assert Path(read_sweep(path, book).points[0]["DATA"]) == data
+
+
+def crlf(path: Path) -> Path:
+    path.write_bytes(path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+    return path
+
+
+def test_files_with_the_line_ends_of_windows_are_read_alike(tmp_path):
+    book = make_book(tmp_path, c01_first=FIRST)
+    (chapter,) = list_chapters(book)
+    notebook = chapter.notebook.read_bytes()
+    crlf(chapter.script)
+    assert check_pairs(book) == []
+    assert not sync_pair(chapter), "the notebook is as it was"
+    crlf(chapter.notebook)
+    assert check_pairs(book) == []
+    chapter.notebook.unlink()
+    sync_pair(chapter)
+    assert chapter.notebook.read_bytes() == notebook
+    text = "chapter: 01\nconstants:\n  NAME: |\n    two\n    lines\ngrid: {RATE: [0.1, 1]}\n"
+    (book / "sweep.yaml").write_bytes(text.encode())
+    plain = read_sweep(book / "sweep.yaml", book)
+    assert read_sweep(crlf(book / "sweep.yaml"), book) == plain
+    assert plain.points[0]["NAME"] == "two\nlines\n"
+    (book / "01_first.yaml").write_bytes(b"SEED: 1\nNAME: 'a\n  b'\n")
+    values = read_profile(book / "01_first.yaml")
+    assert (
+        read_profile(crlf(book / "01_first.yaml")) == values == {"SEED": (1, 1), "NAME": ("a b", 2)}
+    )
+    (book / "search.py").write_bytes(
+        b"SPACE = {}\n\n\ndef objective(settings):\n    return '''a\nb'''\n"
+    )
+    assert load_search(crlf(book / "search.py")).objective({}) == "a\nb"
