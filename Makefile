@@ -116,6 +116,9 @@ dist: $(STAMP) ## build wheel, sdist, site archive and notebooks zip in dist/
 	if [ -n "$${TAG:-}" ] && [ "$$TAG" != "v$$version" ]; then \
 	    echo "The tag is $$TAG, the package v$$version: set __version__ in digit_utils/__init__.py" >&2; exit 1; \
 	fi; \
+	if [ -n "$${TAG:-}" ] && grep -L "@$$TAG\"" notebooks/*.py | grep .; then \
+	    echo "These install another version: digits install-cell --ref $$TAG && make sync" >&2; exit 1; \
+	fi; \
 	$(BIN)/digits sync --check; \
 	$(BIN)/digits site --published; \
 	rm -rf dist; \

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from digit_utils.folder_lock import FolderUnavailable, claim_folder
 from digit_utils.runner.errors import RunnerError
-from digit_utils.runner.paths import find_checkout, shown
+from digit_utils.runner.paths import shown
 from digit_utils.runner.plan import PlannedRun
 
 
@@ -38,29 +37,28 @@ def hold_runs(planned: Sequence[PlannedRun]) -> Iterator[None]:
         yield
 
 
-def alone(build: Callable[..., int]) -> Callable[..., int]:
-    """Let a function that builds the site wait for nobody and be disturbed by nobody.
+@contextmanager
+def hold_site(root: Path) -> Iterator[None]:
+    """Hold the place where the site is built.
 
     Parameters
     ----------
-    build : function
-        Of a profile and the checkout.
+    root : pathlib.Path
+        The checkout.
 
-    Returns
-    -------
-    function
-        It raises RunnerError when another process builds the site of this checkout.
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    RunnerError
+        If another process builds the site of this checkout.
     """
-
-    @functools.wraps(build)
-    def held_build(profile: str | None = "quick", root: Path | str | None = None) -> int:
-        root = find_checkout(root)
-        with ExitStack() as held:
-            folder = root / "_build"
-            _claim(held, folder / ".claims" / "site", "the site is being built", folder)
-            return build(profile, root)
-
-    return held_build
+    with ExitStack() as held:
+        folder = root / "_build"
+        _claim(held, folder / ".claims" / "site", "the site is being built", folder)
+        yield
 
 
 def _claim(held: ExitStack, claim: Path, what: str, folder: Path) -> None:

@@ -118,7 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--skip-fresh",
         action="store_true",
         help="leave chapters alone whose last run would come out the same today: same code, "
-        "parameters, helpers, data and versions",
+        "parameters, helpers and versions; a DATA folder of your own is not looked into",
     )
     run.set_defaults(act=_run)
 
@@ -226,7 +226,7 @@ def build_parser() -> argparse.ArgumentParser:
         "status",
         help="list the chapters: whether their outputs are fresh, and when they were last run",
         description="List the chapters. Published outputs are stale when what they came from has "
-        "changed since: code, parameters, helpers, data or versions; prose and comments do not "
+        "changed since: code, parameters, helpers, recorded data or versions; prose and comments do not "
         "count. The exit code is 1 when any are stale.",
     )
     _add_chapters(status)

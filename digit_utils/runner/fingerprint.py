@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.runner.code_facts import cell_facts, closure, merge, short_hash
-from digit_utils.runner.notebooks import tags
+from digit_utils.runner.notebooks import INSTALL_TAG, tags
 from digit_utils.runner.parameters import declared_parameters
 
 # The package that a kernel imports, wherever it was installed from.
@@ -27,13 +27,17 @@ PACKAGE = Path(__file__).resolve().parents[1]
 FOLDERS = ("assets", "recorded")  # of the package: files that chapters read
 LOCK = "requirements.lock"
 
-# The runtime packages that compute or draw, by the name they are imported by. The others in
-# pyproject.toml (filelock, ipython, pyarrow) hand on what was computed.
+# The runtime packages that compute or draw, by the name they are imported by.
 PACKAGES = {
     "cleanlab": "cleanlab", "hyperopt": "hyperopt", "keras": "keras", "matplotlib": "matplotlib",
     "numpy": "numpy", "pandas": "pandas", "scipy": "scipy", "seaborn": "seaborn",
     "skimage": "scikit-image", "sklearn": "scikit-learn", "statsmodels": "statsmodels",
     "tensorflow": "tensorflow",
+}  # fmt: skip
+# The others in pyproject.toml: they run the chapters, and hand on what was computed.
+HANDS_ON = {
+    "filelock", "ipykernel", "ipython", "jupytext", "nbclient", "nbformat", "packaging",
+    "papermill", "pyarrow", "pyyaml", "rich",
 }  # fmt: skip
 PIN = re.compile(r"^([a-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
@@ -128,13 +132,13 @@ def differences(recorded: Mapping[str, Any], today: Fingerprint) -> list[str]:
             found.append(f"parameter {name} is {new[name]!r}, was {old[name]!r}")
     old, new = recorded.get("packages", {}), today["packages"]
     for name in sorted(old.keys() | new.keys()):
-        allowed = new.get(name, [])
+        allowed = new.get(name) or []
         allowed = [allowed] if isinstance(allowed, str) else allowed
         if name not in new:
             found.append(f"{name} is no longer used")
         elif old.get(name) not in allowed:
             found.append(
-                f"{name} is {' or '.join(allowed) or 'in no lock'}, was {old.get(name, 'not used')}"
+                f"{name} is {' or '.join(allowed) or 'missing'}, was {old.get(name, 'not used')}"
             )
     return found
 
@@ -162,7 +166,7 @@ def locked_versions(root: Path) -> dict[str, list[str]] | None:
 
 def _own_cells(notebook: Any) -> list[Any]:
     """The code cells whose text counts; the parameters count by their values."""
-    others = {"colab", "parameters", "injected-parameters"}
+    others = {INSTALL_TAG, "parameters", "injected-parameters"}
     return [
         cell
         for cell in notebook.cells

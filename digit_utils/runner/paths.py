@@ -236,6 +236,6 @@ def shown(path: Path) -> str:
     str
     """
     try:
-        return str(path.resolve().relative_to(Path.cwd().resolve()))
+        return path.resolve().relative_to(Path.cwd().resolve()).as_posix()
     except ValueError:
         return str(path)

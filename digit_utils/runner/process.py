@@ -35,7 +35,8 @@ def watch(request: dict[str, Any], log: Path, scratch: Path) -> Iterator[dict[st
     """
     with log.open("wb") as log_file:
         child = subprocess.Popen(
-            [sys.executable, "-m", "digit_utils.runner.child"],
+            # -P: this package, and not one that lies where the reader stands.
+            [sys.executable, "-P", "-m", "digit_utils.runner.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log_file,

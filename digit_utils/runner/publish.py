@@ -11,6 +11,7 @@ from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.execute import ChapterRun, check_can_run, run_chapters
 from digit_utils.runner.fingerprint import differences, take
 from digit_utils.runner.freshness import (
+    RECORDED,
     saved_artifacts,
     to_publish,
     why_not_from_run,
@@ -93,6 +94,8 @@ def _brief(reasons: Sequence[str], most: int = 3) -> str:
 
 def _run(root: Path, chapter: Chapter) -> ChapterRun:
     """Run a chapter in full, so that it can be published."""
+    from digit_utils.files import write_atomically
+
     check_can_run()
     today = to_publish(root, chapter)
     here = take(read_script(chapter.script), chapter.name, profile_values(root, "full", chapter))
@@ -103,12 +106,15 @@ def _run(root: Path, chapter: Chapter) -> ChapterRun:
             f"({_brief(others)}). Install what requirements.lock pins (`make venv`)."
         )
     folder = run_folder(root, "full")
-    for name in today["files"]:
-        made = folder / "artifacts" / Path(name).name
-        recorded = root / name
-        # Left by a run that was never published: the book's own copy is the one to read.
-        if made.is_file() and recorded.is_file() and made.read_bytes() != recorded.read_bytes():
-            made.replace(made.with_suffix(".old"))
+    for name in RECORDED:
+        made = folder / "artifacts" / f"{name}.json"
+        recorded = root / "digit_utils" / "recorded" / made.name
+        # The book's own copy is the one to read, and not what a run left that was never published.
+        if recorded.is_file() and not (
+            made.is_file() and made.read_bytes() == recorded.read_bytes()
+        ):
+            made.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(made, recorded.read_bytes())
     (done,) = run_chapters([chapter.name], "full", root=root)
     changed = why_not_from_run(root, chapter) if done.ok else []
     if changed:

@@ -7,7 +7,7 @@ common with them is which outputs there are, their words, and the reported value
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,7 +18,7 @@ from digit_utils.runner.freshness import RECORDED
 from digit_utils.runner.notebooks import tags, write_notebook
 from digit_utils.runner.pairing import set_stable_ids
 from digit_utils.runner.paths import find_checkout, select_chapters, shown
-from digit_utils.runner.references import bounds_cell
+from digit_utils.runner.references import bounds_cell, flatten
 from digit_utils.runner.staging import number_cells, published_chapters
 
 FOLDER = Path("_build/regression/published")
@@ -83,8 +83,8 @@ def stage_published(wanted: Sequence[str] = (), root: Path | str | None = None) 
     """Write copies of the published notebooks that nbval can compare.
 
     Each gets a last cell that checks the reported values against bounds around the published
-    ones. Beside them lies what an earlier chapter left for a later one, as it is published, so
-    that each can run alone.
+    ones. Each lies in a folder of its own, with what an earlier chapter left for it as that is
+    published, so that none sees what another has made tonight.
 
     Parameters
     ----------
@@ -112,13 +112,13 @@ def stage_published(wanted: Sequence[str] = (), root: Path | str | None = None) 
     values = {chapter.name: results.read(chapter.notebook) for chapter in chapters}
     if not wanted:
         _refuse_idle_rules(rules, values)
-    folder = root / FOLDER
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "artifacts").mkdir(parents=True)
-    for name in RECORDED:
-        shutil.copy(root / f"digit_utils/recorded/{name}.json", folder / "artifacts")
+    shutil.rmtree(root / FOLDER, ignore_errors=True)
     written = []
     for name, notebook in notebooks.items():
+        folder = root / FOLDER / name
+        (folder / "artifacts").mkdir(parents=True)
+        for recorded in RECORDED:
+            shutil.copy(root / f"digit_utils/recorded/{recorded}.json", folder / "artifacts")
         prepare(notebook, name, values[name], rules)
         written.append(folder / f"{name}.ipynb")
         write_notebook(written[-1], notebook)
@@ -148,43 +148,11 @@ def prepare(notebook: Any, chapter: str, values: Mapping[str, Any], rules: Rules
         # The report's values are JSON, which no pattern for text reaches: the last cell has them.
         if _RESULTS in kinds or by_luck or any(word in cell.source for word in _UPDATES):
             cell.metadata["tags"] = [*tags(cell), IGNORE]
-    code = bounds_cell(bounds_around(values, chapter, rules))
-    code = code.replace("check_bounds(results.latest(),", "check_bounds(flatten(results.latest()),")
-    code = code.replace("import check_bounds\n", "import check_bounds\n" + _IMPORT)
-    code = code.replace(code.splitlines()[0], f"# From the published values and {RULES}.")
+    source = f"the published values and {RULES.as_posix()}"
+    code = bounds_cell(bounds_around(values, chapter, rules), source, flat=True)
     notebook.cells.append(nbformat.v4.new_code_cell(code))
     set_stable_ids(notebook)
     number_cells(notebook)
-
-
-_IMPORT = "from digit_utils.runner.published import flatten\n"
-
-
-def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Name the numbers inside dictionaries and lists ``name/key`` and ``name/0``.
-
-    Parameters
-    ----------
-    values : mapping
-        As `results.report` was given them.
-
-    Returns
-    -------
-    dict
-    """
-    return dict(_leaves("", values))
-
-
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        inside: Any = value.items()
-    elif isinstance(value, list | tuple):
-        inside = enumerate(value)
-    else:
-        yield name, value
-        return
-    for key, each in inside:
-        yield from _leaves(f"{name}/{key}" if name else str(key), each)
 
 
 def bounds_around(values: Mapping[str, Any], chapter: str, rules: Rules) -> dict[str, Any]:

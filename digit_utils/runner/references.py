@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import math
 import pprint
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from digit_utils.runner.errors import RunnerError
+from digit_utils.runner.freshness import why_run_is_stale
 from digit_utils.runner.notebooks import cells_tagged, write_notebook
 from digit_utils.runner.pairing import set_stable_ids
 from digit_utils.runner.paths import find_checkout, list_chapters, run_folder, shown
@@ -52,6 +53,9 @@ def make_references(root: Path | str | None = None) -> list[Path]:
     notebooks = executed_chapters(root, "quick", chapters)
     bounds = read_bounds(root / BOUNDS)
     problems = [f"{name} is no chapter" for name in bounds if name not in notebooks]
+    for chapter in chapters:
+        if stale := why_run_is_stale(root, chapter, "quick"):
+            problems.append(f"{chapter.name}: its quick run is stale ({'; '.join(stale[:3])})")
     for name, notebook in notebooks.items():
         if name not in bounds:
             problems.append(f"{name} has no bounds")
@@ -85,22 +89,66 @@ def _turn_into_reference(notebook: Any, chapter: str, bounds: Mapping[str, Any])
             for kind in _PICTURES:
                 output.get("data", {}).pop(kind, None)
     _redirect_artifacts(notebook, ARTIFACTS.format(chapter=chapter))
-    notebook.cells.append(nbformat.v4.new_code_cell(bounds_cell(bounds)))
+    notebook.cells.append(
+        nbformat.v4.new_code_cell(
+            bounds_cell(bounds, f"{BOUNDS.as_posix()}, written by `digits references`")
+        )
+    )
     set_stable_ids(notebook)
     number_cells(notebook)
 
 
-def bounds_cell(bounds: Mapping[str, Any]) -> str:
-    """Code of the last cell of a reference: it checks what the chapter reported."""
+def bounds_cell(bounds: Mapping[str, Any], source: str, flat: bool = False) -> str:
+    """Write the code of a last cell that checks what the chapter reported.
+
+    Parameters
+    ----------
+    bounds : mapping
+    source : str
+        Where they are from, for the cell's first line.
+    flat : bool
+        Whether the bounds name the values inside lists and dictionaries, as `flatten` does.
+
+    Returns
+    -------
+    str
+    """
     literal = pprint.pformat(dict(bounds), width=90, sort_dicts=False)
     return (
-        f"# From {BOUNDS.as_posix()}, written by `digits references`.\n"
+        f"# From {source}.\n"
         "from digit_utils import results\n"
-        "from digit_utils.runner.references import check_bounds\n"
+        f"from digit_utils.runner.references import check_bounds{', flatten' if flat else ''}\n"
         "\n"
         f"bounds = {literal}\n"
-        "check_bounds(results.latest(), bounds)"
+        f"check_bounds({'flatten(results.latest())' if flat else 'results.latest()'}, bounds)"
     )
+
+
+def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the numbers inside dictionaries and lists ``name/key`` and ``name/0``.
+
+    Parameters
+    ----------
+    values : mapping
+        As `results.report` was given them.
+
+    Returns
+    -------
+    dict
+    """
+    return dict(_leaves("", values))
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        inside: Any = value.items()
+    elif isinstance(value, list | tuple):
+        inside = enumerate(value)
+    else:
+        yield name, value
+        return
+    for key, each in inside:
+        yield from _leaves(f"{name}/{key}" if name else str(key), each)
 
 
 def _redirect_artifacts(notebook: Any, folder: str) -> None:

@@ -11,9 +11,8 @@ from typing import Any
 
 from digit_utils.runner.execute import ChapterRun
 from digit_utils.runner.freshness import why_stale
-from digit_utils.runner.notebooks import title, without_colour
-from digit_utils.runner.pairing import read_chapter
-from digit_utils.runner.paths import PROFILES, find_root, run_folder, select_chapters, shown
+from digit_utils.runner.notebooks import read_notebook, title, without_colour
+from digit_utils.runner.paths import PROFILES, find_checkout, run_folder, select_chapters, shown
 from digit_utils.runner.progress import duration
 
 
@@ -110,15 +109,14 @@ def print_status(wanted: Sequence[str] = ()) -> bool:
     bool
         Whether all of them are fresh.
     """
-    root = find_root()
+    root = find_checkout()
     rows: list[list[str]] = []
     because: dict[str, list[str]] = {}
     for chapter in select_chapters(root, wanted):
         name, reasons = chapter.name, why_stale(root, chapter)
         for reason in reasons:
             because.setdefault(reason, []).append(name)
-        made = chapter.installed or chapter.notebook.is_file()
-        heading = title(read_chapter(chapter)) if made else ""
+        heading = title(read_notebook(chapter.notebook)) if chapter.notebook.is_file() else ""
         rows.append(
             [name, heading or "(no notebook: digits sync)", "stale" if reasons else "fresh"]
         )

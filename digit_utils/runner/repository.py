@@ -215,13 +215,20 @@ def rewrite_address(new: str | None = None, root: Path | str | None = None) -> l
         raise UsageError(f"'{new}' is not {GITHUB}OWNER/NAME.")
     chapters = list_chapters(root)
     texts = [path for place in PLACES for path in sorted(root.glob(place))]
+    # Last of all, for it says what the others still name: stopped half-way, the same call goes on.
+    config = root / "_config.yml"
     written = []
-    for path in [*texts, *(c.script for c in chapters if c.script.is_file())]:
+
+    def rewrite(path: Path) -> None:
         text = path.read_bytes().decode("utf-8")  # line ends stay as they are
         changed = rewrite_text(text, old, address)
         if changed != text:
             write_atomically(path, changed.encode("utf-8"))
             written.append(path)
+
+    for path in [*texts, *(c.script for c in chapters if c.script.is_file())]:
+        if path != config:
+            rewrite(path)
     written += [c.notebook for c in chapters if c.script.is_file() and sync_pair(c)]
     for path in sorted((root / "tests" / "regression" / "reference").glob("*.ipynb")):
         notebook = read_notebook(path)
@@ -234,4 +241,5 @@ def rewrite_address(new: str | None = None, root: Path | str | None = None) -> l
                     cell.id = kept
             write_notebook(path, notebook)
             written.append(path)
+    rewrite(config)
     return written

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from digit_utils.runner.claims import alone
+from digit_utils.runner.claims import hold_site
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.freshness import why_run_is_stale, why_stale
 from digit_utils.runner.notebooks import without_colour, write_notebook
@@ -24,7 +24,6 @@ from digit_utils.runner.repository import (
 from digit_utils.runner.staging import executed_chapters, published_chapters
 
 
-@alone
 def check_links(profile: str | None = None, root: Path | str | None = None) -> int:
     """Follow every link of the book that leads elsewhere.
 
@@ -46,6 +45,11 @@ def check_links(profile: str | None = None, root: Path | str | None = None) -> i
         As `build_site`.
     """
     root = find_checkout(root)
+    with hold_site(root):
+        return _check_links(root, profile)
+
+
+def _check_links(root: Path, profile: str | None) -> int:
     build = root / "_build"
     stage_site(root, profile)
     work = build / ".links"
@@ -74,7 +78,6 @@ def _jupyter_book(source: Path, work: Path, *options: str) -> list[str]:
     return [*command, "build", str(source), "--path-output", str(work), *options]
 
 
-@alone
 def build_site(profile: str | None = "quick", root: Path | str | None = None) -> int:
     """Build `_build/html` from the executed notebooks of a profile, or from the published ones.
 
@@ -100,6 +103,11 @@ def build_site(profile: str | None = "quick", root: Path | str | None = None) ->
         another process builds the site.
     """
     root = find_checkout(root)
+    with hold_site(root):
+        return _build_site(root, profile)
+
+
+def _build_site(root: Path, profile: str | None) -> int:
     build = root / "_build"
     pages = stage_site(root, profile)
     work = build / ".book"

@@ -15,7 +15,7 @@ MOST_VALUES = 200_000
 DEEPEST = 8
 LARGEST = 2**63
 PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
-# PyYAML's own error, and what its constructors raise for texts such as `!!int ''`, `!!bool x`,
+# What PyYAML's constructors raise, beside its own error, for texts such as `!!int ''`, `!!bool x`,
 # `!!timestamp x`, 2024-99-99 or a date before the first.
 UNREADABLE = (ValueError, LookupError, AttributeError, ArithmeticError, TypeError)
 

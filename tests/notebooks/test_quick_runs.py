@@ -37,6 +37,8 @@ def run(request):
 def test_it_runs_to_its_end_within_time_and_memory(run):
     assert run.ok, f"{run.failure.message}\n{run.failure.source}\n{run.failure.traceback}"
     assert run.seconds <= MOST_SECONDS
+    if sys.platform == "win32":  # where nothing tells it
+        return
     assert run.peak_memory_mb is not None
     assert run.peak_memory_mb <= MOST_MEMORY_MB
 

@@ -48,20 +48,6 @@ def test_a_chapter_states_what_the_tables_need(chapter):
     assert read_chapter(ROOT / "notebooks" / f"{chapter}.ipynb").missing == []
 
 
-def test_one_repository_address_everywhere(repository):
-    """_config.yml names the repository; wherever else it has to stand, it is the same."""
-    files = [*PAGES, ROOT / "CITATION.cff", ROOT / "pyproject.toml"]
-    files += sorted((ROOT / "notebooks").glob("*.py"))
-    others = []
-    for path in files:
-        text = path.read_text(encoding="utf-8")
-        for name in re.findall(r"github\.com/([\w-]+/digits[\w-]*)|/github/([\w-]+/[\w-]+)/", text):
-            name = "".join(name)
-            if name != repository["name"]:
-                others.append(f"{path.relative_to(ROOT)}: {name}")
-    assert others == [], f"expected {repository['name']}, as in _config.yml"
-
-
 def test_links_of_the_readme_and_contributing_exist():
     missing = []
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):

@@ -95,8 +95,8 @@ class Host:
 
 
 def uv(*arguments: str) -> str:
-    assert shutil.which("uv"), "these tests need uv: https://docs.astral.sh/uv/"
-    done = subprocess.run(["uv", *arguments], capture_output=True, text=True)
+    """Run uv, which comes with the environment."""
+    done = subprocess.run([sys.executable, "-m", "uv", *arguments], capture_output=True, text=True)
     assert done.returncode == 0, f"uv {' '.join(arguments)}\n{done.stderr}"
     return done.stdout
 

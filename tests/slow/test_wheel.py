@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -69,12 +68,9 @@ def scripts(built, tmp_path_factory) -> Path:
     versions = re.sub(r" \\\n +--hash=\S+", "", (ROOT / "requirements.lock").read_text())
     (folder / "constraints.txt").write_text(versions)
     bin_ = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
-    if shutil.which("uv"):
-        must(["uv", "venv", "-q", "--python", sys.executable, folder / "venv"], folder)
-        install = ["uv", "pip", "install", "-q", "--python", bin_ / "python"]
-    else:
-        must([sys.executable, "-m", "venv", folder / "venv"], folder)
-        install = [bin_ / "python", "-m", "pip", "install", "-q"]
+    uv = [sys.executable, "-m", "uv"]
+    must([*uv, "venv", "-q", "--python", sys.executable, folder / "venv"], folder)
+    install = [*uv, "pip", "install", "-q", "--python", bin_ / "python"]
     must([*install, "-c", folder / "constraints.txt", built["wheel"]], folder)
     return bin_
 

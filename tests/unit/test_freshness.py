@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -212,18 +211,13 @@ def test_status_names_the_reason_and_its_exit_code_says_stale(book, capsys):
     assert "digits publish" in out
 
 
-def test_status_of_this_book_is_quick_and_loads_nothing_heavy():
+def test_status_of_this_book_loads_nothing_heavy():
     code = (
         "import sys\nfrom digit_utils.runner.cli import main\nmain(['status'])\n"
-        "assert not {'tensorflow', 'keras', 'numpy', 'papermill'} & set(sys.modules)"
+        "assert not {'tensorflow', 'keras', 'papermill', 'hyperopt'} & set(sys.modules)"
     )
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True)
-        times.append(time.perf_counter() - start)
-        assert done.returncode == 0, done.stderr
-    assert min(times) < 2
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True)
+    assert done.returncode == 0, done.stderr
 
 
 # --- refreshing
@@ -472,9 +466,11 @@ def test_the_closure_follows_imports_of_every_kind(package):
     ]  # fmt: skip
 
 
-def test_the_packages_that_count_are_the_runtime_packages_but_three():
+def test_every_runtime_package_counts_or_is_said_not_to():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = {text.partition(">")[0] for text in project["dependencies"]}
-    assert set(fingerprint.PACKAGES.values()) == named - {"filelock", "ipython", "pyarrow"}
+    counted = set(fingerprint.PACKAGES.values())
+    assert counted | fingerprint.HANDS_ON == named
+    assert not counted & fingerprint.HANDS_ON
     pinned = fingerprint.locked_versions(ROOT)
     assert all(pinned[name] for name in fingerprint.PACKAGES.values())

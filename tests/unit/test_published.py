@@ -16,11 +16,10 @@ from digit_utils.runner.published import (
     Rules,
     _refuse_idle_rules,
     bounds_around,
-    flatten,
     prepare,
     read_rules,
 )
-from digit_utils.runner.references import outside
+from digit_utils.runner.references import flatten, outside
 
 ROOT = Path(__file__).resolve().parents[2]
 PATTERNS = get_sanitize_patterns((ROOT / "tests/regression/sanitize.cfg").read_text("utf-8"))

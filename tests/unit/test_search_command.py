@@ -66,8 +66,8 @@ def test_what_tensorflow_says_of_the_machine_is_kept_back(book):
 
 
 def test_a_reader_that_has_seen_enough_gets_no_traceback(book):
-    """As in `digits status | head -1`: the pipe is closed before anything is written to it."""
-    command = f"{sys.executable} -m digit_utils.runner status | true; echo ${{PIPESTATUS[0]}}"
+    """As in `digits sync | head -1`: the pipe is closed before anything is written to it."""
+    command = f"{sys.executable} -m digit_utils.runner sync --check | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=book, capture_output=True, text=True)
     assert done.stderr == ""
     assert done.stdout.strip() in {"0", "141"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def report(tmp_path):
         (tmp_path / "asked").unlink(missing_ok=True)
         path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
         done = subprocess.run(
-            ["bash", str(ROOT / ".ci" / "report-failure")],
+            [shutil.which("bash"), str(ROOT / ".ci" / "report-failure")],
             env={**os.environ, "PATH": path, **environ},
             capture_output=True,
             text=True,
