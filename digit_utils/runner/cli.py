@@ -226,8 +226,8 @@ def build_parser() -> argparse.ArgumentParser:
         "status",
         help="list the chapters: whether their outputs are fresh, and when they were last run",
         description="List the chapters. Published outputs are stale when what they came from has "
-        "changed since: code, parameters, helpers, recorded data or versions; prose and comments do not "
-        "count. The exit code is 1 when any are stale.",
+        "changed since: code, parameters, helpers, recorded data or versions; prose and comments "
+        "do not count. The exit code is 1 when any are stale.",
     )
     _add_chapters(status)
     status.set_defaults(act=_status)

@@ -138,7 +138,7 @@ def differences(recorded: Mapping[str, Any], today: Fingerprint) -> list[str]:
             found.append(f"{name} is no longer used")
         elif old.get(name) not in allowed:
             found.append(
-                f"{name} is {' or '.join(allowed) or 'missing'}, was {old.get(name, 'not used')}"
+                f"{name} is {' or '.join(allowed) or 'in no lock'}, was {old.get(name, 'not used')}"
             )
     return found
 
