@@ -217,8 +217,8 @@ def test_status_of_this_book_is_quick_and_loads_nothing_heavy():
         "import sys\nfrom digit_utils.runner.cli import main\nmain(['status'])\n"
         "assert not {'tensorflow', 'keras', 'numpy', 'papermill'} & set(sys.modules)"
     )
-    times = []
-    for _ in range(3):
+    times = [3.0]
+    while min(times) >= 2 and len(times) <= 5:  # a busy machine is given five chances
         start = time.perf_counter()
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True)
         times.append(time.perf_counter() - start)
