@@ -137,9 +137,9 @@ def test_a_sweep_runs_there_too_as_far_as_its_list(scripts, tmp_path):
     assert must([scripts / "digits", "sweep", file, "--list"], tmp_path).count("to run") == 2
 
 
-@pytest.mark.parametrize("command", [["sync"], ["site"], ["publish"], ["references"]])
+@pytest.mark.parametrize("command", ["sync", "site", "status", "publish", "references"])
 def test_what_works_on_the_books_own_files_says_that_there_are_none(scripts, tmp_path, command):
-    done = run([scripts / "digits", *command], tmp_path)
+    done = run([scripts / "digits", command], tmp_path)
     assert done.returncode == 2
     assert "not inside a checkout of the book, which this command needs" in done.stderr
     assert not list(tmp_path.iterdir())
