@@ -107,6 +107,7 @@ class YamlSource:
             key = key_node.value
             if not isinstance(key, str):
                 raise self.error(path, "expected a name before the colon", key_node)
+            self._scalar(key_node, path)  # the name stays as it is written; a tag must be known
             if key in values:
                 first = self.lines[*path, key]
                 raise self.error(path, f"{key} is set twice, first in line {first}", key_node)

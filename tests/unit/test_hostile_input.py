@@ -223,6 +223,14 @@ def test_a_profile_with_such_a_value_is_refused(tmp_path, value):
         read_profile(path)
 
 
+@pytest.mark.parametrize("name", ["!!python/name:os.system SEED", "<<", "=", "2024-99-99", "[a]"])
+def test_a_profile_with_such_a_name_is_refused(tmp_path, name):
+    path = tmp_path / "01_first.yaml"
+    path.write_text(f"# first\n? {name}\n: 1\n")
+    with pytest.raises(ParameterError, match=r"01_first\.yaml, line [12]"):
+        read_profile(path)
+
+
 def test_a_profile_that_is_not_there_is_told(tmp_path):
     with pytest.raises(ParameterError, match="cannot be read"):
         read_profile(tmp_path)
