@@ -253,7 +253,7 @@ FAULTS = [
         "values[strength - 1]",
         "values[0]",
         "13_when_the_world_shifts",
-        "mean_error",
+        "accuracy_unaugmented",
     ),
 ]
 
