@@ -39,7 +39,9 @@ def test_it_has_the_quick_values_and_todays_bounds(chapter):
     injected = injected_values(reference)
     injected.pop("ARTIFACTS", None)  # each reference keeps its artifacts to itself
     assert injected == profile_values(ROOT, "quick", chapter), ADVICE
-    assert reference.cells[-1].source == bounds_cell(read_bounds(ROOT / BOUNDS)[chapter.name])
+    source = f"{BOUNDS.as_posix()}, written by `digits references`"
+    bounds = read_bounds(ROOT / BOUNDS)[chapter.name]
+    assert reference.cells[-1].source == bounds_cell(bounds, source)
 
 
 @each_chapter
