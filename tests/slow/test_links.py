@@ -51,12 +51,14 @@ def make_site(book: Path, link: str) -> None:
     )
     (book / "book" / "index.md").write_text(f"# Welcome\n\nSee [that]({link}/good).\n")
     (book / "notebooks" / "01_first.py").write_text(
-        f"# %% [markdown]\n# # First\n#\n# See [this]({link}/good#here).\n\n# %%\n1 + 1\n"
+        f"# %% [markdown]\n# # First\n#\n# See [this]({link}/good#here).\n\n"
+        '# %% tags=["parameters"]\nSEED: int = 0  # of everything\n\n# %%\n1 + 1\n'
     )
     (chapter,) = list_chapters(book)
     sync_pair(chapter)
     notebook = read_notebook(chapter.notebook)
-    notebook.cells[1].execution_count = 1
+    for count, cell in enumerate(notebook.cells[1:], start=1):
+        cell.execution_count = count
     write_notebook(chapter.notebook, notebook)
 
 
