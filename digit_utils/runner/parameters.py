@@ -167,16 +167,15 @@ def parse_declarations(source: str, chapter: str) -> dict[str, Parameter]:
     """
     try:
         tree = ast.parse(source)
+        comments = _comments(source)
+        found = [_read_statement(statement, comments, chapter) for statement in tree.body]
     except SyntaxError as error:
         raise ParameterError(
             f"{chapter}: line {error.lineno} of its parameters cell is not Python: {error.msg}."
         ) from error
-    comments = _comments(source)
-    declared = {}
-    for statement in tree.body:
-        parameter = _read_statement(statement, comments, chapter)
-        declared[parameter.name] = parameter
-    return declared
+    except (RecursionError, MemoryError):  # what Python's parser raises for it
+        raise ParameterError(f"{chapter}: its parameters cell is nested too deeply.") from None
+    return {parameter.name: parameter for parameter in found}
 
 
 def _read_statement(statement: ast.stmt, comments: dict[int, str], chapter: str) -> Parameter:
@@ -195,7 +194,7 @@ def _read_statement(statement: ast.stmt, comments: dict[int, str], chapter: str)
     name = targets[0].id
     try:
         default = ast.literal_eval(value_node)
-    except ValueError:
+    except (ValueError, TypeError):  # {[]: 1} has no value either
         raise ParameterError(
             f"{where}: {name} is set to '{ast.unparse(value_node)}', expected a literal "
             "(a number, a text, True, False, None or a list of these)."
@@ -218,7 +217,9 @@ def _read_statement(statement: ast.stmt, comments: dict[int, str], chapter: str)
             "list[...] or one of them '| None'."
         ) from None
     if not fits:
-        raise ParameterError(f"{where}: {name} is {type_text}, but its default is {default!r}.")
+        raise ParameterError(
+            f"{where}: {name} is {type_text}, but its default is {show_value(default)}."
+        )
     return parameter
 
 
