@@ -474,6 +474,25 @@ def test_a_damaged_file_of_networks_is_refused_before_it_asks_for_memory(tmp_pat
         load_networks(path)
 
 
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("A: int = " + "-" * 100_000 + "1", "nested too deeply"),
+        ("A: int = " + "-" * 3000 + "1", "nested too deeply"),
+        ("A: list = " + "[" * 150 + "]" * 150, "but its default is"),
+        ("A: list = " + "[" * 5000, "is not Python"),
+        ("A: list = {[]: 1}", "expected a literal"),
+        ("A: int = " + "9" * 5000, "is not Python"),
+        ("A: int = 0x" + "f" * 5000, "but its default is"),
+        ("A = 1\0", "is not Python"),
+    ],
+    ids=named,
+)
+def test_a_cell_that_python_itself_cannot_read_is_refused(source, says):
+    with pytest.raises(ParameterError, match=says):
+        parse_declarations(source, "01_first")
+
+
 def test_the_literals_of_a_cell_are_read_and_not_executed():
     with pytest.raises(ParameterError, match="expected a literal"):
         parse_declarations("A: int = __import__('os').abort()\n", "01_first")
