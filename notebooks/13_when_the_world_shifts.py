@@ -536,7 +536,7 @@ display(
 
 # %% [markdown]
 # A temperature that suits clean images does not suit damaged ones. Still, confidence may be too high everywhere and yet *lower where the answer is wrong*. That is what counts for passing on images to a person. We take the
-# threshold at which the answers on clean images are 99.5 % right and keep it under damage.
+# threshold at which 995 of 1,000 answers on clean images are right and keep it under damage.
 
 # %%
 rows, aurocs = {}, {}

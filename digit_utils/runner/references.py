@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.runner.errors import RunnerError
-from digit_utils.runner.freshness import why_run_is_stale
 from digit_utils.runner.notebooks import cells_tagged, write_notebook
 from digit_utils.runner.pairing import set_stable_ids
 from digit_utils.runner.paths import find_checkout, list_chapters, run_folder, shown
@@ -53,9 +52,6 @@ def make_references(root: Path | str | None = None) -> list[Path]:
     notebooks = executed_chapters(root, "quick", chapters)
     bounds = read_bounds(root / BOUNDS)
     problems = [f"{name} is no chapter" for name in bounds if name not in notebooks]
-    for chapter in chapters:
-        if stale := why_run_is_stale(root, chapter, "quick"):
-            problems.append(f"{chapter.name}: its quick run is stale ({'; '.join(stale[:3])})")
     for name, notebook in notebooks.items():
         if name not in bounds:
             problems.append(f"{name} has no bounds")
