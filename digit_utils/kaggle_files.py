@@ -38,6 +38,7 @@ UNPACKING_ERRORS = (
     RuntimeError,
     ValueError,
     ArithmeticError,
+    LookupError,
 )
 
 

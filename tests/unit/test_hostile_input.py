@@ -386,12 +386,6 @@ def test_quotes_in_a_header_must_be_closed(spoil):
         parse_kaggle_csv("x.csv", csv_bytes(0, 1, True).replace(*spoil, 1), has_label=True)
 
 
-@pytest.mark.xfail(
-    raises=IndexError, strict=True,
-    reason="found by fuzzing; the loader is part of what every chapter comes from, so it is mended "
-    "(LookupError among UNPACKING_ERRORS) when the chapters are published next. results/fuzz.json "
-    "was made with that mend.",
-)  # fmt: skip
 def test_a_member_without_a_name_makes_an_archive_damaged(tmp_path):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

@@ -157,7 +157,15 @@ sys.exit(main(["sweep", "sweep.yaml", "--out", "s3://digits/later"]))
 def test_a_good_record_wins_from_whichever_side(s3, tmp_path, good):
     place = place_of(f"s3://digits/{good}", tmp_path / "sweep")
     records = {
-        status: {"format": 1, "run": "abc", "status": status, "notebook": None, "results": {}}
+        status: {
+            "format": 1,
+            "run": "abc",
+            "status": status,
+            "notebook": None,
+            "seconds": 1.5,
+            "parameters": {},
+            "results": {},
+        }
         for status in ("ok", "failed")
     }
     ours, theirs = ("ok", "failed") if good == "here" else ("failed", "ok")
