@@ -15,7 +15,17 @@ _LOCK, _OWNER = ".lock", ".owner"
 
 
 class FolderUnavailable(OSError):
-    """A folder is in use or cannot be written; the message says which, and what to do."""
+    """A folder is in use or cannot be written; the message says which, and what to do.
+
+    Attributes
+    ----------
+    owner : str or None
+        Who uses it, such as ``process 123``; None if it cannot be written.
+    """
+
+    def __init__(self, message: str, owner: str | None = None):
+        super().__init__(message)
+        self.owner = owner
 
 
 @contextlib.contextmanager
@@ -49,7 +59,7 @@ def claim_folder(folder: str | Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             who = f"process {owner.read_text().strip()}"
         raise FolderUnavailable(
-            f"{folder}: is in use by {who}; wait for it to end, or name another folder"
+            f"{folder}: is in use by {who}; wait for it to end, or name another folder", who
         ) from None
     except OSError as error:
         lock.release()

@@ -65,9 +65,8 @@ def _claim(held: ExitStack, claim: Path, what: str, folder: Path) -> None:
     try:
         held.enter_context(claim_folder(claim))
     except FolderUnavailable as error:
-        if " is in use by " in str(error):
-            who = str(error).split(" is in use by ")[1].split(";")[0]
-            text = f"{what} in {shown(folder)} by {who}; wait for it to end."
+        if error.owner:
+            text = f"{what} in {shown(folder)} by {error.owner}; wait for it to end."
         else:
             text = str(error)
         raise RunnerError(text) from error

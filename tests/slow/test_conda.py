@@ -10,14 +10,12 @@ import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import yaml
+from helpers import ROOT, is_recording
 
 from digit_utils.files import json_bytes, write_atomically
 from digit_utils.provenance import provenance
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def must(command: list, environ: dict[str, str]) -> str:
@@ -61,7 +59,7 @@ def test_the_pip_part_installs_and_the_chapters_are_found(tmp_path):
         if "==" in name
     }
     assert installed <= bare, sorted(installed - bare)
-    if os.environ.get("DIGITS_RECORD"):
+    if is_recording():
         record = {
             "command": f"pip install {' '.join(lines)}",
             "exit_code": 0,

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import ROOT, committed, is_recording
 
 from digit_utils import results
 from digit_utils.files import json_bytes, write_atomically
@@ -33,7 +34,6 @@ from digit_utils.runner.paths import list_chapters
 from digit_utils.runner.plan import profile_file
 from digit_utils.runner.references import BOUNDS, outside, read_bounds
 
-ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "results" / "hosts.json"
 HOST_FILES = sorted((Path(__file__).parent / "hosts").glob("*.txt"))
 CHAPTERS = list_chapters(ROOT)
@@ -113,14 +113,10 @@ def repository(tmp_path_factory) -> Path:
     """Return a git repository with the book as it is here, committed or not."""
     folder = tmp_path_factory.mktemp("book") / "repository"
     folder.mkdir()
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *PACKAGED],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    for path in committed(*PACKAGED, new=True):
+        copy = folder / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
     author = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]
     for command in (
         ["init", "-q", "-b", configured(ROOT)[1]],
@@ -138,7 +134,7 @@ def host(request, repository) -> Host:
 
 
 def keep_record(host: Host, chapter: str, seconds: float, problem: str, added: list[str]) -> None:
-    if os.environ.get("DIGITS_RECORD") != "1":
+    if not is_recording():
         return
     record = json.loads(RECORD.read_bytes()) if RECORD.is_file() else {}
     kept = record.setdefault(host.name, {"python": None, "chapters": {}})

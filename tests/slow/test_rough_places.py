@@ -16,15 +16,15 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import ROOT, committed, is_recording
 
-ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "unit"))
 
-from rough_places import ODD, assert_told, make_read_only, make_writable, run_as_anybody  # noqa: E402
-from runner_books import FIRST, SQUARE, chapter, make_book, start_digits  # noqa: E402
+from rough_places import ODD, assert_told, make_read_only, make_writable, run_as_anybody
+from runner_books import FIRST, SQUARE, chapter, make_book, start_digits
 
-from digit_utils.files import json_bytes, write_atomically  # noqa: E402
-from digit_utils.provenance import provenance  # noqa: E402
+from digit_utils.files import json_bytes, write_atomically
+from digit_utils.provenance import provenance
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and rights of Linux")
 
@@ -45,7 +45,7 @@ def kept(request):
     """Keep that a test has passed, and how long it took, when asked to."""
     failed, started = request.session.testsfailed, time.monotonic()
     yield
-    if os.environ.get("DIGITS_RECORD") != "1" or request.session.testsfailed > failed:
+    if not is_recording() or request.session.testsfailed > failed:
         return
     record = json.loads(RECORD.read_bytes()) if RECORD.is_file() else {}
     made = provenance(ROOT)
@@ -184,13 +184,11 @@ def test_two_runs_of_a_chapter_at_once(tmp_path):
 
 def test_the_site_of_a_checkout_with_an_odd_name_twice_at_once(tmp_path):
     checkout = tmp_path / ODD / "book"
-    listing = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    for name in filter(None, listing.split("\0")):
-        if (ROOT / name).is_file() and not name.startswith("tests/"):
+    for path in committed():
+        name = path.relative_to(ROOT)
+        if name.parts[0] != "tests":
             (checkout / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, checkout / name)
+            shutil.copyfile(path, checkout / name)
     first = start_digits(checkout, "site", "--published")
     while not (checkout / "_build/.claims/site/.owner").exists():
         assert first.poll() is None

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from helpers import ROOT, is_recording
 
 from digit_utils.files import json_bytes, write_atomically
 from digit_utils.provenance import provenance
 from digit_utils.runner.references import FOLDER
 
-ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "results" / "seeded_faults.json"
 
 
@@ -303,7 +303,7 @@ def first_red(output: str) -> str:
 
 
 def keep_record(fault: Fault, noticed: str, seconds: float) -> None:
-    if os.environ.get("DIGITS_RECORD") != "1":
+    if not is_recording():
         return
     record = json.loads(RECORD.read_bytes()) if RECORD.is_file() else {}
     made = provenance(ROOT)

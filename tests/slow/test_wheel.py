@@ -16,12 +16,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from helpers import ROOT, is_recording
 
 from digit_utils import results
 from digit_utils.files import json_bytes, write_atomically
 from digit_utils.provenance import provenance
 
-ROOT = Path(__file__).resolve().parents[2]
 LARGEST_WHEEL = 15_000_000  # bytes
 CHAPTER = "03_base_cnn"
 
@@ -117,7 +117,7 @@ def test_a_chapter_runs_outside_any_checkout(built, scripts, tmp_path):
     assert made["provenance"]["commit"] is None
     assert sorted(Path(installed, "book").rglob("*")) == before
     assert [path.name for path in tmp_path.iterdir()] == ["_build"]
-    if os.environ.get("DIGITS_RECORD"):
+    if is_recording():
         record = {
             "wheel_bytes": built["wheel"].stat().st_size,
             "sdist_bytes": built["sdist"].stat().st_size,

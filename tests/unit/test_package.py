@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import committed
 
 import digit_utils
 
 PACKAGE = Path(digit_utils.__file__).parent
-ROOT = PACKAGE.parent
 HEAVY = ("tensorflow", "keras", "pandas", "matplotlib", "papermill", "sklearn")
 
 # Every module may import only from modules on a lower level: data at the bottom, plots on top.
@@ -123,9 +123,5 @@ def test_runner_knows_nothing_of_keras():
 
 
 def test_committed_tree_is_small():
-    listing = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    files = [ROOT / name for name in listing.split("\0") if name]
-    size = sum(path.stat().st_size for path in files if path.is_file())
+    size = sum(path.stat().st_size for path in committed())
     assert 0 < size < 40e6, f"{size / 1e6:.1f} MB are committed, expected under 40"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from helpers import ROOT, committed
 from runner_books import FIRST, digits, make_book, pretend_run
 
 import digit_utils
@@ -29,7 +30,6 @@ from digit_utils.runner.repository import (
 )
 from digit_utils.runner.site import stage_site
 
-ROOT = Path(__file__).resolve().parents[2]
 OURS = "https://github.com/digits-book/digits-book"  # of the tiny books below
 FORK = "https://github.com/some-one/my.digits"
 INSTALL = f"""# %% tags=["colab", "remove-cell"]
@@ -57,14 +57,6 @@ def book(tmp_path, monkeypatch):
 
 
 # --- this repository
-
-
-def all_files() -> list[Path]:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
 def test_every_place_names_the_repository_of_the_configuration():
@@ -106,7 +98,9 @@ def test_no_other_file_names_it_so_that_one_command_rewrites_all():
     reached |= set((ROOT / "notebooks").glob("*"))
     reached |= set((ROOT / "tests" / "regression" / "reference").glob("*"))
     slug = configured_address(ROOT).removeprefix(GITHUB).encode()
-    elsewhere = [path for path in all_files() if path not in reached and slug in path.read_bytes()]
+    elsewhere = [
+        path for path in committed(new=True) if path not in reached and slug in path.read_bytes()
+    ]
     own = Path(__file__)  # the example above, which is not rewritten
     assert [str(path.relative_to(ROOT)) for path in elsewhere if path != own] == []
 

@@ -21,6 +21,7 @@ import keras
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from helpers import ROOT, committed
 from hyperopt import hp, rand
 from runner_books import FIRST, make_book
 
@@ -32,16 +33,6 @@ from digit_utils.runner.sweep import SweepRun
 from digit_utils.runner.sweep_file import Sweep, read_sweep
 from digit_utils.runner.sweep_report import write_report
 from digit_utils.search import run_search
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def committed(*patterns: str) -> list[Path]:
-    listing = subprocess.run(
-        ["git", "ls-files", "-z", *patterns], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    return [ROOT / name for name in listing.split("\0") if name and (ROOT / name).is_file()]
-
 
 # ---- Nothing that is read can run code -----------------------------------------------------------
 
