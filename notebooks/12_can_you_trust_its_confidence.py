@@ -565,7 +565,7 @@ auroc = pd.DataFrame(
 )
 auroc.map("{:.3f}".format)
 
-# %% mystnb={"image": {"alt": "For each kind of outsider a row with five markers: how well the confidence and the energy of the smoothed and of the plain network, and the confidence of the ensemble, tell it from real digits, from 0 to 1, with a dashed line at 0.5."}}
+# %% mystnb={"image": {"alt": "For each kind of outsider a row with five markers: how well the confidence and the energy of the smoothed and of the plain network, and the confidence of the ensemble, tell it from real digits, up to 1, with a dashed line at 0.5."}}
 ax = plt.subplots(figsize=(7.2, 3.8))[1]
 for number, score in enumerate(auroc):
     kind_of_score, name = score.split(", ")
@@ -582,7 +582,7 @@ for number, score in enumerate(auroc):
 ax.axvline(0.5, color=plots.GREY, linestyle="--", linewidth=1)
 ax.set_yticks(range(len(auroc)), auroc.index)
 ax.invert_yaxis()
-ax.set_xlim(-0.02, 1.02)
+ax.set_xlim(min(auroc.to_numpy().min(), 0.5) - 0.02, 1.01)
 ax.set(title="Real digits or not?", xlabel="AUROC (0.5: a coin, 1: perfect)")
 ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, fontsize=9)
 plt.show()

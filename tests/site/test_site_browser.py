@@ -19,7 +19,7 @@ MAX_KB_OF_A_PAGE = 1500
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
-@pytest.mark.parametrize("path", site_pages())
+@pytest.mark.parametrize("path", [*site_pages(), "book/whole_book.html"])
 def test_a_page_opens_cleanly(open_page, path, width, scheme):
     page = open_page(path, width, scheme)
     assert page.locator("main h1:visible").count() == 1
