@@ -363,7 +363,7 @@ display(
         "One digit makes up more than half of the answers in "
         + ", ".join(f"**{stuck[name]}** of 75 conditions ({name})" for name in SORTS)
         + ". The commonest digit in the images themselves makes up "
-        f"{np.bincount(labels).max() / len(labels):.0%}. A network in trouble does not guess: it falls back on one answer, whatever it is shown."
+        f"{np.bincount(labels).max() / len(labels):.0%}. Where that happens, the network does not guess: it falls back on one answer, whatever it is shown."
     )
 )
 
