@@ -82,7 +82,7 @@ plots.use_book_style()
 DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by itself
 ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
 SEED: int = 0  # of the split, the simulations and the first training; further ones add 1
-N_TRAIN: int = 16000  # training images to use; 0: all 33,600
+N_TRAIN: int = 12000  # training images to use; 0: all 33,600
 N_VALIDATION: int = 0  # validation images to use; 0: all 8,400
 WIDTH: int = 16  # filters of the wide network's first convolution; the narrow one has half as many
 EPOCHS: int = 3  # passes over the training images

@@ -65,7 +65,7 @@ DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by i
 ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
 SEED: int = 0  # of the folds and the first training; further ones add 1
 N_IMAGES: int = 0  # labelled images to use; 0: all 42,000
-N_FOLDS: int = 5  # parts; each is read by a network trained on the others
+N_FOLDS: int = 3  # parts; each is read by a network trained on the others
 EPOCHS: int = 3  # passes over the training images
 BATCH_SIZE: int = 256  # images a training step
 N_HARDEST: int = 50  # images to look at, and to be quizzed on
@@ -75,10 +75,10 @@ N_USUAL: int = 3000  # correctly read images to compare their writing with
 # ## Every image, read by a network that never saw it
 #
 # On 8,400 validation images a good network makes too few errors to learn much from. So we use all labelled images.
-# They are dealt into five parts, called **folds**. Five times a network is trained on four of them and reads the fifth. In the
+# They are dealt into three parts, called **folds**. Three times a network is trained on two of them and reads the third. In the
 # end each image has been read once, by a network that did not learn from it. Such answers are called *out of fold*.
 #
-# The five networks differ a little. That is no harm here: we are after the images, not after one network.
+# The three networks differ a little. That is no harm here: we are after the images, not after one network.
 
 # %% tags=["nbval-check-output"]
 digits = load_digits(DATA)
