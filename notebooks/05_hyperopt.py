@@ -113,7 +113,7 @@ print(f"{np.prod([len(values) for values in choices.values()]):,} different netw
 # ## Images in three parts
 #
 # A search looks at its validation score again and again. In the end that score is no longer
-# innocent: the winner won partly because it suits just these images. So we set a third part
+# innocent: the winner may have won partly because it suits just these images. So we set a third part
 # aside, the *confirmation* images, which the search never sees.
 
 # %% tags=["nbval-check-output"]
@@ -146,8 +146,8 @@ print(f"each trial trains on {len(x_train):,} images, {TRIAL_EPOCHS} epochs")
 #
 # Each trial first frees what the one before left behind; otherwise memory would grow with every
 # trial. (Keras's own `clear_session` does not free all of it.) All trials of a search start
-# from the same seed. And the steps are not compiled: that costs a second or two at the start, which only a long training
-# earns back.
+# from the same seed. And XLA, which would translate the training step into faster code (`jit_compile`), is left off: it costs a second or two
+# at the start, which only a long training earns back.
 #
 # After each epoch a trial takes a *glance*: it scores itself on a part of the validation images, and reports the score to the search through `report_epoch`. These glances make
 # a curve, which we shall need when we ask whether a hopeless trial could have been ended early.
@@ -205,7 +205,7 @@ def objective(settings, report_epoch):
 #
 # 1. Sort the trials so far. The few best go on the list *good*, all others on the list *rest*.
 # 2. For each parameter, see how often each value occurs on either list. Add one to every count,
-#    so that no value is ever ruled out.
+#    so that no value is ever ruled out. (Of a list longer than 25, hyperopt lets the oldest trials count less.)
 # 3. Draw values at the frequencies of *good*. Of two dozen draws take the value whose share
 #    among *good* is largest compared with its share among *rest*.
 #
@@ -238,7 +238,8 @@ suggest_tpe = partial(tpe.suggest, n_startup_jobs=N_STARTUP)
 # A trial may fail, for want of memory or because a setting makes no sense. Then its file holds the
 # error, and the search goes on; only several failures in a row stop it. `depends_on` lists what else changes a score,
 # besides the space and the objective. If an entry has changed, `run_search` refuses to continue the folder. What is not listed it
-# cannot notice. Settings that this search has tried before are not trained again: `known=()` asks it to take over their score, and the default would try everything.
+# cannot notice. With `known=()` settings that this search has tried before
+# keep their score and are not trained again; without it every proposal would be trained.
 
 # %%
 trials_folder = Path(TRIALS or tempfile.mkdtemp(prefix="trials-"))
@@ -266,7 +267,8 @@ tpe_search = run_search(
 )
 
 # %% [markdown]
-# This is what it wrote about its best trial:
+# This is what it wrote about its best trial. `seed` is the number from which the *proposal* was drawn; the training started from SEED, as that of every
+# trial. The `curve` holds the glances, on part of the validation images; the `loss` is over all of them.
 
 # %%
 best_file = trials_folder / f"trial_{tpe_search.best.number:04}.json"
@@ -308,7 +310,8 @@ best_first[["validation_accuracy", *choices]].drop_duplicates().round(4).head()
 # %% [markdown]
 # ## A look inside TPE
 #
-# These are the two lists for one parameter after all trials, with one added to each count.
+# These are the two lists for one parameter after all trials, with one added to each count. They are counted plainly; hyperopt lets all but
+# the latest 25 of *rest* fade, so its own bars differ a little.
 # Hyperopt puts only the best $\lceil \sqrt{n} / 4 \rceil$ of $n$ trials on the list *good*. For up to sixteen trials that is a single
 # one, for fifty it is two: TPE compares the best of all with the rest. A proposal that repeats an earlier one counts again, in
 # the list where its score puts it.
@@ -348,8 +351,8 @@ search_plots.plot_best_so_far({"TPE": tpe_table})
 plt.show()
 
 # %% [markdown]
-# And here every trial is a line that runs through its settings, the stronger the better it scored. Where the strong lines bundle, TPE has made up
-# its mind.
+# And here every trial is a line that runs through its settings, the stronger the better it scored. Where the strong lines bundle, TPE made up
+# its mind, for a while at least; a setting that was drawn several times is one line over another.
 
 # %% mystnb={"image": {"alt": "Parallel coordinates: six upright lines, one a parameter, and through them a line for each trial, the stronger the better its score. The best trial is red."}}
 names = list(choices)
@@ -405,7 +408,7 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The scores in this figure flatter, as we shall see: each is the best of many. The fair question is how good the settings are that a search
+# The scores in this figure may flatter: each is the best of many. How much, we ask below. The fair question is how good the settings are that a search
 # hands over. So every winner was trained again with fresh seeds, and scored on the confirmation images.
 
 
@@ -659,10 +662,10 @@ display(
 
 # %% [markdown]
 # The simulation leaves out two things. First, the post's fifty networks were scored on the *same* images,
-# so part of their luck was common to all: it moves the whole field and does not choose the winner. That is why the post's scores scatter
-# *less* than the simulated ones, and its best stands less than 0.001 above their mean. So the simulation exaggerates; exercise 2 puts the shared
+# so part of their luck was common to all: it moves the whole field and does not choose the winner. That would make the post's scores scatter
+# *less* than the simulated ones, as they do, and its best stands less than 0.001 above their mean. So the simulation exaggerates; exercise 2 puts the shared
 # images in. Second, each of the post's scores was itself a maximum over up to 30 epochs, which lifts all of them above what those networks
-# would show on other images. Read the simulated flattery as what
+# would show on other images, and may narrow their scatter, too. Read the simulated flattery as what
 # luck *can* do, not as what it did there. Either way, scores this close cannot tell the winner's
 # settings from the others.
 #
@@ -740,7 +743,7 @@ display(Markdown(f"Networks with the winner's settings are {verdict}."))
 #
 # ## How much of a lead is selection?
 #
-# The recorded searches can tell more precisely. Each winner stood above the mean of all trials of its search by some lead. Trained again, it keeps
+# The recorded searches give more winners, each of which led its search. Trained again, a winner keeps
 # a part of that lead. What it loses on the *same* validation images, by fresh seeds alone, was the luck of its training. What it loses
 # on the confirmation images besides would be the luck of the images.
 
@@ -814,6 +817,9 @@ display(
 )
 
 # %% [markdown]
+# So the bias against dropout that we expected of short trials did not do harm at this width and length. Nor does it show that the post's settings
+# were worse where they came from: they were found for a network twice as wide, in twice as many epochs.
+#
 # ## What we hand on
 #
 # The next chapter takes over the winner's settings. The confirmation images have only checked, not chosen.

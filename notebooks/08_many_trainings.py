@@ -71,8 +71,8 @@ N_TRIALS: int = 1000  # trials of the plan
 # ## Stopped, and gone on
 #
 # Whoever trains for hours is stopped now and then: by a closed lid, a full disk, a session's end. What has been done by then must not be lost, and
-# the rest should come out as it would have. We try it with a search whose trials cost nothing. One runs to its end; the other is stopped
-# after six trials, and started again with the same call.
+# the rest should come out as it would have. We try it with a search whose trials cost nothing. One runs to its end. The other is asked for six trials
+# only, and then called again for all of them: what the first call leaves to the second is its files.
 
 
 # %%
@@ -102,11 +102,12 @@ print(f"{len(files)} trials in files of their own")
 print(f"the same settings in the same order: {same}")
 
 # %% [markdown]
-# How can it know? Hyperopt draws its proposals from a stream of random numbers, and its memory is lost with the process. `run_search` gives every trial a
+# How can it know? Hyperopt draws its proposals from a stream of random numbers, and what it remembers is lost when its process ends. `run_search` gives every trial a
 # random number of its own, made from the seed and from the trial's place. Together with the trials before it, which are read back from their files, that
 # settles the proposal. Each file is written under another name first and then renamed, so that it is there whole or not at all.
 #
-# `scripts/kill_and_resume.py` does it the hard way: it ends searches and sweeps thirty times each, at random moments and without warning.
+# `scripts/kill_and_resume.py` does it the hard way: it ends searches and sweeps thirty times each, at random moments and without warning, and looks
+# whether a file is lost or changed, and whether the end is that of an undisturbed run. What came of it is in `results/kill_and_resume.json`.
 #
 # ## A sweep
 #
@@ -128,7 +129,13 @@ print(sweep["file"])
 runs = pd.DataFrame(sweep["runs"])
 metric, (first, second) = sweep["metric"], sweep["varied"]
 found = runs.groupby([second, first])[metric].agg(["mean", "std", "count"])
-found.assign(**{name: found[name].map("{:.2%}".format) for name in ("mean", "std")})
+pd.DataFrame(
+    {
+        "mean accuracy": found["mean"].map("{:.2%}".format),
+        "standard deviation (points)": (100 * found["std"]).round(2),
+        "seeds": found["count"],
+    }
+)
 
 # %% mystnb={"image": {"alt": "Mean validation accuracy against the batch size, one line for each number of epochs, with the standard deviation over the seeds as error bars."}}
 figure, ax = plt.subplots()
@@ -174,9 +181,9 @@ made = cost["provenance"]
 print(f"measured {made['date']}, {made['machine']}")
 search_cost = pd.DataFrame(cost["search"])
 sweep_cost = pd.DataFrame(cost["sweep"])
-search_cost.round(1)
+search_cost.set_index("trials").set_axis(["ms a trial"], axis=1).round(1)
 
-# %% mystnb={"image": {"alt": "Milliseconds of bookkeeping a run against the number of runs of a sweep, for new runs and for runs that are there already. After the first point, which carries the start, both are nearly level."}}
+# %% mystnb={"image": {"alt": "Milliseconds of bookkeeping a run against the number of runs of a sweep, for new runs and for runs that are there already. After the first point, which carries the start of the process, a new run costs about a millisecond, a little more in the longest sweep."}}
 figure, ax = plt.subplots()
 for column, label, mark in (
     ("milliseconds_a_run", "a run that is new", "o-"),
@@ -193,7 +200,7 @@ share = search_cost["milliseconds_a_trial"].max() / 5000
 display(
     Markdown(
         f"A sweep of {sweep_cost['runs'].iloc[-1]:,} runs spends {sweep_cost['milliseconds_a_run'].iloc[-1]:.1f} ms on each, one of "
-        f"{sweep_cost['runs'].iloc[0]:,} runs {sweep_cost['milliseconds_a_run'].iloc[0]:.1f} ms, the start of the sweep included, which comes once. Proposing a trial and writing it down takes a search at "
+        f"{sweep_cost['runs'].iloc[0]:,} runs {sweep_cost['milliseconds_a_run'].iloc[0]:.1f} ms; these were measured first, so the start of the process is in them. Proposing a trial and writing it down takes a search at "
         f"most {search_cost['milliseconds_a_trial'].max():.0f} ms. Next to a trial of five seconds that is **{share:.2%}**; those of chapter 5 take longer."
     )
 )
@@ -201,9 +208,10 @@ display(
 # %% [markdown]
 # ## One worker, two workers
 #
+# `digits` is the command that comes with the book's helpers, and Ray a library that runs Python functions in several processes or on several machines (`pip install 'ray[tune]'`).
 # `digits search searches/post_space.py --trials 50 --engine ray` runs several trials at a time. Ray starts *workers*, processes that stay, and hands them
 # trial after trial; on a cluster it does so across machines (`--address`). These are the trials of chapter 5, run in four ways on one machine with two
-# processors. A worker's start is left out here, it comes once.
+# processors; *plain* is hyperopt alone, one trial after another. A worker's start is left out here, it comes once.
 
 # %%
 ways = pd.DataFrame(cost["trials"]).T
@@ -228,10 +236,11 @@ display(
     Markdown(
         f"Two workers get **{gain:.2f} times** as many trials done as one, and {over_plain:.2f} times as many as the plain engine. "
         "Not twice, because one worker alone is not one processor alone: TensorFlow spreads a training over both. On one machine a "
-        "second worker gains only what a single training leaves idle. On a second machine it would gain all of it.\n\n"
+        "second worker gains only what a single training leaves idle, and the two get in each other's way. On a second machine they would not; "
+        "that was not measured. (Each way was measured once, so the last digit means little.)\n\n"
         f"Ending hopeless trials early ends {early['stopped']:.0f} of {early['trials']:.0f} and saves **{epochs_saved:.0%}** of the epochs. If epochs "
         f"were all, {1 / (1 - epochs_saved):.2f} times as many trials would get done in the same time; measured were {early_gain:.2f} times. What does not "
-        "shrink is what every trial begins with: building its network and preparing the first step."
+        "shrink is, for one, what every trial begins with: building its network and preparing the first step."
     )
 )
 
@@ -243,8 +252,8 @@ display(
 #
 # How many workers are worth having? Three things grow with their number.
 #
-# **The driver's work.** One process proposes all trials, hears every report and writes every file. Its work a trial is fixed, so it can serve only
-# so many workers. We measured its processor time with trials that do nothing but report. (Ray's own processes beside it are not counted.)
+# **The driver's work.** One process proposes all trials, hears every report and writes every file. Its work a trial grows little with their number (see the
+# table above); we take it as fixed, so the driver can serve only so many workers. We measured its processor time with trials that do nothing but report. (Ray's own processes beside it are not counted.)
 #
 # **Proposals in the dark.** With $w$ workers the first $w$ trials are proposed before any has ended, and every later one without the $w - 1$ that
 # are still running. A search of $n$ trials has at most $n - w$ that have learnt anything; random search would not mind.

@@ -296,7 +296,7 @@ def plot_comparison(table, title, versus):
             kind["mean"], row, xerr=reach, fmt="o", markersize=5, color=plots.BLUE,
             ecolor=plots.GREY, capsize=3, markerfacecolor=fill,
         )  # fmt: skip
-        ax.plot(kind["seeds"], [row + 0.28] * SEEDS, "|", color=plots.GREY, markersize=6)
+        ax.plot(kind["seeds"], [row + 0.2] * SEEDS, "|", color=plots.GREY, markersize=6)
     ax.axvline(0, color=plots.GREY, linestyle="--", linewidth=1)
     ax.plot([], [], "o", color=plots.BLUE, label="clear of zero")
     ax.plot([], [], "o", color=plots.BLUE, markerfacecolor="white", label="open")
@@ -329,7 +329,7 @@ practised = ("rotate", "translate", "scale", "shear")
 display(
     Markdown(
         f"Augmentation helps against **{listed(helped)}**; it does harm against **{listed(harmed)}**. The other {len(KINDS) - len(helped) - len(harmed)} are open. "
-        "Rotation, shifts and sizes were practised, and a slant is close to a rotation. Of these four it says: "
+        "Rotation, shifts and sizes were practised, and a slant is close to a rotation. Of these four: "
         + ", ".join(f"{kind} {gains.loc[kind, 'verdict']}" for kind in practised)
         + "."
     )
@@ -363,7 +363,7 @@ display(
         "One digit makes up more than half of the answers in "
         + ", ".join(f"**{stuck[name]}** of 75 conditions ({name})" for name in SORTS)
         + ". The commonest digit in the images themselves makes up "
-        f"{np.bincount(labels).max() / len(labels):.0%}. Where that happens, the network does not guess: it falls back on one answer, whatever it is shown."
+        f"{np.bincount(labels).max() / len(labels):.0%}. Where that happens, the network does not guess evenly: most of its answers fall on one digit."
     )
 )
 
@@ -374,7 +374,7 @@ display(
 # no network can be blamed. The shaded part of the right-hand chart begins where a twentieth of all ink is gone.
 
 # %%
-angles = np.arange(-180, 181, 20)
+angles = np.r_[-180:-60:40, -60:61:10, 100:181:40]
 pixels = np.arange(0, 13)
 turned = {name: [] for name in SORTS}
 moved = {name: [] for name in SORTS}
@@ -398,16 +398,25 @@ figure, axes = plt.subplots(1, 2, figsize=(9.4, 3.9), sharey=True)
 for ax, (steps, curves) in zip(axes, ((angles, turned), (pixels, moved)), strict=True):
     for name, curve in curves.items():
         colour, marker, style = LOOKS[name]
-        ax.plot(steps, 100 * np.array(curve), style, color=colour, label=name)
-    ax.axhline(95, color=plots.GREY, linewidth=1, linestyle=":")
+        ax.plot(
+            steps,
+            100 * np.array(curve),
+            style,
+            marker=marker,
+            markersize=4,
+            color=colour,
+            label=name,
+        )
+    ax.axhline(95, color=plots.GREY, linewidth=1)
+axes[0].text(180, 94, "95 %", color=plots.GREY, ha="right", va="top", fontsize=9)
 axes[0].set(
     title="Turned",
     xlabel="Angle (degrees, anticlockwise)",
     ylabel="Images read rightly (%)",
     xticks=range(-180, 181, 60),
 )
-whole = pixels[np.array(ink_left) >= 0.95].max()
-axes[1].axvspan(whole, pixels[-1], color=plots.GREY, alpha=0.15, linewidth=0)
+lost = pixels[np.array(ink_left) < 0.95].min()
+axes[1].axvspan(lost, pixels[-1], color=plots.GREY, alpha=0.15, linewidth=0)
 axes[1].set(title="Moved to the right", xlabel="Pixels (shaded: ink is lost)")
 axes[1].legend()
 plt.show()
@@ -415,16 +424,16 @@ plt.show()
 
 # %%
 def first_below(steps, curve, level=0.95):
-    """Return the first step, from zero outwards, at which a curve is below a level."""
-    below = [step for step, value in zip(steps, curve, strict=True) if step >= 0 and value < level]
-    return f"{below[0]}" if below else f"more than {steps[-1]}"
+    """Return the smallest step, to either side, at which a curve is below a level."""
+    below = [abs(step) for step, value in zip(steps, curve, strict=True) if value < level]
+    return f"{min(below)}" if below else f"more than {steps[-1]}"
 
 
 display(
     Markdown(
-        "Fewer than 95 % are read rightly from "
+        "Of the steps drawn, the first at which fewer than 95 % are read rightly, in one direction or the other: "
         + "; ".join(
-            f"{first_below(angles, turned[name])} degrees and {first_below(pixels, moved[name])} pixels on ({name})"
+            f"{first_below(angles, turned[name])} degrees and {first_below(pixels, moved[name])} pixels ({name})"
             for name in SORTS
         )
         + "."
@@ -461,6 +470,7 @@ plot_comparison(practice, "What practising impulse noise buys", "augmented")
 
 # %%
 noise_helped, noise_harmed = kinds_with(practice, "helps"), kinds_with(practice, "harms")
+noise_overall = difference_over_seeds(score("with noise"), score("unaugmented"))
 if cost_of_noise.high < 0:
     price = "has a price"
 elif cost_of_noise.low > 0:
@@ -472,16 +482,16 @@ display(
         f"Against impulse noise itself it is worth **{practice.loc['impulse noise', 'mean']:+.0f} points**. Beyond that it helps against "
         f"{listed([kind for kind in noise_helped if kind != 'impulse noise'])}, and harms against {listed(noise_harmed)}. On clean images it "
         f"{price}: {in_points(cost_of_noise)}. Over all kinds the networks with noise stand at {score('with noise').mean():.0%}, the unaugmented ones at "
-        f"{score('unaugmented').mean():.0%}, the augmented ones at {score('augmented').mean():.0%}."
+        f"{score('unaugmented').mean():.0%}, the augmented ones at {score('augmented').mean():.0%}; with noise minus unaugmented is {in_points(noise_overall)}."
     )
 )
 
 # %% [markdown]
-# Practice carries over in ways that nobody would guess from the pictures. So there is no short cut: whoever expects damage has to measure with that damage.
+# Practice carries over in ways that the pictures do not suggest. So there is no short cut: whoever expects damage has to measure with that damage.
 #
 # ## Does it know that it fails?
 #
-# A network that errs on damaged images does little harm if it says so. First, its confidence, at the temperature that suits it on clean images (chapter 12). Each dot is one kind and strength: how sure the
+# A network that errs on damaged images does little harm if it says so. We look at its confidence, at the temperature that suits it on clean images (chapter 12). Each dot is one kind and strength: how sure the
 # augmented networks are on average, against how often they are right. Below the line they are surer than they should be.
 
 # %%
@@ -500,7 +510,7 @@ def confidences_of(name, logits):
 
 sure = {condition: confidences_of(condition[2], logits) for condition, logits in said.items()}
 
-# %% mystnb={"image": {"alt": "Scatter of 75 conditions: mean confidence on the horizontal axis, accuracy on the vertical, and a diagonal line on which the two agree. The five dots farthest below the line are named."}}
+# %% mystnb={"image": {"alt": "Scatter of 75 conditions: mean confidence on the horizontal axis, accuracy on the vertical, and a diagonal line on which the two agree. Of the five kinds with the boldest answers the boldest strength is ringed and named."}}
 ours = [condition for condition in said if condition[2] == "augmented"]
 dots = pd.DataFrame(
     {"sure": {c: sure[c].mean() for c in ours}, "right": {c: right[c].mean() for c in ours}}
@@ -511,6 +521,8 @@ ax.plot([0, 100], [0, 100], color=plots.GREY, linestyle="--", linewidth=1)
 boldest = (dots["sure"] - dots["right"]).groupby(level=0).idxmax()
 excess_of = (dots["sure"] - dots["right"]).loc[boldest].nlargest(5)
 lowest_first = dots.loc[excess_of.index].sort_values("right").index
+ringed = 100 * dots.loc[lowest_first]
+ax.scatter(ringed["sure"], ringed["right"], s=70, facecolors="none", edgecolors=plots.ORANGE)
 for row, (kind, strength, _) in enumerate(lowest_first):
     dot = 100 * dots.loc[(kind, strength, "augmented")]
     ax.annotate(
@@ -529,7 +541,7 @@ excess = difference_over_seeds(
 )
 display(
     Markdown(
-        f"Over all conditions the augmented networks are surer than they are right by {in_points(excess)}. The boldest is *{excess_of.index[0][0]}* at strength "
+        f"Over all conditions the augmented networks are surer than they are right by {in_points(excess)}. The boldest, by this measure, is *{excess_of.index[0][0]}* at strength "
         f"{excess_of.index[0][1]}: {dots.loc[excess_of.index[0], 'sure']:.0%} sure, {dots.loc[excess_of.index[0], 'right']:.0%} right."
     )
 )
@@ -613,7 +625,8 @@ display(
             f"{name}: **{'yes' if p < 0.025 else 'not shown'}** (p = {p:.2g})"
             for name, p in by_thickness.items()
         )
-        + ". (A χ² test of the five groups' errors; two tests, so each has to fall below 2.5 %.)"
+        + ". (A χ² test of the five groups' errors; two tests, so each has to fall below 2.5 %. One training of each sort was looked at, "
+        "so this does not show that the two sorts differ.)"
     )
 )
 
@@ -622,7 +635,7 @@ display(
 
 # %%
 report(
-    f"- Fifteen kinds of damage in five strengths lower the accuracy of the augmented networks from {on_clean['augmented'].mean():.1%} to **{score('augmented').mean():.0%}** "
+    f"- Fifteen kinds of damage in five strengths lower the accuracy of the augmented networks from {on_clean['augmented'].mean():.2%} (on the clean half) to **{score('augmented').mean():.0%}** "
     f"on average (unaugmented: {score('unaugmented').mean():.0%}; the difference is {in_points(overall)}). Worst is *{order[-1]}*.\n"
     f"- Over {SEEDS} seeds each, augmentation helps against {len(helped)} of {len(KINDS)} kinds ({listed(helped)}) and harms against "
     f"{len(harmed)} ({listed(harmed)}).\n"
@@ -658,7 +671,7 @@ report(
 #
 # </details>
 #
-# **2.** A cure without training: subtract each image's darkest value before the network sees it. Which kinds does that help against?
+# **2.** A cure without training: subtract each image's smallest value, that of the paper, before the network sees it. Which kinds does that help against?
 #
 # <details>
 # <summary>Solution</summary>
@@ -675,7 +688,7 @@ report(
 # ```
 #
 # Against *brightness* it helps a great deal: the paper is black again. (The ink stays fainter than it was, where it had been clipped at 255.) Against *fog* it does next to nothing: the clouds are thin somewhere, and there
-# the darkest value is near 0 already. Good preparation is often cheaper than training, if it fits the damage.
+# the smallest value is near 0 already. Good preparation is often cheaper than training, if it fits the damage.
 #
 # </details>
 #

@@ -22,8 +22,11 @@ _SEPARATOR = "\x1f"
 
 
 SWEEP_HELP = """\
-Run a chapter once for each combination of values, each run in a process of its own. Everything in
-FILE is checked before anything starts:
+Run a chapter once for each combination of values, each run in a process of its own:
+
+  digits sweep sweeps/batch_size.yaml --jobs 2
+
+Everything in FILE is checked before anything starts:
 
   chapter: 03_base_cnn
   profile: quick                      # the values that are not named below
@@ -52,8 +55,11 @@ takes one processor and no GPU, and the workers need digit_utils with its tools,
 
 
 SEARCH_HELP = """\
-Try settings that hyperopt proposes, and keep each trial as a small JSON file in DIR. FILE is a
-Python file that holds
+Try settings that hyperopt proposes, and keep each trial as a small JSON file in DIR:
+
+  digits search searches/post_space.py --trials 50
+
+FILE is a Python file, easiest made from a copy of that one. It holds
 
   SPACE        the settings to choose from, each expression labelled with its own key:
                {"rate": hp.uniform("rate", 0, 0.5), "units": hp.choice("units", [128, 256])}
@@ -64,13 +70,13 @@ Python file that holds
   DEPENDS_ON   a dictionary of what else changes a loss: the number of epochs, say, and the
                functions that the objective calls
 
-and with --engine ray perhaps
+and, if you like, for --engine ray (the other engine ignores them)
 
   ASHA         stop trials early that others outdo at the same epoch; for five epochs a trial:
                {"epochs": 5, "grace_period": 1, "reduction_factor": 3}
   RESOURCES    what a trial needs, {"cpu": 1} for example
 
-searches/post_space.py is an example; its 50 trials take five to ten minutes on two processors.
+The 50 trials of searches/post_space.py take five to ten minutes on two processors.
 
 Stop it at any moment, and start it with the same command: finished trials are kept, and the search
 goes on as if it had never stopped; with several workers it goes on with what has ended by then. A
@@ -98,7 +104,8 @@ def build_parser() -> argparse.ArgumentParser:
         "run",
         help="execute chapters with papermill",
         description="Execute chapters, each in a process of its own. Names and types of all "
-        "parameters are checked before anything starts.",
+        "parameters are checked before anything starts. For example: "
+        "digits run 05 --profile quick -p N_TRIALS 20",
     )
     _add_chapters(run)
     _add_profile(run)
@@ -108,9 +115,13 @@ def build_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME VALUE",
-        help="set a parameter; may be repeated, and goes before the profile",
+        help="set a parameter, whatever the profile says; may be repeated",
     )
-    run.add_argument("--out", metavar="DIR", help="folder for the executed notebooks")
+    run.add_argument(
+        "--out",
+        metavar="DIR",
+        help="folder for the executed notebooks (default: _build/runs/PROFILE)",
+    )
     run.add_argument(
         "--keep-going", action="store_true", help="run later chapters after one has failed"
     )
