@@ -497,10 +497,12 @@ display(
 # That depends on how sure one wants to be. The **power** of a test is the probability that it sees a difference that is really
 # there; 80 % is a common demand. For two separate exams it depends on the two accuracies. For one exam and McNemar's
 # test it depends on the difference and on how often the networks disagree, because only disagreements count. We take
-# the disagreement that the wide and the narrow network showed.
+# the disagreement that the wide and the narrow network showed. They make more mistakes than the two we ask about, so this is on the
+# high side: networks with fewer mistakes disagree less and need fewer images.
 #
 # The lines are computed with the usual approximations. The dots are simulated exams with the exact test, which
-# finds a difference a little less often, so they lie somewhat below the line.
+# finds a difference less often, above all with few images, so they lie below the line. The dashed line is an approximation as well; do not compare
+# it with the dots.
 
 # %%
 gap = BETTER - TRUTH
@@ -704,7 +706,8 @@ for claim, name in (
 
 # %% [markdown]
 # Chapter 7 also said that a training this short does not need augmentation, because the difference stayed within the seeds. A claim that there is *no*
-# difference wants another question. A large p-value does not prove it. Ask for the interval: which differences are still possible?
+# difference wants another question. A large p-value does not prove it. Ask for the interval: which differences are still possible? Here *open* means
+# that it holds zero and other values as well, *wrong* that it does not hold zero. It stands alone, not corrected for the eleven questions.
 
 # %%
 augmented = stats.ttest_ind(ours, scores["no augmentation"], equal_var=False)
@@ -722,8 +725,8 @@ display(Markdown("\n".join(lines)))
 
 # %% [markdown]
 # *Not shown* does not mean *wrong*. It means that this evidence is no reason to believe it. A verdict of *holds* has limits as well:
-# where each side was trained once, the luck of the seed is not in it; and where only totals were recorded, as in the
-# comparisons over seeds, the luck of the images is not.
+# where each side was trained once, the luck of the seed is not in it; and in the comparisons over seeds,
+# which test the seeds' scores alone, the luck of the images is not.
 #
 # ## What we found
 

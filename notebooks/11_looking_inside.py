@@ -269,7 +269,8 @@ display(
 # Read a row from left to right. The first number says how like the pictures of two trained networks are: where they differ, the picture shows
 # the luck of a training. The second says how like the picture is to one that needed no learning, the third how far it merely
 # redraws the digit. Only the gap between the first two can be about what was learned. Mind that occlusion is 0 wherever a square holds no ink, whichever
-# network is asked, so some of its agreement comes from the paper.
+# network is asked, so some of its agreement comes from the paper. A Grad-CAM
+# picture can come out blank, where nothing speaks for the digit; that counts as a likeness of 0.
 #
 # And even then a picture shows *where*, never *why*. "It looks at the top" is no reason; many readings fit the same picture.
 #
@@ -328,7 +329,8 @@ display(
 
 # %% [markdown]
 # The test is McNemar's, on the images that were right before and wrong now or the other way round, corrected for seven questions. Shifts the network has met in training; noise, missing greys and dim ink it has not. To us, ink and
-# paper exchanged is the same digit; the network compares numbers, and nearly all of them have changed. [When the world shifts](13_when_the_world_shifts.ipynb) looks at many more such changes.
+# paper exchanged is the same digit; the network compares numbers, and nearly all of them have changed. Of a mirrored digit the
+# label may no longer be true (of a 0 or an 8 it is), so *wrong* there only means *other than the old label*. [When the world shifts](13_when_the_world_shifts.ipynb) looks at many more such changes.
 #
 # ## A map of all digits
 #

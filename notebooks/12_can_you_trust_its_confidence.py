@@ -110,7 +110,7 @@ OUTSIDERS: int = 1000  # images of each kind that show no digit
 #
 # - the **smoothed** one learns by the recipe of chapter 7, with label smoothing: its target for the right digit is a little less than 1;
 # - the **plain** one learns the same way, but its target is 1;
-# - the **crammer** gets an eighth of the images, sees them eight times as often, always unchanged, and its target is 1 as well. It will know them by heart.
+# - the **crammer** gets an eighth of the images, sees them eight times as often, always unchanged, and its target is 1 as well. It has every chance to learn them by heart.
 
 # %% tags=["nbval-check-output"]
 digits = load_digits(DATA)
@@ -182,12 +182,12 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# The ± is what chance alone would do to a calibrated network in 95 of 100 cases. A network that makes more mistakes than it
-# expects is **over-confident**; one that makes fewer is **under-confident**.
+# The ± is what chance alone would do to a calibrated network in 95 of 100 cases. A network that makes more mistakes than that
+# allows is **over-confident**; one that makes fewer is **under-confident**. Three networks are three questions, so a verdict just outside the ± is weak.
 #
 # The smoothed network was told so: with a target a little below 1 for the right digit, whoever says more is
 # punished. That is good for its accuracy, as chapter 7 found, and ruins its confidence as a probability. The crammer, on the other hand, has seen every one of its
-# few training images often and always unchanged, and came to be right about all of them. (It differs from the plain one in three things at once, fewer images, more
+# few training images often and always unchanged, and learned them nearly by heart (exercise 2 looks at that). (It differs from the plain one in three things at once, fewer images, more
 # passes, no augmentation; which of them matters most, this comparison cannot tell.) Guo and others
 # ([2017](https://arxiv.org/abs/1706.04599)) found modern networks to be of the crammer's kind, and Müller and others
 # ([2019](https://arxiv.org/abs/1906.02629)) that label smoothing can cure them of it. Whether there
@@ -224,7 +224,7 @@ display(
 # %% [markdown]
 # For a network that is nearly always right, everything happens between 99 and 100 percent. Is an answer with 99.9 percent
 # wrong once in a thousand? To see that, look at the other end of the scale: at the **doubt**, 1 minus the confidence, on a logarithmic axis. Bins
-# of doubt reach from a tenth to one, from a hundredth to a tenth, and so on. For each: the mean doubt, and the share of answers
+# of doubt reach from a tenth to one, from a hundredth to a tenth, and so on; the last holds all below a ten-thousandth. For each: the mean doubt, and the share of answers
 # that were wrong, with its interval. A triangle means that none was wrong, and marks the upper end of the interval. A triangle *above* the line says nothing: the true share may be anything below it. One
 # *below* the line shows under-confidence. Bins of fewer than 30
 # images are left out.
@@ -361,8 +361,8 @@ pd.DataFrame(rows).T
 
 # %% [markdown]
 # One number shifts the confidence of the whole network; compare the last two columns to see how close it came (± is what chance allows a well-calibrated network, 95 times in 100). It cannot repair everything: it makes all answers
-# surer or all less sure. But it costs nothing, needs a few thousand images that were not
-# trained on, and leaves the accuracy alone.
+# surer or all less sure. But it takes no further training and leaves the accuracy alone. It does need
+# labelled images that were not trained on.
 #
 # ## Passing on the doubtful ones
 #
@@ -442,7 +442,8 @@ for name in looks:
 pd.DataFrame(rows).T.fillna("")
 
 # %% [markdown]
-# A threshold that was just strict enough on half A may be too lax on half B: it was chosen where it looked best. That is the selection bias of chapter 9. And
+# Passing on less is no merit where more of the answers are wrong, so compare both columns. Whether the ensemble's order is better than the smoothed
+# network's is not tested here. A threshold that was just strict enough on half A may be too lax on half B: it was chosen where it looked best. That is the selection bias of chapter 9. And
 # the intervals are wide: at one mistake in a thousand, some thousands of images hold only a handful. Whoever has to *promise* such an accuracy
 # needs many more images than these.
 #
