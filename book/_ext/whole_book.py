@@ -104,9 +104,9 @@ def make_whole_book(app: Sphinx, exception: Exception | None) -> None:
     whole.body["class"] = ["whole-book"]
     article = whole.select_one("article")
     article.clear()
-    start = f"<h1>{TITLE}</h1><p>{INTRODUCTION}</p><ol></ol>"
+    start = f"<h1>{TITLE}</h1><p>{INTRODUCTION}</p><ul></ul>"
     article.append(BeautifulSoup(start, "html.parser"))
-    contents = article.ol
+    contents = article.ul
     for page in pages:
         soup = BeautifulSoup((out / f"{page}.html").read_text(encoding="utf-8"), "html.parser")
         part = soup.select_one("article")
