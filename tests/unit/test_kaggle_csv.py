@@ -389,7 +389,7 @@ def test_swapped_files(kaggle_folder):
         (HEADER.encode(), ["line 2: found the end of the file", "at least one row"]),
         (HEADER.encode() + b"\n\n\n", ["line 2: found the end of the file", "at least one row"]),
         (b"PK\x03\x04junk", ["found a zipped file", "rename it to end in .csv.zip"]),
-        (gzip.compress(b"x"), ["found a zipped file", "rename it to end in .csv.gz"]),
+        (gzip.compress(b"x", mtime=0), ["found a zipped file", "rename it to end in .csv.gz"]),
         (b"\n<!DOCTYPE html><html>", ["line 1: found a web page", "sign in"]),
         (HEADER.encode("utf-16"), ["line 1: found UTF-16 text", "UTF-8"]),
         (b"\x89PNG\r\n\x1a\n\0\0", ["line 3: found a zero byte", "binary or damaged"]),
