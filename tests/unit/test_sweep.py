@@ -132,8 +132,8 @@ def test_hostile_files_are_refused(book, tmp_path, raw):
 def test_the_examples_of_the_help_can_be_read():
     root = Path(__file__).resolve().parents[2]
     text = SWEEP_HELP.split("\n\n")
-    first = "\n".join(line.strip() for line in text[1].splitlines())
-    listed, drawn = (line.strip() for line in text[3].splitlines())
+    first = "\n".join(line.strip() for line in text[3].splitlines())
+    listed, drawn = (line.strip() for line in text[5].splitlines())
     with tempfile.TemporaryDirectory() as folder:
         assert len(read_sweep(sweep_file(Path(folder), first), root).points) == 12
         for line, number in ((listed, 2), (drawn, 8)):
