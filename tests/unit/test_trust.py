@@ -344,7 +344,7 @@ def test_what_is_published_names_no_machine_no_person_and_no_secret():
 
 @pytest.mark.parametrize(
     "text",
-    ["saved in /home/ada/x.keras", '"/root/book"', "C:\\\\Users\\\\Ada", "see file:///x",
+    ["saved in /" + "home/ada/x.keras", '"/' + 'root/book"', "C:\\\\" + "Users\\\\Ada", "see file:///x",
     "a@b.example",
      "/tmp/ipykernel_123/1.py", "AKIAABCDEFGHIJKLMNOP", "-----BEGIN RSA PRIVATE KEY-----",
      "ghp_" + "a" * 36, "api_key = 'abcdefgh1'", "https://me:secret@host/x"],
