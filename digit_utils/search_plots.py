@@ -89,9 +89,24 @@ def plot_parameters(frame: pd.DataFrame, parameters: Sequence[str]) -> np.ndarra
     for ax, name in zip(axes.flat, parameters, strict=False):
         values = sorted(frame[name].unique())
         positions = frame[name].map({value: index for index, value in enumerate(values)})
-        ax.scatter(positions, frame["validation_accuracy"], s=20, alpha=0.5, color=BLUE)
+        aside = np.random.default_rng(0).uniform(-0.12, 0.12, len(frame))  # or dots would hide dots
+        ax.scatter(
+            positions + aside,
+            frame["validation_accuracy"],
+            s=14,
+            alpha=0.5,
+            color=BLUE,
+            linewidths=0,
+        )
         means = frame.groupby(name)["validation_accuracy"].mean().reindex(values)
-        ax.hlines(means, np.arange(len(values)) - 0.3, np.arange(len(values)) + 0.3, color=RED)
+        ax.hlines(
+            means,
+            np.arange(len(values)) - 0.3,
+            np.arange(len(values)) + 0.3,
+            color=RED,
+            linewidth=2.5,
+            zorder=3,
+        )
         ax.set_xticks(range(len(values)), [str(value) for value in values])
         ax.set_xlim(-0.6, len(values) - 0.4)
         ax.set(title=name, xlabel=f"Value of {name}")
@@ -101,7 +116,7 @@ def plot_parameters(frame: pd.DataFrame, parameters: Sequence[str]) -> np.ndarra
         ax.set_ylabel("Validation accuracy")
     for ax in axes.flat[len(parameters) :]:
         ax.set_axis_off()
-    figure.suptitle("Accuracy against each parameter (red: mean)", fontsize=12, fontweight="bold")
+    figure.suptitle("Accuracy against each parameter (bar: mean)", fontsize=12, fontweight="bold")
     return axes
 
 
@@ -132,7 +147,7 @@ def plot_parallel_coordinates(
     # Drawn last, and red: the best of those that were not stopped early.
     whole = frame["outcome"].eq("ok") if "outcome" in frame else np.ones(len(frame), bool)
     frame = frame.iloc[np.lexsort([frame["validation_accuracy"], whole])]
-    ax = ax or plt.subplots(figsize=(max(7.2, 1.4 * len(parameters) + 1.6), 4.2))[1]
+    ax = ax or plt.subplots(figsize=(max(7.2, 1.1 * len(parameters) + 0.6), 4.2))[1]
     heights = {name: _heights(frame[name]) for name in parameters}
     ranks = frame["validation_accuracy"].rank(pct=True).to_numpy()
     # By rank, not by score: a few bad trials would make all others look alike. By transparency,
@@ -151,8 +166,8 @@ def plot_parallel_coordinates(
         for height, text in heights[name][1]:
             ax.annotate(
                 text, (place, height), xytext=(4, 3), textcoords="offset points", fontsize=9,
-                color="black",
-                bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.5},
+                color="black", zorder=4,  # above the lines
+                bbox={"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 0.5},
             )  # fmt: skip
     ax.set_xticks(places, parameters)
     ax.set_xlim(-0.15, len(parameters) - 0.5)
@@ -206,7 +221,8 @@ def plot_importance(importance: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.axvline(0, color=GREY, linewidth=0.8)
     ax.set(
         title="What the forest's prediction rests on",
-        xlabel="Loss of explained variance when the parameter is shuffled",
+        xlabel="Explained variance lost when the parameter is shuffled\n"
+        "(line: standard deviation over shuffles; below 0: no use at all)",
         ylabel="Parameter",
     )
     ax.grid(axis="y", visible=False)

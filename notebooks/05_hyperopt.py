@@ -53,6 +53,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from hyperopt import hp, space_eval, tpe
+from hyperopt.tpe import DEFAULT_LF, linear_forgetting_weights
 from IPython.display import Markdown, display
 from matplotlib.ticker import PercentFormatter
 from scipy import stats
@@ -60,6 +61,7 @@ from scipy import stats
 from digit_utils import plots, search_plots
 from digit_utils.artifacts import load_json, save_json
 from digit_utils.augment import RandomAffine
+from digit_utils.comparing import difference_over_seeds
 from digit_utils.data import load_digits, prepare_images, split_train_validation, take_subset
 from digit_utils.evaluate import accuracy
 from digit_utils.importance import parameter_importance
@@ -82,7 +84,7 @@ WIDTH: int = 8  # filters of the first block; the post's network has 32
 BATCH_SIZE: int = 100  # images a training step
 N_GLANCE: int = 2000  # validation images for a quick score after each epoch
 TRIALS: str = ""  # folder that keeps the trials, for a search that goes on; empty: a new one
-CONFIRM_SEEDS: int = 3  # fresh trainings of each setting that is checked at the end
+CONFIRM_SEEDS: int = 3  # fresh trainings of each setting that is checked at the end, at least 2
 
 # %% [markdown]
 # ## The space
@@ -131,6 +133,8 @@ print(f"confirmation {len(confirm_images):>6,} images, which it never sees")
 # %%
 if N_TRIALS <= N_STARTUP:
     raise ValueError(f"N_TRIALS is {N_TRIALS}, expected more than N_STARTUP, which is {N_STARTUP}")
+if CONFIRM_SEEDS < 2:
+    raise ValueError(f"CONFIRM_SEEDS is {CONFIRM_SEEDS}, expected at least 2, to see their scatter")
 train_images, train_labels = take_subset(pool_images, pool_labels, N_TRAIN or None, seed=SEED)
 x_train = prepare_images(train_images)
 x_validation, x_confirm = prepare_images(validation_images), prepare_images(confirm_images)
@@ -305,13 +309,15 @@ tpe_table = tpe_search.table()
 for name, value in tpe_winner.items():
     print(f"{name:12} {value}")
 best_first = tpe_table.sort_values("validation_accuracy", ascending=False, kind="stable")
-best_first[["validation_accuracy", *choices]].drop_duplicates().round(4).head()
+best = best_first[["validation_accuracy", *choices]].drop_duplicates().head()
+best["validation_accuracy"] = best["validation_accuracy"].map("{:.2%}".format)
+best.T
 
 # %% [markdown]
 # ## A look inside TPE
 #
-# These are the two lists for one parameter after all trials, with one added to each count. They are counted plainly; hyperopt lets all but
-# the latest 25 of *rest* fade, so its own bars differ a little.
+# These are the two lists for one parameter after all trials, as hyperopt counts them. On a list longer than 25 the latest 25 trials count in full; the older
+# ones fade, the first to almost nothing. Then one is added to each count.
 # Hyperopt puts only the best $\lceil \sqrt{n} / 4 \rceil$ of $n$ trials on the list *good*. For up to sixteen trials that is a single
 # one, for fifty it is two: TPE compares the best of all with the rest. A proposal that repeats an earlier one counts again, in
 # the list where its score puts it.
@@ -322,8 +328,10 @@ ranked = tpe_table.sort_values("validation_accuracy", ascending=False, kind="sta
 
 
 def shares(values):
-    """Return how often each rate occurs, with one added to each count."""
-    counts = values.value_counts().reindex(rates, fill_value=0) + 1
+    """Return how often each rate occurs, old trials counted less, with one added to each count."""
+    values = values.sort_index()  # the oldest trial first
+    weights = pd.Series(linear_forgetting_weights(len(values), DEFAULT_LF), values.index)
+    counts = weights.groupby(values).sum().reindex(rates, fill_value=0) + 1
     return counts / counts.sum()
 
 
@@ -365,8 +373,8 @@ n_repeated = len(tpe_table) - n_different
 text = f"Of its {len(tpe_table)} proposals **{n_different}** were different."
 if n_repeated:
     text += (
-        f" The other {n_repeated} had been tried before and cost nothing. So it goes with short lists of choices: "
-        "the surer TPE is, the more often it proposes the same again."
+        f" The other {n_repeated} had been tried before and cost nothing. With short lists of choices such repeats are common; "
+        f"the last came at trial {max(tpe_table.index[tpe_table.duplicated(names)])}."
     )
 display(Markdown(text))
 
@@ -394,13 +402,19 @@ print(
 
 # %% mystnb={"image": {"alt": "Mean of the best score so far against the number of trials, for TPE and for random search, with a thin line for every seed."}}
 figure, ax = plt.subplots()
-for method, label, colour in (("tpe", "TPE", plots.BLUE), ("random", "random", plots.ORANGE)):
+in_common = comparison["n_startup"]
+parts = (
+    ("random", "both, mean", plots.GREY, slice(0, in_common)),
+    ("tpe", "TPE, mean", plots.BLUE, slice(in_common - 1, None)),
+    ("random", "random, mean", plots.ORANGE, slice(in_common - 1, None)),
+)
+for method, label, colour, part in parts:
     losses = np.array([comparison["seeds"][seed][method]["losses"] for seed in seeds], float)
     so_far = -np.minimum.accumulate(losses, axis=1)
-    trial = np.arange(1, so_far.shape[1] + 1)
-    ax.plot(trial, so_far.T, color=colour, linewidth=0.8, alpha=0.5)
-    ax.plot(trial, so_far.mean(axis=0), color=colour, linewidth=2.5, label=f"{label}, mean")
-ax.axvline(comparison["n_startup"], color=plots.GREY, linestyle=":", label="TPE begins to choose")
+    trial = np.arange(1, so_far.shape[1] + 1)[part]
+    ax.plot(trial, so_far.T[part], color=colour, linewidth=0.8, alpha=0.5)
+    ax.plot(trial, so_far.mean(axis=0)[part], color=colour, linewidth=2.5, label=label)
+ax.axvline(in_common, color=plots.GREY, linestyle=":", label="TPE begins to choose")
 ax.yaxis.set_major_formatter(PercentFormatter(1.0))
 ax.set(title="The best so far, one thin line a seed", xlabel="Trial", ylabel="Validation accuracy")
 ax.set_ylim(so_far[:, 5].min() - 0.01, None)
@@ -430,7 +444,7 @@ pairs = pd.DataFrame(
     },
     index=pd.Index(seeds, name="seed"),
 )
-pairs.round(4)
+pairs.map("{:.2%}".format)
 
 
 # %%
@@ -475,7 +489,7 @@ random_trials["validation_accuracy"] = [
     -loss for seed in seeds for loss in comparison["seeds"][seed]["random"]["losses"]
 ]
 
-# %% mystnb={"image": {"alt": "Six small charts, one for each parameter: validation accuracy of every random trial against the parameter's value, with the mean of each value marked in red."}}
+# %% mystnb={"image": {"alt": "Six small charts, one for each parameter: validation accuracy of every random trial against the parameter's value, with a bar at the mean of each value."}}
 search_plots.plot_parameters(random_trials, names)
 plt.show()
 
@@ -492,8 +506,9 @@ plt.show()
 strongest, second = importance["importance"].nlargest(2).index
 display(
     Markdown(
-        f"The forest explains **{explained:.0%}** of the variance of trials it has not seen, and rests on {strongest} most, "
-        f"then on {second}. Three cautions. The importances divide up what *this forest* explains, no more. A parameter may "
+        f"The forest explains **{explained:.0%}** of the variance of trials it has not seen. The longest bars are those of {strongest} and "
+        f"{second}; where two bars differ by less than their lines are long, do not read an order into them. Three cautions. An importance says what "
+        "*this forest* leans on, no more, and together they need not add up to what it explains. A parameter may "
         "matter only together with another. And it is the importance for *short trials of a narrow network*."
     )
 )
@@ -717,33 +732,35 @@ plt.show()
 
 # %%
 winner_right, middling_right = (retrained[name][1] for name in candidates)
-difference = 100 * (winner_right.mean(axis=0) - middling_right.mean(axis=0))
-margin = 1.96 * difference.std() / sqrt(len(difference))
-over_middling = [difference.mean(), difference.mean() - margin, difference.mean() + margin]
+difference = difference_over_seeds(winner_right, middling_right)
+over_middling = [100 * one for one in (difference.mean, difference.low, difference.high)]
 seeds_ahead = int(np.sum(winner_right.sum(axis=1) > middling_right.sum(axis=1)))
-verdict = "neither clearly better nor worse"
-if over_middling[1] > 0 and seeds_ahead == CONFIRM_SEEDS:
-    verdict = "better"
-if over_middling[2] < 0 and seeds_ahead == 0:
-    verdict = "worse"
+verdict = (
+    "better"
+    if over_middling[1] > 0
+    else "worse"
+    if over_middling[2] < 0
+    else "neither clearly better nor worse"
+)
 verdict = (
     f"**{verdict}** on those images: {over_middling[0]:+.2f} points (95 % interval {over_middling[1]:+.2f} to "
     f"{over_middling[2]:+.2f}; ahead with {seeds_ahead} of {CONFIRM_SEEDS} seeds)"
 )
-display(Markdown(f"Networks with the winner's settings are {verdict}."))
+lucks = (
+    f"Of the two standard errors in the interval, that of the seeds is {100 * difference.seed_error:.2f} points and that of the images "
+    f"{100 * difference.image_error:.2f}."
+)
+display(Markdown(f"Networks with the winner's settings are {verdict}. {lucks}"))
 
 # %% [markdown]
-# The interval covers the luck of the images. It compares *these* trainings; whether the settings
-# are better, and not just their seeds, shows in how many seeds agree. So we say *better* only if
-# the interval lies above zero and every seed agrees.
-#
-# Chapter 4 asked for a paired test with every pair of trainings. Here the question is about the settings and not about any one network, so we average over the trainings
-# first. Then we take an interval, 1.96 standard errors either way, which covers 95 %. By luck alone, three of three
-# seeds agree on a given side once in eight times.
+# Chapter 4 asked for a paired test with every pair of trainings. Here the question is about the settings and not about any one network. So the interval has to
+# cover two kinds of luck: with other images, and with other seeds, the difference would have come out otherwise. `difference_over_seeds` adds them up; [chapter 9](09_is_it_really_better.ipynb)
+# explains how. With so few seeds their scatter is known only roughly, and the interval must be wide for that. A large difference may then fail to be shown,
+# even if every seed agrees: by luck alone, three of three seeds agree on a given side once in eight times.
 #
 # ## How much of a lead is selection?
 #
-# The recorded searches give more winners, each of which led its search. Trained again, a winner keeps
+# The recorded searches give more winners, each of which led its search, as the first two columns below show. Trained again, a winner keeps
 # a part of that lead. What it loses on the *same* validation images, by fresh seeds alone, was the luck of its training. What it loses
 # on the confirmation images besides would be the luck of the images.
 
@@ -753,6 +770,7 @@ flattered = pd.DataFrame(
         {
             "seed": seed,
             "method": method,
+            "mean of its trials": -np.mean([loss for loss in found["losses"] if loss is not None]),
             "in the search": -min(found["losses"]),
             "again, same images": np.mean([score["validation"] for score in found["retrained"]]),
             "again, unseen images": np.mean([s["confirmation"] for s in found["retrained"]]),
@@ -774,7 +792,7 @@ display(
         "this second difference is no measure of flattery by itself."
     )
 )
-flattered.groupby("method").mean(numeric_only=True).round(4)
+flattered.groupby("method").mean(numeric_only=True).map("{:.2%}".format)
 
 # %% [markdown]
 # ## Does it hold for a longer training?
@@ -797,12 +815,11 @@ cheaper = (
 )
 pd.DataFrame(
     {
-        "found by": ["TPE on small trials", "the post's search"],
-        **{
-            parameter: [final[name]["settings"][parameter] for name in ("ours", "post")]
-            for parameter in names
-        },
-        "accuracy": [f"{at_the_end[name].mean():.2%}" for name in ("ours", "post")],
+        found_by: {
+            "accuracy": f"{at_the_end[name].mean():.2%}",
+            **{parameter: final[name]["settings"][parameter] for parameter in names},
+        }
+        for name, found_by in (("ours", "TPE on small trials"), ("post", "the post's search"))
     }
 )
 
@@ -852,7 +869,7 @@ report(
     f"- TPE's best of {N_TRIALS} trials scored **{in_search:.2%}** in the search. Trained again with "
     f"fresh seeds ({CONFIRM_SEEDS}), the same settings average {again:.2%} on the same validation images "
     f"and **{confirmed:.2%}** on images the search never saw.\n"
-    f"- Against the settings of a middling random trial, networks with these settings are {verdict}.\n"
+    f"- Against the settings of a middling random trial, networks with these settings are {verdict}; both kinds of luck are counted.\n"
     f"- Over {len(seeds)} recorded seeds, TPE's winners are, against those of as many random trials, "
     f"{in_words(*tpe_over_random)}.\n"
     f"- Ending hopeless trials early would have saved {1 - spent / whole_epochs:.0%} of the epochs.\n"

@@ -51,12 +51,11 @@ from sklearn.model_selection import StratifiedKFold
 from digit_utils import plots
 from digit_utils.data import load_digits, prepare_images, take_subset
 from digit_utils.evaluate import accuracy, interval_of_share
-from digit_utils.fast import Recipe, train
+from digit_utils.fast import Recipe, Trainer
 from digit_utils.hard_cases import find_unusual, measure_traits
 from digit_utils.label_errors import suspect_labels
 from digit_utils.quiz import quiz_html
 from digit_utils.results import report
-from digit_utils.training import forget_networks
 
 plots.use_book_style()
 
@@ -88,10 +87,9 @@ print(f"{len(images):,} labelled images in {N_FOLDS} folds")
 # %%
 folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=SEED)
 probabilities = np.zeros((len(labels), 10))
+trainer = Trainer(Recipe(epochs=EPOCHS, batch_size=BATCH_SIZE))
 for number, (learn_from, read) in enumerate(folds.split(images, labels)):
-    forget_networks()
-    recipe = Recipe(epochs=EPOCHS, batch_size=BATCH_SIZE)
-    network = train(recipe, images[learn_from], labels[learn_from], seed=SEED + number).network
+    network = trainer.train(images[learn_from], labels[learn_from], SEED + number).network
     logits = network.predict(prepare_images(images[read]), batch_size=512, verbose=0)
     probabilities[read] = softmax(logits, axis=1)
 
@@ -318,7 +316,7 @@ report(
     f"- Read by networks that never saw them, **{len(wrong):,}** of {len(labels):,} images come out other than their label says "
     f"({out_of_fold_accuracy:.2%} agree).\n"
     f"- The pair most often mixed up is {top[0]} and {top[1]}, in {both_ways.iloc[0] / len(wrong):.0%} of all errors; of the labels, "
-    f"{int(error.argmax())} was misread most often here ({error.max():.1%}; 95 % interval {low[error.argmax()]:.1%} to {high[error.argmax()]:.1%}); neighbours "
+    f"{int(error.argmax())} has the largest share of misread images here ({error.max():.2%}; 95 % interval {low[error.argmax()]:.2%} to {high[error.argmax()]:.2%}); neighbours "
     "in the figure may change places.\n"
     f"- Where the first guess is wrong, the second is right in **{second_right.mean():.0%}** of the cases.\n"
     f"- Confident learning suspects {len(suspects)} labels, {1000 * len(suspects) / len(labels):.1f} in a thousand. Whether they are wrong is for people to say.\n"

@@ -13,14 +13,18 @@ import keras, numpy as np
 from digit_utils.data import load_digits, prepare_images
 from digit_utils.ensemble import predict_shifted
 from digit_utils.evaluate import accuracy
-from digit_utils.fast import Recipe, train
+from digit_utils.fast import Recipe, Trainer, train
 from digit_utils.normalization import fold_batch_normalization
 from digit_utils.shipped import load_final_model
 from digit_utils.training import make_repeatable
 
 digits = load_digits()
 recipe = Recipe(width=8, epochs=4, batch_size=64)
-trained = train(recipe, digits.images[:2048], digits.labels[:2048])
+learned_from = digits.images[:2048], digits.labels[:2048]
+trained = train(recipe, *learned_from)
+shares_a_step = Trainer(recipe)
+shares_a_step.train(*learned_from, seed=1)
+again = shares_a_step.train(*learned_from).network
 x, labels = prepare_images(digits.images[-1000:]), digits.labels[-1000:]
 folded = fold_batch_normalization(trained.network).predict(x, verbose=0)
 logits = trained.network.predict(x, verbose=0)
@@ -32,7 +36,8 @@ try:
     refused = False
 except NotImplementedError:
     refused = True
-print(keras.backend.backend(), accuracy(labels, logits.argmax(axis=1)), shipped, refused)
+worse = min(accuracy(labels, said.argmax(axis=1)) for said in (logits, again.predict(x, verbose=0)))
+print(keras.backend.backend(), worse, shipped, refused)
 """
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from digit_utils.data import load_digits, prepare_images, split_train_validation
 from digit_utils.fast import (
     Recipe,
     ResidentImages,
+    Trainer,
     make_batches,
     make_optimizer,
     train,
@@ -113,13 +115,46 @@ def test_averaged_weights_are_what_is_scored_and_kept():
 
 
 def test_images_without_labels_are_refused():
-    with pytest.raises(ValueError, match="found 3 images and 2 labels"):
-        train(Recipe(), np.zeros((3, 28, 28), "uint8"), np.zeros(2, int))
+    for refuses in (partial(train, Recipe()), Trainer(Recipe()).train):
+        with pytest.raises(ValueError, match="found 3 images and 2 labels"):
+            refuses(np.zeros((3, 28, 28), "uint8"), np.zeros(2, int))
+
+
+@pytest.mark.parametrize("changes", [{}, {"ema": 0.9, "optimizer": "adamw", "dropout": 0.2}])
+def test_a_shared_step_trains_as_one_of_its_own_and_is_traced_once(monkeypatch, changes):
+    digits = load_digits()
+    images, labels = take_subset(digits.images, digits.labels, 500)
+    recipe = replace(Recipe(), epochs=2, width=2, **changes)
+    alone = train(recipe, images, labels, seed=5).network.get_weights()
+
+    traced = []
+    drawn = RandomAffine._matrices
+    monkeypatch.setattr(
+        RandomAffine, "_matrices", lambda *given: traced.append(None) or drawn(*given)
+    )
+    trainer = Trainer(recipe)
+    first = trainer.train(images, labels, seed=3).network
+    after_first, weights = len(traced), first.get_weights()
+    # Other images of the same number, then the first ones again: nothing is left over.
+    trainer.train(images[::-1].copy(), labels[::-1], seed=4)
+    again = trainer.train(images, labels, seed=5)
+    assert after_first > 0
+    assert len(traced) == after_first
+    for ours, theirs in zip(again.network.get_weights(), alone, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-3)
+    for now, then in zip(first.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(now, then)
+    assert len(again.epoch_seconds) == 2
+    # Of fewer images an epoch has fewer steps: that is another program.
+    trainer.train(images[:300], labels[:300])
+    assert len(traced) > after_first
+    forget_networks()
 
 
 REPEAT = """
 import hashlib, numpy as np
 from dataclasses import replace
+from functools import partial
 from digit_utils.data import load_digits, take_subset
 from digit_utils.fast import Recipe, train
 from digit_utils.training import make_repeatable
