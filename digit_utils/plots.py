@@ -155,9 +155,12 @@ def plot_label_counts(labels: np.ndarray, ax: Axes | None = None, title: str = "
     ax = ax or plt.subplots()[1]
     counts = np.bincount(labels, minlength=10)
     bars = ax.bar(DIGITS, counts, color=BLUE)
-    ax.bar_label(bars, fmt="{:,.0f}", label_type="center", color="white", fontsize=8)
+    ax.bar_label(bars, fmt="{:,.0f}", label_type="center", color="white", fontsize=9)
     ax.axhline(counts.mean(), color=GREY, linestyle="--", linewidth=1)
-    ax.text(9.55, counts.mean(), " mean", va="center", ha="left", color=GREY, fontsize=9)
+    ax.text(
+        9.5, counts.mean(), "mean", va="center", ha="left", color=GREY, fontsize=9,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+    )  # fmt: skip
     ax.set(title=title or "Images of each digit", xlabel="Digit", ylabel="Images", xticks=DIGITS)
     ax.grid(axis="x", visible=False)
     return ax
@@ -175,7 +178,8 @@ def plot_history(frame: pd.DataFrame, title: str = "") -> np.ndarray:
     -------
     ndarray of two Axes
     """
-    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.8))
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.6))
+    figure.get_layout_engine().set(wspace=0.06)
     for ax, metric in zip(axes, ("accuracy", "loss"), strict=True):
         for key, name, style in ((metric, "training", "--"), (f"val_{metric}", "validation", "-")):
             if key in frame:
@@ -260,8 +264,10 @@ def plot_accuracies(frame: pd.DataFrame, ax: Axes | None = None, title: str = ""
         frame["accuracy"], rows, xerr=[below, above], fmt="o", color=BLUE, ecolor=GREY, capsize=4
     )
     for row, value in zip(rows, frame["accuracy"], strict=True):
-        ax.annotate(f"{value:.2%}", (value, row), (0, 7), textcoords="offset points",
-                    ha="center", fontsize=9)  # fmt: skip
+        ax.annotate(
+            f"{value:.2%}", (value, row), (0, 7), textcoords="offset points", ha="center",
+            fontsize=9, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+        )  # fmt: skip
     ax.set_yticks(rows, frame.index)
     ax.set_ylim(len(frame) - 0.4, -0.7)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))

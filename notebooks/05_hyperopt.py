@@ -84,7 +84,7 @@ WIDTH: int = 8  # filters of the first block; the post's network has 32
 BATCH_SIZE: int = 100  # images a training step
 N_GLANCE: int = 2000  # validation images for a quick score after each epoch
 TRIALS: str = ""  # folder that keeps the trials, for a search that goes on; empty: a new one
-CONFIRM_SEEDS: int = 3  # fresh trainings of each setting that is checked at the end, at least 2
+CONFIRM_SEEDS: int = 5  # fresh trainings of each setting that is checked at the end, at least 2
 
 # %% [markdown]
 # ## The space
@@ -756,7 +756,7 @@ display(Markdown(f"Networks with the winner's settings are {verdict}. {lucks}"))
 # Chapter 4 asked for a paired test with every pair of trainings. Here the question is about the settings and not about any one network. So the interval has to
 # cover two kinds of luck: with other images, and with other seeds, the difference would have come out otherwise. `difference_over_seeds` adds them up; [chapter 9](09_is_it_really_better.ipynb)
 # explains how. With so few seeds their scatter is known only roughly, and the interval must be wide for that. A large difference may then fail to be shown,
-# even if every seed agrees: by luck alone, three of three seeds agree on a given side once in eight times.
+# even if every seed agrees: by luck alone, five of five seeds agree on a given side once in 32 times.
 #
 # ## How much of a lead is selection?
 #

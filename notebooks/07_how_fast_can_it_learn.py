@@ -49,7 +49,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
 
 from digit_utils import plots
 from digit_utils.artifacts import load_json, save_json
@@ -656,8 +656,16 @@ for name in one_length:
     sizes = sorted(found["epoch_seconds"], key=int)
     took = [min(found["epoch_seconds"][size]) for size in sizes]
     ax.loglog([int(size) for size in sizes], took, marker=marker, color=colour, label=titles[name])
-ax.set(title="More images, more time", xlabel="Training images", ylabel="Seconds an epoch")
-ax.legend(frameon=False)
+ax.set_xticks([int(size) for size in sizes], [f"{int(size):,}" for size in sizes])
+ax.minorticks_off()
+ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+ax.yaxis.set_major_formatter("{x:g}")
+ax.set(
+    title="More images, more time",
+    xlabel="Training images (logarithmic)",
+    ylabel="Seconds an epoch\n(logarithmic)",
+)
+ax.legend()
 plt.show()
 
 # %% [markdown]

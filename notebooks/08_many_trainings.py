@@ -200,7 +200,7 @@ share = search_cost["milliseconds_a_trial"].max() / 5000
 display(
     Markdown(
         f"A sweep of {sweep_cost['runs'].iloc[-1]:,} runs spends {sweep_cost['milliseconds_a_run'].iloc[-1]:.1f} ms on each, one of "
-        f"{sweep_cost['runs'].iloc[0]:,} runs {sweep_cost['milliseconds_a_run'].iloc[0]:.1f} ms; these were measured first, so the start of the process is in them. Proposing a trial and writing it down takes a search at "
+        f"{sweep_cost['runs'].iloc[0]:,} runs {sweep_cost['milliseconds_a_run'].iloc[0]:.1f} ms; these were measured first, so the start of the process may be in them. Proposing a trial and writing it down takes a search at "
         f"most {search_cost['milliseconds_a_trial'].max():.0f} ms. Next to a trial of five seconds that is **{share:.2%}**; those of chapter 5 take longer."
     )
 )

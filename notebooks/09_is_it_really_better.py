@@ -361,7 +361,7 @@ pd.DataFrame(
 
 # %% mystnb={"image": {"alt": "A point for the accuracy of each training, the wide and the narrow network of each seed joined by a line, and beside them the mean difference with the interval that covers both kinds of luck."}}
 figure, (left, right) = plt.subplots(
-    1, 2, figsize=(7.6, 3.6), gridspec_kw={"width_ratios": (3, 2), "wspace": 0.5}
+    1, 2, figsize=(7.6, 3.6), gridspec_kw={"width_ratios": (3, 2), "wspace": 0.15}
 )
 for one, other in zip(narrow.mean(axis=1), wide.mean(axis=1), strict=True):
     left.plot((0, 1), (one, other), "o-", color=plots.BLUE, alpha=0.6, linewidth=1)

@@ -408,14 +408,14 @@ ax.set_xlim(0.8, 1.0)
 ax.set_ylim(bottom=1e-4)  # below lies less than one wrong answer
 ax.xaxis.set_major_formatter(PercentFormatter(1.0))
 ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
 ax.minorticks_off()
 ax.set(
     title="The more it passes on, the fewer mistakes remain",
     xlabel="Images it answers itself",
     ylabel="Wrong among these\n(half B, logarithmic)",
 )
-ax.legend(loc="upper left")
+ax.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
@@ -591,7 +591,7 @@ ax.set_yticks(range(len(auroc)), auroc.index)
 ax.invert_yaxis()
 ax.set_xscale("log")
 ax.set_xlim(max(1 - auroc.to_numpy().min(), 0.5) * 1.2, 0.0004)
-short_of_1 = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+short_of_1 = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.001)
 ax.set_xticks(short_of_1, [f"{1 - short:g}" for short in short_of_1])
 ax.minorticks_off()
 ax.set(title="Real digits or not?", xlabel="AUROC (dashed: a coin; right end: 0.9995 or more)")

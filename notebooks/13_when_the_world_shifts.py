@@ -521,6 +521,7 @@ for row, (kind, strength, _) in enumerate(lowest_first):
     dot = 100 * dots.loc[(kind, strength, "augmented")]
     ax.annotate(
         f"{kind} {strength}", (dot["sure"], dot["right"]), (25, 4 + 6 * row), fontsize=9, va="center",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         arrowprops={"arrowstyle": "-", "color": plots.GREY, "linewidth": 0.8},
     )  # fmt: skip
 ax.set(
