@@ -18,8 +18,8 @@ from sphinx.application import Sphinx
 TITLE = "404: misclassified"
 BODY = """<section id="misclassified">
 <h1>404: misclassified</h1>
-<p><strong>✗ a page, is nothing.</strong></p>
-<p>This address was predicted to be a page of the book. Its true label is: nothing. It happens to
+<p><strong>There is no page at this address.</strong></p>
+<p>It was predicted to be a page of the book. Its true label is: nothing. It happens to
 good classifiers. Perhaps a letter was shifted, or a 6 stood on its head and became a 9. We file
 it with our most confident mistakes.</p>
 <p>Try again with more training data:</p>
