@@ -16,7 +16,10 @@ VENV := .venv$(if $(NEWEST),-latest)
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null)
-INSTALL := $(if $(UV),$(UV) pip install -q --python $(BIN)/python,$(BIN)/python -m pip install -q)
+# Where Python is told not to keep compiled modules, as in many containers, each process would compile
+# TensorFlow anew, for eight seconds; pip compiles as it installs, uv when asked.
+COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
+INSTALL := $(if $(UV),$(UV) pip install -q --python $(BIN)/python $(COMPILE),$(BIN)/python -m pip install -q)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
