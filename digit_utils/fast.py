@@ -188,9 +188,9 @@ class Trainer:
     """Train many networks by one recipe, and trace the training step only once.
 
     Before it trains, Keras turns the step into a program. That takes seconds, as long as a short
-    training itself. Networks of one recipe, on equally many images, can share the program. Each
-    comes out as it would from the function `train`. (Not on JAX, where Keras looks at a first batch
-    before a new program only: there the images come in another order.)
+    training itself. Networks of one recipe, on equally many images, can share the program. On
+    TensorFlow each comes out as from the function `train`. On JAX and PyTorch Keras draws a first
+    batch for each new program, so there the images come in another order from the second on.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ class Trainer:
 
     def __init__(self, recipe: Recipe):
         self.recipe = recipe
-        self._trainer = self._network = self._shape = None
+        self._ready = None  # the shape of the images, and what `make_trainer` made for them
 
     def train(
         self,
@@ -210,19 +210,24 @@ class Trainer:
         seed: int = 0,
         score: Callable[[keras.Model], float] | None = None,
     ) -> Training:
-        """Train a network; parameters, errors and result are those of the function `train`."""
+        """Train a network; parameters, errors and result are those of the function `train`.
+
+        ``score`` must not keep the network it gets: the next training goes on in that one. The
+        network returned is a copy of it.
+        """
         start = time.perf_counter()
         _check_labels(images, labels)
-        trainer, network = make_trainer(self.recipe, images, seed)
-        if self._shape == images.shape:
-            _copy_state(trainer, self._trainer)
+        new = make_trainer(self.recipe, images, seed)
+        if self._ready and self._ready[0] == images.shape:
+            model, trained = self._ready[1]
+            _copy_state(new[0], model)
         else:
-            self._trainer, self._network, self._shape = trainer, network, images.shape
-        trained = _fit(self._trainer, self._network, self.recipe, labels, seed, score, start)
-        if network is self._network:  # the next training will start in it
-            network = _build_network(self.recipe)
-        network.set_weights(self._network.get_weights())
-        return replace(trained, network=network)
+            model, trained = new
+        training = _fit(model, trained, self.recipe, labels, seed, score, start)
+        self._ready = images.shape, (model, trained)  # not before: a training may fail half-way
+        network = new[1] if trained is not new[1] else _build_network(self.recipe)
+        network.set_weights(trained.get_weights())
+        return replace(training, network=network)
 
 
 def _check_labels(images: np.ndarray, labels: np.ndarray) -> None:

@@ -178,8 +178,7 @@ def plot_history(frame: pd.DataFrame, title: str = "") -> np.ndarray:
     -------
     ndarray of two Axes
     """
-    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.6))
-    figure.get_layout_engine().set(wspace=0.06)
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.6), gridspec_kw={"wspace": 0.06})
     for ax, metric in zip(axes, ("accuracy", "loss"), strict=True):
         for key, name, style in ((metric, "training", "--"), (f"val_{metric}", "validation", "-")):
             if key in frame:

@@ -222,7 +222,7 @@ def plot_importance(importance: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set(
         title="What the forest's prediction rests on",
         xlabel="Explained variance lost when the parameter is shuffled\n"
-        "(line: standard deviation over shuffles; below 0: no use at all)",
+        "(line: how far single shuffles scatter; below 0: no use)",
         ylabel="Parameter",
     )
     ax.grid(axis="y", visible=False)

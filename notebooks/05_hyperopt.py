@@ -507,7 +507,7 @@ strongest, second = importance["importance"].nlargest(2).index
 display(
     Markdown(
         f"The forest explains **{explained:.0%}** of the variance of trials it has not seen. The longest bars are those of {strongest} and "
-        f"{second}; where two bars differ by less than their lines are long, do not read an order into them. Three cautions. An importance says what "
+        f"{second}. The lines show how far single shuffles scatter, over five parts of the trials and ten shuffles each; they do not test whether two bars differ. Three cautions. An importance says what "
         "*this forest* leans on, no more, and together they need not add up to what it explains. A parameter may "
         "matter only together with another. And it is the importance for *short trials of a narrow network*."
     )
@@ -748,7 +748,7 @@ verdict = (
 )
 lucks = (
     f"Of the two standard errors in the interval, that of the seeds is {100 * difference.seed_error:.2f} points and that of the images "
-    f"{100 * difference.image_error:.2f}."
+    f"{100 * difference.image_error:.2f}. If the settings made no difference, all {CONFIRM_SEEDS} seeds would agree on this side once in {2**CONFIRM_SEEDS} times."
 )
 display(Markdown(f"Networks with the winner's settings are {verdict}. {lucks}"))
 
@@ -756,7 +756,7 @@ display(Markdown(f"Networks with the winner's settings are {verdict}. {lucks}"))
 # Chapter 4 asked for a paired test with every pair of trainings. Here the question is about the settings and not about any one network. So the interval has to
 # cover two kinds of luck: with other images, and with other seeds, the difference would have come out otherwise. `difference_over_seeds` adds them up; [chapter 9](09_is_it_really_better.ipynb)
 # explains how. With so few seeds their scatter is known only roughly, and the interval must be wide for that. A large difference may then fail to be shown,
-# even if every seed agrees: by luck alone, five of five seeds agree on a given side once in 32 times.
+# even if every seed agrees.
 #
 # ## How much of a lead is selection?
 #

@@ -428,10 +428,10 @@ def disagreement(first, second):
     return np.mean(first != second)
 
 
-def of_better(disagreement, accuracies, wanted):
+def scale_disagreement(share, accuracies, wanted):
     """Scale a disagreement to networks with other accuracies: per mistake it stays the same."""
     mistakes, of_wanted = 2 - sum(accuracies), 2 - sum(wanted)
-    return min(disagreement * of_wanted / mistakes, independent_disagreement(*wanted))
+    return min(share * of_wanted / mistakes, independent_disagreement(*wanted))
 
 
 def independent_disagreement(first, second):
@@ -441,7 +441,7 @@ def independent_disagreement(first, second):
 
 of_twins = np.mean([disagreement(wide[i], wide[j]) for i in range(SEEDS) for j in range(i)])
 independent = independent_disagreement(TRUTH, TRUTH)
-shared = of_better(of_twins, (wide.mean(), wide.mean()), (TRUTH, TRUTH))
+shared = scale_disagreement(of_twins, (wide.mean(), wide.mean()), (TRUTH, TRUTH))
 
 
 def exceeds(disagreement, n_networks=100, size=8400):
@@ -525,7 +525,7 @@ display(
 # %%
 gap = BETTER - TRUTH
 measured = np.mean([disagreement(one, other) for one, other in zip(wide, narrow, strict=True)])
-disagree = of_better(measured, (wide.mean(), narrow.mean()), (TRUTH, BETTER))
+disagree = scale_disagreement(measured, (wide.mean(), narrow.mean()), (TRUTH, BETTER))
 effect = proportion_effectsize(BETTER, TRUTH)
 need_unpaired = int(np.ceil(NormalIndPower().solve_power(effect, power=0.8, alpha=0.05)))
 need_paired = images_needed(gap, disagree, power=0.8)
@@ -652,7 +652,7 @@ judge_totals("Post: the search improves it further", POST["with a schedule"], PO
 ablation = load_recorded("ablation")
 ours = np.array(ablation["variants"]["the recipe"]["scores"])
 usual = 1 - TRIALS.mean() / N
-shared = of_better(of_twins, (wide.mean(), wide.mean()), (usual, usual))
+shared = scale_disagreement(of_twins, (wide.mean(), wide.mean()), (usual, usual))
 best_of_fifty = np.array(
     [equal_rivals(N, 50, usual, shared, generator).min() for _ in range(EXAMS)]
 )
@@ -770,8 +770,8 @@ report(
     f"{100 * both.low:+.2f} to {100 * both.high:+.2f}, both kinds of luck). Single pairs of trainings: {said}.\n"
     f"- Comparing image by image was worth {narrower**2:.1f} times the images.\n"
     f"- The best of {SEEDS} trainings of one kind scores {-fell:+.2f} points on images that had not chosen it, against those that had.\n"
-    f"- A tenth of a percentage point takes {need_paired:,} images in one exam and {need_unpaired:,} for each network in "
-    "two.\n"
+    f"- To see a tenth of a percentage point four times out of five takes {need_unpaired:,} images for each network in two exams, and {need_paired:,} in "
+    f"one, if better networks disagree less often in proportion to their mistakes, on {disagree:.2%} of the images.\n"
     f"- Of {len(claims)} claims looked at again: "
     + ", ".join(f"*{verdict}* {count}" for verdict, count in counts.items())
     + ".",
@@ -790,7 +790,8 @@ report(
     n_significant=n_significant,
     best_of_fifty_points=same[49],
     winner_fell_points=fell,
-    disagreement=measured,
+    disagreement_measured=measured,
+    disagreement_assumed=disagree,
     images_needed_paired=need_paired,
     images_needed_unpaired=need_unpaired,
     verdicts={claim: verdict for claim, _, verdict in claims},
@@ -856,12 +857,15 @@ report(
 # <summary>Solution</summary>
 #
 # ```python
+# from digit_utils.fast import train
+#
+#
 # def score(network):
 #     logits = keras.ops.convert_to_numpy(network(x_validation, training=False))
 #     return np.mean(logits.argmax(axis=1) == validation_labels)
 #
 # flat = replace(recipe, epochs=10, warmup=0.0, learning_rate=0.03)
-# scores = Trainer(flat).train(train_images, train_labels, SEED, score).scores
+# scores = train(flat, train_images, train_labels, SEED, score).scores
 # print(f"best {max(scores):.2%}, last {scores[-1]:.2%}")
 # ```
 #

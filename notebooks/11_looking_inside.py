@@ -229,17 +229,18 @@ def alike(first, second):
     )
 
 
-agreement, gaps, blank = {}, {}, {}
+agreement, gaps = {}, {}
 for name, ask in methods.items():
     maps, of_second, of_untrained = (
         ask(net, x[asked], predicted[asked]) for net in (network, second_network, untrained_network)
     )
     trained, untrained = alike(maps, of_second), alike(maps, of_untrained)
-    blank[name] = [
-        int(np.sum(np.ptp(some, axis=(1, 2)) == 0)) for some in (maps, of_second, of_untrained)
-    ]
     low, high = ttest_1samp(trained - untrained, 0).confidence_interval(0.95)
     gaps[name] = (trained - untrained).mean(), low, high
+    if name == "Grad-CAM":
+        blank = [
+            int(np.sum(np.ptp(some, axis=(1, 2)) == 0)) for some in (maps, of_second, of_untrained)
+        ]
     agreement[name] = {
         "a second trained network": trained.mean(),
         "an untrained network": untrained.mean(),
@@ -256,7 +257,7 @@ agreement.round(2).assign(
 
 # %%
 show = [name for name, (_, low, _) in gaps.items() if low > 0]
-rather_less = [name for name, (_, _, high) in gaps.items() if high < 0]
+like_untrained = [name for name, (_, _, high) in gaps.items() if high < 0]
 show_not = [name for name in gaps if name not in show]
 said = (
     f"Over the {len(asked)} images asked, the pictures of **{' and '.join(show) or 'no method'}** are more like those of a second trained network than "
@@ -264,10 +265,10 @@ said = (
 )
 if show_not:
     said += f" Those of **{' and '.join(show_not)}** are not, so this test gives no reason to believe that they show what was learned."
-if rather_less:
+if like_untrained:
     said += (
-        f" Those of {' and '.join(rather_less)} are even *more* like those of the untrained network: two trainings part them "
-        "further than no training at all."
+        f" Those of {' and '.join(like_untrained)} are even *more* like those of the untrained network than like those of the second "
+        "trained one."
     )
 said += " The intervals are about other images; the networks are one pair of trainings and one untrained network."
 display(Markdown(said))
@@ -282,8 +283,7 @@ display(Markdown(said))
 # %%
 display(
     Markdown(
-        f"Blank pictures of Grad-CAM, among {len(asked)}: {blank['Grad-CAM'][0]} of the first network, {blank['Grad-CAM'][1]} of the second, "
-        f"{blank['Grad-CAM'][2]} of the untrained one."
+        f"Blank pictures of Grad-CAM, among {len(asked)}: {blank[0]} of the first network, {blank[1]} of the second, {blank[2]} of the untrained one."
     )
 )
 

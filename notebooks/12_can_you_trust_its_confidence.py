@@ -68,7 +68,7 @@ from digit_utils.calibration import (
 from digit_utils.data import load_digits, prepare_images, split_train_validation, take_subset
 from digit_utils.ensemble import average_probabilities
 from digit_utils.evaluate import interval_of_share
-from digit_utils.fast import Recipe, Trainer
+from digit_utils.fast import Recipe, Trainer, train
 from digit_utils.outsiders import (
     drawn_shapes,
     noise,
@@ -138,8 +138,8 @@ def logits_of(network, images):
 of_smoothed = Trainer(smoothed)  # kept, for there will be more of them
 networks = {
     "smoothed": of_smoothed.train(train_images, train_labels, SEED).network,
-    "plain": Trainer(plain).train(train_images, train_labels, SEED).network,
-    "crammer": Trainer(crammer).train(few_images, few_labels, SEED).network,
+    "plain": train(plain, train_images, train_labels, SEED).network,
+    "crammer": train(crammer, few_images, few_labels, SEED).network,
 }
 logits = {name: logits_of(network, validation_images) for name, network in networks.items()}
 right = {name: found.argmax(axis=1) == labels for name, found in logits.items()}
@@ -332,7 +332,7 @@ plt.show()
 # Now half B. The interval of the gain is a bootstrap over its images, paired: both log losses of an image are drawn together.
 
 # %%
-rows, verdicts, comes_true = {}, {}, {}
+rows, counts, verdicts, holds = {}, {}, {}, {}
 for name, temperature in temperatures.items():
     before = log_losses(logits[name][half_b], labels[half_b])
     after = log_losses(logits[name][half_b], labels[half_b], temperature)
@@ -343,20 +343,27 @@ for name, temperature in temperatures.items():
     believed = np.sum(1 - confidence[name][half_b]), np.sum(1 - tempered)
     spread = 1.96 * np.sqrt(np.sum(tempered * (1 - tempered)))
     wrong = int(np.sum(~right[name][half_b]))
-    comes_true[name] = believed[1], spread, wrong, abs(wrong - believed[1]) <= spread
+    error = calibration_error(tempered, right[name][half_b])
+    by_chance = error_by_chance(tempered)
+    holds[name] = abs(wrong - believed[1]) <= spread and error <= by_chance
     verdicts[name] = "helps" if low > 0 else "harms" if high < 0 else "no difference shown"
     rows[name] = {
         "temperature": f"{temperature:.2f}",
         "log loss": f"{before.mean():.4f} → {after.mean():.4f}",
         "gain (95 % interval)": f"{low:+.5f} to {high:+.5f}",
         "it": verdicts[name],
+    }
+    counts[name] = {
         "mistakes it expects": f"{believed[0]:.0f} → {believed[1]:.0f} ± {spread:.0f}",
         "made": wrong,
+        "calibration error (points)": f"{100 * calibration_error(confidence[name][half_b], right[name][half_b]):.2f} → {100 * error:.2f}",
+        "by chance up to": f"{100 * by_chance:.2f}",
     }
-pd.DataFrame(rows).T
+display(pd.DataFrame(rows).T, pd.DataFrame(counts).T)
 
 # %% [markdown]
-# One number shifts the confidence of the whole network; compare the last two columns to see how close it came (± is what chance allows a well-calibrated network, 95 times in 100). It cannot repair everything: it makes all answers
+# One number shifts the confidence of the whole network. The second table shows how close it came, by the two measures from above: the mistakes it expects against those it made, and
+# the calibration error against what chance alone would give. It cannot repair everything: it makes all answers
 # surer or all less sure. But it takes no further training and leaves the accuracy alone. It does need
 # labelled images that were not trained on.
 #
@@ -375,6 +382,7 @@ pd.DataFrame(rows).T
 members = [networks["smoothed"]] + [
     of_smoothed.train(train_images, train_labels, SEED + more).network for more in range(1, MEMBERS)
 ]
+del of_smoothed
 forget_networks()  # frees what only the trainings needed
 member_logits = [logits["smoothed"]] + [
     logits_of(member, validation_images) for member in members[1:]
@@ -579,7 +587,7 @@ for number, score in enumerate(auroc):
     colour = looks[name][1]
     marker, filled = ("o", colour) if kind_of_score == "confidence" else ("s", "none")
     ax.plot(
-        (1 - auroc[score]).clip(lower=0.0005),  # how far from perfect, so that the best part
+        (1 - auroc[score]).clip(lower=0.0005),  # logarithmic, this stretches towards 1
         np.arange(len(auroc)) + 0.13 * (number - 2),  # side by side, or they would hide one another
         marker,
         color=colour,
@@ -675,18 +683,20 @@ display(
 
 # %%
 ordinary = ", ".join(f"{name} *{kind}*" for name, kind in characters.items())
-believable = [name for name, (*_, within) in comes_true.items() if within]
-not_yet = [name for name in comes_true if name not in believable]
+
+
+def named(networks):
+    """Write the names of networks in a row."""
+    return ", ".join(networks) or "none"
+
+
 answer = (
-    "The opening question, whether the confidence of a network comes true: as trained, it does for "
-    f"{' and '.join(name for name, kind in characters.items() if kind == 'as expected') or 'none of the three'}; at a temperature fitted on other "
-    f"images it does, within chance, for {', '.join(believable) or 'none'}"
-    + (f", not for {', '.join(not_yet)}. " if not_yet else ". ")
-    + "The smoothed network then expected "
-    f"{comes_true['smoothed'][0]:.0f} ± {comes_true['smoothed'][1]:.0f} mistakes on half B and made {comes_true['smoothed'][2]}."
+    "Does a network's confidence come true? As trained, the number of mistakes was as expected for: "
+    f"{named(name for name, kind in characters.items() if kind == 'as expected')}. At a temperature fitted on other images, neither that number nor the calibration "
+    f"error shows more than chance for: {named(name for name in holds if holds[name])}; one of them does for: {named(name for name in holds if not holds[name])}."
 )
 report(
-    f"- {answer} All this is about images like those of the temperature, and about counts of mistakes as a whole, not each single answer.\n"
+    f"- {answer} The last holds for half B: among its {len(half_b):,} images small deviations would not show, and images of another kind are another matter.\n"
     f"- Judged by the mistakes they expected and made: {ordinary}. The smoothed network expected "
     f"{expected['smoothed']:.0f} mistakes and made {made['smoothed']}.\n"
     f"- {in_last_bin['plain']:.0%} of the plain network's answers fall into the last bin of the usual picture; on a logarithmic scale of doubt one "

@@ -120,6 +120,16 @@ def test_images_without_labels_are_refused():
             refuses(np.zeros((3, 28, 28), "uint8"), np.zeros(2, int))
 
 
+def test_a_training_that_fails_leaves_nothing_behind():
+    digits = load_digits()
+    images, labels = take_subset(digits.images, digits.labels, 256)
+    trainer = Trainer(replace(Recipe(), epochs=1, width=2))
+    with pytest.raises(IndexError):
+        trainer.train(images, np.full(256, 10))
+    assert trainer.train(images, labels).network.get_weights()
+    forget_networks()
+
+
 @pytest.mark.parametrize("changes", [{}, {"ema": 0.9, "optimizer": "adamw", "dropout": 0.2}])
 def test_a_shared_step_trains_as_one_of_its_own_and_is_traced_once(monkeypatch, changes):
     digits = load_digits()
@@ -154,7 +164,6 @@ def test_a_shared_step_trains_as_one_of_its_own_and_is_traced_once(monkeypatch, 
 REPEAT = """
 import hashlib, numpy as np
 from dataclasses import replace
-from functools import partial
 from digit_utils.data import load_digits, take_subset
 from digit_utils.fast import Recipe, train
 from digit_utils.training import make_repeatable
