@@ -304,8 +304,19 @@ def traces(text: str) -> list[str]:
     return found + [f"a name: {name!r}" for name in named]
 
 
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
 def strings(raw: bytes) -> list[str]:
-    """What can be read in binary content."""
+    """What can be read in binary content; of a PNG without its pixels, which may look like text."""
+    if raw.startswith(PNG):
+        kept, at, kind = b"", len(PNG), b""
+        while at < len(raw) and kind != b"IEND":
+            length, kind = int.from_bytes(raw[at : at + 4], "big"), raw[at + 4 : at + 8]
+            end = at + 12 + length  # a checksum follows the content
+            kept += b"" if kind == b"IDAT" else raw[at:end]
+            at = end
+        raw = kept + raw[at:]
     return [found.decode() for found in re.findall(rb"[\x20-\x7e]{8,}", raw)]
 
 
@@ -357,10 +368,22 @@ def test_the_search_for_traces_finds_them(tmp_path, text):
     note = PngImagePlugin.PngInfo()
     note.add_text("Source", text)
     Image.new("L", (4, 4)).save(picture, "PNG", pnginfo=note)
-    output = {"image/png": base64.b64encode(picture.getvalue()).decode()}
     path = tmp_path / "x.ipynb"
-    path.write_text(json.dumps({"cells": [{"outputs": [{"data": output}]}]}))
-    assert [what for part in parts(path) for what in traces(part)]
+    plain = io.BytesIO()
+    Image.new("L", (4, 4)).save(plain, "PNG")
+    behind_its_end = plain.getvalue() + text.encode()
+    for content in (picture.getvalue(), behind_its_end):
+        output = {"image/png": base64.b64encode(content).decode()}
+        path.write_text(json.dumps({"cells": [{"outputs": [{"data": output}]}]}))
+        assert [what for part in parts(path) for what in traces(part)]
+
+
+def test_pixels_are_no_traces(tmp_path):
+    # What they are compressed to may spell anything.
+    pixels = b"8@nn.iii /" + b"home/ada/x.keras"
+    path = tmp_path / "x.png"
+    path.write_bytes(PNG + len(pixels).to_bytes(4, "big") + b"IDAT" + pixels + b"0000")
+    assert not [what for part in parts(path) for what in traces(part)]
 
 
 # ---- What is installed is what was locked --------------------------------------------------------
