@@ -148,7 +148,7 @@ def test_figures_are_loaded_on_a_white_card(open_page, scheme):
     page = open_page(f"notebooks/{CHAPTERS[0]}.html", scheme=scheme)
     for figure in page.locator(".cell_output img").all():
         figure.scroll_into_view_if_needed()  # they are fetched when they are near
-    page.wait_for_load_state("networkidle")
+        figure.evaluate("figure => figure.decode()")  # waits for it; fails if it does not load
     looks = page.eval_on_selector_all(
         ".cell_output img",
         "all => all.map(i => { const s = getComputedStyle(i);"
