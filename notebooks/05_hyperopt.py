@@ -316,7 +316,7 @@ best.T
 # %% [markdown]
 # ## A look inside TPE
 #
-# These are the two lists for one parameter after all trials, as hyperopt counts them. On a list longer than 25 the latest 25 trials count in full; the older
+# These are the two lists for one parameter after all trials, as hyperopt counts them. On a list longer than 25 only the latest trials count in full; the older
 # ones fade, the first to almost nothing. Then one is added to each count.
 # Hyperopt puts only the best $\lceil \sqrt{n} / 4 \rceil$ of $n$ trials on the list *good*. For up to sixteen trials that is a single
 # one, for fifty it is two: TPE compares the best of all with the rest. A proposal that repeats an earlier one counts again, in

@@ -519,8 +519,8 @@ display(
 # the disagreement that the wide and the narrow network showed. They make more mistakes than the two we ask about, so we scale it down:
 # for each mistake it stays the same. That is an assumption, and the number of images hangs on it.
 #
-# Lines are computed with the usual approximations, marks are simulated exams: two of their own, judged by a *two-sample test* (is the gap between the two marks larger than their standard errors allow?),
-# or a common one, judged by the exact McNemar test. The exact test finds a difference less often, above all with few images, so its dots lie below the line.
+# The lines are computed with the usual approximations. The dots and triangles are simulated exams: a common one for both networks, judged by the exact McNemar test (dots), or one for
+# each, judged by a *two-sample test* (triangles), which asks whether the two marks lie further apart than their standard errors allow. The exact test finds a difference less often, above all with few images, so the dots lie below their line.
 
 # %%
 gap = BETTER - TRUTH
@@ -669,7 +669,7 @@ claims.append(
 
 # %% [markdown]
 # The post's best trial stood at 99.63 % of its validation images; on Kaggle the final network reached 99.5 %. Different images, so here the two-sample test is
-# the right one: nothing can be paired.
+# the right one: no image is common to both.
 
 # %%
 after_choice = proportions_ztest([POST["search"], round(0.005 * 28000)], [N, 28000])[1]
