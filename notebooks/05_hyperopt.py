@@ -348,7 +348,8 @@ plt.show()
 
 # %% [markdown]
 # TPE would next propose a value with a large *ratio* of its *good* bar to its *rest* bar. That may be one nobody has tried yet: thanks to the
-# added one its *good* bar is not zero, and its *rest* bar is at its lowest.
+# added one its *good* bar is not zero, and its *rest* bar is at its lowest. Where the two bars of a pair are almost equal, TPE has no preference left: many of the *rest* are then near copies of
+# the best.
 #
 # ## The whole search at a glance
 #
@@ -494,7 +495,7 @@ search_plots.plot_parameters(random_trials, names)
 plt.show()
 
 # %% [markdown]
-# How much does each matter? We let a *random forest* predict the score of trials it has not seen from their settings. Then we shuffle one parameter
+# How much does each matter? We let a *random forest*, the average of many trees of yes-or-no questions about the settings, predict the score of trials it has not seen from their settings. Then we shuffle one parameter
 # among those trials and see how much worse it predicts. That is the parameter's *importance*.
 
 # %% mystnb={"image": {"alt": "Bar chart: for each parameter, how much of the explained variance is lost when its values are shuffled."}}
@@ -594,7 +595,8 @@ trained.index.name = "seed"
 trained.assign(epochs=trained.sum(axis=1))
 
 # %% [markdown]
-# The table counts the trials that trained in each epoch: all of them in the first, and after the rungs at epochs 1 and 3 fewer and fewer.
+# The table counts the trials that trained in each epoch: all of them in the first, and after the rungs at epochs 1 and 3 fewer and fewer. More than a third may pass, because an
+# early trial has few to be compared with, and the first none at all.
 
 # %%
 whole_epochs = sum(len(curve) for search in searches for curve in search["curves"])
@@ -722,7 +724,8 @@ search_plots.plot_confirmation(scores, title="The same settings, trained again")
 plt.show()
 
 # %% [markdown]
-# Where the first mark of a row lies to the right of the others, the search flattered. The spread
+# Compare the first mark of a row with the *middle* of the others. Where it lies to the right, the search may have flattered; where it lies to the left, that one training was
+# an unlucky one. With so much scatter a single mark proves neither. The spread
 # among marks of one kind is the luck of training: same settings, same images, another seed. It is also why these marks
 # and the recorded table may differ for the same settings: the recorded winners were trained again with seeds of their own.
 #
@@ -754,14 +757,14 @@ display(Markdown(f"Networks with the winner's settings are {verdict}. {lucks}"))
 
 # %% [markdown]
 # Chapter 4 asked for a paired test with every pair of trainings. Here the question is about the settings and not about any one network. So the interval has to
-# cover two kinds of luck: with other images, and with other seeds, the difference would have come out otherwise. `difference_over_seeds` adds them up; [chapter 9](09_is_it_really_better.ipynb)
+# cover two kinds of luck: with other images, and with other seeds, the difference would have come out otherwise. `difference_over_seeds` estimates how far each of them typically moves the result, its *standard error*, and adds them up; [chapter 9](09_is_it_really_better.ipynb)
 # explains how. With so few seeds their scatter is known only roughly, and the interval must be wide for that. A large difference may then fail to be shown,
 # even if every seed agrees.
 #
 # ## How much of a lead is selection?
 #
 # The recorded searches give more winners, each of which led its search, as the first two columns below show. Trained again, a winner keeps
-# a part of that lead. What it loses on the *same* validation images, by fresh seeds alone, was the luck of its training. What it loses
+# a part of that lead. What it loses on the *same* validation images, by fresh seeds alone, would be the luck of its training, if it is more than chance. What it loses
 # on the confirmation images besides would be the luck of the images.
 
 # %%
@@ -834,7 +837,8 @@ display(
 )
 
 # %% [markdown]
-# So the bias against dropout that we expected of short trials did not do harm at this width and length. Nor does it show that the post's settings
+# So at this width and length the settings of the short trials were no worse than the post's. Whether the bias against dropout that we expected of short trials cost
+# anything against still better settings, two settings cannot show. Nor do they show that the post's
 # were worse where they came from: they were found for a network twice as wide, in twice as many epochs.
 #
 # ## What we hand on

@@ -337,8 +337,8 @@ display(
 #
 # Training more often makes the first smaller and leaves the second as it is; more images do the opposite. Each has a
 # *standard error*, the typical distance that it moves the result. For the seeds it is the
-# scatter (the standard deviation) of the column of differences, divided by the root of their number. For the images it is the scatter of
-# the difference from image to image, averaged over the seeds first. As squares they add up. An interval then reaches about two standard errors either
+# scatter (the standard deviation) of the column of differences, divided by the root of their number. For the images, average each image's difference over the
+# seeds, take the scatter of these averages from image to image, and divide it by the root of the number of images. As squares they add up. An interval then reaches about two standard errors either
 # way. With few seeds it must reach further, because so few numbers give their own scatter only roughly; *Student's t* says how much further.
 # `difference_over_seeds` does this:
 
@@ -418,8 +418,8 @@ display(
 # Let us simulate it, for in a simulation we know the truth. Fifty networks, *all equally good*, each with a true accuracy of 99.5
 # percent, sit an exam of 8,400 images. The best of them has been the luckiest. By how much does its mark exceed its
 # true accuracy? We do it twice: each network with images of its own, and all on the same images, with some images harder than
-# others, so that two of them disagree as often *for each mistake* as two of our wide networks do. (Ours make more mistakes than the
-# simulated ones, and disagree more often for that alone.)
+# others. How much harder, our wide networks tell: we take the number of images on which two of them disagree, divided by the number of their mistakes, and give
+# the simulated networks the same ratio.
 
 
 # %%
@@ -572,11 +572,11 @@ smallest = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)  # standard errors that 8
 smallest_gap = 100 * smallest * np.sqrt(disagree / 8400)
 display(
     Markdown(
-        f"To see a tenth of a percentage point four times out of five takes **{need_unpaired:,} images** for each network in separate "
+        f"By the lines, to see a tenth of a percentage point four times out of five takes **{need_unpaired:,} images** for each network in separate "
         f"exams, and **{need_paired:,} images** in one exam, if the two disagree on {disagree:.2%} of them "
         f"(ours disagreed on {measured:.2%}, with more mistakes). "
-        f"With our 8,400 validation images it is seen {at_validation:.0%} of the time, with Kaggle's 28,000 "
-        f"{at_kaggle:.0%}. What 8,400 images show four times out of five is a difference of {smallest_gap:.2f} points."
+        f"What 8,400 images show four times out of five is a difference of {smallest_gap:.2f} points. In simulated exams, which the exact test judges, "
+        f"a tenth of a point is seen {at_validation:.0%} of the time with our 8,400 validation images and {at_kaggle:.0%} with Kaggle's 28,000."
     )
 )
 
@@ -675,7 +675,7 @@ claims.append(
 after_choice = proportions_ztest([POST["search"], round(0.005 * 28000)], [N, 28000])[1]
 claims.append(
     (
-        "Post: the score that chose the winner, 99.63 %, was too high for Kaggle's 99.5 %",
+        "About the post: the score that chose the winner, 99.63 %, is too high for Kaggle's 99.5 %",
         f"p = {after_choice:.2g}, as of two exams",
         "holds" if after_choice < 0.05 else "not shown",
     )
@@ -700,7 +700,7 @@ fall = [  # the two searches of a seed share their first trials, so they count a
 low, high = stats.ttest_1samp(fall, 0).confidence_interval(0.95)
 claims.append(
     (
-        "Chapter 5: a winner's score in its search is too high",
+        "About chapter 5: a winner's score in its search is too high",
         f"trained again, winners fall by {np.mean(fall):.2f} points on average (95 % interval {low:+.2f} to {high:+.2f}, {len(fall)} searches)",
         "holds" if low > 0 else "not shown",
     )
@@ -737,8 +737,8 @@ for claim, name in (
 
 # %% [markdown]
 # Chapter 7 also said that a training this short does not need augmentation, because the difference stayed within the seeds. A claim that there is *no*
-# difference wants another question. A large p-value does not prove it. Ask for the interval: which differences are still possible? Here *open* means
-# that it holds zero and other values as well, *wrong* that it does not hold zero. It stands alone, not corrected for the eleven questions.
+# difference wants another question. A large p-value does not prove it. Ask for the interval: which differences are still possible? Here *not excluded* means
+# that zero is among them, and other values are as well (exactly none can never be shown); *wrong* means that zero is not. It stands alone, not corrected for the eleven questions.
 
 # %%
 augmented = stats.ttest_ind(ours, scores["no augmentation"], equal_var=False)
@@ -747,7 +747,7 @@ claims.append(
     (
         "Chapter 7: in a training this short, augmentation makes no difference",
         f"between {low:+.2f} and {high:+.2f} points over {len(ours)} seeds (95 % interval)",
-        "open" if low <= 0 <= high else "wrong",
+        "not excluded" if low <= 0 <= high else "wrong",
     )
 )
 lines = ["| Claim | Evidence | Verdict |", "| --- | --- | --- |"]
@@ -769,7 +769,7 @@ report(
     f"- Over {SEEDS} seeds each: {verdict_of(both)} ({100 * both.mean:+.2f} points, 95 % interval "
     f"{100 * both.low:+.2f} to {100 * both.high:+.2f}, both kinds of luck). Single pairs of trainings: {said}.\n"
     f"- Comparing image by image was worth {narrower**2:.1f} times the images.\n"
-    f"- The best of {SEEDS} trainings of one kind scores {-fell:+.2f} points on images that had not chosen it, against those that had.\n"
+    f"- The best of {SEEDS} trainings of one kind scores {abs(fell):.2f} points {'lower' if fell > 0 else 'higher'} on images that had no part in choosing it than on those that had.\n"
     f"- To see a tenth of a percentage point four times out of five takes {need_unpaired:,} images for each network in two exams, and {need_paired:,} in "
     f"one, if better networks disagree less often in proportion to their mistakes, on {disagree:.2%} of the images.\n"
     f"- Of {len(claims)} claims looked at again: "

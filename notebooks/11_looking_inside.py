@@ -380,7 +380,7 @@ HTML(embedding_map_html(points, images[on_map], labels[on_map], predicted[on_map
 
 # %% [markdown]
 # Compare with the t-SNE map in [Meeting the digits](01_eda.ipynb), which was drawn from the pixels. There, too, most digits had islands of their own. Look at the
-# borders: which islands touched there, and do they touch here? Pulling them apart is what the network was trained to do. A warning belongs to every such map: t-SNE keeps *neighbours*.
+# borders (a dot has the colour of its label): which islands touched there, and do they touch here? Pulling them apart is what the network was trained to do. A warning belongs to every such map: t-SNE keeps *neighbours*.
 # How far apart two islands lie, how large they are, and which way is up, means nothing; another training draws another map.
 #
 # ## What we found

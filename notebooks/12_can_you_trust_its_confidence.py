@@ -198,7 +198,7 @@ shares, means = calibration_curve(right["plain"], confidence["plain"], n_bins=10
 figure, (left, counted) = plt.subplots(1, 2, figsize=(7.6, 3.6))
 left.plot((0, 1), (0, 1), "--", color=plots.GREY, linewidth=1)
 left.plot(means, shares, "o-", color=plots.BLUE)
-left.set(title="Calibration curve", xlabel="Confidence", ylabel="Share of right answers")
+left.set(title="Calibration curve (plain)", xlabel="Confidence", ylabel="Share of right answers")
 counted.hist(confidence["plain"], bins=np.linspace(0, 1, 11), color=plots.BLUE, log=True)
 counted.set(title="Images in each bin", xlabel="Confidence", ylabel="Images (logarithmic)")
 for ax in (left, counted):
@@ -251,7 +251,7 @@ ax.set(
 )
 ax.plot([], [], "v", color=plots.GREY, markerfacecolor="none", label="none wrong: upper end")
 ax.text(0.55, 0.93, "over-confident", color=plots.GREY, transform=ax.transAxes)
-ax.text(0.72, 0.05, "under-confident", color=plots.GREY, transform=ax.transAxes)
+ax.text(0.46, 0.05, "under-confident", color=plots.GREY, transform=ax.transAxes)
 ax.legend(frameon=False, loc="upper left")
 plt.show()
 
@@ -261,8 +261,9 @@ plt.show()
 #
 # ### One number
 #
-# To compare networks one wants a single number. The **expected calibration error** (ECE) is the mean distance from the dashed line: over
-# the bins, the difference between mean confidence and share of right answers, each bin counting by its images.
+# To compare networks one wants a single number. The **expected calibration error** (ECE) is the mean distance from the diagonal of the *calibration curve*, in percentage points: over
+# the bins, the difference between mean confidence and share of right answers, each bin counting by its images. So it may put the networks in another order than the logarithmic picture, where
+# a doubt a thousand times too small looks worse than one that is five points too large.
 # With ten bins of equal width it would rest on one bin. So we cut the images, sorted by confidence, into fifteen bins with *equally many* images.
 #
 # It cannot be negative, and so chance makes it positive even for a perfect network. Simulation shows how large: let
@@ -614,16 +615,17 @@ plt.show()
 # %%
 
 
-def auroc_gain(kind, repetitions=200):
+def auroc_gain(kind, repetitions=500):
     """Bootstrap the ensemble's AUROC minus the smoothed network's; return its interval."""
     pairs = [(sure[name][half_b], sure_of[name][kind]) for name in ("ensemble", "smoothed")]
-    found = []
+    draws, found = np.random.default_rng(SEED), []
     for _ in range(repetitions):
-        rows, others = (generator.integers(0, len(one), len(one)) for one in pairs[0])
+        rows, others = (draws.integers(0, len(one), len(one)) for one in pairs[0])
         better, worse = (separates(inside[rows], outside[others]) for inside, outside in pairs)
         found.append(better - worse)
     reach = norm.ppf(1 - 0.025 / len(outsiders)) * np.std(found)
-    return np.mean(found) - reach, np.mean(found) + reach
+    measured = auroc.loc[kind, "confidence, ensemble"] - auroc.loc[kind, "confidence, smoothed"]
+    return measured - reach, measured + reach
 
 
 gains = {kind: auroc_gain(kind) for kind in outsiders}
@@ -650,6 +652,8 @@ pd.DataFrame(
 ).T
 
 # %% [markdown]
+# Read nothing into an interval whose end lies close to zero: a bootstrap draws at random, and with other draws it might lie on the other side.
+#
 # Even a high AUROC can be too little in use, because the threshold must let nearly all real digits through:
 
 # %%
@@ -685,18 +689,19 @@ display(
 ordinary = ", ".join(f"{name} *{kind}*" for name, kind in characters.items())
 
 
-def named(networks):
-    """Write the names of networks in a row."""
-    return ", ".join(networks) or "none"
+def named(names):
+    """Write names in a row."""
+    return ", ".join(names) or "none of the three"
 
 
+as_trained = named(name for name, kind in characters.items() if kind == "as expected")
+tempered_well = named(name for name in holds if holds[name])
 answer = (
-    "Does a network's confidence come true? As trained, the number of mistakes was as expected for: "
-    f"{named(name for name, kind in characters.items() if kind == 'as expected')}. At a temperature fitted on other images, neither that number nor the calibration "
-    f"error shows more than chance for: {named(name for name in holds if holds[name])}; one of them does for: {named(name for name in holds if not holds[name])}."
+    f"Networks that made about as many mistakes as they expected: as trained, **{as_trained}**; at a temperature fitted on half A, **{tempered_well}**, judged on "
+    f"half B, where the calibration errors of these are within chance as well. Half B has {len(half_b):,} images, so small deviations would not show."
 )
 report(
-    f"- {answer} The last holds for half B: among its {len(half_b):,} images small deviations would not show, and images of another kind are another matter.\n"
+    f"- {answer}\n"
     f"- Judged by the mistakes they expected and made: {ordinary}. The smoothed network expected "
     f"{expected['smoothed']:.0f} mistakes and made {made['smoothed']}.\n"
     f"- {in_last_bin['plain']:.0%} of the plain network's answers fall into the last bin of the usual picture; on a logarithmic scale of doubt one "

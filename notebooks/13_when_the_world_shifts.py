@@ -297,7 +297,7 @@ def plot_comparison(table, title, versus):
     ax.plot([], [], "|", color=plots.GREY, label="a single seed")
     ax.legend(loc="best")
     ax.set(
-        title=title, xlabel=f"Percentage points over the {versus} networks (bar: 95 % interval for all)",
+        title=title, xlabel=f"Percentage points over the {versus} networks (bars widened: all hold in 95 of 100 cases)",
         yticks=range(len(table)), yticklabels=table.index, ylim=(len(table) - 0.5, -0.5),
     )  # fmt: skip
     plt.show()
@@ -330,7 +330,8 @@ display(
 )
 
 # %% [markdown]
-# Practice reaches only so far: it went to 10 degrees, while *rotate* goes from 10 degrees to 55. And what was not practised can become worse. A network that has learned to accept more has not thereby learned to see better.
+# Practice reaches only so far: it went to 10 degrees, while *rotate* goes from 10 degrees to 55. And what was not practised can become worse, at least for small networks that were trained as briefly as these;
+# after a longer training the list may be another.
 #
 # What do these networks say when they fail? If they guessed, every digit would come up about as often. We look at the strongest damage of each kind: which answer is the commonest, and how common?
 
@@ -436,6 +437,8 @@ display(
 
 # %% [markdown]
 # Chapter 3 said that a convolution finds a stroke wherever it lies. So it does; but the last, dense layer weighs *where* it was found, and it has learned from digits in the middle.
+#
+# And at 180 degrees? This is what the augmented networks, all seeds together, read in five digits turned upside down:
 
 # %%
 pd.DataFrame(
@@ -576,7 +579,7 @@ display(
         f"Under damage the augmented networks pass on **{passing.loc['augmented', 'passes on, damaged']:.0%}** of the images instead of "
         f"{passing.loc['augmented', 'passes on, clean']:.1%}, and so catch **{passing.loc['augmented', 'passed on, of its mistakes']:.0%}** of their mistakes. Of what they still answer, "
         f"{passing.loc['augmented', 'right, of those it answers']:.0%} is right, far from the 99.5 % that the threshold was set for. Confidence puts a right answer before a "
-        f"wrong one in {aurocs['augmented']:.0%} of pairs (the area under the curve of chapter 12; one half would be chance). A threshold that suits clean images does not suit damaged ones either."
+        f"wrong one in {aurocs['augmented']:.0%} of pairs (the AUROC of chapter 12, here of right against wrong answers; one half would be chance). A threshold that suits clean images does not suit damaged ones either."
     )
 )
 
@@ -632,7 +635,7 @@ display(
 report(
     f"- Fifteen kinds of damage in five strengths lower the accuracy of the augmented networks from {on_clean['augmented'].mean():.2%} (on the clean half) to **{score('augmented').mean():.0%}** "
     f"on average (unaugmented: {score('unaugmented').mean():.0%}; the difference is {in_points(overall)}). Worst is *{order[-1]}*.\n"
-    f"- Over {SEEDS} seeds each, augmentation helps against {len(helped)} of {len(KINDS)} kinds ({listed(helped)}) and harms against "
+    f"- Over {SEEDS} short trainings each, augmentation helps against {len(helped)} of {len(KINDS)} kinds ({listed(helped)}) and harms against "
     f"{len(harmed)} ({listed(harmed)}).\n"
     f"- Practising impulse noise is worth **{practice.loc['impulse noise', 'mean']:+.0f} points** against it, and on clean images {in_points(cost_of_noise)}.\n"
     f"- Under damage the augmented networks are surer than they are right by {in_points(excess)}. A threshold set on clean images still catches "
