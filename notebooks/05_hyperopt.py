@@ -496,7 +496,7 @@ plt.show()
 
 # %% [markdown]
 # How much does each matter? We let a *random forest*, the average of many trees of yes-or-no questions about the settings, predict the score of trials it has not seen from their settings. Then we shuffle one parameter
-# among those trials and see how much worse it predicts. That is the parameter's *importance*.
+# among those trials and see how much worse it predicts. That is the parameter's *importance*. (A prediction explains all of the variance if it is perfect, and nothing of it if it is no better than always saying the mean.)
 
 # %% mystnb={"image": {"alt": "Bar chart: for each parameter, how much of the explained variance is lost when its values are shuffled."}}
 importance, explained = parameter_importance(random_trials, names, seed=SEED)
@@ -563,7 +563,7 @@ display(
 # *rungs*, a trial goes on only if it is among the best third of those that have come by so far.
 #
 # All our trials ran to their end and left their curves. So we can replay them under that rule and count what it would have saved, and whether it would
-# have lost the winner. For random search the replay is exact: no trial depends on those before.
+# have lost the winner. For random search the replay is exact, for no trial depends on those before. So we replay the random searches.
 
 
 # %%

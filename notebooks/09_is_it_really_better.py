@@ -248,7 +248,7 @@ pd.DataFrame(
 # The test says whether. To say *how much*, we want an interval of the difference. The **bootstrap** makes one
 # without a formula. It draws as many images as there are, at random and with repetition, from those we have: an exam that might have
 # been. For every image drawn it takes both networks' answers together, and notes the difference of the two marks. Two
-# thousand such exams, and the middle 95 percent of their differences are the interval. Bootstrap and test are two approximations; close to the limit they
+# thousand such exams, and the middle 95 percent of their differences are the interval. The bootstrap is an approximation, the test is exact; close to the limit they
 # may disagree, and we let the test decide.
 
 # %%
@@ -516,7 +516,7 @@ display(
 # That depends on how sure one wants to be. The **power** of a test is the probability that it sees a difference that is really
 # there; 80 % is a common demand. For two separate exams it depends on the two accuracies. For one exam and McNemar's
 # test it depends on the difference and on how often the networks disagree, because only disagreements count. We start from
-# the disagreement that the wide and the narrow network showed. They make more mistakes than the two we ask about, so we scale it down:
+# the disagreement that the wide and the narrow network showed, averaged over the pairs. They make more mistakes than the two we ask about, so we scale it down:
 # for each mistake it stays the same. That is an assumption, and the number of images hangs on it.
 #
 # The lines are computed with the usual approximations. The dots and triangles are simulated exams: a common one for both networks, judged by the exact McNemar test (dots), or one for

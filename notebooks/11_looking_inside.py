@@ -288,6 +288,9 @@ display(
 )
 
 # %% [markdown]
+# A method passes this test as soon as the untrained network's pictures are unlike the others. How far two *trained* networks agree says the first column; where that is low, do not read a
+# single picture as what the task needs.
+#
 # And even then a picture shows *where*, never *why*. "It looks at the top" is no reason; many readings fit the same picture.
 #
 # ## What does it ignore?

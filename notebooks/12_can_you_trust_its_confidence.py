@@ -450,7 +450,7 @@ for name in looks:
 pd.DataFrame(rows).T.fillna("")
 
 # %% [markdown]
-# Passing on less is no merit where more of the answers are wrong, so compare both columns. Whether the ensemble's order is better than the smoothed
+# Passing on less is no merit where more of the answers are wrong, so compare both columns. Where an interval still reaches the accuracy wanted, falling short of it may be chance. Whether the ensemble's order is better than the smoothed
 # network's is not tested here. A threshold that was just strict enough on half A may be too lax on half B: it was chosen where it looked best. That is the selection bias of chapter 9. And
 # the intervals are wide: at one mistake in a thousand, some thousands of images hold only a handful. Whoever has to *promise* such an accuracy
 # needs many more images than these.
@@ -557,7 +557,7 @@ display(
 # We try two scores of a single network: its confidence ([Hendrycks and Gimpel 2017](https://arxiv.org/abs/1610.02136)), and the **energy**
 # ([Liu and others 2020](https://arxiv.org/abs/2010.03759)): the logarithm of the sum of the exponentials of the
 # logits, its sign chosen so that higher is more digit-like. It also sees *how large* the logits are, and not only how they compare.
-# The third score is the confidence of the ensemble, which is made of smoothed networks.
+# The third score is the confidence of the ensemble, which is made of smoothed networks. The figure stretches its scale towards 1, where most of the scores are.
 
 
 # %%
@@ -652,6 +652,9 @@ pd.DataFrame(
 ).T
 
 # %% [markdown]
+# One thing may look like a contradiction: nearly all of a kind passes 99 %, and its AUROC is high all the same. Most real digits are surer still. But a threshold that parts the two would turn
+# away many real digits, too.
+#
 # Read nothing into an interval whose end lies close to zero: a bootstrap draws at random, and with other draws it might lie on the other side.
 #
 # Even a high AUROC can be too little in use, because the threshold must let nearly all real digits through:
