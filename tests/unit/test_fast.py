@@ -122,10 +122,10 @@ def test_images_without_labels_are_refused():
 
 def test_a_training_that_fails_leaves_nothing_behind():
     digits = load_digits()
-    images, labels = take_subset(digits.images, digits.labels, 256)
+    images, labels = take_subset(digits.images, digits.labels, 600)
     trainer = Trainer(replace(Recipe(), epochs=1, width=2))
     with pytest.raises(IndexError):
-        trainer.train(images, np.full(256, 10))
+        trainer.train(images, np.full(600, 10))
     assert trainer.train(images, labels).network.get_weights()
     forget_networks()
 
