@@ -17,7 +17,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null)
 # Where Python is told not to keep compiled modules, as in many containers, each process would compile
-# TensorFlow anew, for eight seconds; pip compiles as it installs, uv when asked.
+# TensorFlow anew, which takes seconds; pip compiles as it installs, uv when asked.
 COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 INSTALL := $(if $(UV),$(UV) pip install -q --python $(BIN)/python $(COMPILE),$(BIN)/python -m pip install -q)
 

@@ -181,7 +181,7 @@ print(f"training on {len(train_images):,} images, comparing on {n_images:,}")
 
 # %% [markdown]
 # Of each training we keep its answers, and from them one true or false for each validation image: did this network get it right?
-# A `Trainer` trains by the same recipe again and again. Keras turns a training step into a program first, which takes longer than an epoch here;
+# A `Trainer` trains by the same recipe again and again. Keras turns a training step into a program first, which takes seconds;
 # the trainer lets all seeds share one.
 
 # %%
