@@ -348,7 +348,7 @@ plt.show()
 
 # %% [markdown]
 # TPE would next propose a value with a large *ratio* of its *good* bar to its *rest* bar. That may be one nobody has tried yet: thanks to the
-# added one its *good* bar is not zero, and its *rest* bar is at its lowest. Where the two bars of a pair are almost equal, TPE has no preference left: many of the *rest* are then near copies of
+# added one its *good* bar is not zero, and its *rest* bar is at its lowest. Where the two bars of every pair are almost equal, TPE has no preference left: many of the *rest* are then near copies of
 # the best.
 #
 # ## The whole search at a glance

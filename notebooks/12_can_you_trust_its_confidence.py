@@ -610,7 +610,8 @@ plt.show()
 # %% [markdown]
 # Is the ensemble's confidence a better score than that of its first member, the smoothed network? For each kind, both scores of
 # an image are drawn together in a bootstrap. Six kinds are six questions, so each interval is made wider, that all six hold together in 95 of 100 cases
-# (the simplest correction there is, Bonferroni's; chapter 9 used Holm's).
+# (the simplest correction there is, Bonferroni's; chapter 9 used Holm's). Five hundred draws tell the spread to within a few percent; by twice that each interval is made wider still,
+# so that it is not the luck of the draws on which side of zero an end comes to lie.
 
 # %%
 
@@ -623,7 +624,8 @@ def auroc_gain(kind, repetitions=500):
         rows, others = (draws.integers(0, len(one), len(one)) for one in pairs[0])
         better, worse = (separates(inside[rows], outside[others]) for inside, outside in pairs)
         found.append(better - worse)
-    reach = norm.ppf(1 - 0.025 / len(outsiders)) * np.std(found)
+    unsure = 2 / np.sqrt(2 * repetitions)  # of the spread, as so few draws measure it
+    reach = norm.ppf(1 - 0.025 / len(outsiders)) * np.std(found) * (1 + unsure)
     measured = auroc.loc[kind, "confidence, ensemble"] - auroc.loc[kind, "confidence, smoothed"]
     return measured - reach, measured + reach
 
@@ -654,8 +656,6 @@ pd.DataFrame(
 # %% [markdown]
 # One thing may look like a contradiction: nearly all of a kind passes 99 %, and its AUROC is high all the same. Most real digits are surer still. But a threshold that parts the two would turn
 # away many real digits, too.
-#
-# Read nothing into an interval whose end lies close to zero: a bootstrap draws at random, and with other draws it might lie on the other side.
 #
 # Even a high AUROC can be too little in use, because the threshold must let nearly all real digits through:
 

@@ -593,13 +593,15 @@ display(
 thickness = measure_traits(validation_images)["thickness"].to_numpy()
 groups = pd.qcut(thickness, 5, labels=False)
 ax = plt.subplots()[1]
-by_thickness = {}
+PLACES = ("thinnest", "second thinnest", "middle", "second thickest", "thickest")
+by_thickness, most_errors = {}, {}
 for place, name in zip((-0.08, 0.08), ("unaugmented", "augmented"), strict=True):
     colour, marker, _ = LOOKS[name]
     found = is_right(name, validation_images, validation_labels)[0]
     counts = pd.crosstab(found, groups).reindex([False, True], fill_value=0).to_numpy()
     by_thickness[name] = chi2_contingency(counts).pvalue if counts.min() > 0 else 1.0
     shares = counts[0] / counts.sum(axis=0)
+    most_errors[name] = PLACES[shares.argmax()]
     ends = np.array(
         [interval_of_share(s, n) for s, n in zip(shares, counts.sum(axis=0), strict=True)]
     )
@@ -620,7 +622,7 @@ display(
     Markdown(
         "Do the five groups differ by more than chance? "
         + "; ".join(
-            f"{name}: **{'yes' if p < 0.025 else 'not shown'}** (p = {p:.2g})"
+            f"{name}: **{f'yes, most in the {most_errors[name]} group' if p < 0.025 else 'not shown'}** (p = {p:.2g})"
             for name, p in by_thickness.items()
         )
         + ". (A χ² test of the five groups' errors; two tests, so each has to fall below 2.5 %. One training of each sort was looked at, "

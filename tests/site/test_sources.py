@@ -179,6 +179,29 @@ def test_a_word_of_the_glossary_is_linked_once_and_whole():
     assert list(split("Another batch.", term_of, pattern, used)) == [("Another batch.", None)]
 
 
+def test_names_of_rows_stand_in_the_corner_and_a_minus_is_one():
+    from typography import set_table
+
+    def table(*rows):
+        head = "\n".join(["<thead>", *rows, "</thead>"])
+        return f"<table>{head}<tbody><tr><th>-1</th>{{}}</tr></tbody></table>"
+
+    above = "<tr><th></th><th>a</th><th>b</th></tr>"
+    named = "<tr><th>seed</th><th></th><th></th></tr>"
+    cells = "<td>-0.5 to -.2</td><td>2026-11-25, 1e-05, F-1, 3-4</td>"
+    assert set_table(table(above, named).format(cells)) == table(
+        above.replace("<th></th>", "<th>seed</th>"), ""
+    ).format(cells.replace("-0.5", "−0.5").replace("-.2", "−.2"))
+    two = (
+        '<tr class="x"><th></th><th></th><th>a</th></tr>',
+        "<tr><th>m</th><th>n</th><th></th></tr>",
+    )
+    assert "<th>m</th><th>n</th><th>a</th>" in set_table(table(*two))
+    taken = "<tr><th>loss</th><th>a</th><th>b</th></tr>"
+    for kept in ((above,), (taken, named), (above, above.replace("<th></th>", "<th>c</th>"))):
+        assert set_table(table(*kept)) == table(*kept)
+
+
 def test_icons_are_those_that_pages_and_the_theme_draw():
     from lean_theme import drop_rules, icons_in_use
 
