@@ -6,6 +6,7 @@ common with them is which outputs there are, their words, and the reported value
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,8 +28,9 @@ _SENTENCES = {"text/markdown", "text/html"}
 _RESULTS = "application/vnd.digits.results+json"
 IGNORE = "nbval-ignore-output"
 # A line that updates itself: nbval does not follow updates and would compare its first words with
-# the last ones.
+# the last ones. A call of a function whose cell has such a line shows one, too.
 _UPDATES = ("display_id", "LiveProgress(", "SearchProgress(")
+_FUNCTION = re.compile(r"^def (\w+\()", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -140,13 +142,17 @@ def prepare(notebook: Any, chapter: str, values: Mapping[str, Any], rules: Rules
     import nbformat
 
     notebook.metadata.pop("digits", None)
+    updates = set(_UPDATES)
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
+        updating = any(word in cell.source for word in updates)
+        if updating:
+            updates.update(_FUNCTION.findall(cell.source))
         kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
         by_luck = chapter in rules.words_follow_luck and kinds & _SENTENCES
         # The report's values are JSON, which no pattern for text reaches: the last cell has them.
-        if _RESULTS in kinds or by_luck or any(word in cell.source for word in _UPDATES):
+        if _RESULTS in kinds or by_luck or updating:
             cell.metadata["tags"] = [*tags(cell), IGNORE]
     source = f"the published values and {RULES.as_posix()}"
     code = bounds_cell(bounds_around(values, chapter, rules), source, flat=True)
