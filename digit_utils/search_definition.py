@@ -42,6 +42,7 @@ def define_search(
         If the space or a function cannot be described.
     """
     described = describe_space(space)
+    _refuse_named_settings(objective, described)
     if not isinstance(depends_on, Mapping | None):
         raise ValueError(
             f"depends_on is {depends_on!r:.60}, expected a dictionary of what a loss depends on"
@@ -55,6 +56,20 @@ def define_search(
             str(name): _comparable(value, str(name)) for name, value in (depends_on or {}).items()
         },
     }
+
+
+def _refuse_named_settings(objective: Callable, space: Mapping[str, Any]) -> None:
+    """An objective gets all settings at once; one written otherwise would fail at every trial."""
+    try:
+        parameters = inspect.signature(objective).parameters
+    except (TypeError, ValueError):  # no function; `_source` says so
+        return
+    named = [name for name in parameters if name in space]
+    if named and parameters[named[0]].default is inspect.Parameter.empty:
+        raise ValueError(
+            f"the objective takes {named[0]!r} by name, expected one argument with all settings: "
+            f"def objective(settings), which reads settings[{named[0]!r}]"
+        )
 
 
 def _source(function: Callable) -> Any:

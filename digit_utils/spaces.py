@@ -30,7 +30,8 @@ def describe_space(space: Mapping[str, Apply]) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the space is empty, nested, or an expression's label is not its key.
+        If the space or a choice is empty, the space nested, or an expression's label is not its
+        key.
     """
     if not isinstance(space, Mapping) or not space:
         raise ValueError(
@@ -90,6 +91,10 @@ def _describe(name: str, node: Any) -> dict[str, Any]:
     arguments = [_plain(name, argument) for argument in _arguments(distribution)]
     if node.name != "switch":
         return {distribution.name: arguments}
+    if not options:
+        raise ValueError(
+            f"{name} has nothing to choose from, expected a list of at least one value"
+        )
     described = {"choice": [_plain(name, option) for option in options]}
     if distribution.name == "categorical":  # hp.pchoice
         described["probabilities"] = arguments

@@ -109,6 +109,8 @@ class _Settings(Mapping):
 
     def __getitem__(self, name: str) -> Any:
         self.unread.discard(name)
+        if name not in self._values:
+            raise KeyError(f"the space has no {name!r}, but {', '.join(self._values)}")
         return self._values[name]
 
     def __iter__(self) -> Iterator[str]:

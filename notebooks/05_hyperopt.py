@@ -672,8 +672,8 @@ display(
         f"By luck alone the best of fifty equally good networks scores **{flattery:.2f} points** "
         f"above the truth on average, and {as_good:.1%} of such searches report at least the "
         f"post's {post_scores.max():.4f}. The post's fifty scores have a standard deviation of "
-        f"{100 * post_scores.std():.3f} points, the simulated ones of "
-        f"{100 * simulated.std():.3f}."
+        f"{100 * post_scores.std(ddof=1):.3f} points, the simulated ones of "
+        f"{100 * simulated.std(ddof=1):.3f}."
     )
 )
 
@@ -831,7 +831,7 @@ display(
     Markdown(
         f"After {final['epochs']} epochs, over {len(gap)} seeds, the settings of the small search score **{gap.mean():+.2f} points** "
         f"against those of the post's (95 % interval {gap_interval.low:+.2f} to {gap_interval.high:+.2f}; {int((gap > 0).sum())} of "
-        f"{len(gap)} seeds ahead). Counted in operations, fifty small trials cost **{cheaper:.0f} times less** than the post's fifty of "
+        f"{len(gap)} seeds ahead). The luck of the seeds is in that interval; that of the images is not, for only the scores were recorded. Counted in operations, fifty small trials cost **{cheaper:.0f} times less** than the post's fifty of "
         "thirty epochs each."
     )
 )
@@ -877,8 +877,8 @@ report(
     f"- Over {len(seeds)} recorded seeds, TPE's winners are, against those of as many random trials, "
     f"{in_words(*tpe_over_random)}.\n"
     f"- Ending hopeless trials early would have saved {1 - spent / whole_epochs:.0%} of the epochs.\n"
-    f"- In a wider network and a longer training the settings of the small search score {gap.mean():+.2f} points against the post's, at "
-    f"{cheaper:.0f} times less computing.\n"
+    f"- In a wider network and a longer training the settings of the small search score {gap.mean():+.2f} points against the post's "
+    f"({gap_interval.low:+.2f} to {gap_interval.high:+.2f}, of the seeds alone); the search that found them took {cheaper:.0f} times less computing.\n"
     f"- Among fifty equally good networks, each scored on 8,400 images of its own, the best would "
     f"look {flattery:.2f} points better than it is.",
     tpe_best=in_search,

@@ -613,6 +613,9 @@ pd.DataFrame(
 #
 # Now for the claims. Some are the post's, as it printed them ([source](https://github.com/naingthet/mnist)); some are of this book. Where only totals are known, the bounds above must do. They
 # leave three verdicts: *holds* (significant in any case), *not shown* (in no case) and *open* (it depends on the images that both got wrong).
+#
+# The post says three things in a row: its second network beats its first, a schedule for the learning rate improves it slightly, and its search improves it further. Each is a
+# line of the table at the end of this part, and so is all that follows here.
 
 # %%
 N = 8400  # the post's validation images; mistakes follow from the accuracies it printed
@@ -645,7 +648,7 @@ judge_totals(
 judge_totals("Post: the search improves it further", POST["with a schedule"], POST["search"])
 
 # %% [markdown]
-# The third of these was the best of fifty. So ask the other question as well: how good would the best of fifty *equal* networks
+# The network of the third claim was the best of fifty. So ask the other question as well: how good would the best of fifty *equal* networks
 # have looked? They get the post's average and, for each mistake, the disagreement of our wide networks. And how much do its fifty settings scatter? For
 # comparison we give the scatter of chapter 7's recipe, another network, from seed to seed.
 
@@ -663,7 +666,7 @@ claims.append(
         "Post: among fifty settings, one is best",
         f"the best of fifty equal networks makes {np.median(best_of_fifty):.0f} mistakes as a rule, {POST['search']} or fewer "
         f"in {at_least_as_good:.0%} of {EXAMS:,} simulations; for scale: these settings scatter by "
-        f"{TRIALS.std(ddof=1) / N:.3%}, another network, chapter 7's, by {ours.std(ddof=1):.3%} with the seed alone",
+        f"{100 * TRIALS.std(ddof=1) / N:.3f} points, another network, chapter 7's, by {100 * ours.std(ddof=1):.3f} with the seed alone",
         "not shown" if at_least_as_good > 0.05 else "holds",
     )
 )

@@ -216,7 +216,7 @@ display(
 )
 
 # %% [markdown]
-# For a network that is nearly always right, everything happens between 99 and 100 percent. Is an answer with 99.9 percent
+# For a network that is nearly always sure, everything happens between 99 and 100 percent. Is an answer with 99.9 percent
 # wrong once in a thousand? To see that, look at the other end of the scale: at the **doubt**, 1 minus the confidence, on a logarithmic axis. Bins
 # of doubt reach from a tenth to one, from a hundredth to a tenth, and so on; the last holds all below a ten-thousandth. For each: the mean doubt, and the share of answers
 # that were wrong, with its interval. A triangle means that none was wrong, and marks the upper end of the interval. A triangle *above* the line says nothing: the true share may be anything below it. One
@@ -610,8 +610,8 @@ plt.show()
 # %% [markdown]
 # Is the ensemble's confidence a better score than that of its first member, the smoothed network? For each kind, both scores of
 # an image are drawn together in a bootstrap. Six kinds are six questions, so each interval is made wider, that all six hold together in 95 of 100 cases
-# (the simplest correction there is, Bonferroni's; chapter 9 used Holm's). Five hundred draws tell the spread to within a few percent; by twice that each interval is made wider still,
-# so that it is not the luck of the draws on which side of zero an end comes to lie.
+# (the simplest correction there is, Bonferroni's; chapter 9 used Holm's). And as five hundred draws do not tell the spread exactly, each interval is made a few
+# percent wider still; then the luck of the draws seldom decides on which side of zero an end lies.
 
 # %%
 
@@ -653,10 +653,17 @@ pd.DataFrame(
     }
 ).T
 
+# %%
+most = fooled["ensemble"].idxmax()
+display(
+    Markdown(
+        f"One thing may look like a contradiction: {fooled.loc[most, 'ensemble']:.0%} of *{most}* are digits to the ensemble with more than "
+        f"99 % confidence, and by that confidence its AUROC is still {auroc.loc[most, 'confidence, ensemble']:.2f}, where a coin has 0.5. Many real "
+        "digits are surer still. But a threshold that parts the two would turn away the others."
+    )
+)
+
 # %% [markdown]
-# One thing may look like a contradiction: nearly all of a kind passes 99 %, and its AUROC is high all the same. Most real digits are surer still. But a threshold that parts the two would turn
-# away many real digits, too.
-#
 # Even a high AUROC can be too little in use, because the threshold must let nearly all real digits through:
 
 # %%

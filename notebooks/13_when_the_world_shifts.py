@@ -86,7 +86,7 @@ SEEDS: int = 5  # trainings of each sort of network, at least 2
 # - **augmented**: turned by up to 10 degrees, zoomed and moved by up to a tenth, as in the earlier chapters;
 # - **with noise**: the same, and in half of the images some pixels are black or white at random, of which more below.
 #
-# The validation images come in two halves. One is spoiled. The other stays clean; on it we set the temperature of each network and its threshold
+# The validation images come in two halves. Of one a few hundred are spoiled, over and over: every kind in every strength is work enough. The other half stays clean; on it we set the temperature of each network and its threshold
 # for passing on, as chapter 12 does.
 
 # %% tags=["nbval-check-output"]
@@ -99,9 +99,9 @@ spoil_images, clean_images, spoil_labels, clean_labels = split_train_validation(
     validation_images, validation_labels, validation_fraction=0.5, seed=SEED
 )
 images, labels = take_subset(spoil_images, spoil_labels, N_VALIDATION or None, seed=SEED)
-print(f"training   {train_images.shape}")
-print(f"to spoil   {images.shape}, {len(KINDS)} kinds of damage, {len(STRENGTHS)} strengths")
-print(f"kept clean {clean_images.shape}")
+print(f"training on {len(train_images):,} images")
+print(f"spoiling    {len(images):,}: {len(KINDS)} kinds of damage in {len(STRENGTHS)} strengths")
+print(f"kept clean  {len(clean_images):,}")
 
 # %%
 augmented = Recipe(width=WIDTH, epochs=EPOCHS, batch_size=BATCH_SIZE)

@@ -26,10 +26,10 @@ Run a chapter once for each combination of values, each run in a process of its 
 
   digits sweep sweeps/batch_size.yaml --jobs 2
 
-Everything in FILE is checked before anything starts:
+Every name and type in FILE is checked before anything starts:
 
   chapter: 03_base_cnn
-  profile: quick                      # the values that are not named below
+  profile: quick                      # the values that are not named below; this is the default
   constants: {N_TRAIN: 3000}
   grid: {BATCH_SIZE: [32, 128], EPOCHS: [2, 4]}
   seeds: [0, 1, 2]                    # SEED of each combination
@@ -40,7 +40,9 @@ Instead of a grid, a list of runs or random draws:
   list: [{EPOCHS: 2, BATCH_SIZE: 32}, {EPOCHS: 4}]
   random: {samples: 8, seed: 0, values: {BATCH_SIZE: [32, 128], EPOCHS: {low: 2, high: 6}}}
 
-A range with fractions draws fractions; add `log: true` for a logarithmic one.
+A range with fractions draws fractions; add `log: true` for a logarithmic one. The names are those
+of the chapter's parameters cell, near its top; a metric that it does not report is refused with a
+list of those that it does.
 
 Stop it at any moment, and start it with the same command: finished runs are skipped, and those
 that failed are tried again. A failed run keeps its notebook, with the error, and does not stop the
@@ -59,10 +61,19 @@ Try settings that hyperopt proposes, and keep each trial as a small JSON file in
 
   digits search searches/post_space.py --trials 50
 
-FILE is a Python file, easiest made from a copy of that one. It holds
+FILE is a Python file. A complete one:
 
-  SPACE        the settings to choose from, each expression labelled with its own key:
-               {"rate": hp.uniform("rate", 0, 0.5), "units": hp.choice("units", [128, 256])}
+  from hyperopt import hp
+
+  SPACE = {"rate": hp.uniform("rate", 0, 0.5), "units": hp.choice("units", [128, 256])}
+
+  def objective(settings):
+      accuracy = 1 - settings["rate"] / settings["units"]  # here a network is trained and scored
+      return -accuracy  # a loss: the smaller, the better
+
+searches/post_space.py trains a real one, and is a good start for your own. A file holds
+
+  SPACE        the settings to choose from, each expression labelled with its own key
   objective    a function of the settings that returns the loss, or a dictionary with it. With a
                second argument (without a default), objective(settings, report), it can call
                report(epoch, loss) after each epoch, from 1 on; these losses are kept as well

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from digit_utils import results
 from digit_utils.runner.errors import UsageError, did_you_mean
 from digit_utils.runner.pairing import read_chapter
 from digit_utils.runner.parameters import Parameter, check_value, declared_parameters, show_value
@@ -92,6 +93,7 @@ def read_sweep(path: Path, root: Path) -> Sweep:
     metric = entries.get("metric")
     if metric is not None and not isinstance(metric, str):
         raise source.error(("metric",), f"found {metric!r}, expected the name of a result")
+    _refuse_unknown_metric(source, chapter, metric)
     declared = declared_parameters(read_chapter(chapter), chapter.name)
     constants = _mapping(source, "constants") if "constants" in entries else {}
     _check_values(source, chapter, declared, constants, ("constants",))
@@ -123,6 +125,50 @@ def read_sweep(path: Path, root: Path) -> Sweep:
     _refuse_twins(source, full, ways)
     varied = [name for name in dict.fromkeys(n for p in points for n in p) if name != "SEED"]
     return Sweep(chapter, profile, full, varied, metric, constants, source.name)
+
+
+def as_columns(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Name what a chapter reported as the table of a sweep does.
+
+    Parameters
+    ----------
+    values : mapping
+        As `digit_utils.results.read` returns them.
+    prefix : str
+        Goes before each name.
+
+    Returns
+    -------
+    dict
+        A dictionary becomes an entry for each of its own, ``name.entry``.
+    """
+    columns = {}
+    for name, value in values.items():
+        full = f"{prefix}{name}"
+        nested = isinstance(value, Mapping)
+        columns |= as_columns(value, f"{full}.") if nested else {full: as_cell(value)}
+    return columns
+
+
+def as_cell(value: Any) -> Any:
+    """Write a list or a dictionary as JSON, for a cell of a table; other values are themselves."""
+    return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def _refuse_unknown_metric(source: YamlSource, chapter: Chapter, metric: str | None) -> None:
+    """Compare the metric with what the chapter reports as it is published, if it is."""
+    if metric is None:
+        return
+    try:
+        known = list(as_columns(results.read(chapter.notebook)))
+    except results.ResultsError:  # never run, or its report has changed since
+        return
+    if metric not in known:
+        raise source.error(
+            ("metric",),
+            f"{chapter.name} reports no {metric!r}.{did_you_mean(metric, known)} "
+            f"It reports {', '.join(known)}",
+        )
 
 
 def _chapter(source: YamlSource, root: Path) -> Chapter:

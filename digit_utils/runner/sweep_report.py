@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import io
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from digit_utils.files import write_atomically
 from digit_utils.runner import page
 from digit_utils.runner.errors import did_you_mean
 from digit_utils.runner.sweep import SweepRun
-from digit_utils.runner.sweep_file import Sweep
+from digit_utils.runner.sweep_file import Sweep, as_cell, as_columns
 
 RESULT = "result."  # a chapter may report a value with the name of a parameter
 
@@ -79,22 +78,10 @@ def gather(runs: Sequence[SweepRun]) -> Any:
             "peak_memory_mb": run.record.get("peak_memory_mb"),
             "error": run.record.get("error"),
         }
-        row |= {name: _cell(value) for name, value in run.parameters.items()}
-        row |= _flat(run.record.get("results", {}), RESULT.rstrip("."))
+        row |= {name: as_cell(value) for name, value in run.parameters.items()}
+        row |= as_columns(run.record.get("results", {}), RESULT)
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _flat(values: dict[str, Any], prefix: str) -> dict[str, Any]:
-    row = {}
-    for name, value in values.items():
-        full = f"{prefix}.{name}"
-        row |= _flat(value, full) if isinstance(value, dict) else {full: _cell(value)}
-    return row
-
-
-def _cell(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, list | dict) else value
 
 
 def choose_metric(sweep: Sweep, table: Any) -> str | None:

@@ -7,11 +7,14 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import pandas as pd
 import pytest
 from runner_books import SECOND, digits, make_book, start_digits
+
+from digit_utils.runner.cli import SEARCH_HELP
 
 SEARCH = """
 import time
@@ -49,6 +52,34 @@ def test_it_searches_goes_on_and_tells(book):
     table = pd.read_csv(book / "_build/searches/mine/trials.csv")
     assert len(table) == 12
     assert float(lines[1].split()[1]) == pytest.approx(table["result.loss"].min(), rel=1e-5)
+
+
+def test_the_example_of_the_help_is_complete(book):
+    start, end = "  from hyperopt", "searches/post_space.py trains"
+    example = SEARCH_HELP[SEARCH_HELP.index(start) : SEARCH_HELP.index(end)]
+    (book / "mine.py").write_text(textwrap.dedent(example))
+    done = digits(book, "search", "mine.py", "--trials", "3")
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_objective_that_names_its_settings_and_an_empty_choice_are_refused(book):
+    for wrong, says in (
+        (SEARCH.replace("def objective(settings)", "def objective(rate, units)"), "'rate' by name"),
+        (SEARCH.replace("[1, 2]", "[]"), "units has nothing to choose from"),
+    ):
+        (book / "mine.py").write_text(wrong)
+        done = digits(book, "search", "mine.py", "--trials", "3")
+        assert done.returncode == 2 and says in done.stderr, done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_a_setting_that_the_space_lacks_is_named_beside_those_it_has(book):
+    (book / "mine.py").write_text(
+        SEARCH.replace('{"rate": hp.uniform("rate"', '{"r": hp.uniform("r"')
+    )
+    done = digits(book, "search", "mine.py", "--trials", "3")
+    assert done.returncode == 1
+    assert "the space has no 'rate', but r, units" in done.stderr
 
 
 def test_what_tensorflow_says_of_the_machine_is_kept_back(book):

@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 from runner_books import FIRST, SECOND, SQUARE, digits, make_book, start_digits, sweep_file
@@ -119,6 +120,22 @@ def test_what_cannot_run_is_refused_with_its_line(book, tmp_path, text, line, sa
     message = str(caught.value)
     assert f"sweep.yaml, line {line}" in message, message
     assert says in message
+
+
+def test_a_metric_that_the_published_chapter_does_not_report_is_refused(tmp_path):
+    book = make_book(tmp_path / "book", c01_first=FIRST)
+    path = sweep_file(tmp_path, GOOD + "metric: validation_acc\nseeds: [0]\n")
+    assert read_sweep(path, book).metric == "validation_acc"  # not run yet: nothing is known
+    notebook = book / "notebooks/01_first.ipynb"
+    found = nbformat.read(notebook, as_version=4)
+    values = {"accuracy": {"validation": 0.9}, "n": 3}
+    data = {"application/vnd.digits.results+json": values}
+    found.cells[-1].outputs = [nbformat.v4.new_output("display_data", data=data)]
+    nbformat.write(found, notebook)
+    with pytest.raises(UsageError, match=r"line 2.*no 'validation_acc'.*accuracy.validation, n"):
+        read_sweep(path, book)
+    path = sweep_file(tmp_path, GOOD + "metric: accuracy.validation\nseeds: [0]\n")
+    assert read_sweep(path, book).metric == "accuracy.validation"
 
 
 @pytest.mark.parametrize("raw", [b"\xff\xfe", b"chapter: !!python/object/apply:os.getpid []\n"])
