@@ -59,16 +59,16 @@ def define_search(
 
 
 def _refuse_named_settings(objective: Callable, space: Mapping[str, Any]) -> None:
-    """An objective gets all settings at once; one written otherwise would fail at every trial."""
+    """Refuse ``objective(rate, units)``: all settings come at once, so each trial would fail."""
     try:
         parameters = inspect.signature(objective).parameters
     except (TypeError, ValueError):  # no function; `_source` says so
         return
-    named = [name for name in parameters if name in space]
-    if named and parameters[named[0]].default is inspect.Parameter.empty:
+    required = [p.name for p in parameters.values() if p.default is p.empty and p.kind in (0, 1)]
+    if len(required) >= 2 and required[1] != "report" and set(required) <= set(space):
         raise ValueError(
-            f"the objective takes {named[0]!r} by name, expected one argument with all settings: "
-            f"def objective(settings), which reads settings[{named[0]!r}]"
+            f"the objective takes {' and '.join(required)} one by one, expected all settings at "
+            f"once: def objective(settings), which reads settings[{required[0]!r}]"
         )
 
 

@@ -831,13 +831,13 @@ display(
     Markdown(
         f"After {final['epochs']} epochs, over {len(gap)} seeds, the settings of the small search score **{gap.mean():+.2f} points** "
         f"against those of the post's (95 % interval {gap_interval.low:+.2f} to {gap_interval.high:+.2f}; {int((gap > 0).sum())} of "
-        f"{len(gap)} seeds ahead). The luck of the seeds is in that interval; that of the images is not, for only the scores were recorded. Counted in operations, fifty small trials cost **{cheaper:.0f} times less** than the post's fifty of "
+        f"{len(gap)} seeds ahead). The luck of the seeds is in that interval; that of the images is not. Counted in operations, fifty small trials cost **{cheaper:.0f} times less** than the post's fifty of "
         "thirty epochs each."
     )
 )
 
 # %% [markdown]
-# So at this width and length the settings of the short trials were no worse than the post's. Whether the bias against dropout that we expected of short trials cost
+# So at this width and length the settings of the short trials scored no worse than the post's on these images. Whether the bias against dropout that we expected of short trials cost
 # anything against still better settings, two settings cannot show. Nor do they show that the post's
 # were worse where they came from: they were found for a network twice as wide, in twice as many epochs.
 #

@@ -285,14 +285,14 @@ plt.show()
 # %%
 narrower = (unpaired_high - unpaired_low) / (paired_high - paired_low)
 together = boxes[1, 1] / (n_images - min(right_wide, right_narrow))
-without_pairs = "leaves zero out even so" if unpaired_low * unpaired_high > 0 else "has zero in it"
+without_pairs = "leave zero out" if unpaired_low * unpaired_high > 0 else "have zero in it"
 one_pair = "shows a difference" if p_value < 0.05 else "does not settle it"
 display(
     Markdown(
         f"Only the wide network is right on {boxes[0, 1]} images, only the narrow one on {boxes[1, 0]}: p = "
         f"{p_value:.2g}. The difference is {100 * gain.mean():+.2f} percentage points, image by image "
         f"{100 * paired_low:+.3f} to {100 * paired_high:+.3f}. As if of two exams the interval would be "
-        f"**{narrower:.1f} times as wide** and {without_pairs}; pairing was worth "
+        f"**{narrower:.1f} times as wide** and would {without_pairs}; pairing was worth "
         f"{narrower**2:.1f} times the images. Of the worse one's mistakes the other shares "
         f"{together:.0%}; the more it shares, the more pairing gains. This one pair of networks **{one_pair}**."
     )

@@ -86,7 +86,7 @@ SEEDS: int = 5  # trainings of each sort of network, at least 2
 # - **augmented**: turned by up to 10 degrees, zoomed and moved by up to a tenth, as in the earlier chapters;
 # - **with noise**: the same, and in half of the images some pixels are black or white at random, of which more below.
 #
-# The validation images come in two halves. Of one a few hundred are spoiled, over and over: every kind in every strength is work enough. The other half stays clean; on it we set the temperature of each network and its threshold
+# The validation images come in two halves. Of one, some (`N_VALIDATION`) are spoiled, over and over: every kind in every strength is work enough. The other half stays clean; on it we set the temperature of each network and its threshold
 # for passing on, as chapter 12 does.
 
 # %% tags=["nbval-check-output"]
@@ -599,7 +599,7 @@ for place, name in zip((-0.08, 0.08), ("unaugmented", "augmented"), strict=True)
     colour, marker, _ = LOOKS[name]
     found = is_right(name, validation_images, validation_labels)[0]
     counts = pd.crosstab(found, groups).reindex([False, True], fill_value=0).to_numpy()
-    by_thickness[name] = chi2_contingency(counts).pvalue if counts.min() > 0 else 1.0
+    by_thickness[name] = chi2_contingency(counts).pvalue if counts.sum(axis=1).min() > 0 else 1.0
     shares = counts[0] / counts.sum(axis=0)
     most_errors[name] = PLACES[shares.argmax()]
     ends = np.array(
@@ -622,10 +622,10 @@ display(
     Markdown(
         "Do the five groups differ by more than chance? "
         + "; ".join(
-            f"{name}: **{f'yes, most in the {most_errors[name]} group' if p < 0.025 else 'not shown'}** (p = {p:.2g})"
+            f"{name}: **{'yes' if p < 0.025 else 'not shown'}** (p = {p:.2g}; the largest share in the {most_errors[name]} group)"
             for name, p in by_thickness.items()
         )
-        + ". (A χ² test of the five groups' errors; two tests, so each has to fall below 2.5 %. One training of each sort was looked at, "
+        + ". (A χ² test of the five groups' errors; two tests, so each has to fall below 2.5 %. Which group has most was not tested. One training of each sort was looked at, "
         "so this does not show that the two sorts differ.)"
     )
 )

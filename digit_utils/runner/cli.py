@@ -41,8 +41,8 @@ Instead of a grid, a list of runs or random draws:
   random: {samples: 8, seed: 0, values: {BATCH_SIZE: [32, 128], EPOCHS: {low: 2, high: 6}}}
 
 A range with fractions draws fractions; add `log: true` for a logarithmic one. The names are those
-of the chapter's parameters cell, near its top; a metric that it does not report is refused with a
-list of those that it does.
+of the chapter's parameters cell, near its top; a metric that its last run did not report is noted
+at the start, with those that it did.
 
 Stop it at any moment, and start it with the same command: finished runs are skipped, and those
 that failed are tried again. A failed run keeps its notebook, with the error, and does not stop the

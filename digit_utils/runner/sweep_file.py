@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ def read_sweep(path: Path, root: Path) -> Sweep:
     metric = entries.get("metric")
     if metric is not None and not isinstance(metric, str):
         raise source.error(("metric",), f"found {metric!r}, expected the name of a result")
-    _refuse_unknown_metric(source, chapter, metric)
+    _note_unknown_metric(source, chapter, metric)
     declared = declared_parameters(read_chapter(chapter), chapter.name)
     constants = _mapping(source, "constants") if "constants" in entries else {}
     _check_values(source, chapter, declared, constants, ("constants",))
@@ -155,20 +156,24 @@ def as_cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list | dict) else value
 
 
-def _refuse_unknown_metric(source: YamlSource, chapter: Chapter, metric: str | None) -> None:
-    """Compare the metric with what the chapter reports as it is published, if it is."""
+def _note_unknown_metric(source: YamlSource, chapter: Chapter, metric: str | None) -> None:
+    """Say so before the runs when the chapter as it was last run reports no such number.
+
+    No more than a note: what it reports may have changed since.
+    """
     if metric is None:
         return
     try:
-        known = list(as_columns(results.read(chapter.notebook)))
-    except results.ResultsError:  # never run, or its report has changed since
+        reported = as_columns(results.read(chapter.notebook))
+    except results.ResultsError:  # not run yet
         return
-    if metric not in known:
-        raise source.error(
-            ("metric",),
-            f"{chapter.name} reports no {metric!r}.{did_you_mean(metric, known)} "
-            f"It reports {', '.join(known)}",
+    numbers = [name for name, value in reported.items() if type(value) in (int, float)]
+    if metric not in numbers:
+        text = (
+            f"{chapter.name} as it was last run reports no number {metric!r}."
+            f"{did_you_mean(metric, numbers)} It reports {', '.join(numbers)}"
         )
+        print(f"note: {source.error(('metric',), text)}", file=sys.stderr)
 
 
 def _chapter(source: YamlSource, root: Path) -> Chapter:

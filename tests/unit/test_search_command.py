@@ -64,7 +64,10 @@ def test_the_example_of_the_help_is_complete(book):
 
 def test_an_objective_that_names_its_settings_and_an_empty_choice_are_refused(book):
     for wrong, says in (
-        (SEARCH.replace("def objective(settings)", "def objective(rate, units)"), "'rate' by name"),
+        (
+            SEARCH.replace("def objective(settings)", "def objective(rate, units)"),
+            "rate and units one by one",
+        ),
         (SEARCH.replace("[1, 2]", "[]"), "units has nothing to choose from"),
     ):
         (book / "mine.py").write_text(wrong)

@@ -122,20 +122,26 @@ def test_what_cannot_run_is_refused_with_its_line(book, tmp_path, text, line, sa
     assert says in message
 
 
-def test_a_metric_that_the_published_chapter_does_not_report_is_refused(tmp_path):
+def test_a_metric_that_the_last_run_did_not_report_is_noted_before_the_runs(tmp_path, capsys):
     book = make_book(tmp_path / "book", c01_first=FIRST)
     path = sweep_file(tmp_path, GOOD + "metric: validation_acc\nseeds: [0]\n")
-    assert read_sweep(path, book).metric == "validation_acc"  # not run yet: nothing is known
+    read_sweep(path, book)
+    assert not capsys.readouterr().err  # not run yet: nothing is known
     notebook = book / "notebooks/01_first.ipynb"
     found = nbformat.read(notebook, as_version=4)
-    values = {"accuracy": {"validation": 0.9}, "n": 3}
+    values = {"accuracy": {"validation": 0.9}, "n": 3, "losses": [0.1], "best": True, "kind": "a"}
     data = {"application/vnd.digits.results+json": values}
     found.cells[-1].outputs = [nbformat.v4.new_output("display_data", data=data)]
     nbformat.write(found, notebook)
-    with pytest.raises(UsageError, match=r"line 2.*no 'validation_acc'.*accuracy.validation, n"):
-        read_sweep(path, book)
-    path = sweep_file(tmp_path, GOOD + "metric: accuracy.validation\nseeds: [0]\n")
-    assert read_sweep(path, book).metric == "accuracy.validation"
+    for metric in ("validation_acc", "losses", "best", "kind"):
+        path.write_text(GOOD + f"metric: {metric}\nseeds: [0]\n")
+        assert read_sweep(path, book).metric == metric
+        said = capsys.readouterr().err
+        assert f"line 2: 01_first as it was last run reports no number '{metric}'" in said
+        assert said.rstrip().endswith("It reports accuracy.validation, n.")
+    path.write_text(GOOD + "metric: accuracy.validation\nseeds: [0]\n")
+    read_sweep(path, book)
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize("raw", [b"\xff\xfe", b"chapter: !!python/object/apply:os.getpid []\n"])
