@@ -6,18 +6,22 @@ writes a minus as a hyphen. On the page the name stands in the corner, and a min
 
 from __future__ import annotations
 
+import operator
 import re
+from functools import partial
+from itertools import takewhile
 
 from docutils import nodes
 from sphinx.application import Sphinx
 
-# A hyphen that begins a number: not the one of 2026-11-25, of 1e-05 or of F-1.
-HYPHEN = re.compile(r"(?<![\w.,:/)\]%-])-(?=\.?\d)")
+# A hyphen that begins a number, after a space or what is open: not that of 2026-11-25 or of F-1.
+INSIDE = re.compile(r"(?<=[\s(\[=<>±≈])-(?=\.?\d)")
+HYPHEN = re.compile(rf"^-(?=\.?\d)|{INSIDE.pattern}")
 MINUS = "\N{MINUS SIGN}"
 HEAD = re.compile(r"(?<=<thead>).*?(?=</thead>)", re.DOTALL)
 ROW = re.compile(r"<tr[^>]*>.*?</tr>", re.DOTALL)
 HEAD_CELL = re.compile(r"<th[^>]*>(.*?)</th>", re.DOTALL)
-BODY_CELL = re.compile(r"(?<=<td>)[^<]*(?=</td>)")
+BODY_CELL = re.compile(r"(?<=>)[^<>]+(?=</t[dh]>)")
 EMPTY = "<th></th>"
 # What is to be typed or is code stays as it is.
 LEFT_ALONE = (nodes.literal, nodes.math, nodes.raw, nodes.FixedTextElement)
@@ -34,28 +38,28 @@ def put_names_in_corner(head: str) -> str:
     Returns
     -------
     str
-        One row less; the same if the last row holds anything but names and empty cells, or if
-        the corner above the names is taken.
+        One row less; the same if the corner above the names is taken.
     """
     rows = ROW.findall(head)
     if len(rows) < 2:
         return head
-    names = HEAD_CELL.findall(rows[-1])
-    n_names = names.index("") if "" in names else 0
-    if n_names == 0 or any(names[n_names:]) or rows[-2].count(EMPTY) < n_names:
+    *_, above, last = rows
+    names, corner = HEAD_CELL.findall(last), HEAD_CELL.findall(above)
+    while names and not names[-1]:
+        names.pop()
+    if not names or any(corner[: len(names)]) or above.count(EMPTY) < len(names):
         return head
-    above = rows[-2]
-    if HEAD_CELL.findall(above)[:n_names] != [""] * n_names:
-        return head
-    for name in names[:n_names]:
-        above = above.replace(EMPTY, f"<th>{name}</th>", 1)
-    return head.replace(rows[-1], "").replace(rows[-2], above)
+    filled = above
+    for name in names:
+        filled = filled.replace(EMPTY, f"<th>{name or ' '}</th>", 1)
+    return head.replace(last, "").replace(above, filled)
 
 
 def set_table(html: str) -> str:
     """Set one table by pandas: `put_names_in_corner`, and minus signs in the body."""
-    html = HEAD.sub(lambda head: put_names_in_corner(head[0]), html)
-    return BODY_CELL.sub(lambda cell: HYPHEN.sub(MINUS, cell[0]), html)
+    head, end, body = html.partition("</thead>")
+    head = HEAD.sub(lambda found: put_names_in_corner(found[0]), head + end)
+    return head + BODY_CELL.sub(lambda cell: HYPHEN.sub(MINUS, cell[0]), body)
 
 
 def may_hold_minus(text: nodes.Text) -> bool:
@@ -69,6 +73,17 @@ def may_hold_minus(text: nodes.Text) -> bool:
     return in_paragraph
 
 
+def begins_a_word(text: nodes.Text) -> bool:
+    """Say whether nothing but a space or a bracket comes before, be it in other markup."""
+    node = text
+    while not isinstance(node, nodes.paragraph):
+        before = list(takewhile(partial(operator.is_not, node), node.parent.children))
+        if before:
+            return before[-1].astext()[-1:] in {" ", "\n", "("}
+        node = node.parent
+    return True
+
+
 def set_page(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Set the tables and the prose of one page."""
     for raw in list(doctree.findall(nodes.raw)):
@@ -77,7 +92,8 @@ def set_page(app: Sphinx, doctree: nodes.document, docname: str) -> None:
             raw.replace_self(nodes.raw("", set_table(html), **raw.attributes))
     for text in list(doctree.findall(nodes.Text)):
         if HYPHEN.search(text) and may_hold_minus(text):
-            text.parent.replace(text, nodes.Text(HYPHEN.sub(MINUS, text)))
+            pattern = HYPHEN if begins_a_word(text) else INSIDE
+            text.parent.replace(text, nodes.Text(pattern.sub(MINUS, text)))
 
 
 def setup(app: Sphinx) -> dict:

@@ -6,6 +6,7 @@ common with them is which outputs there are, their words, and the reported value
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from digit_utils.runner.code_form import cell_tree
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.freshness import RECORDED
 from digit_utils.runner.notebooks import tags, write_notebook
@@ -28,9 +30,8 @@ _SENTENCES = {"text/markdown", "text/html"}
 _RESULTS = "application/vnd.digits.results+json"
 IGNORE = "nbval-ignore-output"
 # A line that updates itself: nbval does not follow updates and would compare its first words with
-# the last ones. A call of a function whose cell has such a line shows one, too.
-_UPDATES = ("display_id", "LiveProgress(", "SearchProgress(")
-_FUNCTION = re.compile(r"^def (\w+\()", re.MULTILINE)
+# the last ones. These names show one, and so does a chapter's own function that uses them.
+_UPDATES = ("display_id", "LiveProgress", "SearchProgress")
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,9 @@ def prepare(notebook: Any, chapter: str, values: Mapping[str, Any], rules: Rules
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
-        updating = any(word in cell.source for word in updates)
+        updating = _uses(cell.source, updates)
         if updating:
-            updates.update(_FUNCTION.findall(cell.source))
+            updates |= _functions_that_use(cell.source, updates)
         kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
         by_luck = chapter in rules.words_follow_luck and kinds & _SENTENCES
         # The report's values are JSON, which no pattern for text reaches: the last cell has them.
@@ -159,6 +160,16 @@ def prepare(notebook: Any, chapter: str, values: Mapping[str, Any], rules: Rules
     notebook.cells.append(nbformat.v4.new_code_cell(code))
     set_stable_ids(notebook)
     number_cells(notebook)
+
+
+def _uses(source: str, names: set[str]) -> bool:
+    return any(re.search(rf"(?<![\w.]){name}\b", source) for name in names)
+
+
+def _functions_that_use(source: str, names: set[str]) -> set[str]:
+    """Name the functions of a cell in whose bodies a name stands."""
+    functions = [node for node in cell_tree(source).body if isinstance(node, ast.FunctionDef)]
+    return {node.name for node in functions if _uses(ast.unparse(node.body), names)}
 
 
 def bounds_around(values: Mapping[str, Any], chapter: str, rules: Rules) -> dict[str, Any]:

@@ -184,22 +184,38 @@ def test_names_of_rows_stand_in_the_corner_and_a_minus_is_one():
 
     def table(*rows):
         head = "\n".join(["<thead>", *rows, "</thead>"])
-        return f"<table>{head}<tbody><tr><th>-1</th>{{}}</tr></tbody></table>"
+        return f"<table>{head}<tbody><tr><th>{{}}</th>{{}}</tr></tbody></table>"
 
     above = "<tr><th></th><th>a</th><th>b</th></tr>"
     named = "<tr><th>seed</th><th></th><th></th></tr>"
     cells = "<td>-0.5 to -.2</td><td>2026-11-25, 1e-05, F-1, 3-4</td>"
-    assert set_table(table(above, named).format(cells)) == table(
+    assert set_table(table(above, named).format("-1", cells)) == table(
         above.replace("<th></th>", "<th>seed</th>"), ""
-    ).format(cells.replace("-0.5", "−0.5").replace("-.2", "−.2"))
-    two = (
-        '<tr class="x"><th></th><th></th><th>a</th></tr>',
+    ).format("−1", cells.replace("-0.5", "−0.5").replace("-.2", "−.2"))
+    corner = '<tr class="x"><th></th><th></th><th>a</th></tr>'
+    both, second = (
         "<tr><th>m</th><th>n</th><th></th></tr>",
+        "<tr><th></th><th>n</th><th></th></tr>",
     )
-    assert "<th>m</th><th>n</th><th>a</th>" in set_table(table(*two))
+    assert "<th>m</th><th>n</th><th>a</th>" in set_table(table(corner, both))
+    assert "<th> </th><th>n</th><th>a</th>" in set_table(table(corner, second))
     taken = "<tr><th>loss</th><th>a</th><th>b</th></tr>"
     for kept in ((above,), (taken, named), (above, above.replace("<th></th>", "<th>c</th>"))):
         assert set_table(table(*kept)) == table(*kept)
+
+
+def test_a_minus_in_prose_is_one_and_a_hyphen_stays():
+    from docutils.core import publish_doctree
+    from typography import set_page
+
+    kept = "``-1`` and *top*-5, ``F``-1, F-1, 2026-11-25, 0-9"
+    page = publish_doctree(
+        f"-1 to -.5 (-2) *of* -3, **-4 points**; {kept} :math:`-6`\n\n::\n\n  -7"
+    )
+    set_page(None, page, "page")
+    prose, code = page.astext().split("\n\n")
+    assert prose == f"−1 to −.5 (−2) of −3, −4 points; {re.sub(r'[`*]', '', kept)} -6"
+    assert code == "-7"
 
 
 def test_icons_are_those_that_pages_and_the_theme_draw():
