@@ -463,11 +463,12 @@ display(Markdown("\n".join(costs)))
 # %%
 best = scores["accuracy"].idxmax()
 report(
-    f"- {len(digits.images):,} labelled and {len(digits.test_images):,} test images, {damaged} of "
-    f"them damaged; {counts.min():,} to {counts.max():,} labelled images of each digit.\n"
+    f"- {len(digits.images):,} labelled and {len(digits.test_images):,} test images, "
+    f"{damaged} of them damaged; {counts.min():,} to {counts.max():,} labelled images of "
+    "each digit.\n"
     f"- {blank:.1%} of the pixels are blank, and {never_inked} of 784 never hold ink.\n"
-    f"- Exact copies: {copies_within} among the labelled images, {copies_across} between them and the "
-    "test images.\n"
+    f"- Exact copies: {copies_within} among the labelled images, {copies_across} between "
+    "them and the test images.\n"
     f"- To beat, learnt from {len(x_train):,} images and measured on {len(x_validation):,}: "
     + ", ".join(
         f"{name.lower()} **{row.accuracy:.2%}** ({row.low:.2%} to {row.high:.2%})"

@@ -227,7 +227,8 @@ double_conv_cnn = keras.Sequential(
 )
 for layer in double_conv_cnn.layers:
     print(
-        f"{layer.__class__.__name__:13} {str(layer.output.shape[1:]):14} {layer.count_params():>8,} weights"
+        f"{layer.__class__.__name__:13} {str(layer.output.shape[1:]):14} "
+        f"{layer.count_params():>8,} weights"
     )
 print(f"{'':28} {double_conv_cnn.count_params():>8,} in all")
 

@@ -374,8 +374,9 @@ n_repeated = len(tpe_table) - n_different
 text = f"Of its {len(tpe_table)} proposals **{n_different}** were different."
 if n_repeated:
     text += (
-        f" The other {n_repeated} had been tried before and cost nothing. With short lists of choices such repeats are common; "
-        f"the last came at trial {max(tpe_table.index[tpe_table.duplicated(names)])}."
+        f" The other {n_repeated} had been tried before and cost nothing. With short lists "
+        "of choices such repeats are common; the last came at trial "
+        f"{max(tpe_table.index[tpe_table.duplicated(names)])}."
     )
 display(Markdown(text))
 
@@ -459,7 +460,10 @@ def paired(first, second):
 def in_words(mean, low, high, wins):
     """Put such a comparison into words; a lead has to show in the interval."""
     word = "better" if low > 0 else "worse" if high < 0 else "neither clearly better nor worse"
-    return f"**{word}**: {mean:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}), ahead in {wins} of {len(seeds)} seeds"
+    return (
+        f"**{word}**: {mean:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}), ahead in "
+        f"{wins} of {len(seeds)} seeds"
+    )
 
 
 tpe_over_random = paired(
@@ -467,8 +471,9 @@ tpe_over_random = paired(
 )
 display(
     Markdown(
-        f"On images that neither search saw, TPE's winners are {in_words(*tpe_over_random)}. The interval is "
-        "Student's, for the mean of the differences; the seeds are independent runs, so it covers the luck of the search."
+        "On images that neither search saw, TPE's winners are "
+        f"{in_words(*tpe_over_random)}. The interval is Student's, for the mean of the "
+        "differences; the seeds are independent runs, so it covers the luck of the search."
     )
 )
 
@@ -507,10 +512,13 @@ plt.show()
 strongest, second = importance["importance"].nlargest(2).index
 display(
     Markdown(
-        f"The forest explains **{explained:.0%}** of the variance of trials it has not seen. The longest bars are those of {strongest} and "
-        f"{second}. The lines show how far single shuffles scatter, over five parts of the trials and ten shuffles each; they do not test whether two bars differ. Three cautions. An importance says what "
-        "*this forest* leans on, no more, and together they need not add up to what it explains. A parameter may "
-        "matter only together with another. And it is the importance for *short trials of a narrow network*."
+        f"The forest explains **{explained:.0%}** of the variance of trials it has not "
+        f"seen. The longest bars are those of {strongest} and {second}. The lines show how "
+        "far single shuffles scatter, over five parts of the trials and ten shuffles each; "
+        "they do not test whether two bars differ. Three cautions. An importance says what "
+        "*this forest* leans on, no more, and together they need not add up to what it "
+        "explains. A parameter may matter only together with another. And it is the "
+        "importance for *short trials of a narrow network*."
     )
 )
 
@@ -607,15 +615,17 @@ lost = 100 * np.array(
 post_epochs = 50 * 30
 display(
     Markdown(
-        f"ASHA would have trained **{spent:,} epochs instead of {whole_epochs:,}**, {1 - spent / whole_epochs:.0%} fewer. "
-        f"In {int((lost < 1e-9).sum())} of {len(seeds)} searches it keeps the best trial"
+        f"ASHA would have trained **{spent:,} epochs instead of {whole_epochs:,}**, "
+        f"{1 - spent / whole_epochs:.0%} fewer. In {int((lost < 1e-9).sum())} of "
+        f"{len(seeds)} searches it keeps the best trial"
         + (
             f"; on average the best score it keeps is {lost.mean():.2f} points lower. "
             if lost.any()
             else ". "
         )
         + f"For one search that is {spent / len(seeds):.0f} short epochs, on "
-        f"{comparison['n_train']:,} images each, where the post's search trained up to {post_epochs:,} long ones on 33,600."
+        f"{comparison['n_train']:,} images each, where the post's search trained up to "
+        f"{post_epochs:,} long ones on 33,600."
     )
 )
 
@@ -746,12 +756,15 @@ verdict = (
     else "neither clearly better nor worse"
 )
 verdict = (
-    f"**{verdict}** on those images: {over_middling[0]:+.2f} points (95 % interval {over_middling[1]:+.2f} to "
-    f"{over_middling[2]:+.2f}; ahead with {seeds_ahead} of {CONFIRM_SEEDS} seeds)"
+    f"**{verdict}** on those images: {over_middling[0]:+.2f} points (95 % interval "
+    f"{over_middling[1]:+.2f} to {over_middling[2]:+.2f}; ahead with {seeds_ahead} of "
+    f"{CONFIRM_SEEDS} seeds)"
 )
 lucks = (
-    f"Of the two standard errors in the interval, that of the seeds is {100 * difference.seed_error:.2f} points and that of the images "
-    f"{100 * difference.image_error:.2f}. If the settings made no difference, all {CONFIRM_SEEDS} seeds would agree on this side once in {2**CONFIRM_SEEDS} times."
+    "Of the two standard errors in the interval, that of the seeds is "
+    f"{100 * difference.seed_error:.2f} points and that of the images "
+    f"{100 * difference.image_error:.2f}. If the settings made no difference, all "
+    f"{CONFIRM_SEEDS} seeds would agree on this side once in {2**CONFIRM_SEEDS} times."
 )
 display(Markdown(f"Networks with the winner's settings are {verdict}. {lucks}"))
 
@@ -787,12 +800,15 @@ seed_luck = seed_luck.groupby(flattered["seed"]).mean()
 luck_low, luck_high = stats.ttest_1samp(seed_luck, 0).confidence_interval(0.95)
 display(
     Markdown(
-        f"The winners' score in the search exceeds that of fresh trainings on the same images by **{seed_luck.mean():.2f} points** on average "
-        f"(95 % interval {luck_low:+.2f} to {luck_high:+.2f}, over {len(seed_luck)} searches; the two winners of a seed share their first trials, so "
-        f"they are averaged first). {'That much of it was a lucky training.' if luck_low > 0 else 'So few searches do not show that a lucky training took part.'} "
-        f"On unseen images the winners reach {flattered['again, unseen images'].mean():.2%}, on the validation images "
-        f"{flattered['again, same images'].mean():.2%}; the two sets differ a little in difficulty, so "
-        "this second difference is no measure of flattery by itself."
+        "The winners' score in the search exceeds that of fresh trainings on the same "
+        f"images by **{seed_luck.mean():.2f} points** on average (95 % interval "
+        f"{luck_low:+.2f} to {luck_high:+.2f}, over {len(seed_luck)} searches; the two "
+        "winners of a seed share their first trials, so they are averaged first). "
+        f"{'That much of it was a lucky training.' if luck_low > 0 else 'So few searches do not show that a lucky training took part.'} "
+        "On unseen images the winners reach "
+        f"{flattered['again, unseen images'].mean():.2%}, on the validation images "
+        f"{flattered['again, same images'].mean():.2%}; the two sets differ a little in "
+        "difficulty, so this second difference is no measure of flattery by itself."
     )
 )
 flattered.groupby("method").mean(numeric_only=True).map("{:.2%}".format)
@@ -829,10 +845,13 @@ pd.DataFrame(
 # %%
 display(
     Markdown(
-        f"After {final['epochs']} epochs, over {len(gap)} seeds, the settings of the small search score **{gap.mean():+.2f} points** "
-        f"against those of the post's (95 % interval {gap_interval.low:+.2f} to {gap_interval.high:+.2f}; {int((gap > 0).sum())} of "
-        f"{len(gap)} seeds ahead). The luck of the seeds is in that interval; that of the images is not. Counted in operations, fifty small trials cost **{cheaper:.0f} times less** than the post's fifty of "
-        "thirty epochs each."
+        f"After {final['epochs']} epochs, over {len(gap)} seeds, the settings of the small "
+        f"search score **{gap.mean():+.2f} points** against those of the post's (95 % "
+        f"interval {gap_interval.low:+.2f} to {gap_interval.high:+.2f}; "
+        f"{int((gap > 0).sum())} of {len(gap)} seeds ahead). The luck of the seeds is in "
+        "that interval; that of the images is not. Counted in operations, fifty small "
+        f"trials cost **{cheaper:.0f} times less** than the post's fifty of thirty epochs "
+        "each."
     )
 )
 
@@ -870,17 +889,21 @@ in_search = -tpe_search.best.loss
 again, confirmed = (right.mean() for right in retrained["TPE's winner"])
 n_failed = sum(not trial.ok for trial in tpe_search.trials)
 report(
-    f"- TPE's best of {N_TRIALS} trials scored **{in_search:.2%}** in the search. Trained again with "
-    f"fresh seeds ({CONFIRM_SEEDS}), the same settings average {again:.2%} on the same validation images "
-    f"and **{confirmed:.2%}** on images the search never saw.\n"
-    f"- Against the settings of a middling random trial, networks with these settings are {verdict}; both kinds of luck are counted.\n"
-    f"- Over {len(seeds)} recorded seeds, TPE's winners are, against those of as many random trials, "
-    f"{in_words(*tpe_over_random)}.\n"
-    f"- Ending hopeless trials early would have saved {1 - spent / whole_epochs:.0%} of the epochs.\n"
-    f"- In a wider network and a longer training the settings of the small search score {gap.mean():+.2f} points against the post's "
-    f"({gap_interval.low:+.2f} to {gap_interval.high:+.2f}, of the seeds alone); the search that found them took {cheaper:.0f} times less computing.\n"
-    f"- Among fifty equally good networks, each scored on 8,400 images of its own, the best would "
-    f"look {flattery:.2f} points better than it is.",
+    f"- TPE's best of {N_TRIALS} trials scored **{in_search:.2%}** in the search. Trained "
+    f"again with fresh seeds ({CONFIRM_SEEDS}), the same settings average {again:.2%} on "
+    f"the same validation images and **{confirmed:.2%}** on images the search never saw.\n"
+    "- Against the settings of a middling random trial, networks with these settings are "
+    f"{verdict}; both kinds of luck are counted.\n"
+    f"- Over {len(seeds)} recorded seeds, TPE's winners are, against those of as many "
+    f"random trials, {in_words(*tpe_over_random)}.\n"
+    f"- Ending hopeless trials early would have saved {1 - spent / whole_epochs:.0%} of the "
+    "epochs.\n"
+    "- In a wider network and a longer training the settings of the small search score "
+    f"{gap.mean():+.2f} points against the post's ({gap_interval.low:+.2f} to "
+    f"{gap_interval.high:+.2f}, of the seeds alone); the search that found them took "
+    f"{cheaper:.0f} times less computing.\n"
+    "- Among fifty equally good networks, each scored on 8,400 images of its own, the best "
+    f"would look {flattery:.2f} points better than it is.",
     tpe_best=in_search,
     tpe_best_retrained=again,
     tpe_best_confirmed=confirmed,

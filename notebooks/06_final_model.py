@@ -279,8 +279,8 @@ n_first = int((counts.loc[made["chosen"]] == counts.min()).sum())
 n_saved = int((candidates["mistakes with moved copies"] < candidates["mistakes"]).sum())
 display(
     Markdown(
-        f"The chosen one is first in {n_first} of the {len(counts.columns)} columns. The moved copies save mistakes in "
-        f"{n_saved} of {len(candidates)} rows."
+        f"The chosen one is first in {n_first} of the {len(counts.columns)} columns. The "
+        f"moved copies save mistakes in {n_saved} of {len(candidates)} rows."
     )
 )
 
@@ -438,9 +438,10 @@ if ensemble is not None:
     paired = ensemble.paired
     display(
         Markdown(
-            f"Only the ensemble is right on {paired.only_a} images, only the network trained here on "
-            f"{paired.only_b}: **{in_words(paired.p_value)}**, the probability of a split at least "
-            "this uneven if each were as likely as the other."
+            f"Only the ensemble is right on {paired.only_a} images, only the network "
+            f"trained here on {paired.only_b}: **{in_words(paired.p_value)}**, the "
+            "probability of a split at least this uneven if each were as likely as the "
+            "other."
         )
     )
 
@@ -479,10 +480,11 @@ else:
     finding = (
         f"- On {ensemble.n:,} sealed test images the ensemble of {number} gets "
         f"**{ensemble.accuracy:.2%}** right (95 % interval {ensemble.low:.2%} to "
-        f"{ensemble.high:.2%}), one lean network alone {lean.accuracy:.2%}, the network trained here {single.accuracy:.2%} "
-        f"({single.low:.2%} to {single.high:.2%}).\n"
-        f"- {compare_members(ensemble.paired)} (paired test, {in_words(ensemble.paired.p_value)}).\n"
-        f"- The post quotes 99.5 % on Kaggle's test images, for one network. That lies "
+        f"{ensemble.high:.2%}), one lean network alone {lean.accuracy:.2%}, the network "
+        f"trained here {single.accuracy:.2%} ({single.low:.2%} to {single.high:.2%}).\n"
+        f"- {compare_members(ensemble.paired)} (paired test, "
+        f"{in_words(ensemble.paired.p_value)}).\n"
+        "- The post quotes 99.5 % on Kaggle's test images, for one network. That lies "
         f"{compare_with_post(lean)} for one lean network."
     )
     sealed = {
@@ -499,9 +501,9 @@ else:
     }
 report(
     f"{finding}\n"
-    f"- The settings of the search went into the network trained here alone. The networks of the ensemble disagree "
-    f"with one another on {disagree.sum():,} test images. The "
-    f"network trained here had {EPOCHS} epochs, on {len(x_train):,} images.",
+    "- The settings of the search went into the network trained here alone. The networks of "
+    f"the ensemble disagree with one another on {disagree.sum():,} test images. The network "
+    f"trained here had {EPOCHS} epochs, on {len(x_train):,} images.",
     sealed_available=ensemble is not None,
     n_disagree=int(disagree.sum()),
     n_changed=int(changed.sum()),

@@ -353,9 +353,9 @@ if not low <= POST_BEST <= high:
     standing = f"ours is {'above' if low > POST_BEST else 'below'} it"
 display(
     Markdown(
-        f"On {len(x_validation):,} images an accuracy like ours has a 95 % interval of {low:.2%} to "
-        f"{high:.2%}. Judged by it, {standing}. The recipe was chosen with the help of the same "
-        "images, which flatters it a little."
+        f"On {len(x_validation):,} images an accuracy like ours has a 95 % interval of "
+        f"{low:.2%} to {high:.2%}. Judged by it, {standing}. The recipe was chosen with the "
+        "help of the same images, which flatters it a little."
     )
 )
 
@@ -525,8 +525,9 @@ n_each = len(whole["scores"])
 lines = []
 for kind, names in (("left out", left_out), ("exchanged", exchanged), ("added", added)):
     lines.append(
-        f"- **{kind.capitalize()}**: worse in every seed: {names_of('worse', names)}; better in every "
-        f"seed: {names_of('better', names)}; within the seeds: {names_of('within the seeds', names)}."
+        f"- **{kind.capitalize()}**: worse in every seed: {names_of('worse', names)}; "
+        f"better in every seed: {names_of('better', names)}; within the seeds: "
+        f"{names_of('within the seeds', names)}."
     )
 if n_each == 1:
     lines.append("\nWith one seed each this says little: another may turn it around.")
@@ -534,13 +535,17 @@ else:
     one_in = comb(2 * n_each, n_each) // 2  # the orders that would pass are two
     n_compared = len(variants) - 1
     lines.append(
-        f"\nWith {n_each} seeds each, luck alone parts two equal variants as cleanly in one "
-        f"comparison of {one_in}, and we made {n_compared}: expect {n_compared / one_in:.1f} false alarms."
+        "\n"
+        f"With {n_each} seeds each, luck alone parts two equal variants as cleanly in one "
+        f"comparison of {one_in}, and we made {n_compared}: expect "
+        f"{n_compared / one_in:.1f} false alarms."
     )
 keras_seconds = ablation.loc["Keras's own normalisation", "seconds"]
 lines.append(
-    f"\nA training took {whole['seconds']:.1f} s with the fused normalisation and {keras_seconds:.1f} s with "
-    "Keras's own, which computes the same: what separates these two rows in accuracy is chance."
+    "\n"
+    f"A training took {whole['seconds']:.1f} s with the fused normalisation and "
+    f"{keras_seconds:.1f} s with Keras's own, which computes the same: what separates these "
+    "two rows in accuracy is chance."
 )
 display(Markdown("\n".join(lines)))
 
@@ -568,9 +573,9 @@ if benchmark["mode"] != "full":
     )
 made = benchmark["provenance"]
 print(
-    f"recorded {made['date']}; {made['machine']}; its roof {benchmark['sgemm_peak'] / 1e9:.0f} "
-    f"billion operations a second, {benchmark['sgemm_peak'] / roof:.1f} times that of the machine this "
-    "page was made on"
+    f"recorded {made['date']}; {made['machine']}; its roof "
+    f"{benchmark['sgemm_peak'] / 1e9:.0f} billion operations a second, "
+    f"{benchmark['sgemm_peak'] / roof:.1f} times that of the machine this page was made on"
 )
 
 
@@ -727,8 +732,8 @@ else:
     }
     speed = np.prod(list(factors.values()))
     answer = (
-        f"our recipe reaches the post's {POST_BEST:.2%} **{speed:.0f} times** as fast as the post's second "
-        "recipe does: "
+        f"our recipe reaches the post's {POST_BEST:.2%} **{speed:.0f} times** as fast as "
+        "the post's second recipe does: "
         + " × ".join(f"{value:.2g} ({cause})" for cause, value in factors.items())
         + "."
     )
@@ -745,12 +750,12 @@ display(
     Markdown(
         f"The post's second recipe was at its best after epoch {compared['slow_epoch']}, "
         f"{compared['slow_seconds'] / 60:.0f} minutes after its start, with "
-        f"{compared['slow_accuracy']:.2%}. Ours ended {compared['fast_seconds']:.0f} seconds after its "
-        f"start, {compared['ratio']:.0f} times sooner, with {compared['fast_accuracy']:.2%} (mean of "
-        f"{compared['fast_seeds']} trainings); with twice the epochs, "
-        f"{ends['fast_longer'][1]:.2%}. An epoch of the post's recipe took between {min(timed):.0f} and "
-        f"{max(timed):.0f} seconds, as the machine lent more or less of its processor; we count the "
-        "fastest, and so we do for ours."
+        f"{compared['slow_accuracy']:.2%}. Ours ended {compared['fast_seconds']:.0f} "
+        f"seconds after its start, {compared['ratio']:.0f} times sooner, with "
+        f"{compared['fast_accuracy']:.2%} (mean of {compared['fast_seeds']} trainings); "
+        f"with twice the epochs, {ends['fast_longer'][1]:.2%}. An epoch of the post's "
+        f"recipe took between {min(timed):.0f} and {max(timed):.0f} seconds, as the machine "
+        "lent more or less of its processor; we count the fastest, and so we do for ours."
     )
 )
 
@@ -781,16 +786,20 @@ display(Markdown(cost))
 
 # %%
 report(
-    f"- The lean network needs {forward_flops(networks['double-conv network']) / forward_flops(networks['lean network']):.0f} "
+    "- The lean network needs "
+    f"{forward_flops(networks['double-conv network']) / forward_flops(networks['lean network']):.0f} "
     "times fewer operations an image than the post's second network.\n"
-    f"- {EPOCHS} epochs on {len(train_images):,} images take {ours['seconds']:.0f} s, compilation "
-    f"included, and reach {ours['mean']:.2%} of {len(x_validation):,} validation images (mean of "
-    f"{trainings}). An epoch runs at {step_rate / roof:.0%} of this machine's fastest matrix product.\n"
+    f"- {EPOCHS} epochs on {len(train_images):,} images take {ours['seconds']:.0f} s, "
+    f"compilation included, and reach {ours['mean']:.2%} of {len(x_validation):,} "
+    f"validation images (mean of {trainings}). An epoch runs at {step_rate / roof:.0%} of "
+    "this machine's fastest matrix product.\n"
     f"- Of the changes tried, with the settings we gave them and {n_each} "
-    f"seed{'s' if n_each > 1 else ''} each, these make it worse in every seed: {names_of('worse', verdicts.index)}. No difference beyond the seeds: {names_of('within the seeds', verdicts.index)}.\n"
-    f"- In the recorded comparison {answer} To come to its best epoch, with {compared['slow_accuracy']:.2%}, the post's "
-    f"recipe takes {compared['ratio']:.0f} times as long as our whole training, which ends at "
-    f"{compared['fast_accuracy']:.2%}.",
+    f"seed{'s' if n_each > 1 else ''} each, these make it worse in every seed: "
+    f"{names_of('worse', verdicts.index)}. No difference beyond the seeds: "
+    f"{names_of('within the seeds', verdicts.index)}.\n"
+    f"- In the recorded comparison {answer} To come to its best epoch, with "
+    f"{compared['slow_accuracy']:.2%}, the post's recipe takes {compared['ratio']:.0f} "
+    f"times as long as our whole training, which ends at {compared['fast_accuracy']:.2%}.",
     validation_accuracy=ours["mean"],
     worst_seed=min(ours["scores"]),
     best_seed=max(ours["scores"]),

@@ -164,8 +164,8 @@ display(
         + " and ".join(
             f"**{points:.1f} points** after {epochs} epochs" for epochs, points in cost.items()
         )
-        + ". In as many epochs a large batch takes fewer steps. The error bars are the spread of the seeds, "
-        "not an interval for their mean."
+        + ". In as many epochs a large batch takes fewer steps. The error bars are the "
+        "spread of the seeds, not an interval for their mean."
     )
 )
 
@@ -199,9 +199,14 @@ plt.show()
 share = search_cost["milliseconds_a_trial"].max() / 5000
 display(
     Markdown(
-        f"A sweep of {sweep_cost['runs'].iloc[-1]:,} runs spends {sweep_cost['milliseconds_a_run'].iloc[-1]:.1f} ms on each, one of "
-        f"{sweep_cost['runs'].iloc[0]:,} runs {sweep_cost['milliseconds_a_run'].iloc[0]:.1f} ms; these were measured first, so the start of the process may be in them. Proposing a trial and writing it down takes a search at "
-        f"most {search_cost['milliseconds_a_trial'].max():.0f} ms. Next to a trial of five seconds that is **{share:.2%}**; those of chapter 5 take longer."
+        f"A sweep of {sweep_cost['runs'].iloc[-1]:,} runs spends "
+        f"{sweep_cost['milliseconds_a_run'].iloc[-1]:.1f} ms on each, one of "
+        f"{sweep_cost['runs'].iloc[0]:,} runs "
+        f"{sweep_cost['milliseconds_a_run'].iloc[0]:.1f} ms; these were measured first, so "
+        "the start of the process may be in them. Proposing a trial and writing it down "
+        f"takes a search at most {search_cost['milliseconds_a_trial'].max():.0f} ms. Next "
+        f"to a trial of five seconds that is **{share:.2%}**; those of chapter 5 take "
+        "longer."
     )
 )
 
@@ -234,13 +239,18 @@ epochs_saved = 1 - early["epochs"] / (early["trials"] * whole_epochs)
 early_gain = early["trials_a_minute"] / ways.loc["two workers", "trials_a_minute"]
 display(
     Markdown(
-        f"Two workers get **{gain:.2f} times** as many trials done as one, and {over_plain:.2f} times as many as the plain engine. "
-        "Not twice, because one worker alone is not one processor alone: TensorFlow spreads a training over both. On one machine a "
-        "second worker gains only what a single training leaves idle, and the two get in each other's way. On a second machine they would not; "
-        "that was not measured. (Each way was measured once, so the last digit means little.)\n\n"
-        f"Ending hopeless trials early ends {early['stopped']:.0f} of {early['trials']:.0f} and saves **{epochs_saved:.0%}** of the epochs. If epochs "
-        f"were all, {1 / (1 - epochs_saved):.2f} times as many trials would get done in the same time; measured were {early_gain:.2f} times. What does not "
-        "shrink is, for one, what every trial begins with: building its network and preparing the first step."
+        f"Two workers get **{gain:.2f} times** as many trials done as one, and "
+        f"{over_plain:.2f} times as many as the plain engine. Not twice, because one worker "
+        "alone is not one processor alone: TensorFlow spreads a training over both. On one "
+        "machine a second worker gains only what a single training leaves idle, and the two "
+        "get in each other's way. On a second machine they would not; that was not "
+        "measured. (Each way was measured once, so the last digit means little.)\n"
+        "\n"
+        f"Ending hopeless trials early ends {early['stopped']:.0f} of {early['trials']:.0f} "
+        f"and saves **{epochs_saved:.0%}** of the epochs. If epochs were all, "
+        f"{1 / (1 - epochs_saved):.2f} times as many trials would get done in the same "
+        f"time; measured were {early_gain:.2f} times. What does not shrink is, for one, "
+        "what every trial begins with: building its network and preparing the first step."
     )
 )
 
@@ -301,8 +311,10 @@ def enough(limit):
 
 display(
     Markdown(
-        f"With trials of this length one driver could serve **{most_workers:,.0f} workers**, with this book's short ones "
-        f"**{short_limit:,.0f}**. The plan has {WORKERS}: {enough(most_workers)} for long trials, {enough(short_limit)} for short ones."
+        f"With trials of this length one driver could serve **{most_workers:,.0f} "
+        f"workers**, with this book's short ones **{short_limit:,.0f}**. The plan has "
+        f"{WORKERS}: {enough(most_workers)} for long trials, {enough(short_limit)} for "
+        "short ones."
     )
 )
 
@@ -314,13 +326,17 @@ display(
 
 # %%
 report(
-    f"- A search that was stopped and went on tried {'the same settings' if same else 'OTHER SETTINGS'} as one that was not.\n"
-    f"- A sweep's bookkeeping costs {sweep_cost['milliseconds_a_run'].iloc[-1]:.1f} ms a run at {sweep_cost['runs'].iloc[-1]:,} runs, a search's at "
-    f"most {search_cost['milliseconds_a_trial'].max():.0f} ms a trial.\n"
-    f"- On one machine with two processors, two workers get **{gain:.2f} times** as much done as one.\n"
-    f"- Ending hopeless trials early saved **{epochs_saved:.0%}** of the epochs of a search.\n"
-    f"- By its measured work one driver could serve {most_workers:,.0f} workers on trials of {TRIAL_MINUTES} minutes, "
-    f"{short_limit:,.0f} on this book's short ones.",
+    "- A search that was stopped and went on tried "
+    f"{'the same settings' if same else 'OTHER SETTINGS'} as one that was not.\n"
+    f"- A sweep's bookkeeping costs {sweep_cost['milliseconds_a_run'].iloc[-1]:.1f} ms a "
+    f"run at {sweep_cost['runs'].iloc[-1]:,} runs, a search's at most "
+    f"{search_cost['milliseconds_a_trial'].max():.0f} ms a trial.\n"
+    f"- On one machine with two processors, two workers get **{gain:.2f} times** as much "
+    "done as one.\n"
+    f"- Ending hopeless trials early saved **{epochs_saved:.0%}** of the epochs of a "
+    "search.\n"
+    f"- By its measured work one driver could serve {most_workers:,.0f} workers on trials "
+    f"of {TRIAL_MINUTES} minutes, {short_limit:,.0f} on this book's short ones.",
     gone_on_the_same=same,
     recorded_gain_of_two_workers=gain,
     recorded_epochs_saved=epochs_saved,

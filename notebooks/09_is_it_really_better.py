@@ -135,7 +135,8 @@ plt.show()
 lucky = {size: stats.binom.sf(BETTER * size - 1, size, TRUTH) for size in EXAM_SIZES.values()}
 display(
     Markdown(
-        "A network that truly makes five mistakes in a thousand passes for one with four, or better, in "
+        "A network that truly makes five mistakes in a thousand passes for one with four, "
+        "or better, in "
         + " and ".join(
             f"**{chance:.1%}** of the exams with {size:,} images" for size, chance in lucky.items()
         )
@@ -217,9 +218,10 @@ intervals = {
 overlap = max(low for low, _ in intervals.values()) < min(high for _, high in intervals.values())
 display(
     Markdown(
-        f"Wide: **{right_wide / n_images:.2%}** ({intervals['wide'][0]:.2%} to {intervals['wide'][1]:.2%}). "
-        f"Narrow: **{right_narrow / n_images:.2%}** ({intervals['narrow'][0]:.2%} to "
-        f"{intervals['narrow'][1]:.2%}). The two intervals {'overlap' if overlap else 'do not overlap'}."
+        f"Wide: **{right_wide / n_images:.2%}** ({intervals['wide'][0]:.2%} to "
+        f"{intervals['wide'][1]:.2%}). Narrow: **{right_narrow / n_images:.2%}** "
+        f"({intervals['narrow'][0]:.2%} to {intervals['narrow'][1]:.2%}). The two intervals "
+        f"{'overlap' if overlap else 'do not overlap'}."
     )
 )
 
@@ -289,12 +291,14 @@ without_pairs = "leave zero out" if unpaired_low * unpaired_high > 0 else "have 
 one_pair = "shows a difference" if p_value < 0.05 else "does not settle it"
 display(
     Markdown(
-        f"Only the wide network is right on {boxes[0, 1]} images, only the narrow one on {boxes[1, 0]}: p = "
-        f"{p_value:.2g}. The difference is {100 * gain.mean():+.2f} percentage points, image by image "
-        f"{100 * paired_low:+.3f} to {100 * paired_high:+.3f}. As if of two exams the interval would be "
+        f"Only the wide network is right on {boxes[0, 1]} images, only the narrow one on "
+        f"{boxes[1, 0]}: p = {p_value:.2g}. The difference is {100 * gain.mean():+.2f} "
+        f"percentage points, image by image {100 * paired_low:+.3f} to "
+        f"{100 * paired_high:+.3f}. As if of two exams the interval would be "
         f"**{narrower:.1f} times as wide** and would {without_pairs}; pairing was worth "
         f"{narrower**2:.1f} times the images. Of the worse one's mistakes the other shares "
-        f"{together:.0%}; the more it shares, the more pairing gains. This one pair of networks **{one_pair}**."
+        f"{together:.0%}; the more it shares, the more pairing gains. This one pair of "
+        f"networks **{one_pair}**."
     )
 )
 
@@ -325,8 +329,9 @@ n_significant = sum(p < 0.05 for p in tests)
 said = f"{n_significant} of {SEEDS} pairs pass for a significant difference"
 display(
     Markdown(
-        f"One question, {SEEDS} answers: {said}, and the difference goes from {100 * gains.min():+.2f} to "
-        f"{100 * gains.max():+.2f} points. Whoever trains once reports one row of this table."
+        f"One question, {SEEDS} answers: {said}, and the difference goes from "
+        f"{100 * gains.min():+.2f} to {100 * gains.max():+.2f} points. Whoever trains once "
+        "reports one row of this table."
     )
 )
 
@@ -400,10 +405,10 @@ def verdict_of(difference):
 larger = "seeds" if both.seed_error > both.image_error else "images"
 display(
     Markdown(
-        f"Over {SEEDS} seeds each and with both kinds of luck: **{verdict_of(both)}**. The difference is "
-        f"{100 * both.mean:+.2f} percentage points (95 % interval {100 * both.low:+.2f} to "
-        f"{100 * both.high:+.2f}). The luck of the {larger} is estimated to be the larger of the two; so few "
-        "seeds give that only roughly."
+        f"Over {SEEDS} seeds each and with both kinds of luck: **{verdict_of(both)}**. The "
+        f"difference is {100 * both.mean:+.2f} percentage points (95 % interval "
+        f"{100 * both.low:+.2f} to {100 * both.high:+.2f}). The luck of the {larger} is "
+        "estimated to be the larger of the two; so few seeds give that only roughly."
     )
 )
 
@@ -474,9 +479,11 @@ plt.show()
 # %%
 display(
     Markdown(
-        f"With images of its own for each network, the best of fifty equally good ones seems **{own[49]:.2f} percentage points** "
-        f"better than it is; on the same images {same[49]:.2f}, and the best of five there {same[4]:.2f}. Nothing about "
-        "it is better. It was picked because its luck was good, and luck does not come along to the next exam."
+        "With images of its own for each network, the best of fifty equally good ones seems "
+        f"**{own[49]:.2f} percentage points** better than it is; on the same images "
+        f"{same[49]:.2f}, and the best of five there {same[4]:.2f}. Nothing about it is "
+        "better. It was picked because its luck was good, and luck does not come along to "
+        "the next exam."
     )
 )
 
@@ -500,9 +507,10 @@ chosen, fresh, average = halves.mean(axis=0)
 fell = 100 * (chosen - fresh)
 display(
     Markdown(
-        f"The best of {SEEDS} wide networks has **{chosen:.2%}** on the half that chose it and **{fresh:.2%}** on the other, "
-        f"a difference of {-fell:+.2f} percentage points. The average of all {SEEDS} on the other half is {average:.2%}. "
-        f"All cuts use the same {SEEDS} trainings, so this is one example and no proof."
+        f"The best of {SEEDS} wide networks has **{chosen:.2%}** on the half that chose it "
+        f"and **{fresh:.2%}** on the other, a difference of {-fell:+.2f} percentage points. "
+        f"The average of all {SEEDS} on the other half is {average:.2%}. All cuts use the "
+        f"same {SEEDS} trainings, so this is one example and no proof."
     )
 )
 
@@ -573,11 +581,14 @@ smallest = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)  # standard errors that 8
 smallest_gap = 100 * smallest * np.sqrt(disagree / 8400)
 display(
     Markdown(
-        f"By the lines, to see a tenth of a percentage point four times out of five takes **{need_unpaired:,} images** for each network in separate "
-        f"exams, and **{need_paired:,} images** in one exam, if the two disagree on {disagree:.2%} of them "
-        f"(ours disagreed on {measured:.2%}, with more mistakes). "
-        f"What 8,400 images show four times out of five is a difference of {smallest_gap:.2f} points. In simulated exams, which the exact test judges, "
-        f"a tenth of a point is seen {at_validation:.0%} of the time with our 8,400 validation images and {at_kaggle:.0%} with Kaggle's 28,000."
+        "By the lines, to see a tenth of a percentage point four times out of five takes "
+        f"**{need_unpaired:,} images** for each network in separate exams, and "
+        f"**{need_paired:,} images** in one exam, if the two disagree on {disagree:.2%} of "
+        f"them (ours disagreed on {measured:.2%}, with more mistakes). What 8,400 images "
+        f"show four times out of five is a difference of {smallest_gap:.2f} points. In "
+        "simulated exams, which the exact test judges, a tenth of a point is seen "
+        f"{at_validation:.0%} of the time with our 8,400 validation images and "
+        f"{at_kaggle:.0%} with Kaggle's 28,000."
     )
 )
 
@@ -664,9 +675,11 @@ at_least_as_good = np.mean(best_of_fifty <= POST["search"])
 claims.append(
     (
         "Post: among fifty settings, one is best",
-        f"the best of fifty equal networks makes {np.median(best_of_fifty):.0f} mistakes as a rule, {POST['search']} or fewer "
-        f"in {at_least_as_good:.0%} of {EXAMS:,} simulations; for scale: these settings scatter by "
-        f"{100 * TRIALS.std(ddof=1) / N:.3f} points, another network, chapter 7's, by {100 * ours.std(ddof=1):.3f} with the seed alone",
+        f"the best of fifty equal networks makes {np.median(best_of_fifty):.0f} mistakes as "
+        f"a rule, {POST['search']} or fewer in {at_least_as_good:.0%} of {EXAMS:,} "
+        "simulations; for scale: these settings scatter by "
+        f"{100 * TRIALS.std(ddof=1) / N:.3f} points, another network, chapter 7's, by "
+        f"{100 * ours.std(ddof=1):.3f} with the seed alone",
         "not shown" if at_least_as_good > 0.05 else "holds",
     )
 )
@@ -705,13 +718,15 @@ low, high = stats.ttest_1samp(fall, 0).confidence_interval(0.95)
 claims.append(
     (
         "About chapter 5: a winner's score in its search is too high",
-        f"trained again, winners fall by {np.mean(fall):.2f} points on average (95 % interval {low:+.2f} to {high:+.2f}, {len(fall)} searches)",
+        f"trained again, winners fall by {np.mean(fall):.2f} points on average (95 % "
+        f"interval {low:+.2f} to {high:+.2f}, {len(fall)} searches)",
         "holds" if low > 0 else "not shown",
     )
 )
 candidates = sorted(load_final_model()[1]["selection"], key=lambda one: one["mistakes"])
 judge_totals(
-    f"Chapter 6: '{candidates[0]['candidate']}' is the best of five recipes (here against the next)",
+    f"Chapter 6: '{candidates[0]['candidate']}' is the best of five recipes (here against "
+    "the next)",
     candidates[1]["mistakes"],
     candidates[0]["mistakes"],
 )
@@ -768,14 +783,19 @@ display(Markdown("\n".join(lines)))
 # %%
 counts = pd.Series([verdict for _, _, verdict in claims]).value_counts()
 report(
-    f"- On 8,400 images a network that is right 99.5 percent of the time passes for one with 99.6 in {lucky[8400]:.0%} of the "
-    "exams.\n"
-    f"- Over {SEEDS} seeds each: {verdict_of(both)} ({100 * both.mean:+.2f} points, 95 % interval "
-    f"{100 * both.low:+.2f} to {100 * both.high:+.2f}, both kinds of luck). Single pairs of trainings: {said}.\n"
+    "- On 8,400 images a network that is right 99.5 percent of the time passes for one with "
+    f"99.6 in {lucky[8400]:.0%} of the exams.\n"
+    f"- Over {SEEDS} seeds each: {verdict_of(both)} ({100 * both.mean:+.2f} points, 95 % "
+    f"interval {100 * both.low:+.2f} to {100 * both.high:+.2f}, both kinds of luck). Single "
+    f"pairs of trainings: {said}.\n"
     f"- Comparing image by image was worth {narrower**2:.1f} times the images.\n"
-    f"- The best of {SEEDS} trainings of one kind scores {abs(fell):.2f} points {'lower' if fell > 0 else 'higher'} on images that had no part in choosing it than on those that had.\n"
-    f"- To see a tenth of a percentage point four times out of five takes {need_unpaired:,} images for each network in two exams, and {need_paired:,} in "
-    f"one, if better networks disagree less often in proportion to their mistakes, on {disagree:.2%} of the images.\n"
+    f"- The best of {SEEDS} trainings of one kind scores {abs(fell):.2f} points "
+    f"{'lower' if fell > 0 else 'higher'} on images that had no part in choosing it than on "
+    "those that had.\n"
+    f"- To see a tenth of a percentage point four times out of five takes {need_unpaired:,} "
+    f"images for each network in two exams, and {need_paired:,} in one, if better networks "
+    f"disagree less often in proportion to their mistakes, on {disagree:.2%} of the "
+    "images.\n"
     f"- Of {len(claims)} claims looked at again: "
     + ", ".join(f"*{verdict}* {count}" for verdict, count in counts.items())
     + ".",

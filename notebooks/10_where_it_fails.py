@@ -198,8 +198,9 @@ plt.show()
 suspects = suspect_labels(labels, probabilities)
 display(
     Markdown(
-        f"Confident learning suspects **{len(suspects)}** of {len(labels):,} labels, {1000 * len(suspects) / len(labels):.1f} in a "
-        f"thousand; {len(set(suspects) & set(wrong))} of them are among the {len(wrong):,} errors."
+        f"Confident learning suspects **{len(suspects)}** of {len(labels):,} labels, "
+        f"{1000 * len(suspects) / len(labels):.1f} in a thousand; "
+        f"{len(set(suspects) & set(wrong))} of them are among the {len(wrong):,} errors."
     )
 )
 
@@ -261,7 +262,8 @@ for shift, (name, colour, sign) in zip(
 ax.set(
     title="Unusual writing among wrongly and rightly read images",
     xlabel="Images in which the trait is unusual (%; bar: 95 % interval)",
-    yticks=range(len(shares)), yticklabels=shares.index, ylim=(len(shares) - 0.5, -0.5), xlim=(0, None),
+    yticks=range(len(shares)), yticklabels=shares.index,
+    ylim=(len(shares) - 0.5, -0.5), xlim=(0, None),
 )  # fmt: skip
 ax.legend()
 plt.show()
@@ -313,15 +315,21 @@ display(frequent, kinds)
 # %%
 top = both_ways.index[0]
 report(
-    f"- Read by networks that never saw them, **{len(wrong):,}** of {len(labels):,} images come out other than their label says "
-    f"({out_of_fold_accuracy:.2%} agree).\n"
-    f"- The pair most often mixed up is {top[0]} and {top[1]}, in {both_ways.iloc[0] / len(wrong):.0%} of all errors; of the labels, "
-    f"{int(error.argmax())} has the largest share of misread images here ({error.max():.2%}; 95 % interval {low[error.argmax()]:.2%} to {high[error.argmax()]:.2%}); neighbours "
-    "in the figure may change places.\n"
-    f"- Where the first guess is wrong, the second is right in **{second_right.mean():.0%}** of the cases.\n"
-    f"- Confident learning suspects {len(suspects)} labels, {1000 * len(suspects) / len(labels):.1f} in a thousand. Whether they are wrong is for people to say.\n"
-    f"- {1 - plain.mean():.0%} of the errors are unusual in at least one of five measured traits, against {shares.loc['any of them', 'read rightly']:.0%} "
-    "of the images read rightly.",
+    f"- Read by networks that never saw them, **{len(wrong):,}** of {len(labels):,} images "
+    f"come out other than their label says ({out_of_fold_accuracy:.2%} agree).\n"
+    f"- The pair most often mixed up is {top[0]} and {top[1]}, in "
+    f"{both_ways.iloc[0] / len(wrong):.0%} of all errors; of the labels, "
+    f"{int(error.argmax())} has the largest share of misread images here "
+    f"({error.max():.2%}; 95 % interval {low[error.argmax()]:.2%} to "
+    f"{high[error.argmax()]:.2%}); neighbours in the figure may change places.\n"
+    "- Where the first guess is wrong, the second is right in "
+    f"**{second_right.mean():.0%}** of the cases.\n"
+    f"- Confident learning suspects {len(suspects)} labels, "
+    f"{1000 * len(suspects) / len(labels):.1f} in a thousand. Whether they are wrong is for "
+    "people to say.\n"
+    f"- {1 - plain.mean():.0%} of the errors are unusual in at least one of five measured "
+    f"traits, against {shares.loc['any of them', 'read rightly']:.0%} of the images read "
+    "rightly.",
     n_images=len(labels),
     n_folds=N_FOLDS,
     out_of_fold_accuracy=out_of_fold_accuracy,

@@ -106,8 +106,8 @@ predicted = read(network, x)
 validation_accuracy = accuracy(labels, predicted)
 display(
     Markdown(
-        f"The first reads **{validation_accuracy:.2%}** of the validation images rightly, the second "
-        f"{accuracy(labels, read(second_network, x)):.2%}."
+        f"The first reads **{validation_accuracy:.2%}** of the validation images rightly, "
+        f"the second {accuracy(labels, read(second_network, x)):.2%}."
     )
 )
 
@@ -260,17 +260,24 @@ show = [name for name, (_, low, _) in gaps.items() if low > 0]
 like_untrained = [name for name, (_, _, high) in gaps.items() if high < 0]
 show_not = [name for name in gaps if name not in show]
 said = (
-    f"Over the {len(asked)} images asked, the pictures of **{' and '.join(show) or 'no method'}** are more like those of a second trained network than "
-    "like those of an untrained one."
+    f"Over the {len(asked)} images asked, the pictures of "
+    f"**{' and '.join(show) or 'no method'}** are more like those of a second trained "
+    "network than like those of an untrained one."
 )
 if show_not:
-    said += f" Those of **{' and '.join(show_not)}** are not, so this test gives no reason to believe that they show what was learned."
+    said += (
+        f" Those of **{' and '.join(show_not)}** are not, so this test gives no reason to "
+        "believe that they show what was learned."
+    )
 if like_untrained:
     said += (
-        f" Those of {' and '.join(like_untrained)} are even *more* like those of the untrained network than like those of the second "
-        "trained one."
+        f" Those of {' and '.join(like_untrained)} are even *more* like those of the "
+        "untrained network than like those of the second trained one."
     )
-said += " The intervals are about other images; the networks are one pair of trainings and one untrained network."
+said += (
+    " The intervals are about other images; the networks are one pair of trainings and one "
+    "untrained network."
+)
 display(Markdown(said))
 
 # %% [markdown]
@@ -283,7 +290,8 @@ display(Markdown(said))
 # %%
 display(
     Markdown(
-        f"Blank pictures of Grad-CAM, among {len(asked)}: {blank[0]} of the first network, {blank[1]} of the second, {blank[2]} of the untrained one."
+        f"Blank pictures of Grad-CAM, among {len(asked)}: {blank[0]} of the first network, "
+        f"{blank[1]} of the second, {blank[2]} of the untrained one."
     )
 )
 
@@ -392,12 +400,17 @@ HTML(embedding_map_html(points, images[on_map], labels[on_map], predicted[on_map
 gentle = ignored.loc["four pixels at each edge blanked"]
 harsh = ignored["other answer"].idxmax()
 report(
-    f"- Asked about {len(asked)} images, the pictures of {' and '.join(show) or 'no method'} are more like those of a second trained network than of an untrained "
-    f"one; those of {' and '.join(show_not) or 'none'} are not. The pictures of two trained networks correlate by "
-    f"{agreement['a second trained network'].min():.2f} to {agreement['a second trained network'].max():.2f}, depending on the method.\n"
-    f"- Blanking four pixels at each edge changes {gentle['other answer']:.1%} of the answers. The change that upsets it most is "
-    f"*{harsh}*: {ignored.loc[harsh, 'other answer']:.0%} other answers.\n"
-    f"- On the map {len(errors)} of {len(points):,} digits are errors. Where they lie, look for yourself.",
+    f"- Asked about {len(asked)} images, the pictures of "
+    f"{' and '.join(show) or 'no method'} are more like those of a second trained network "
+    f"than of an untrained one; those of {' and '.join(show_not) or 'none'} are not. The "
+    "pictures of two trained networks correlate by "
+    f"{agreement['a second trained network'].min():.2f} to "
+    f"{agreement['a second trained network'].max():.2f}, depending on the method.\n"
+    f"- Blanking four pixels at each edge changes {gentle['other answer']:.1%} of the "
+    f"answers. The change that upsets it most is *{harsh}*: "
+    f"{ignored.loc[harsh, 'other answer']:.0%} other answers.\n"
+    f"- On the map {len(errors)} of {len(points):,} digits are errors. Where they lie, look "
+    "for yourself.",
     validation_accuracy=validation_accuracy,
     agreement_trained=agreement["a second trained network"].tolist(),
     agreement_untrained=agreement["an untrained network"].tolist(),

@@ -210,8 +210,9 @@ plt.show()
 in_last_bin = {name: np.mean(found > 0.9) for name, found in confidence.items()}
 display(
     Markdown(
-        f"**{in_last_bin['plain']:.1%}** of the images are in the last bin, a single dot at the upper right. All other dots together "
-        f"stand for {np.sum(confidence['plain'] <= 0.9):,} images, so chance moves them a lot."
+        f"**{in_last_bin['plain']:.1%}** of the images are in the last bin, a single dot at "
+        "the upper right. All other dots together stand for "
+        f"{np.sum(confidence['plain'] <= 0.9):,} images, so chance moves them a lot."
     )
 )
 
@@ -357,7 +358,8 @@ for name, temperature in temperatures.items():
     counts[name] = {
         "mistakes it expects": f"{believed[0]:.0f} → {believed[1]:.0f} ± {spread:.0f}",
         "made": wrong,
-        "calibration error (points)": f"{100 * calibration_error(confidence[name][half_b], right[name][half_b]):.2f} → {100 * error:.2f}",
+        "calibration error (points)": f"{100 * calibration_error(confidence[name][half_b], right[name][half_b]):.2f} "
+        f"→ {100 * error:.2f}",
         "by chance up to": f"{100 * by_chance:.2f}",
     }
 display(pd.DataFrame(rows).T, pd.DataFrame(counts).T)
@@ -540,9 +542,11 @@ of_blank = logits_of(networks["plain"], blank)
 worst_kind, worst_name = fooled.stack().idxmax()
 display(
     Markdown(
-        f"To the plain network {of_noise.max() / of_noise.sum():.0%} of the noise shows the digit **{of_noise.argmax()}**, and an empty image the "
-        f"digit **{of_blank.argmax()}** ({confidence_of(of_blank, temperatures['plain'])[0]:.0%} sure). The "
-        f"largest number in the table: {fooled.loc[worst_kind, worst_name]:.0%} of *{worst_kind}* are digits to the {worst_name}"
+        f"To the plain network {of_noise.max() / of_noise.sum():.0%} of the noise shows the "
+        f"digit **{of_noise.argmax()}**, and an empty image the digit "
+        f"**{of_blank.argmax()}** ({confidence_of(of_blank, temperatures['plain'])[0]:.0%} "
+        f"sure). The largest number in the table: {fooled.loc[worst_kind, worst_name]:.0%} "
+        f"of *{worst_kind}* are digits to the {worst_name}"
         f"{'' if worst_name == 'ensemble' else ' network'}, with more than 99 % confidence."
     )
 )
@@ -638,8 +642,9 @@ ensemble_verdict = (
 )
 display(
     Markdown(
-        f"The ensemble of {MEMBERS} is {ensemble_verdict} (these intervals lie above or below zero). That is so for the trainings "
-        "we have; other seeds may part the kinds differently."
+        f"The ensemble of {MEMBERS} is {ensemble_verdict} (these intervals lie above or "
+        "below zero). That is so for the trainings we have; other seeds may part the kinds "
+        "differently."
     )
 )
 pd.DataFrame(
@@ -659,9 +664,11 @@ passing, told_apart = fooled.loc[most, "ensemble"], auroc.loc[most, "confidence,
 if passing > 0.5 and told_apart > 0.6:
     display(
         Markdown(
-            f"One thing may look like a contradiction: {passing:.0%} of *{most}* are digits to the ensemble with more than 99 % confidence, and by that "
-            f"confidence its AUROC is still {told_apart:.2f}, where a coin has 0.5. Many real digits are surer still. But a threshold that parts the two "
-            "would turn away the real digits that are not."
+            f"One thing may look like a contradiction: {passing:.0%} of *{most}* are digits "
+            "to the ensemble with more than 99 % confidence, and by that confidence its "
+            f"AUROC is still {told_apart:.2f}, where a coin has 0.5. Many real digits are "
+            "surer still. But a threshold that parts the two would turn away the real "
+            "digits that are not."
         )
     )
 
@@ -673,8 +680,8 @@ threshold = np.quantile(sure["ensemble"][half_a], 0.05)
 come_through = {kind: np.mean(found >= threshold) for kind, found in sure_of["ensemble"].items()}
 display(
     Markdown(
-        f"Accept what the ensemble is at least {threshold:.1%} sure of, which is so for 95 of 100 real digits, and there come through "
-        "as well: "
+        f"Accept what the ensemble is at least {threshold:.1%} sure of, which is so for 95 "
+        "of 100 real digits, and there come through as well: "
         + ", ".join(f"{share:.0%} of *{kind}*" for kind, share in come_through.items())
         + "."
     )
@@ -709,23 +716,30 @@ def named(names):
 as_trained = named(name for name, kind in characters.items() if kind == "as expected")
 tempered_well = named(name for name in holds if holds[name])
 answer = (
-    f"Networks that made about as many mistakes as they expected: as trained, **{as_trained}**; at a temperature fitted on half A, **{tempered_well}**, judged on "
-    f"half B, where the calibration errors of these are within chance as well. Half B has {len(half_b):,} images, so small deviations would not show."
+    "Networks that made about as many mistakes as they expected: as trained, "
+    f"**{as_trained}**; at a temperature fitted on half A, **{tempered_well}**, judged on "
+    "half B, where the calibration errors of these are within chance as well. Half B has "
+    f"{len(half_b):,} images, so small deviations would not show."
 )
 report(
     f"- {answer}\n"
-    f"- Judged by the mistakes they expected and made: {ordinary}. The smoothed network expected "
-    f"{expected['smoothed']:.0f} mistakes and made {made['smoothed']}.\n"
-    f"- {in_last_bin['plain']:.0%} of the plain network's answers fall into the last bin of the usual picture; on a logarithmic scale of doubt one "
-    "can see them.\n"
+    f"- Judged by the mistakes they expected and made: {ordinary}. The smoothed network "
+    f"expected {expected['smoothed']:.0f} mistakes and made {made['smoothed']}.\n"
+    f"- {in_last_bin['plain']:.0%} of the plain network's answers fall into the last bin of "
+    "the usual picture; on a logarithmic scale of doubt one can see them.\n"
     "- Temperature: "
     + ", ".join(f"{name} {found:.2f} ({verdicts[name]})" for name, found in temperatures.items())
     + ", judged on images it was not fitted on.\n"
-    f"- With thresholds that gave {WANTED:.1%} right answers on half A, the smoothed network passes on {passed_on['smoothed']:.1%} of half B and the "
-    f"ensemble {passed_on['ensemble']:.1%}. Of what they answer there, {came_out.get('smoothed', 'none')} and {came_out.get('ensemble', 'none')} are right.\n"
-    f"- Of printed letters the plain network calls {fooled.loc['printed letters', 'plain']:.0%} a digit with more than 99 % confidence, "
-    f"the ensemble {fooled.loc['printed letters', 'ensemble']:.0%}. As a score that tells outsiders from digits, compared with its first member the ensemble is "
-    f"{ensemble_verdict}. No softmax can say *none of these*.",
+    f"- With thresholds that gave {WANTED:.1%} right answers on half A, the smoothed "
+    f"network passes on {passed_on['smoothed']:.1%} of half B and the ensemble "
+    f"{passed_on['ensemble']:.1%}. Of what they answer there, "
+    f"{came_out.get('smoothed', 'none')} and {came_out.get('ensemble', 'none')} are "
+    "right.\n"
+    "- Of printed letters the plain network calls "
+    f"{fooled.loc['printed letters', 'plain']:.0%} a digit with more than 99 % "
+    f"confidence, the ensemble {fooled.loc['printed letters', 'ensemble']:.0%}. As a "
+    "score that tells outsiders from digits, compared with its first member the ensemble "
+    f"is {ensemble_verdict}. No softmax can say *none of these*.",
     n_train=len(train_images),
     n_validation=len(labels),
     n_members=MEMBERS,

@@ -154,9 +154,12 @@ cost_of_augmentation = difference_over_seeds(on_clean["augmented"], on_clean["un
 cost_of_noise = difference_over_seeds(on_clean["with noise"], on_clean["augmented"])
 display(
     Markdown(
-        f"On {len(clean_labels):,} clean images the unaugmented networks read **{on_clean['unaugmented'].mean():.2%}** rightly, the augmented ones "
-        f"**{on_clean['augmented'].mean():.2%}**, those with noise **{on_clean['with noise'].mean():.2%}**. Augmented minus unaugmented: "
-        f"{in_points(cost_of_augmentation)}; with noise minus augmented: {in_points(cost_of_noise)}."
+        f"On {len(clean_labels):,} clean images the unaugmented networks read "
+        f"**{on_clean['unaugmented'].mean():.2%}** rightly, the augmented ones "
+        f"**{on_clean['augmented'].mean():.2%}**, those with noise "
+        f"**{on_clean['with noise'].mean():.2%}**. Augmented minus unaugmented: "
+        f"{in_points(cost_of_augmentation)}; with noise minus augmented: "
+        f"{in_points(cost_of_noise)}."
     )
 )
 
@@ -243,9 +246,12 @@ def score(name, kinds=KINDS):
 overall = difference_over_seeds(score("augmented"), score("unaugmented"))
 display(
     Markdown(
-        f"Over all 75 conditions the unaugmented networks read **{score('unaugmented').mean():.0%}** of the images rightly, the augmented ones "
-        f"**{score('augmented').mean():.0%}**, those with noise **{score('with noise').mean():.0%}**. Augmented minus unaugmented is {in_points(overall)}, "
-        f"both lucks counted. The kindest damage to the augmented networks is *{order[0]}* ({per_kind.loc[order[0], 'augmented']:.0%} right), the "
+        "Over all 75 conditions the unaugmented networks read "
+        f"**{score('unaugmented').mean():.0%}** of the images rightly, the augmented ones "
+        f"**{score('augmented').mean():.0%}**, those with noise "
+        f"**{score('with noise').mean():.0%}**. Augmented minus unaugmented is "
+        f"{in_points(overall)}, both lucks counted. The kindest damage to the augmented "
+        f"networks is *{order[0]}* ({per_kind.loc[order[0], 'augmented']:.0%} right), the "
         f"worst *{order[-1]}* ({per_kind.loc[order[-1], 'augmented']:.0%})."
     )
 )
@@ -297,7 +303,9 @@ def plot_comparison(table, title, versus):
     ax.plot([], [], "|", color=plots.GREY, label="a single seed")
     ax.legend(loc="best")
     ax.set(
-        title=title, xlabel=f"Percentage points over the {versus} networks (bars widened: all hold in 95 of 100 cases)",
+        title=title,
+        xlabel=f"Percentage points over the {versus} networks "
+               "(bars widened: all hold in 95 of 100 cases)",
         yticks=range(len(table)), yticklabels=table.index, ylim=(len(table) - 0.5, -0.5),
     )  # fmt: skip
     plt.show()
@@ -322,8 +330,10 @@ helped, harmed = kinds_with(gains, "helps"), kinds_with(gains, "harms")
 practised = ("rotate", "translate", "scale", "shear")
 display(
     Markdown(
-        f"Augmentation helps against **{listed(helped)}**; it does harm against **{listed(harmed)}**. The other {len(KINDS) - len(helped) - len(harmed)} are open. "
-        "Rotation, shifts and sizes were practised, and a slant is close to a rotation. Of these four: "
+        f"Augmentation helps against **{listed(helped)}**; it does harm against "
+        f"**{listed(harmed)}**. The other {len(KINDS) - len(helped) - len(harmed)} are "
+        "open. Rotation, shifts and sizes were practised, and a slant is close to a "
+        "rotation. Of these four: "
         + ", ".join(f"{kind} {gains.loc[kind, 'verdict']}" for kind in practised)
         + "."
     )
@@ -358,7 +368,8 @@ display(
         "One digit makes up more than half of the answers in "
         + ", ".join(f"**{stuck[name]}** of 75 conditions ({name})" for name in SORTS)
         + ". The commonest digit in the images themselves makes up "
-        f"{np.bincount(labels).max() / len(labels):.0%}. Where that happens, the network does not guess evenly: most of its answers fall on one digit."
+        f"{np.bincount(labels).max() / len(labels):.0%}. Where that happens, the network "
+        "does not guess evenly: most of its answers fall on one digit."
     )
 )
 
@@ -426,9 +437,11 @@ def first_below(steps, curve, level=0.95):
 
 display(
     Markdown(
-        "Of the steps drawn, the first at which fewer than 95 % are read rightly, in one direction or the other: "
+        "Of the steps drawn, the first at which fewer than 95 % are read rightly, in one "
+        "direction or the other: "
         + "; ".join(
-            f"{first_below(angles, turned[name])} degrees and {first_below(pixels, moved[name])} pixels ({name})"
+            f"{first_below(angles, turned[name])} degrees and "
+            f"{first_below(pixels, moved[name])} pixels ({name})"
             for name in SORTS
         )
         + "."
@@ -476,10 +489,15 @@ else:
     price = "has no price that these images show"
 display(
     Markdown(
-        f"Against impulse noise itself it is worth **{practice.loc['impulse noise', 'mean']:+.0f} points**. Beyond that it helps against "
-        f"{listed([kind for kind in noise_helped if kind != 'impulse noise'])}, and harms against {listed(noise_harmed)}. On clean images it "
-        f"{price}: {in_points(cost_of_noise)}. Over all kinds the networks with noise stand at {score('with noise').mean():.0%}, the unaugmented ones at "
-        f"{score('unaugmented').mean():.0%}, the augmented ones at {score('augmented').mean():.0%}; with noise minus unaugmented is {in_points(noise_overall)}."
+        "Against impulse noise itself it is worth "
+        f"**{practice.loc['impulse noise', 'mean']:+.0f} points**. Beyond that it helps "
+        f"against {listed([kind for kind in noise_helped if kind != 'impulse noise'])}, and "
+        f"harms against {listed(noise_harmed)}. On clean images it {price}: "
+        f"{in_points(cost_of_noise)}. Over all kinds the networks with noise stand at "
+        f"{score('with noise').mean():.0%}, the unaugmented ones at "
+        f"{score('unaugmented').mean():.0%}, the augmented ones at "
+        f"{score('augmented').mean():.0%}; with noise minus unaugmented is "
+        f"{in_points(noise_overall)}."
     )
 )
 
@@ -523,7 +541,8 @@ ax.scatter(ringed["sure"], ringed["right"], s=70, facecolors="none", edgecolors=
 for row, (kind, strength, _) in enumerate(lowest_first):
     dot = 100 * dots.loc[(kind, strength, "augmented")]
     ax.annotate(
-        f"{kind} {strength}", (dot["sure"], dot["right"]), (25, 4 + 6 * row), fontsize=9, va="center",
+        f"{kind} {strength}", (dot["sure"], dot["right"]), (25, 4 + 6 * row),
+        fontsize=9, va="center",
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         arrowprops={"arrowstyle": "-", "color": plots.GREY, "linewidth": 0.8},
     )  # fmt: skip
@@ -539,8 +558,10 @@ excess = difference_over_seeds(
 )
 display(
     Markdown(
-        f"Over all conditions the augmented networks are surer than they are right by {in_points(excess)}. The boldest, by this measure, is *{excess_of.index[0][0]}* at strength "
-        f"{excess_of.index[0][1]}: {dots.loc[excess_of.index[0], 'sure']:.0%} sure, {dots.loc[excess_of.index[0], 'right']:.0%} right."
+        "Over all conditions the augmented networks are surer than they are right by "
+        f"{in_points(excess)}. The boldest, by this measure, is *{excess_of.index[0][0]}* "
+        f"at strength {excess_of.index[0][1]}: {dots.loc[excess_of.index[0], 'sure']:.0%} "
+        f"sure, {dots.loc[excess_of.index[0], 'right']:.0%} right."
     )
 )
 
@@ -576,10 +597,16 @@ passing.map("{:.1%}".format)
 # %%
 display(
     Markdown(
-        f"Under damage the augmented networks pass on **{passing.loc['augmented', 'passes on, damaged']:.0%}** of the images instead of "
-        f"{passing.loc['augmented', 'passes on, clean']:.1%}, and so catch **{passing.loc['augmented', 'passed on, of its mistakes']:.0%}** of their mistakes. Of what they still answer, "
-        f"{passing.loc['augmented', 'right, of those it answers']:.0%} is right, far from the 99.5 % that the threshold was set for. Confidence puts a right answer before a "
-        f"wrong one in {aurocs['augmented']:.0%} of pairs (the AUROC of chapter 12, here of right against wrong answers; one half would be chance). A threshold that suits clean images does not suit damaged ones either."
+        "Under damage the augmented networks pass on "
+        f"**{passing.loc['augmented', 'passes on, damaged']:.0%}** of the images instead of "
+        f"{passing.loc['augmented', 'passes on, clean']:.1%}, and so catch "
+        f"**{passing.loc['augmented', 'passed on, of its mistakes']:.0%}** of their "
+        "mistakes. Of what they still answer, "
+        f"{passing.loc['augmented', 'right, of those it answers']:.0%} is right, far from "
+        "the 99.5 % that the threshold was set for. Confidence puts a right answer before a "
+        f"wrong one in {aurocs['augmented']:.0%} of pairs (the AUROC of chapter 12, here of "
+        "right against wrong answers; one half would be chance). A threshold that suits "
+        "clean images does not suit damaged ones either."
     )
 )
 
@@ -601,7 +628,11 @@ for place, name in zip((-0.08, 0.08), ("unaugmented", "augmented"), strict=True)
     counts = pd.crosstab(found, groups).reindex([False, True], fill_value=0).to_numpy()
     by_thickness[name] = chi2_contingency(counts).pvalue if counts.sum(axis=1).min() > 0 else 1.0
     shares = counts[0] / counts.sum(axis=0)
-    most_errors[name] = PLACES[shares.argmax()]
+    most_errors[name] = (
+        f"the largest share in the {PLACES[shares.argmax()]} group"
+        if shares.any()
+        else "it made no errors"
+    )
     ends = np.array(
         [interval_of_share(s, n) for s, n in zip(shares, counts.sum(axis=0), strict=True)]
     )
@@ -611,8 +642,10 @@ for place, name in zip((-0.08, 0.08), ("unaugmented", "augmented"), strict=True)
     )
 middle = [f"{thickness[groups == group].mean():.1f}" for group in range(5)]
 ax.set(
-    title="Errors on thin and thick strokes, clean images", xlabel="Mean thickness of the stroke in the group (pixels)",
-    ylabel="Images read wrongly (%; bar: 95 % interval)", xticks=range(5), xticklabels=middle, ylim=(0, None),
+    title="Errors on thin and thick strokes, clean images",
+    xlabel="Mean thickness of the stroke in the group (pixels)",
+    ylabel="Images read wrongly (%; bar: 95 % interval)",
+    xticks=range(5), xticklabels=middle, ylim=(0, None),
 )  # fmt: skip
 ax.legend(title="First seed")
 plt.show()
@@ -622,11 +655,12 @@ display(
     Markdown(
         "Do the five groups differ by more than chance? "
         + "; ".join(
-            f"{name}: **{'yes' if p < 0.025 else 'not shown'}** (p = {p:.2g}; the largest share in the {most_errors[name]} group)"
+            f"{name}: **{'yes' if p < 0.025 else 'not shown'}** (p = {p:.2g}; {most_errors[name]})"
             for name, p in by_thickness.items()
         )
-        + ". (A χ² test of the five groups' errors; two tests, so each has to fall below 2.5 %. Which group has most was not tested. One training of each sort was looked at, "
-        "so this does not show that the two sorts differ.)"
+        + ". (A χ² test of the five groups' errors; two tests, so each has to fall below "
+        "2.5 %. Which group has most was not tested. One training of each sort was looked "
+        "at, so this does not show that the two sorts differ.)"
     )
 )
 
@@ -635,12 +669,18 @@ display(
 
 # %%
 report(
-    f"- Fifteen kinds of damage in five strengths lower the accuracy of the augmented networks from {on_clean['augmented'].mean():.2%} (on the clean half) to **{score('augmented').mean():.0%}** "
-    f"on average (unaugmented: {score('unaugmented').mean():.0%}; the difference is {in_points(overall)}). Worst is *{order[-1]}*.\n"
-    f"- Over {SEEDS} short trainings each, augmentation helps against {len(helped)} of {len(KINDS)} kinds ({listed(helped)}) and harms against "
-    f"{len(harmed)} ({listed(harmed)}).\n"
-    f"- Practising impulse noise is worth **{practice.loc['impulse noise', 'mean']:+.0f} points** against it, and on clean images {in_points(cost_of_noise)}.\n"
-    f"- Under damage the augmented networks are surer than they are right by {in_points(excess)}. A threshold set on clean images still catches "
+    "- Fifteen kinds of damage in five strengths lower the accuracy of the augmented "
+    f"networks from {on_clean['augmented'].mean():.2%} (on the clean half) to "
+    f"**{score('augmented').mean():.0%}** on average (unaugmented: "
+    f"{score('unaugmented').mean():.0%}; the difference is {in_points(overall)}). Worst is "
+    f"*{order[-1]}*.\n"
+    f"- Over {SEEDS} short trainings each, augmentation helps against {len(helped)} of "
+    f"{len(KINDS)} kinds ({listed(helped)}) and harms against {len(harmed)} "
+    f"({listed(harmed)}).\n"
+    f"- Practising impulse noise is worth **{practice.loc['impulse noise', 'mean']:+.0f} "
+    f"points** against it, and on clean images {in_points(cost_of_noise)}.\n"
+    "- Under damage the augmented networks are surer than they are right by "
+    f"{in_points(excess)}. A threshold set on clean images still catches "
     f"**{passing.loc['augmented', 'passed on, of its mistakes']:.0%}** of their mistakes.",
     n_images=len(images),
     seeds=SEEDS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,7 +103,9 @@ def test_what_tensorflow_says_of_the_machine_is_kept_back(book):
 def test_a_reader_that_has_seen_enough_gets_no_traceback(book):
     """As in `digits sync | head -1`: the pipe is closed before anything is written to it."""
     command = f"{sys.executable} -m digit_utils.runner sync --check | true; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], cwd=book, capture_output=True, text=True)
+    done = subprocess.run(
+        [shutil.which("bash"), "-c", command], cwd=book, capture_output=True, text=True
+    )
     assert done.stderr == ""
     assert done.stdout.strip() in {"0", "141"}
 
@@ -160,7 +163,9 @@ def test_a_disk_that_is_full_loses_nothing(book):
     )
     (book / "mine.py").write_text(growing)
     command = f"ulimit -f 2; exec {sys.executable} -m digit_utils.runner search mine.py --trials 12"
-    done = subprocess.run(["bash", "-c", command], cwd=book, capture_output=True, text=True)
+    done = subprocess.run(
+        [shutil.which("bash"), "-c", command], cwd=book, capture_output=True, text=True
+    )
     assert done.returncode == 1
     assert re.search(r"nothing was written: '.*/trial_\d+.json'", done.stderr)
     assert "Make room" in done.stderr and "Traceback" not in done.stderr
