@@ -633,8 +633,10 @@ N = 8400  # the post's validation images; mistakes follow from the accuracies it
 POST = {"first network": 84, "second network": 45, "with a schedule": 45, "search": 31}
 # Its fifty trials, each at its best epoch.
 TRIALS = np.array(
-    [42, 39, 37, 37, 40, 44, 41, 50, 38, 36, 37, 41, 33, 34, 37, 47, 41, 42, 43, 38, 35, 39, 34, 42, 33]
-    + [40, 36, 37, 38, 38, 31, 44, 32, 42, 41, 38, 43, 39, 36, 38, 43, 35, 40, 44, 37, 39, 37, 46, 36, 39]
+    [42, 39, 37, 37, 40, 44, 41, 50, 38, 36, 37, 41, 33,
+     34, 37, 47, 41, 42, 43, 38, 35, 39, 34, 42, 33]
+    + [40, 36, 37, 38, 38, 31, 44, 32, 42, 41, 38, 43, 39,
+       36, 38, 43, 35, 40, 44, 37, 39, 37, 46, 36, 39]
 )  # fmt: skip
 claims = []
 
