@@ -84,6 +84,8 @@ def read_kaggle_file(folder: Path, name: str) -> tuple[str, bytes]:
     """
     try:
         path = _find(folder, name)
+        if path.is_fifo():  # opening it would wait for a writer, perhaps for ever
+            raise DigitDataError(f"{path}: found a pipe, expected a file; pass a file")
     except OSError as error:  # a folder that may not be searched, a name that is too long
         raise DigitDataError(
             f"{folder}: cannot be read ({error.strerror}); check the path and your rights to it"
@@ -121,8 +123,6 @@ def _find(folder: Path, name: str) -> Path:
         found = _candidates(folder, name)
         if not found:
             raise DigitDataError(f"{folder / name}: no such file. {_describe(folder, name)}")
-        if found[0].is_fifo():  # opening it would wait for a writer, perhaps for ever
-            raise DigitDataError(f"{found[0]}: found a pipe, expected a file; pass a file")
         return found[0]
     if folder.suffix.lower() == ".zip":
         return folder
@@ -146,12 +146,17 @@ def _describe(folder: Path, name: str) -> str:
                 return f"The folder {entry} has it; pass that one"
     except OSError as error:
         return f"The folder cannot be listed ({error.strerror}); check its permissions"
-    held = ", ".join(entry.name for entry in entries[:5]) or "nothing"
-    more = f" and {len(entries) - 5} more" if len(entries) > 5 else ""
+    held = _listed([entry.name for entry in entries])
     return (
-        f"The folder holds {held}{more}; expected {name}, {name}.gz, {name}.zip or "
-        f"{ARCHIVE_NAME}; pass the folder that has Kaggle's files, or {DOWNLOAD_ADVICE}"
+        f"The folder holds {held}; expected {name}, {name}.gz, {name}.zip or {ARCHIVE_NAME}; "
+        f"pass the folder that has Kaggle's files, or {DOWNLOAD_ADVICE}"
     )
+
+
+def _listed(names: list[str]) -> str:
+    """Name a few; quoted, for a name may hold anything, a terminal's control codes too."""
+    held = ", ".join(f"{name!r:.80}" for name in names[:5]) or "nothing"
+    return held + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _read_zip(path: Path, name: str) -> bytes:
@@ -162,10 +167,9 @@ def _read_zip(path: Path, name: str) -> bytes:
             if not member.is_dir() and re.split(r"[/\\]", member.filename)[-1] == name
         ]
         if len(members) != 1:
-            held = ", ".join(archive.namelist()[:5]) or "nothing"
             raise DigitDataError(
                 f"{path}: found {len(members)} files named {name}, expected one; the archive "
-                f"holds {held}; {DOWNLOAD_ADVICE}"
+                f"holds {_listed(archive.namelist())}; {DOWNLOAD_ADVICE}"
             )
         member = members[0]
         if member.flag_bits & 0x1:

@@ -799,14 +799,17 @@ flattered = pd.DataFrame(
 seed_luck = 100 * (flattered["in the search"] - flattered["again, same images"])
 seed_luck = seed_luck.groupby(flattered["seed"]).mean()
 luck_low, luck_high = stats.ttest_1samp(seed_luck, 0).confidence_interval(0.95)
+if luck_low > 0:
+    conclusion = "That much of it was a lucky training."
+else:
+    conclusion = "So few searches do not show that a lucky training took part."
 display(
     Markdown(
         "The winners' score in the search exceeds that of fresh trainings on the same "
         f"images by **{seed_luck.mean():.2f} points** on average (95 % interval "
         f"{luck_low:+.2f} to {luck_high:+.2f}, over {len(seed_luck)} searches; the two "
         "winners of a seed share their first trials, so they are averaged first). "
-        f"{'That much of it was a lucky training.' if luck_low > 0 else 'So few searches do not show that a lucky training took part.'} "
-        "On unseen images the winners reach "
+        f"{conclusion} On unseen images the winners reach "
         f"{flattered['again, unseen images'].mean():.2%}, on the validation images "
         f"{flattered['again, same images'].mean():.2%}; the two sets differ a little in "
         "difficulty, so this second difference is no measure of flattery by itself."

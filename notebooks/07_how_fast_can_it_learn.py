@@ -785,9 +785,9 @@ display(Markdown(cost))
 # ## What we found
 
 # %%
+double_conv, lean = networks["double-conv network"], networks["lean network"]
 report(
-    "- The lean network needs "
-    f"{forward_flops(networks['double-conv network']) / forward_flops(networks['lean network']):.0f} "
+    f"- The lean network needs {forward_flops(double_conv) / forward_flops(lean):.0f} "
     "times fewer operations an image than the post's second network.\n"
     f"- {EPOCHS} epochs on {len(train_images):,} images take {ours['seconds']:.0f} s, "
     f"compilation included, and reach {ours['mean']:.2%} of {len(x_validation):,} "

@@ -178,7 +178,7 @@ HTML(quiz_html(images[hardest], labels[hardest], predicted[hardest], confidence[
 # %% mystnb={"image": {"alt": "A grid of the handwritten digits that surprised the networks most; above each its label, an arrow, and the digit that was read."}}
 plots.show_images(
     images[hardest],
-    [f"{label} → {said}" for label, said in zip(labels[hardest], predicted[hardest], strict=True)],
+    [f"{labels[image]} → {predicted[image]}" for image in hardest],
     title=f"The {len(hardest)} hardest of {len(images):,} images",
 )
 plt.show()

@@ -220,7 +220,7 @@ asked = np.flatnonzero(predicted == labels)[:N_ASKED]
 
 
 def alike(first, second):
-    """Rank correlation of two lots of pictures, image by image; 0 where a picture is all one grey."""
+    """Rank correlation of two lots of pictures, image by image; 0 where one is all grey."""
     return np.array(
         [
             spearmanr(a.ravel(), b.ravel()).statistic if np.ptp(a) > 0 and np.ptp(b) > 0 else 0.0

@@ -275,7 +275,7 @@ generator = np.random.default_rng(SEED)
 
 
 def error_by_chance(confidence, repetitions=200):
-    """Return the calibration error that a perfectly calibrated network stays below, 95 times in 100."""
+    """Return the calibration error below which a calibrated network stays 95 times in 100."""
     drawn = [generator.random(len(confidence)) < confidence for _ in range(repetitions)]
     return np.quantile([calibration_error(confidence, one) for one in drawn], 0.95)
 
@@ -345,6 +345,7 @@ for name, temperature in temperatures.items():
     believed = np.sum(1 - confidence[name][half_b]), np.sum(1 - tempered)
     spread = 1.96 * np.sqrt(np.sum(tempered * (1 - tempered)))
     wrong = int(np.sum(~right[name][half_b]))
+    at_first = calibration_error(confidence[name][half_b], right[name][half_b])
     error = calibration_error(tempered, right[name][half_b])
     by_chance = error_by_chance(tempered)
     holds[name] = abs(wrong - believed[1]) <= spread and error <= by_chance
@@ -358,8 +359,7 @@ for name, temperature in temperatures.items():
     counts[name] = {
         "mistakes it expects": f"{believed[0]:.0f} → {believed[1]:.0f} ± {spread:.0f}",
         "made": wrong,
-        "calibration error (points)": f"{100 * calibration_error(confidence[name][half_b], right[name][half_b]):.2f} "
-        f"→ {100 * error:.2f}",
+        "calibration error (points)": f"{100 * at_first:.2f} → {100 * error:.2f}",
         "by chance up to": f"{100 * by_chance:.2f}",
     }
 display(pd.DataFrame(rows).T, pd.DataFrame(counts).T)

@@ -421,6 +421,9 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "train.csv")
     with pytest.raises(DigitDataError, match=r"train\.csv: found a pipe"):
         load_digits(tmp_path)
+    os.mkfifo(tmp_path / "digits.zip")
+    with pytest.raises(DigitDataError, match=r"digits\.zip: found a pipe"):
+        load_digits(tmp_path / "digits.zip")
 
 
 def _change_networks(arrays, change):

@@ -449,7 +449,7 @@ def test_missing_file(kaggle_folder, name):
     (kaggle_folder / name).unlink()
     message = message_of(kaggle_folder)
     other = "test.csv" if name == "train.csv" else "train.csv"
-    assert f"{kaggle_folder / name}: no such file. The folder holds {other}; expected" in message
+    assert f"{kaggle_folder / name}: no such file. The folder holds {other!r}; expected" in message
     assert "digit-recognizer.zip" in message
 
 
@@ -457,7 +457,7 @@ def test_empty_folder_and_full_folder(tmp_path):
     assert "The folder holds nothing; expected train.csv" in message_of(tmp_path)
     for letter in "abcdefgh":
         (tmp_path / letter).touch()
-    assert "The folder holds a, b, c, d, e and 3 more; expected" in message_of(tmp_path)
+    assert "The folder holds 'a', 'b', 'c', 'd', 'e' and 3 more; expected" in message_of(tmp_path)
 
 
 def test_folder_above_is_told_where_to_look(kaggle_folder):
@@ -512,7 +512,13 @@ def test_zip_without_the_file(tmp_path, train_csv):
     path.write_bytes(zip_bytes(**{"train.csv": train_csv.encode(), "readme.txt": b""}))
     message = message_of(path)
     assert "found 0 files named test.csv, expected one" in message
-    assert "the archive holds train.csv, readme.txt" in message
+    assert "the archive holds 'train.csv', 'readme.txt'" in message
+
+
+def test_names_in_a_zip_cannot_talk_to_the_terminal(tmp_path):
+    path = tmp_path / "digit-recognizer.zip"
+    path.write_bytes(zip_bytes(**{"\x1b]0;mine\x07": b""}))
+    assert r"holds '\x1b]0;mine\x07'" in message_of(path)
 
 
 def test_zip_with_the_file_twice(tmp_path, train_csv):
