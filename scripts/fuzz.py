@@ -1,6 +1,6 @@
 """Hand hostile input to everything that reads a file, and record what came of it.
 
-    python scripts/fuzz.py --cases 10000          # of each reader, about a quarter of an hour
+    python scripts/fuzz.py                        # every reader, about a quarter of an hour
     python scripts/fuzz.py csv zip --cases 20000  # of these; the record keeps the others
 
 `tests/fuzzing` makes the cases and says what is right. Each reader is tried in a process of its

@@ -17,6 +17,7 @@ from digit_utils.runner.repository import configured_address, parse_address
 # The address is one literal, so that whoever serves a fork can exchange it.
 CELL = """\
 # Installs the book's helpers and what they need, where they are missing: on Colab, on Kaggle.
+# On Kaggle that takes the internet: Settings, Internet on.
 import importlib.util
 import subprocess
 import sys

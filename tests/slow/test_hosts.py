@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 from helpers import ROOT, committed, is_recording
 
-from digit_utils import results
+from digit_utils import __version__, results
 from digit_utils.files import json_bytes, write_atomically
 from digit_utils.provenance import provenance
 from digit_utils.runner.install_cell import configured
@@ -122,6 +122,8 @@ def repository(tmp_path_factory) -> Path:
         ["init", "-q", "-b", configured(ROOT)[1]],
         ["add", "--force", "."],
         [*author, "commit", "-q", "-m", "as it is here"],
+        # What the chapters install: the branch's name, or, in a release, a tag's.
+        ["tag", f"v{__version__}"],
         ["config", "uploadpack.allowFilter", "true"],  # pip fetches as little as it can
     ):
         subprocess.run(["git", *command], cwd=folder, check=True)

@@ -135,7 +135,8 @@ def test_temporary_folders_that_are_missing_closed_or_full(book, tmp_path):
         capture_output=True,
         encoding="utf-8",
     )
-    if "unshare failed" in done.stderr or "mount:" in done.stderr:
+    # A container without the right, or Ubuntu's AppArmor, says so by the name of the program.
+    if done.stderr.startswith(("unshare:", "mount:")):
         pytest.skip(f"no small file system can be made here: {done.stderr.strip()}")
     assert_told(done, "No space left on device")
     assert not (talk / "_build/runs/quick/01_talk.ipynb").exists(), "nothing that is not whole"

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,12 +108,13 @@ def report(tmp_path):
     gh.write_text(
         "#!/usr/bin/env bash\n"
         'if [ "$2" = list ]; then cat "$(dirname "$0")/titles"; exit; fi\n'
-        'printf "%s|" "$@" >> "$(dirname "$0")/asked"\n'
+        'printf "%s|" "$@" >> "$(dirname "$0")/asked"\n',
+        newline="\n",
     )
     gh.chmod(0o755)
 
     def run(open_issues: str, **environ: str):
-        (tmp_path / "titles").write_text(open_issues)
+        (tmp_path / "titles").write_text(open_issues, newline="\n")
         (tmp_path / "asked").unlink(missing_ok=True)
         path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
         done = subprocess.run(
@@ -141,3 +143,55 @@ def test_a_failure_opens_one_issue_and_no_second(report):
 def test_a_failure_needs_a_name(report):
     done, created = report("", WHAT="")
     assert done.returncode != 0 and "WHAT is not set" in done.stderr and created == ""
+
+
+# --- what a release may hold
+
+
+@pytest.fixture
+def dist(tmp_path):
+    """Run `make dist` where the programs it calls only note that they were called."""
+    for name in ("digits", "python"):
+        program = tmp_path / ".venv" / "bin" / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        called = f'#!/usr/bin/env bash\necho "{name} $*" >> called\n'
+        program.write_text(called + 'case "$*" in *version) echo 1.2.3;; esac\n', newline="\n")
+        program.chmod(0o755)
+    for name in ("requirements.lock", "pyproject.toml"):
+        (tmp_path / name).touch()
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / ".venv" / ".installed").touch()
+    (tmp_path / "notebooks").mkdir()
+
+    def run(tag: str, *installed: str):
+        for number, version in enumerate(installed):
+            path = tmp_path / "notebooks" / f"{number:02}.py"
+            path.write_text(f'"git+https://example.org/book@{version}"\n')
+        (tmp_path / "called").unlink(missing_ok=True)
+        done = subprocess.run(
+            ["make", "dist", f"TAG={tag}"], cwd=tmp_path, capture_output=True, text=True
+        )
+        return done, (tmp_path / "called").read_text()
+
+    return run
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="releases are made on Linux")
+@pytest.mark.parametrize("installed", [["main", "main"], ["main", "v1.2.3"], ["v1.2.2", "v1.2.3"]])
+def test_a_release_whose_chapters_install_something_else_is_refused(dist, installed):
+    done, called = dist("v1.2.3", *installed)
+    assert done.returncode != 0
+    assert "These install another version: digits install-cell --ref v1.2.3" in done.stderr
+    assert "notebooks/00.py" in done.stderr
+    assert "digits" not in called
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="releases are made on Linux")
+def test_a_release_is_of_the_package_s_version(dist):
+    done, called = dist("v1.2.4", "v1.2.4")
+    assert done.returncode != 0 and "The tag is v1.2.4, the package v1.2.3" in done.stderr
+    assert "digits" not in called
+    # What agrees goes on, up to the archive of a site that is not there.
+    done, called = dist("v1.2.3", "v1.2.3", "v1.2.3")
+    assert "digits sync --check\ndigits site --published\npython -m hatchling build" in called
+    assert done.returncode != 0 and "_build/html" in done.stderr and "zipfile" not in called
