@@ -101,7 +101,10 @@ def take_subset(
     except TypeError as error:
         raise TypeError(f"n is {n!r}, expected a whole number of images or None") from error
     if n < 10:
-        raise ValueError(f"n is {n}, expected at least 10 (one a digit), or None for all images")
+        raise ValueError(
+            f"{n} images asked for, expected at least 10 (one a digit), or None for all; in a "
+            "chapter's parameters 0 stands for all"
+        )
     if n >= len(labels):
         return images, labels
     digits, counts = np.unique(labels, return_counts=True)

@@ -159,7 +159,8 @@ def locked_versions(root: Path) -> dict[str, list[str]] | None:
     if not path.is_file():
         return None
     found: dict[str, list[str]] = {}
-    for name, pinned in PIN.findall(path.read_text(encoding="utf-8")):
+    # Names and versions are ASCII; whatever else is damaged, it is in no version.
+    for name, pinned in PIN.findall(path.read_text(encoding="utf-8", errors="replace")):
         found.setdefault(name, []).append(pinned)
     return found
 

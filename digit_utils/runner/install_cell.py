@@ -12,7 +12,11 @@ from pathlib import Path
 from digit_utils.runner.errors import RunnerError, UsageError
 from digit_utils.runner.notebooks import INSTALL_TAG
 from digit_utils.runner.paths import list_chapters, shown
-from digit_utils.runner.repository import configured_address, parse_address
+from digit_utils.runner.repository import (
+    configured_address,
+    configured_repository,
+    parse_address,
+)
 
 # The address is one literal, so that whoever serves a fork can exchange it.
 CELL = """\
@@ -84,16 +88,13 @@ def configured(root: Path) -> tuple[str, str]:
     RunnerError
         When the file is missing, is not YAML or names no repository on GitHub.
     """
-    import yaml
-
     repository = configured_address(root)
     if repository is None:
         raise RunnerError(
             f"{shown(root / '_config.yml')} does not say where the repository is, expected\n"
             "repository:\n  url: https://github.com/OWNER/REPO\n  branch: main"
         )
-    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    return repository, str(config["repository"].get("branch", "main"))
+    return repository, str(configured_repository(root).get("branch", "main"))
 
 
 def write_install_cells(root: Path, ref: str | None = None) -> list[Path]:

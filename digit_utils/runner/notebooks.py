@@ -31,11 +31,25 @@ def read_notebook(path: Path) -> Any:
     import nbformat
 
     try:
-        return nbformat.read(path, as_version=4)
+        notebook = nbformat.read(path, as_version=4)
     except FileNotFoundError:
         raise
     except Exception as error:
         raise RunnerError(f"{path} is not a readable notebook: {error}") from error
+    if not _is_run_record(notebook.metadata.get("digits", {})):
+        del notebook.metadata["digits"]  # somebody's own; a notebook without one is stale
+    return notebook
+
+
+def _is_run_record(found: Any) -> bool:
+    """Whether this has the form of what a run leaves in a notebook's metadata."""
+    if not isinstance(found, dict):
+        return False
+    fingerprint = found.get("fingerprint", {})
+    if not isinstance(fingerprint, dict):
+        return False
+    parts = [fingerprint.get(part, {}) for part in ("modules", "files", "parameters", "packages")]
+    return all(isinstance(part, dict) for part in [*parts, found.get("parameters", {})])
 
 
 def write_notebook(path: Path, notebook: Any) -> None:

@@ -173,7 +173,8 @@ def _select_one(chapters: list[Chapter], text: str) -> Chapter:
             "Type more of the name."
         )
     raise UsageError(
-        f"There is no chapter '{text}'.{did_you_mean(key, names)} Chapters: {', '.join(names)}."
+        f"There is no chapter {text!r:.200}.{did_you_mean(key, names)} "
+        f"Chapters: {', '.join(names)}."
     )
 
 
@@ -237,5 +238,5 @@ def shown(path: Path) -> str:
     """
     try:
         return path.resolve().relative_to(Path.cwd().resolve()).as_posix()
-    except ValueError:
+    except (ValueError, OSError, RuntimeError):  # elsewhere; a link that leads to itself
         return str(path)

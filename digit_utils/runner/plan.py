@@ -166,10 +166,8 @@ def read_profile_values(
     ParameterError
     """
     path = profile_file(root, profile, chapter.name)
-    if not path.is_file():
-        return {}
     values = {}
-    for name, (value, line) in read_profile(path).items():
+    for name, (value, line) in _read_profile_if_any(path).items():
         check_value(chapter.name, declared, name, value, f"{shown(path)}, line {line}")
         values[name] = value
     return values
@@ -178,9 +176,12 @@ def read_profile_values(
 def profile_values(root: Path, profile: str, chapter: Chapter) -> dict[str, Any]:
     """Values that a profile gives a chapter; none when it has no file for it."""
     path = profile_file(root, profile, chapter.name)
-    return (
-        {name: value for name, (value, _) in read_profile(path).items()} if path.is_file() else {}
-    )
+    return {name: value for name, (value, _) in _read_profile_if_any(path).items()}
+
+
+def _read_profile_if_any(path: Path) -> dict[str, tuple[Any, int]]:
+    """Read a profile; a folder or a broken link in its place is an error, not a missing file."""
+    return read_profile(path) if path.exists() or path.is_symlink() else {}
 
 
 def _add_command_line(

@@ -23,6 +23,7 @@ from digit_utils.runner.pairing import set_stable_ids
 from digit_utils.runner.paths import find_checkout, select_chapters, shown
 from digit_utils.runner.references import bounds_cell, flatten
 from digit_utils.runner.staging import number_cells, published_chapters
+from digit_utils.runner.yaml_source import YamlSource
 
 FOLDER = Path("_build/regression/published")
 RULES = Path("tests/regression/published.yaml")
@@ -67,13 +68,8 @@ def read_rules(path: Path) -> Rules:
     RunnerError
         When the file is missing, or holds anything but the three lists of words.
     """
-    import yaml
-
     expected = ", ".join(Rules.__dataclass_fields__)
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise RunnerError(f"{shown(path)} cannot be read: {error}") from error
+    found = YamlSource(path, RunnerError).values
     if not isinstance(found, dict) or set(found) - set(Rules.__dataclass_fields__):
         raise RunnerError(f"{shown(path)} is expected to hold {expected}, and nothing else.")
     for name, words in found.items():

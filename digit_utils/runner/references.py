@@ -14,6 +14,7 @@ from digit_utils.runner.notebooks import cells_tagged, write_notebook
 from digit_utils.runner.pairing import set_stable_ids
 from digit_utils.runner.paths import find_checkout, list_chapters, run_folder, shown
 from digit_utils.runner.staging import executed_chapters, machine_traces, number_cells
+from digit_utils.runner.yaml_source import YamlSource
 
 FOLDER = Path("tests/regression/reference")
 BOUNDS = Path("tests/regression/bounds.yaml")
@@ -182,17 +183,12 @@ def read_bounds(path: Path) -> dict[str, dict[str, Any]]:
     RunnerError
         When the file is missing or of another shape.
     """
-    import yaml
-
-    try:
-        bounds = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except FileNotFoundError as error:
+    if not path.exists():
         raise RunnerError(
             f"{shown(path)} is missing. It holds, for each chapter, the results to check:\n"
             "  03_base_cnn:\n    validation_accuracy: [0.93, 1.0]\n    n_train: 6000"
-        ) from error
-    except yaml.YAMLError as error:
-        raise RunnerError(f"{shown(path)} is not YAML: {error}") from error
+        )
+    bounds = YamlSource(path, RunnerError).values
     if not isinstance(bounds, dict):
         raise RunnerError(f"{shown(path)}: expected chapters at the top level.")
     for chapter, named in bounds.items():

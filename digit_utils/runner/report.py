@@ -136,6 +136,6 @@ def _last_run(output: Any) -> str:
     day = datetime.fromtimestamp(output.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
     try:
         seconds = json.loads(output.read_text(encoding="utf-8"))["metadata"]["digits"]["seconds"]
-    except (ValueError, KeyError):
+    except (ValueError, LookupError, TypeError):
         return day
     return f"{duration(seconds)} on {day}"

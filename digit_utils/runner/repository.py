@@ -17,6 +17,7 @@ from typing import Any
 from digit_utils.runner.errors import RunnerError, UsageError
 from digit_utils.runner.notebooks import read_notebook, write_notebook
 from digit_utils.runner.paths import find_checkout, list_chapters, shown
+from digit_utils.runner.yaml_source import YamlSource
 
 GITHUB = "https://github.com/"
 # Owner and name as GitHub allows them; a final ".git" or full stop is no part of a name.
@@ -80,24 +81,45 @@ def configured_address(root: Path) -> str | None:
     RunnerError
         When the file cannot be read, or names something that is not on GitHub.
     """
-    import yaml
-
-    path = root / "_config.yml"
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        written = (config.get("repository") or {}).get("url")
-    except FileNotFoundError:
-        return None
-    except (yaml.YAMLError, AttributeError) as error:
-        raise RunnerError(f"{shown(path)} cannot be read: {error}") from error
+    written = configured_repository(root).get("url")
     if written is None:
         return None
     address = parse_address(str(written))
     if address is None:
         raise RunnerError(
-            f"{shown(path)}: repository.url is {written!r}, expected {GITHUB}OWNER/NAME."
+            f"{shown(root / '_config.yml')}: repository.url is {written!r:.200}, expected "
+            f"{GITHUB}OWNER/NAME."
         )
     return address
+
+
+def configured_repository(root: Path) -> dict[str, Any]:
+    """Read what `_config.yml` says of the repository.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+
+    Returns
+    -------
+    dict
+        Empty when there is no such file, or when it says nothing.
+
+    Raises
+    ------
+    RunnerError
+        When the file cannot be read.
+    """
+    path = root / "_config.yml"
+    if not path.exists():
+        return {}
+    source = YamlSource(path, RunnerError)
+    if not isinstance(source.values, dict):
+        raise source.error((), "cannot be read: expected names with values")
+    named = source.values.get("repository") or {}
+    if not isinstance(named, dict):
+        raise source.error(("repository",), "cannot be read: expected url: and branch: below it")
+    return named
 
 
 def find_address(root: Path, environ: Mapping[str, str] | None = None) -> tuple[str | None, str]:

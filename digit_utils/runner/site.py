@@ -22,6 +22,7 @@ from digit_utils.runner.repository import (
     rewrite_text,
 )
 from digit_utils.runner.staging import executed_chapters, published_chapters
+from digit_utils.runner.yaml_source import YamlSource
 
 
 def check_links(profile: str | None = None, root: Path | str | None = None) -> int:
@@ -240,19 +241,15 @@ def toc_pages(path: Path) -> list[str]:
     list of str
         Without endings, as in ``notebooks/03_base_cnn``.
     """
-    import yaml
-
-    try:
-        toc = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise RunnerError(f"{shown(path)} is not YAML: {error}") from error
+    pages = list(_walk(YamlSource(path, RunnerError).values))
+    for page in pages:
+        if not isinstance(page, str):
+            raise RunnerError(f"{shown(path)} names {page!r:.200}, expected a page's name.")
     endings = (".md", ".ipynb")
-    return [
-        page.removesuffix(next((e for e in endings if page.endswith(e)), "")) for page in _walk(toc)
-    ]
+    return [page.removesuffix(next((e for e in endings if page.endswith(e)), "")) for page in pages]
 
 
-def _walk(node: Any) -> Iterator[str]:
+def _walk(node: Any) -> Iterator[Any]:
     if isinstance(node, dict):
         for key, value in node.items():
             if key in {"root", "file"}:

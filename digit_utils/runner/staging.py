@@ -15,6 +15,7 @@ from digit_utils.runner.notebooks import cells_tagged, read_notebook, tags
 from digit_utils.runner.pairing import read_script
 from digit_utils.runner.paths import Chapter, run_folder, shown
 from digit_utils.runner.plan import profile_values
+from digit_utils.strict_json import parse_json
 
 
 def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def published_chapters(root: Path, chapters: Sequence[Chapter]) -> dict[str, Any
             bare.append(chapter.name)
         record = root / "results" / f"{chapter.name}.json"
         if record.is_file():
-            run = json.loads(record.read_bytes())
+            run = _read_record(record)
             kept = ("profile", "seconds", "peak_memory_mb")
             notebook.metadata.setdefault("digits", {}).update({key: run.get(key) for key in kept})
         found[chapter.name] = notebook
@@ -105,6 +106,18 @@ def published_chapters(root: Path, chapters: Sequence[Chapter]) -> dict[str, Any
             f"Not published, or changed since: {', '.join(bare)}.\nRun `digits publish`."
         )
     return found
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        run = parse_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise RunnerError(
+            f"{shown(path)} cannot be read: {error}. Run `digits publish`."
+        ) from error
+    if not isinstance(run, dict):
+        raise RunnerError(f"{shown(path)} holds no record of a run. Run `digits publish`.")
+    return run
 
 
 def with_outputs(current: Any, executed: Any) -> Any:

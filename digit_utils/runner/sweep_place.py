@@ -53,7 +53,7 @@ def place_of(out: str | Path | None, default: Path) -> FolderPlace | RemotePlace
                 f"--out is {address}; a web server keeps no folders, use s3:// or alike"
             )
         # Of its own: what was run for one place is not yet at another.
-        digest = hashlib.sha256(address.encode()).hexdigest()[:8]
+        digest = hashlib.sha256(address.encode("utf-8", "surrogateescape")).hexdigest()[:8]
         return RemotePlace(address, default.with_name(f"{default.name}-{digest}"))
     return FolderPlace(Path(out).absolute() if out else default)
 

@@ -32,6 +32,8 @@ def parse_command_line_value(text: str) -> Any:
     import yaml
 
     try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            return text  # an alias of an alias could stand for more values than fit in memory
         value = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, *UNREADABLE):  # 2024-99-99, say
         return text

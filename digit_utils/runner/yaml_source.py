@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from digit_utils.runner.errors import UsageError
+from digit_utils.runner.errors import RunnerError, UsageError
 from digit_utils.runner.paths import shown
 
 # Far beyond any file that makes sense. An alias of an alias grows without end: a few lines could
@@ -20,7 +20,7 @@ PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 UNREADABLE = (ValueError, LookupError, AttributeError, ArithmeticError, TypeError)
 
 
-def compose(path: Path, refuse: type[UsageError] = UsageError) -> Any:
+def compose(path: Path, refuse: type[RunnerError] = UsageError) -> Any:
     """Read a file as PyYAML's nodes, which know their lines.
 
     Parameters
@@ -36,13 +36,15 @@ def compose(path: Path, refuse: type[UsageError] = UsageError) -> Any:
 
     Raises
     ------
-    UsageError
-        Or ``refuse``: if it cannot be read, is no UTF-8 text, no YAML, or much too large.
+    RunnerError
+        Of the kind ``refuse``: if it cannot be read, is no UTF-8 text, no YAML, or much too large.
     """
     import yaml
 
     name = shown(path)
     try:
+        if path.is_fifo():  # opening it would wait for a writer, perhaps for ever
+            raise refuse(f"{name} is a pipe, expected a file.")
         with path.open("rb") as handle:
             raw = handle.read(MOST_BYTES + 1)
     except OSError as error:
@@ -78,7 +80,7 @@ class YamlSource:
         value, nothing, date. An empty file is an empty mapping.
     """
 
-    def __init__(self, path: Path, refuse: type[UsageError] = UsageError):
+    def __init__(self, path: Path, refuse: type[RunnerError] = UsageError):
         import yaml
 
         self.name = shown(path)
@@ -133,7 +135,7 @@ class YamlSource:
             path = path[:-1]
         return f"{self.name}, line {self.lines.get(path, 1)}"
 
-    def error(self, path: tuple, text: str, node: Any = None) -> UsageError:
+    def error(self, path: tuple, text: str, node: Any = None) -> RunnerError:
         """Return an error that names the line."""
         line = f"{self.name}, line {node.start_mark.line + 1}" if node else self.where(*path)
         return self._refuse(f"{line}: {text}.")

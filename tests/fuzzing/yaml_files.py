@@ -246,8 +246,14 @@ ODD_NAMES = [
     *DECLARED, "seed", "SEED ", "SEED;x", "SEED=1", "class", "1A", "a b", "", "SEED\n", "__name__",
     "SEED; import os; os.abort()", "é", "x" * 3000, "SEED: int", "ＳＥＥＤ",
 ]  # fmt: skip
+# Ten to the ninth values in a few hundred letters: each list holds the one before ten times.
+BOMB = (
+    "[&a0 [x], "
+    + ", ".join(f"&a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10))
+    + "]"
+)
 HOSTILE = [
-    "'", '"', '"""', "'''", "\\", '\\"', "\n", "\r", "\0", "{SEED}", "{{x}}", "${HOME}", "%s",
+    BOMB, "'", '"', '"""', "'''", "\\", '\\"', "\n", "\r", "\0", "{SEED}", "{{x}}", "${HOME}", "%s",
     "__import__('os').abort()", '"; import os; os.abort() #', "\\\n", "\\u0022", "\u2028", "\ud800",
     "!!python/object/apply:os.abort []", "nan", "inf", "-inf", "1e999", "9" * 5000,
     "0x" + "f" * 4000,

@@ -24,6 +24,7 @@ from helpers import ROOT, is_recording
 
 from digit_utils.files import json_bytes, write_atomically
 from digit_utils.provenance import provenance
+from digit_utils.runner.notebooks import without_colour
 from digit_utils.runner.references import FOLDER
 
 RECORD = ROOT / "results" / "seeded_faults.json"
@@ -272,7 +273,8 @@ def copy_book(folder: Path, notebook: str) -> None:
 
 def run_reference(folder: Path, notebook: str) -> subprocess.CompletedProcess:
     """Run the reference with the package in this folder, up to the first thing that is red."""
-    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "--color=no"]
+    # -vv: of outputs that differ, nbval would otherwise show the ends alone.
+    command = [sys.executable, "-m", "pytest", "-x", "-vv", "-p", "no:cacheprovider", "--color=no"]
     command += ["--nbval-lax", "--nbval-current-env", str(folder / FOLDER / f"{notebook}.ipynb")]
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
@@ -294,12 +296,38 @@ def proven_green(tmp_path_factory):
     return check
 
 
-def first_red(output: str) -> str:
-    """Name the cell that turned red first, and say what it said."""
+def first_red(output: str) -> tuple[str, list[str]]:
+    """Name the cell that turned red first, with what made it red.
+
+    That is the lines in which the outputs differ, or the error's own words. The cell's code, which
+    nbval prints as well, is left out: it names every bound, the ones kept too.
+    """
+    output = without_colour(output)
     (cell,) = re.findall(r"^FAILED \S+::(Cell \d+)", output, re.M)
-    said = re.findall(r"^(?:AssertionError: )?Results out of bounds:\n(.*)", output, re.M)
-    said += re.findall(r"^\S*(?:Error|Exception)\b.*", output, re.M)
-    return f"{cell}: {said[0]}" if said else f"{cell}: another output"
+    said = output.split("\nTraceback:\n", 1)[1].split("\n=====", 1)[0]
+    if " mismatch '" in said:
+        return cell, re.findall(r"^  [-+] +(.*)", said, re.M)
+    *_, error = re.finditer(r"^\w*(?:Error|Exception): ", said, re.M)
+    words = said[error.start() :].strip().removeprefix("AssertionError: Results out of bounds:\n")
+    return cell, words.splitlines()
+
+
+def test_what_made_a_cell_red_is_told_from_its_code():
+    printed = "FAILED a.ipynb::Cell 3 - Notebook\n"
+    bounds = (
+        "Input:\nbounds = {'kept': 1, 'left': 2}\n\nTraceback:\n\n"
+        "\x1b[31mAssertionError\x1b[39m     Traceback (most recent call last)\n"
+        "----> 5 bounds = {'kept': 1, 'left': 2}\n\n"
+        "\x1b[31mAssertionError\x1b[39m: Results out of bounds:\nleft is 3, expected exactly 2\n\n"
+        "=========== short test summary info\n"
+    )
+    assert first_red(bounds + printed) == ("Cell 3", ["left is 3, expected exactly 2"])
+    differs = (
+        "Input:\nprint('row', row)\n\nTraceback:\n mismatch 'stdout'\n\n"
+        " assert reference_output == test_output failed:\n\n  'one\\nrow 1' == 'one\\nrow 2'\n  \n"
+        "    one\n  - row 2\n  ?     ^\n  + row 1\n  ?     ^\n\n\n=========== short\n"
+    )
+    assert first_red(differs + printed) == ("Cell 3", ["row 2", "row 1"])
 
 
 def keep_record(fault: Fault, noticed: str, seconds: float) -> None:
@@ -330,9 +358,10 @@ def test_the_regression_turns_red(fault, proven_green, tmp_path):
     started = time.monotonic()
     done = run_reference(tmp_path, fault.notebook)
     assert done.returncode == 1, f"not noticed by {fault.notebook}\n{done.stdout[-2000:]}"
-    noticed = first_red(done.stdout)
-    assert fault.where in done.stdout, f"red for another reason: {noticed}\n{done.stdout[-3000:]}"
-    keep_record(fault, noticed, time.monotonic() - started)
+    cell, said = first_red(done.stdout)
+    assert fault.where in "\n".join(said), f"red for another reason: {done.stdout[-3000:]}"
+    (noticed,) = [line for line in said if fault.where in line][:1]
+    keep_record(fault, f"{cell}: {noticed:.200}", time.monotonic() - started)
 
 
 def test_there_are_enough_and_each_breaks_something_of_its_own():

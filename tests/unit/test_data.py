@@ -372,7 +372,9 @@ def test_subset_of_all_is_unchanged(n):
 
 @pytest.mark.parametrize("n", [9, 0, -5])
 def test_subset_refuses_too_few(n):
-    with pytest.raises(ValueError, match=rf"n is {n}, expected at least 10 .*None for all"):
+    with pytest.raises(
+        ValueError, match=rf"{n} images asked for, expected at least 10 .*None for all"
+    ):
         take_subset(*labelled(60, 10, 0), n)
 
 

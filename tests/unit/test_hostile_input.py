@@ -12,7 +12,8 @@ import zipfile
 import numpy as np
 import pytest
 from fuzzing.csv_files import csv_bytes
-from runner_books import FIRST, make_book
+from fuzzing.yaml_files import BOMB
+from runner_books import FIRST, digits, make_book
 
 from digit_utils.artifacts import ArtifactError, load_json
 from digit_utils.data import load_digits
@@ -416,6 +417,83 @@ def test_paths_that_lead_nowhere(tmp_path):
             load_digits(path)
 
 
+CONFIG = "repository:\n  url: https://github.com/some/book\n"
+TOC = "root: book/index\nchapters:\n- file: notebooks/01_first\n"
+
+
+@pytest.fixture
+def run_book(tmp_path):
+    """A book whose one chapter has been run, and that a site could be made of."""
+    book = make_book(tmp_path, c01_first=FIRST)
+    (book / "_config.yml").write_text(CONFIG)
+    (book / "_toc.yml").write_text(TOC)
+    (book / "book").mkdir()
+    (book / "book" / "index.md").write_text("# Welcome\n")
+    assert digits(book, "run").returncode == 0
+    return book
+
+
+@pytest.mark.parametrize(
+    "name, raw, command, told",
+    [
+        ("_config.yml", b"\xff\xfe\x00", "install-cell", "_config.yml is not a UTF-8 text file"),
+        ("_config.yml", b"- 1\n", "install-cell", "_config.yml, line 1: cannot be read"),
+        ("_config.yml", b"a: 1\nrepository: x\n", "install-cell", "_config.yml, line 2: cannot be"),
+        ("_toc.yml", b"\xff\xfe\x00", "site", "_toc.yml is not a UTF-8 text file"),
+        ("_toc.yml", b"root: 3\n", "site", "_toc.yml names 3, expected a page's name"),
+        ("_toc.yml", b"root: &a [*a]\n", "site", "_toc.yml, line 1: is nested too deeply"),
+        ("tests/regression/bounds.yaml", b"\xff", "references", "is not a UTF-8 text file"),
+        ("tests/regression/published.yaml", b"\xff", "stage-published", "is not a UTF-8 text file"),
+        ("results/01_first.json", b"{", "site --published", "01_first.json cannot be read"),
+        ("results/01_first.json", b"[]", "site --published", "01_first.json holds no record"),
+    ],
+)
+def test_a_damaged_file_of_the_book_is_told_in_words(run_book, name, raw, command, told):
+    path = run_book / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(raw)
+    done = digits(run_book, *command.split())
+    assert done.returncode in {1, 2} and told in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "found", ["x", {"fingerprint": "x"}, {"fingerprint": {"modules": 3}}, {"parameters": 3}]
+)
+def test_a_notebook_with_somebody_else_s_record_counts_as_never_run(run_book, found):
+    path = run_book / "_build/runs/quick/01_first.ipynb"
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    notebook["metadata"]["digits"] = found
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    done = digits(run_book, "status")
+    assert "01_first" in done.stdout and "Traceback" not in done.stderr
+    done = digits(run_book, "site")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "Run `digits run 01_first --profile quick`" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links take a right of their own there")
+def test_what_stands_in_a_profile_s_place_is_not_taken_for_none(run_book):
+    path = run_book / "profiles/quick/01_first.yaml"
+    path.parent.mkdir(parents=True)
+    path.symlink_to("nowhere.yaml")
+    done = digits(run_book, "run")
+    assert done.returncode == 2 and "01_first.yaml: cannot be read (No such file" in done.stderr
+    path.unlink()
+    path.mkdir()
+    done = digits(run_book, "run")
+    assert done.returncode == 2 and "01_first.yaml: cannot be read (Is a dir" in done.stderr
+    loop = run_book / "loop.yaml"
+    loop.symlink_to("loop.yaml")
+    done = digits(run_book, "sweep", "loop.yaml")
+    assert done.returncode == 2 and "loop.yaml: cannot be read" in done.stderr
+
+
+def test_a_few_letters_on_the_command_line_do_not_become_a_thousand_million_values():
+    assert parse_command_line_value(BOMB) == BOMB
+    assert parse_command_line_value("[1, '*a']") == [1, "*a"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
 def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "train.csv")
@@ -424,6 +502,9 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "digits.zip")
     with pytest.raises(DigitDataError, match=r"digits\.zip: found a pipe"):
         load_digits(tmp_path / "digits.zip")
+    os.mkfifo(tmp_path / "sweep.yaml")
+    with pytest.raises(ParameterError, match=r"sweep\.yaml is a pipe"):
+        read_profile(tmp_path / "sweep.yaml")
 
 
 def _change_networks(arrays, change):

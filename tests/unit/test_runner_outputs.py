@@ -92,7 +92,7 @@ def test_the_table_of_contents_must_list_every_chapter_and_no_other(book):
     assert "_toc.yml lists notebooks/01_frist, which is no chapter" in str(error.value)
     assert "notebooks/02_second is not in _toc.yml" in str(error.value)
     (book / "_toc.yml").write_text("root: [\n")
-    with pytest.raises(RunnerError, match="_toc.yml is not YAML"):
+    with pytest.raises(RunnerError, match="_toc.yml, line 2: this is not YAML"):
         stage_site(book, "quick")
     (book / "_toc.yml").unlink()
     with pytest.raises(RunnerError, match="_toc.yml is missing"):
