@@ -139,9 +139,13 @@ release: ## publish what is in dist/ as the GitHub release of TAG (needs gh)
 report-failure: ## open an issue named WHAT unless one is open (needs gh)
 	.ci/report-failure
 
-lock: ## resolve requirements.lock afresh (needs uv)
+# A version that still fits stays, unless UPGRADE=1. A lock that comes out the same keeps its time:
+# .venv is not set up again for it.
+lock: ## resolve requirements.lock (needs uv); UPGRADE=1: to the newest versions
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
-	uv pip compile pyproject.toml --extra book --extra test --universal --generate-hashes --python-version 3.11 --no-emit-index-url -o requirements.lock
+	mkdir -p _build && cp -p requirements.lock _build/before.lock
+	uv pip compile pyproject.toml --extra book --extra test --universal --generate-hashes --python-version 3.11 --no-emit-index-url $(if $(filter-out 0,$(UPGRADE)),--upgrade) -o requirements.lock
+	if cmp -s requirements.lock _build/before.lock; then mv _build/before.lock requirements.lock; fi
 
 # --strict: a package of which nothing is known is not a safe one.
 audit: ## ask PyPI whether a locked version has a known hole (needs uv and the network)

@@ -413,7 +413,8 @@ def _run(options: argparse.Namespace) -> int:
     for pair in options.parameter:
         name, separator, text = pair.partition(_SEPARATOR)
         if not separator:
-            raise UsageError(f"-p needs a NAME and a VALUE, found only '{name}'.")
+            meant = f" Write -p {name.replace('=', ' ', 1)}." if "=" in name else ""
+            raise UsageError(f"-p needs a NAME and a VALUE, found only '{name}'.{meant}")
         parameters[name] = parse_command_line_value(text)
     check_can_run()
     runs = run_chapters(

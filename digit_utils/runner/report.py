@@ -12,6 +12,7 @@ from typing import Any
 from digit_utils.runner.execute import ChapterRun
 from digit_utils.runner.freshness import why_stale
 from digit_utils.runner.notebooks import read_notebook, title, without_colour
+from digit_utils.runner.pairing import check_pairs
 from digit_utils.runner.paths import PROFILES, find_checkout, run_folder, select_chapters, shown
 from digit_utils.runner.progress import duration
 
@@ -112,7 +113,8 @@ def print_status(wanted: Sequence[str] = ()) -> bool:
     root = find_checkout()
     rows: list[list[str]] = []
     because: dict[str, list[str]] = {}
-    for chapter in select_chapters(root, wanted):
+    chapters = select_chapters(root, wanted)
+    for chapter in chapters:
         name, reasons = chapter.name, why_stale(root, chapter)
         for reason in reasons:
             because.setdefault(reason, []).append(name)
@@ -129,6 +131,10 @@ def print_status(wanted: Sequence[str] = ()) -> bool:
         print(textwrap.fill(", ".join(names), 98, initial_indent="  ", subsequent_indent="  "))
     if because:
         print("\n`digits publish` (or `make publish`) runs these in full and publishes them.")
+    unlike = sorted({difference.chapter for difference in check_pairs(root, chapters)})
+    if unlike:
+        print("\n.py and .ipynb differ, `digits sync` makes the .ipynb anew:")
+        print(textwrap.fill(", ".join(unlike), 98, initial_indent="  ", subsequent_indent="  "))
     return not because
 
 

@@ -95,7 +95,7 @@ FAULTS = [
         "random_state=seed, stratify=labels",
         "random_state=seed",
         "02_preprocessing",
-        "validation",
+        "3763      3040",
     ),
     Fault(
         "the test labels handed out with the images",

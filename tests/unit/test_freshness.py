@@ -208,7 +208,14 @@ def test_status_names_the_reason_and_its_exit_code_says_stale(book, capsys):
     assert main(["status", "01"]) == 1
     out = capsys.readouterr().out
     assert "stale: digit_utils/lines.py has changed\n  01_draws\n" in out
-    assert "digits publish" in out
+    assert "digits publish" in out and "digits sync" not in out
+
+
+def test_status_names_the_notebooks_that_lag_behind(book, capsys):
+    script = book / "notebooks/01_draws.py"
+    script.write_text(script.read_text() + "\n# %% [markdown]\n# A new sentence.\n")
+    assert main(["status"]) == 0, "prose makes nothing stale"
+    assert "`digits sync` makes the .ipynb anew:\n  01_draws\n" in capsys.readouterr().out
 
 
 def test_status_of_this_book_loads_nothing_heavy():

@@ -262,8 +262,12 @@ def write_bounds(book, text):
     path.write_text(text)
 
 
-def test_references_hold_code_texts_parameters_and_the_check(book):
-    pretend_run(book, "01_first", parameters={"SEED": 3, "NAME": "a"}, accuracy=0.95, n=10)
+def test_references_hold_code_parameters_what_is_compared_and_the_check(book):
+    run = pretend_run(book, "01_first", parameters={"SEED": 3, "NAME": "a"}, accuracy=0.95, n=10)
+    notebook = read_notebook(run)
+    (checked,) = cells_tagged(notebook, "nbval-check-output")
+    checked.outputs += notebook.cells[-1].outputs  # a picture, with its text
+    write_notebook(run, notebook)
     pretend_run(book, "02_second", seed=0)
     write_bounds(book, "01_first:\n  accuracy: [0.9, 1]\n  n: 10\n02_second: {seed: 0}\n")
     old = book / "tests/regression/reference/09_gone.ipynb"
@@ -279,7 +283,9 @@ def test_references_hold_code_texts_parameters_and_the_check(book):
     assert injected.source == (
         "# Parameters\nSEED = 3\nNAME = 'a'\nARTIFACTS = \"../../../_build/regression/01_first\""
     )
-    assert len(cells_tagged(notebook, "nbval-check-output")) == 1
+    (checked,) = cells_tagged(notebook, "nbval-check-output")
+    assert checked.outputs
+    assert not any(c.outputs for c in notebook.cells if c.cell_type == "code" and c != checked)
     check = notebook.cells[-1].source
     assert "bounds = {'accuracy': [0.9, 1], 'n': 10}" in check
     assert "check_bounds(results.latest(), bounds)" in check
