@@ -25,8 +25,7 @@
 # | Time | 25 minutes to read; the run takes one to two minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
-# Installs the book's helpers and what they need, where they are missing: on Colab, on Kaggle.
-# On Kaggle that takes the internet: Settings, Internet on.
+# Installs the book's helpers where they are missing: on Colab, on Kaggle (Settings, Internet on).
 import importlib.util
 import subprocess
 import sys

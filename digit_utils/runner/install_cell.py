@@ -20,8 +20,7 @@ from digit_utils.runner.repository import (
 
 # The address is one literal, so that whoever serves a fork can exchange it.
 CELL = """\
-# Installs the book's helpers and what they need, where they are missing: on Colab, on Kaggle.
-# On Kaggle that takes the internet: Settings, Internet on.
+# Installs the book's helpers where they are missing: on Colab, on Kaggle (Settings, Internet on).
 import importlib.util
 import subprocess
 import sys
