@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.runner.errors import ParameterError
-from digit_utils.runner.yaml_source import UNREADABLE, YamlSource
+from digit_utils.runner.yaml_source import DEEPEST, UNREADABLE, YamlSource
 
 
 def parse_command_line_value(text: str) -> Any:
@@ -32,8 +32,14 @@ def parse_command_line_value(text: str) -> Any:
     import yaml
 
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            return text  # an alias of an alias could stand for more values than fit in memory
+        depth = 0
+        for event in yaml.parse(text):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            # An alias of an alias could stand for more values than fit in memory; and PyYAML's
+            # time grows with the square of the depth: twelve thousand brackets take it 13 s.
+            if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
+                return text
         value = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, *UNREADABLE):  # 2024-99-99, say
         return text

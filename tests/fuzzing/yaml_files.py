@@ -343,7 +343,7 @@ def read_declarations(raw: bytes, _: Path) -> None:
 TARGETS = (
     Target("sweep", texts(SWEEPS) | built(), read_sweep_file, (UsageError,), seconds=20),
     Target("profile", texts([PROFILE], most=3), read_profile_file, (ParameterError,), seconds=20),
-    Target("value", requests(), take_value, (ParameterError,), seconds=20),
+    Target("value", requests(), take_value, (ParameterError,)),
     Target("declarations", damaged(DECLARATIONS.encode(), CODE_TOKENS, least=1), read_declarations,
            (ParameterError,), share=0.6),
 )  # fmt: skip

@@ -12,6 +12,7 @@ import zipfile
 import numpy as np
 import pytest
 from fuzzing.csv_files import csv_bytes
+from fuzzing.harness import time_limit
 from fuzzing.yaml_files import BOMB
 from runner_books import FIRST, digits, make_book
 
@@ -493,6 +494,11 @@ def test_what_stands_in_a_profile_s_place_is_not_taken_for_none(run_book):
 def test_a_few_letters_on_the_command_line_do_not_become_a_thousand_million_values():
     assert parse_command_line_value(BOMB) == BOMB
     assert parse_command_line_value("[1, '*a']") == [1, "*a"]
+
+
+def test_a_hundred_thousand_brackets_on_the_command_line_are_told_at_once():
+    with time_limit(10):  # a tenth of a second; PyYAML alone takes minutes
+        assert parse_command_line_value("[" * 100_000) == "[" * 100_000
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
