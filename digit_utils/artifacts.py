@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from digit_utils.files import json_bytes, write_atomically
+from digit_utils.files import json_bytes, read_bytes, write_atomically
 from digit_utils.strict_json import parse_json
 
 RECORDED_FOLDER = Path(__file__).resolve().parent / "recorded"
@@ -147,7 +147,7 @@ def _file_name(name: str) -> str:
 
 def _read_object(path: Path, advice: str) -> dict[str, Any]:
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path)
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror}); {advice}") from error
     if not raw.strip():

@@ -79,6 +79,19 @@ def write_atomically(path: str | Path, data: bytes) -> Path:
     return path
 
 
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file; a pipe would be waited for, and a device never ends.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is neither a file nor a folder.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, expected a file", str(path))
+    return path.read_bytes()
+
+
 def _sync_folder(folder: Path) -> None:
     """Flush the rename itself, where the operating system lets a folder be opened."""
     with contextlib.suppress(OSError):

@@ -21,6 +21,7 @@ PIXEL_COLUMNS = [f"pixel{index}" for index in range(N_PIXELS)]
 PLAIN_BYTES = b"0123456789,\r\n"
 # With 785 columns, Arrow's usual 1 MB blocks cost more in bookkeeping than in parsing.
 BLOCK_BYTES = 1 << 22
+TAIL_BYTES = 1 << 16  # looked at in one go for blank lines at the end
 
 
 def read_kaggle_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -93,11 +94,20 @@ def _parse_fast(raw: bytes, body_start: int, columns: list[str]) -> np.ndarray |
     # Blank lines after the last row are harmless; one between rows is not, so Arrow is told
     # below not to skip any.
     body_end = len(raw)
-    while body_end > body_start and raw[body_end - 1] in b"\r\n":
-        body_end -= 1
+    while body_end > body_start:
+        tail = raw[max(body_start, body_end - TAIL_BYTES) : body_end]
+        kept = len(tail.rstrip(b"\r\n"))
+        body_end -= len(tail) - kept
+        if kept:
+            break
     if body_end == body_start:
         return None
     body = raw[body_start:body_end]
+    # Arrow would make a row of 785 empty values of each blank line, and run out of memory. A row
+    # takes at least a digit a column, and commas between.
+    rows = 1 + max(body.count(b"\n"), body.count(b"\r"))
+    if rows * (2 * len(columns) - 1) > len(body):
+        return None
     # Arrow also reads "0x1F" as a number and trims spaces; only plain digits are taken here.
     if body.translate(None, delete=PLAIN_BYTES):
         return None

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import NoReturn
 
 from digit_utils.errors import DOWNLOAD_ADVICE, DigitDataError
@@ -17,6 +19,7 @@ LINE_END_BYTES = re.compile(rb"\r\n|\n|\r")
 BLANK = BYTE_ORDER_MARK + b" \t\r\n"
 PIXEL_VALUES = frozenset(str(value) for value in range(256))
 LABEL_VALUES = frozenset(str(value) for value in range(10))
+MOST_HEADER_BYTES = 1_000_000  # a right one has 7,000; more takes minutes to look through
 FIX_ADVICE = f"correct the file, or {DOWNLOAD_ADVICE}"
 
 
@@ -52,6 +55,11 @@ def read_header(shown: str, raw: bytes, columns: list[str]) -> int:
     _refuse_other_formats(shown, raw)
     end = LINE_END_BYTES.search(raw)
     first_line = raw[: end.start()] if end else raw
+    if len(first_line) > MOST_HEADER_BYTES:
+        raise DigitDataError(
+            f"{shown}, line 1: found {len(first_line):,} bytes before the first line end, expected "
+            f"a header naming {columns[0]} to {columns[-1]}; {FIX_ADVICE}"
+        )
     try:
         text = first_line.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
     except UnicodeDecodeError:
@@ -175,10 +183,10 @@ def diagnose_body(shown: str, raw: bytes, columns: list[str]) -> NoReturn:
         text = raw.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
     except UnicodeDecodeError:
         _refuse_encoding(shown, raw)
-    _, *rows = LINE_END.split(text.rstrip("\r\n"))
-    for line, row in enumerate(rows, start=2):
-        _check_row(f"{shown}, line {line}", row.split(","), columns)
-    if not rows:
+    line = 1
+    for line, row in enumerate(islice(_lines(text.rstrip("\r\n")), 1, None), start=2):
+        _check_row(f"{shown}, line {line}", row, columns)
+    if line == 1:
         raise DigitDataError(
             f"{shown}, line 2: found the end of the file after the header, expected at least one "
             f"row of numbers; {DOWNLOAD_ADVICE}"
@@ -189,7 +197,24 @@ def diagnose_body(shown: str, raw: bytes, columns: list[str]) -> NoReturn:
     )
 
 
-def _check_row(where: str, row: list[str], columns: list[str]) -> None:
+def _lines(text: str) -> Iterator[str]:
+    """Yield line by line: a list of them all could take several times the memory of the text."""
+    start = 0
+    for end in LINE_END.finditer(text):
+        yield text[start : end.start()]
+        start = end.end()
+    yield text[start:]
+
+
+def _check_row(where: str, text: str, columns: list[str]) -> None:
+    # Counted before it is split, for the same reason: it may be one line of a thousand megabytes.
+    found = text.count(",") + 1
+    if found > len(columns):
+        raise DigitDataError(
+            f"{where}: the row is too long, found {found} values (it runs on), expected "
+            f"{len(columns)}, {columns[0]} to {columns[-1]}; {FIX_ADVICE}"
+        )
+    row = text.split(",")
     if row == columns:
         raise DigitDataError(
             f"{where}: found the header a second time, expected numbers; two files seem to be "
@@ -200,12 +225,11 @@ def _check_row(where: str, row: list[str], columns: list[str]) -> None:
             f"{where}: found a blank line between rows, expected {len(columns)} numbers; "
             "remove the line"
         )
-    if len(row) != len(columns):
-        kind = "short" if len(row) < len(columns) else "long"
-        end = f"ends after column {columns[len(row) - 1]!r}" if kind == "short" else "runs on"
+    if len(row) < len(columns):
         raise DigitDataError(
-            f"{where}: the row is too {kind}, found {len(row)} values (it {end}), expected "
-            f"{len(columns)}, {columns[0]} to {columns[-1]}; {FIX_ADVICE}"
+            f"{where}: the row is too short, found {len(row)} values (it ends after column "
+            f"{columns[len(row) - 1]!r}), expected {len(columns)}, {columns[0]} to {columns[-1]}; "
+            f"{FIX_ADVICE}"
         )
     labelled = columns[0] == "label"
     # One set comparison passes a good row at the speed of C; only bad ones are looked at closely.

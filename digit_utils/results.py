@@ -8,13 +8,13 @@ sentence; sweeps and tests read the values behind it out of the executed noteboo
 from __future__ import annotations
 
 import copy
-import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from digit_utils.files import to_plain
+from digit_utils.files import read_bytes, to_plain
+from digit_utils.strict_json import parse_json
 
 MIME_TYPE = "application/vnd.digits.results+json"
 
@@ -101,7 +101,7 @@ def read(notebook_path: str | Path) -> dict[str, Any]:
     found: list[tuple[int, Any]] = []
     failure = None
     for number, cell in enumerate(cells, start=1):
-        for output in cell.get("outputs", []):
+        for output in _outputs(path, number, cell):
             data = output.get("data", {})
             if MIME_TYPE in data:
                 found.append((number, data[MIME_TYPE]))
@@ -129,7 +129,7 @@ def _error_line(output: dict) -> str:
 
 def _read_cells(path: Path) -> list:
     try:
-        notebook = json.loads(path.read_bytes())
+        notebook = parse_json(read_bytes(path))
     except FileNotFoundError as error:
         raise ResultsError(f"{path}: no such notebook; run the chapter first") from error
     except OSError as error:
@@ -148,13 +148,24 @@ def _read_cells(path: Path) -> list:
     return cells
 
 
+def _outputs(path: Path, number: int, cell: dict) -> list[dict]:
+    outputs = cell.get("outputs", [])
+    if not isinstance(outputs, list) or not all(
+        isinstance(output, dict) and isinstance(output.get("data", {}), dict) for output in outputs
+    ):
+        raise ResultsError(
+            f"{path}, cell {number}: its outputs are not those of a notebook; run the chapter again"
+        )
+    return outputs
+
+
 def _decode(path: Path, number: int, values: Any) -> dict[str, Any]:
     # Some tools store JSON outputs as text, or as a list of lines, like other outputs.
     if isinstance(values, list):
         values = "".join(str(line) for line in values)
     if isinstance(values, str):
         try:
-            values = json.loads(values)
+            values = parse_json(values.encode("utf-8"))
         except ValueError as error:
             raise ResultsError(
                 f"{path}, cell {number}: the results are not JSON ({error}); run the chapter again"

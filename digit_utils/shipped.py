@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from digit_utils.files import json_bytes, write_atomically
+from digit_utils.files import json_bytes, read_bytes, write_atomically
 from digit_utils.strict_json import parse_json
 
 # The layers that can be stored, and what makes one differ from another of its kind.
@@ -109,7 +109,7 @@ def load_networks(path: str | Path) -> tuple[list[keras.Model], dict[str, Any]]:
         If the file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(read_bytes(Path(path))), allow_pickle=False) as file:
             layers, info = (parse_json(bytes(file[name])) for name in ("layers", "info"))
             number = int(file["n_networks"])
             if not 1 <= number <= MOST_NETWORKS or not isinstance(info, dict):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from typing import Any, NoReturn
+
+DEEPEST = 100  # far below what a reader that calls itself for each level could not follow
 
 
 def parse_json(raw: bytes) -> Any:
@@ -22,16 +25,37 @@ def parse_json(raw: bytes) -> Any:
     Raises
     ------
     ValueError
-        If it is not JSON, is nested too deeply, holds NaN, an infinite number or one too large for
-        a float, or half a character. The message says which.
+        If it is not JSON, is nested too deeply, names an entry twice, holds NaN, an infinite number
+        or one too large for a float, or half a character. The message says which.
     """
     try:
-        value = json.loads(raw, parse_constant=_refuse, parse_float=_finite)
+        value = json.loads(
+            raw, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_each_once
+        )
         # "\ud800" is JSON and no text: it could not be written or shown.
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    return value
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [each for each in level if isinstance(each, dict | list)]
+        if not level:
+            return value
+        level = [item for each in level for item in _items(each)]
+    raise ValueError("it is nested too deeply")
+
+
+def _items(value: dict | list) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it names {twice!r:.40} twice")
+    return values
 
 
 def _finite(text: str) -> float:

@@ -103,7 +103,14 @@ def history_frame(history: keras.callbacks.History) -> pd.DataFrame:
     -------
     DataFrame
         Index ``epoch``; columns as Keras names them: ``loss``, ``accuracy``, ``val_loss``, …
+
+    Raises
+    ------
+    ValueError
+        If not one epoch was trained.
     """
+    if not history.history:
+        raise ValueError("found no epoch in the history of this training; train one at least")
     frame = pd.DataFrame(history.history)
     frame.index = pd.RangeIndex(1, len(frame) + 1, name="epoch")
     return frame

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from digit_utils.files import json_bytes, write_atomically
+from digit_utils.files import json_bytes, read_bytes, write_atomically
 from digit_utils.folder_lock import FolderUnavailable, claim_folder
 from digit_utils.strict_json import parse_json
 
@@ -205,7 +205,7 @@ class TrialStore:
 def _read(path: Path, advice: str) -> dict[str, Any]:
     """Read a JSON object that holds a format we know."""
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path)
     except OSError as error:
         raise SearchError(f"{path}: cannot be read ({error.strerror}); {advice}") from error
     try:

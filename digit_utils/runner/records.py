@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
+
+from digit_utils.files import read_bytes
+from digit_utils.strict_json import parse_json
 
 
 def make_record(chapter: str, run: dict[str, Any], results: dict[str, Any]) -> dict:
@@ -49,7 +51,7 @@ def same_run(old: Path, record: dict) -> bool:
     bool
     """
     try:
-        known = json.loads(old.read_bytes())
+        known = parse_json(read_bytes(old))
     except (OSError, ValueError):
         return False
     keys = ("results", "profile", "seconds", "peak_memory_mb")

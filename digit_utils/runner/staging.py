@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from digit_utils.files import read_bytes
 from digit_utils.runner.code_form import same_code
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.notebooks import cells_tagged, read_notebook, tags
@@ -110,7 +111,7 @@ def published_chapters(root: Path, chapters: Sequence[Chapter]) -> dict[str, Any
 
 def _read_record(path: Path) -> dict[str, Any]:
     try:
-        run = parse_json(path.read_bytes())
+        run = parse_json(read_bytes(path))
     except (OSError, ValueError) as error:
         raise RunnerError(
             f"{shown(path)} cannot be read: {error}. Run `digits publish`."

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from digit_utils.files import json_bytes, write_atomically
+from digit_utils.files import json_bytes, read_bytes, write_atomically
 from digit_utils.folder_lock import FolderUnavailable, claim_folder
 from digit_utils.runner.errors import RunnerError, UsageError
 from digit_utils.runner.paths import shown
@@ -94,7 +94,7 @@ class FolderPlace:
         found = {}
         for key in keys:
             try:
-                found[key] = (self.folder / key / RECORD).read_text(encoding="utf-8")
+                found[key] = read_bytes(self.folder / key / RECORD).decode("utf-8")
             except (OSError, UnicodeDecodeError):
                 continue
         return _known(found)

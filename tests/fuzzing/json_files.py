@@ -36,16 +36,27 @@ def _values() -> st.SearchStrategy:
 
 
 def _strict(raw: bytes) -> Any:
-    """Read JSON as RFC 8259 has it; None for what is not, or not an object of finite numbers."""
+    """Read JSON as RFC 8259 has it; None for what is not, or not an object of finite numbers.
+
+    None, too, for one with a name twice, which programs read differently, or over a hundred levels.
+    """
 
     def refuse(text: str) -> None:
         raise ValueError(text)
 
+    def once(pairs: list) -> dict:
+        return dict(pairs) if len({name for name, _ in pairs}) == len(pairs) else refuse("twice")
+
     try:
-        value = json.loads(raw, parse_constant=refuse)
+        value = json.loads(raw, parse_constant=refuse, object_pairs_hook=once)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) and _finite(value) else None
+    return value if isinstance(value, dict) and _finite(value) and _levels(value) <= 100 else None
+
+
+def _levels(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_levels, inner), default=0) if isinstance(value, dict | list) else 0
 
 
 def _finite(value: Any) -> bool:
@@ -187,14 +198,11 @@ def read_record(raw: bytes, folder: Path) -> None:
     (folder / key).mkdir()
     (folder / key / RECORD).write_bytes(raw)
     found = FolderPlace(folder).read([key])
-    try:
-        values = json.loads(raw)
-    except (ValueError, RecursionError):
-        values = None
+    values = _strict(raw)
     if not found:
         assert values != RUN, "a good record was not found"
         raise Refused("counts as none")
-    assert found[key] == values or not _finite(values)
+    assert found[key] == values
     record = found[key]
     notebook = record.get("notebook")
     assert notebook is None or Path(notebook).name == notebook, "leads out of the run's folder"

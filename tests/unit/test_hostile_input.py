@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -16,6 +17,7 @@ from fuzzing.harness import time_limit
 from fuzzing.yaml_files import BOMB
 from runner_books import FIRST, digits, make_book
 
+from digit_utils import results
 from digit_utils.artifacts import ArtifactError, load_json
 from digit_utils.data import load_digits
 from digit_utils.errors import DigitDataError
@@ -24,11 +26,13 @@ from digit_utils.runner.errors import ParameterError, UsageError
 from digit_utils.runner.notebooks import read_notebook
 from digit_utils.runner.parameters import check_value, parse_declarations
 from digit_utils.runner.paths import select_chapters
+from digit_utils.runner.records import same_run
 from digit_utils.runner.search_command import load_search
 from digit_utils.runner.site import stage_site
 from digit_utils.runner.sweep_file import read_sweep
-from digit_utils.runner.sweep_place import FORMAT, FolderPlace
+from digit_utils.runner.sweep_place import FORMAT, RECORD, FolderPlace
 from digit_utils.runner.values import parse_command_line_value, read_profile
+from digit_utils.shipped import ShippedModelError, load_networks
 from digit_utils.strict_json import parse_json
 from digit_utils.trial_store import SearchError, TrialStore
 
@@ -512,6 +516,80 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "sweep.yaml")
     with pytest.raises(ParameterError, match=r"sweep\.yaml is a pipe"):
         read_profile(tmp_path / "sweep.yaml")
+    os.mkfifo(tmp_path / "trial_0001.json")
+    os.mkfifo(tmp_path / "search.json")
+    with pytest.raises(SearchError, match=r"search\.json: cannot be read \(it is a pipe"):
+        TrialStore(tmp_path, {}).__enter__()
+    with pytest.raises(SearchError, match=r"trial_0001\.json: cannot be read \(it is a pipe"):
+        TrialStore(tmp_path, {}).read()
+    with pytest.raises(ArtifactError, match=r"search\.json: cannot be read \(it is a pipe"):
+        load_json(tmp_path, "search", "05_hyperopt")
+    with pytest.raises(results.ResultsError, match="cannot be read .it is a pipe"):
+        results.read(tmp_path / "search.json")
+    with pytest.raises(ShippedModelError, match="it is a pipe"):
+        load_networks(tmp_path / "search.json")
+    (tmp_path / "run").mkdir()
+    os.mkfifo(tmp_path / "run" / RECORD)
+    assert FolderPlace(tmp_path).read(["run"]) == {}
+    assert not same_run(tmp_path / "search.json", {})
+
+
+def test_json_says_each_thing_once_and_is_not_deep():
+    assert parse_json(b"[" * 100 + b"]" * 100)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_json(b"[" * 101 + b"]" * 101)
+    with pytest.raises(ValueError, match="it names 'a' twice"):
+        parse_json(b'[{"a": 1, "b": 2, "a": 1}]')
+
+
+@pytest.mark.parametrize("levels", [450, 600, 900, 5000])
+def test_a_search_whose_definition_is_nested_deeply_is_refused(tmp_path, levels):
+    (tmp_path / "trial_0001.json").touch()
+    definition = '{"format": 2, "a": ' + '{"a": ' * levels + "1" + "}" * levels + "}"
+    (tmp_path / "search.json").write_text(definition)
+    with pytest.raises(SearchError, match=r"search\.json: .*nested too deeply"):
+        TrialStore(tmp_path, {}).__enter__()
+
+
+HEADER = csv_bytes(seed=0, n_rows=0, labelled=True).rstrip()
+
+
+def refuse_in_little_memory(raw, says):
+    tracemalloc.start()
+    try:
+        with time_limit(10), pytest.raises(DigitDataError, match=says):
+            parse_kaggle_csv("train.csv", raw, has_label=True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * len(raw) + 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (b"\n" * 3_000_000 + b"1", "line 2: found a blank line between rows"),
+        (b"\r\n" * 3_000_000 + b"1", "line 2: found a blank line between rows"),
+        (b"\n" * 3_000_000, "line 2: found the end of the file after the header"),
+    ],
+    ids=["between rows", "of Windows", "at the end"],
+)
+def test_blank_lines_do_not_take_the_memory(monkeypatch, rows, says):
+    # Arrow makes 785 values of each: 16 GB of twenty million, which pack into 20 kB.
+    monkeypatch.setattr("pyarrow.csv.read_csv", None)
+    refuse_in_little_memory(HEADER + rows, says)
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (HEADER + b"\n" + b"," * 3_000_000, "line 2: the row is too long, found 3000001 values"),
+        (b"a," * 600_000, r"line 1: found 1,200,000 bytes before the first line end"),
+    ],
+    ids=["row", "header"],
+)
+def test_a_line_without_end_does_not_take_the_memory(raw, says):
+    refuse_in_little_memory(raw, says)
 
 
 def _change_networks(arrays, change):

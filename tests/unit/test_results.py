@@ -160,6 +160,12 @@ FAILED = {
         ("[]", ["is not a notebook of format 4"]),
         ({"worksheets": []}, ["is not a notebook of format 4"]),
         ({"cells": [3]}, ["is not a notebook of format 4"]),
+        ({"cells": [{"outputs": None}]}, ["cell 1: its outputs are not those of a notebook"]),
+        ({"cells": [{"outputs": ["x"]}]}, ["cell 1: its outputs are not those of a notebook"]),
+        (notebook({"data": None}), ["cell 2: its outputs are not those of a notebook"]),
+        (notebook(shown({"a": float("nan")})), ["is not a notebook (NaN is not a JSON number)"]),
+        (notebook(shown('{"a": 1e999}')), ["cell 2: the results are not JSON (1e999 is not"]),
+        ("[" * 5000, ["is not a notebook (it is nested too deeply)"]),
     ],
 )
 def test_unreadable(tmp_path, content, parts):

@@ -204,8 +204,10 @@ def test_history_frame_keeps_the_learning_rate():
     assert frame["learning_rate"].tolist() == pytest.approx([0.01, 0.01])
 
 
-def test_history_frame_of_no_epochs_is_empty():
-    assert history_frame(fit(small_network(), epochs=0)).empty
+def test_no_epoch_makes_no_history():
+    history = fit(small_network(), epochs=0)
+    with pytest.raises(ValueError, match="found no epoch .*; train one at least"):
+        history_frame(history)
 
 
 # --- LiveProgress
