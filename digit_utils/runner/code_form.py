@@ -12,7 +12,8 @@ from typing import Any
 
 from digit_utils.runner.notebooks import INSTALL_TAG, tags
 
-MAGIC = re.compile(r"^\s*[!%].*", re.MULTILINE)
+# `%time f()`, `!ls`, and the same behind a name: `took = %timeit -o f()`.
+MAGIC = re.compile(r"^([ \t]*)(?:[\w, \t]+=[ \t]*)?[!%].*", re.MULTILINE)
 # IPython shows nothing of a cell that ends in a semicolon, whatever comments follow it.
 QUIET = re.compile(r";\s*(?:#[^\n]*(?:\n\s*|\Z))*\Z")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -56,7 +57,7 @@ def cell_form(source: str) -> str:
 
 
 def cell_tree(source: str) -> ast.Module:
-    """Parse a cell, its magic lines left out; empty when what remains is no Python either.
+    """Parse a cell; where it is no plain Python, without its magic lines.
 
     Parameters
     ----------
@@ -65,11 +66,15 @@ def cell_tree(source: str) -> ast.Module:
     Returns
     -------
     ast.Module
+        Empty when what remains is no Python either: another language (``%%bash``), or a mistake.
     """
-    try:
-        return ast.parse(MAGIC.sub("pass", source))
-    except SyntaxError:
-        return ast.Module([], [])
+    # As it is first: in Python a line may begin with the remainder sign, within brackets.
+    for text in (source, MAGIC.sub(r"\1pass", source)):
+        try:
+            return ast.parse(text)
+        except SyntaxError:
+            continue
+    return ast.Module([], [])
 
 
 def same_code(one: Any, other: Any) -> bool:

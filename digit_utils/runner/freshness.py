@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from digit_utils import results
+from digit_utils.files import read_bytes
 from digit_utils.runner.fingerprint import Fingerprint, differences, locked_versions, take
 from digit_utils.runner.notebooks import code_sources, read_notebook
 from digit_utils.runner.pairing import read_script
 from digit_utils.runner.paths import Chapter, run_folder
 from digit_utils.runner.plan import PlannedRun, profile_values
+from digit_utils.strict_json import parse_json
 
 # Results one chapter hands to another; a copy is kept with the package, so that the later
 # chapter runs on its own.
@@ -51,7 +54,20 @@ def why_stale(root: Path, chapter: Chapter) -> list[str]:
     list of str
         Short sentences; empty when they are fresh.
     """
-    return _why(chapter.notebook, to_publish(root, chapter), "not published")
+    stale = _why(chapter.notebook, to_publish(root, chapter), "not published")
+    return stale or _other_results(root, chapter)
+
+
+def _other_results(root: Path, chapter: Chapter) -> list[str]:
+    """Say if the outputs and the record beside them tell two things, after a merge for example."""
+    record = root / "results" / f"{chapter.name}.json"
+    try:
+        recorded = parse_json(read_bytes(record))
+        shown = results.read(chapter.notebook)
+    except (OSError, ValueError) as error:
+        return [f"its outputs cannot be compared with results/{record.name}: {error}"]
+    same = isinstance(recorded, dict) and recorded.get("results") == shown
+    return [] if same else [f"results/{record.name} records other results than its outputs show"]
 
 
 def why_not_from_run(root: Path, chapter: Chapter) -> list[str]:

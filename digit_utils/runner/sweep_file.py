@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import math
@@ -122,7 +123,8 @@ def read_sweep(path: Path, root: Path) -> Sweep:
                     f"{name} would be one folder for all runs, which would overwrite each other's "
                     "files; leave it out, and each run has its own",
                 )
-    full = [_absolute_data({**base, **point}) for point in points]
+    base = _absolute_data(base)  # once: a copy for each of ten thousand runs takes memory
+    full = [{**base, **_absolute_data(point)} for point in points]
     _refuse_twins(source, full, ways)
     varied = [name for name in dict.fromkeys(n for p in points for n in p) if name != "SEED"]
     return Sweep(chapter, profile, full, varied, metric, constants, source.name)
@@ -268,7 +270,7 @@ def _random(source: YamlSource, chapter: Chapter, declared: Mapping[str, Paramet
     ranges = _mapping(source, "random", "values")
     generator = np.random.default_rng(seed)
     draw = {name: _sampler(source, name, given) for name, given in ranges.items()}
-    points: dict[str, dict] = {}
+    points: dict[bytes, dict] = {}
     in_vain = 0
     while len(points) < samples and in_vain < 10 * samples + 1000:
         point = {name: draw[name](generator) for name in ranges}
@@ -352,8 +354,10 @@ def _refuse_twins(source: YamlSource, points: list[dict], ways: list[str]) -> No
         seen[key] = number
 
 
-def _identity(point: Mapping[str, Any]) -> str:
-    return json.dumps(point, sort_keys=True, default=repr)  # a date is refused later
+def _identity(point: Mapping[str, Any]) -> bytes:
+    """What tells a run from the others; short, as there may be ten thousand with a long text."""
+    text = json.dumps(point, sort_keys=True, default=repr)  # a date is refused later
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _brief(point: Mapping[str, Any]) -> str:

@@ -14,6 +14,8 @@ MOST_BYTES = 1_000_000
 MOST_VALUES = 200_000
 DEEPEST = 8
 LARGEST = 2**63
+MOST_DIGITS = 400  # a float has 309 before the point; 1:1:1:... is a number too, and takes long
+NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 # What PyYAML's constructors raise, beside its own error, for texts such as `!!int ''`, `!!bool x`,
 # `!!timestamp x`, 2024-99-99 or a date before the first.
@@ -120,6 +122,9 @@ class YamlSource:
     def _scalar(self, node: Any, path: tuple) -> Any:
         import yaml
 
+        if node.tag in NUMBERS and len(node.value) > MOST_DIGITS:
+            digits = f"{len(node.value):,} digits, beyond 64 bits"
+            raise self.error(path, f"found a number of {digits}, which no parameter takes")
         try:
             value = self._loader.construct_object(node, deep=True)
         except (yaml.YAMLError, *UNREADABLE) as error:

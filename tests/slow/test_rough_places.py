@@ -117,12 +117,15 @@ def test_a_checkout_and_a_package_that_cannot_be_written_still_run(book, tmp_pat
         make_writable(book)
 
 
-def test_temporary_folders_that_are_missing_closed_or_full(book, tmp_path):
+def test_temporary_folders_that_are_missing_or_closed(book, tmp_path):
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o555)
     for place in (tmp_path / "missing", closed):  # Python then takes /tmp
         done = run_as_anybody(book, "run", "01", TMPDIR=str(place))
         assert done.returncode == 0, done.stderr
+
+
+def test_a_temporary_folder_that_is_full(tmp_path):
     small = tmp_path / "small"
     small.mkdir()
     talk = make_book(tmp_path / "talk", c01_talk=chapter("print('x' * 300_000)"))

@@ -16,7 +16,7 @@ from runner_books import chapter, make_book, pretend_run
 
 from digit_utils.runner import execute, fingerprint, publish
 from digit_utils.runner.cli import main
-from digit_utils.runner.code_facts import closure, short_hash
+from digit_utils.runner.code_facts import cell_facts, closure, short_hash
 from digit_utils.runner.code_form import cell_form, module_form
 from digit_utils.runner.execute import ChapterRun, Failure, run_chapters
 from digit_utils.runner.freshness import NO_FINGERPRINT, why_run_is_stale, why_stale
@@ -187,6 +187,21 @@ def test_outputs_without_a_fingerprint_or_lost_on_the_way_are_stale(book):
     assert reasons(book) == [NO_FINGERPRINT]
     path.unlink()
     assert reasons(book) == ["not published"]
+
+
+def test_outputs_and_a_record_that_tell_two_things_are_stale(book):
+    record = book / "results/01_draws.json"
+    good = record.read_text()
+    record.write_text(json.dumps({**json.loads(good), "results": {"accuracy": 0.123}}))
+    told = ["results/01_draws.json records other results than its outputs show"]
+    assert reasons(book) == told
+    record.write_text("[]")
+    assert reasons(book) == told
+    record.unlink()
+    (why,) = reasons(book)
+    assert "cannot be compared with results/01_draws.json: " in why
+    assert publish.publish(root=book, run=False) == []  # from the run that is there
+    assert record.read_text() == good
 
 
 def test_a_file_of_the_package_counts_when_it_is_named(book, package):
@@ -455,6 +470,24 @@ def test_a_run_with_another_backend_is_no_run_of_this_one(book, monkeypatch):
 )
 def test_the_form_of_a_cell(one, other, same):
     assert (cell_form(one) == cell_form(other)) is same
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "%time f()",
+        "if x:\n    %time f()",
+        "took = %timeit -o f()",
+        "!ls",
+        "_ = (\n    '%s'\n    % 1\n)",
+    ],
+    ids=["magic", "indented", "assigned", "command", "remainder"],
+)
+def test_imports_are_seen_beside_lines_that_begin_with_a_percent_sign(rest):
+    assert cell_facts(f"from digit_utils import shapes\n{rest}\n").modules == {
+        "digit_utils",
+        "digit_utils.shapes",
+    }
 
 
 def test_the_form_of_a_module_is_the_same_under_every_python():

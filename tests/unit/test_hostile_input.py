@@ -534,6 +534,25 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path):
     assert not same_run(tmp_path / "search.json", {})
 
 
+def test_a_number_that_takes_a_minute_to_read_is_refused_unread(tmp_path):
+    (tmp_path / "quick.yaml").write_text("SEED: 1" + ":1" * 450_000)
+    with time_limit(10), pytest.raises(ParameterError, match="line 1: found a number of 900,001"):
+        read_profile(tmp_path / "quick.yaml")
+
+
+def test_a_long_text_is_not_kept_once_a_run(book, tmp_path):
+    path = tmp_path / "sweep.yaml"
+    seeds = list(range(2000))
+    path.write_text(f"chapter: 01\nconstants: {{NAME: {'x' * 100_000}}}\nseeds: {seeds}\n")
+    tracemalloc.start()
+    try:
+        assert len(read_sweep(path, book).points) == 2000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 30_000_000  # and not the 200 MB of two thousand copies
+
+
 def test_json_says_each_thing_once_and_is_not_deep():
     assert parse_json(b"[" * 100 + b"]" * 100)
     with pytest.raises(ValueError, match="nested too deeply"):
