@@ -64,8 +64,10 @@ def _other_results(root: Path, chapter: Chapter) -> list[str]:
     try:
         recorded = parse_json(read_bytes(record))
         shown = results.read(chapter.notebook)
-    except (OSError, ValueError) as error:
-        return [f"its outputs cannot be compared with results/{record.name}: {error}"]
+    except FileNotFoundError:
+        return [f"results/{record.name} is missing"]
+    except (OSError, ValueError):  # whose words name folders of this machine
+        return [f"its outputs cannot be compared with results/{record.name}: one cannot be read"]
     same = isinstance(recorded, dict) and recorded.get("results") == shown
     return [] if same else [f"results/{record.name} records other results than its outputs show"]
 
