@@ -102,8 +102,8 @@ def read_kaggle_file(folder: Path, name: str) -> tuple[str, bytes]:
         raise
     except UNPACKING_ERRORS as error:
         raise DigitDataError(
-            f"{path}: is damaged, cut short or packed in an unusual way ({error}), expected an "
-            f"archive of {name}; {DOWNLOAD_ADVICE}"
+            f"{path}: is damaged, cut short or packed in an unusual way ({error!s:.200}), expected "
+            f"an archive of {name}; {DOWNLOAD_ADVICE}"
         ) from error
     except OSError as error:
         raise DigitDataError(

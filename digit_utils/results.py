@@ -124,7 +124,8 @@ def read(notebook_path: str | Path) -> dict[str, Any]:
 def _error_line(output: dict) -> str:
     """Return the name and first line of a failed cell's error, without colour codes."""
     value = str(output.get("evalue", "")).strip().partition("\n")[0]
-    return re.sub(r"\x1b\[[0-9;]*m", "", f"{output.get('ename', 'error')}: {value}")
+    line = f"{output.get('ename', 'error')}: {value}"
+    return re.sub(r"\x1b\[[0-9;]*m", "", line)[:300]
 
 
 def _read_cells(path: Path) -> list:

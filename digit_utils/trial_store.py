@@ -164,7 +164,8 @@ class TrialStore:
         names = {known.name for known in fields(Trial)}
         if set(values) != names:
             raise SearchError(
-                f"{path}: found the entries {sorted(values)}, expected {sorted(names)}; {advice}"
+                f"{path}: found the entries {sorted(values)!s:.300}, "
+                f"expected {sorted(names)}; {advice}"
             )
         odd = [name for name, kind in KINDS.items() if not _is(values[name], kind)]
         if not odd and not all(_is(loss, NUMBER) for loss in values["curve"]):

@@ -553,6 +553,23 @@ def test_a_long_text_is_not_kept_once_a_run(book, tmp_path):
     assert peak < 30_000_000  # and not the 200 MB of two thousand copies
 
 
+def test_names_without_end_do_not_make_messages_without_end(tmp_path):
+    name = "x" * 30_000 + "/train.csv"
+    packed = tmp_path / "digits.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(name, "label\n")
+    # The name that stands before the content, and no longer the one in the table at the end.
+    packed.write_bytes(packed.read_bytes().replace(b"xx/train", b"xy/train", 1))
+    with pytest.raises(DigitDataError, match="File name in directory") as caught:
+        load_digits(packed)
+    assert len(str(caught.value)) < 1000
+    trial = json.dumps({"format": 2, "x" * 30_000: 1})
+    (tmp_path / "trial_0001.json").write_text(trial)
+    with pytest.raises(SearchError, match="found the entries") as told:
+        TrialStore(tmp_path, {}).read()
+    assert len(str(told.value)) < 1000
+
+
 def test_json_says_each_thing_once_and_is_not_deep():
     assert parse_json(b"[" * 100 + b"]" * 100)
     with pytest.raises(ValueError, match="nested too deeply"):
