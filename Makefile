@@ -52,7 +52,7 @@ site: $(STAMP) ## build the site from the published notebooks; nothing is run
 	$(BIN)/digits sync --check
 	$(BIN)/digits site --published
 
-# Not the style with LATEST=1: what a newer ruff would write otherwise breaks nobody's book.
+# No lint with LATEST=1: what a newer ruff finds or writes otherwise breaks nobody's book.
 test: $(STAMP) ## every test: code, chapters, regression, site
 	@$(MAKE) --keep-going --no-print-directory \
 	    $(if $(NEWEST),,test-lint) test-code test-regression test-site

@@ -19,7 +19,7 @@ LINE_END_BYTES = re.compile(rb"\r\n|\n|\r")
 BLANK = BYTE_ORDER_MARK + b" \t\r\n"
 PIXEL_VALUES = frozenset(str(value) for value in range(256))
 LABEL_VALUES = frozenset(str(value) for value in range(10))
-MOST_HEADER_BYTES = 1_000_000  # a right one has 7,000; more takes minutes to look through
+MOST_HEADER_BYTES = 1_000_000  # a right one has 7,000
 FIX_ADVICE = f"correct the file, or {DOWNLOAD_ADVICE}"
 
 
