@@ -218,6 +218,10 @@ def _read(path: Path, advice: str) -> dict[str, Any]:
         raise SearchError(
             f"{path}: has no entry 'format', expected a file of this project; {advice}"
         )
+    if values["format"] < 1:
+        raise SearchError(
+            f"{path}: found format {_short(values['format'])}, expected 1 to {FORMAT}; {advice}"
+        )
     if values["format"] > FORMAT:
         raise SearchError(
             f"{path}: was written by a newer version (format {values['format']}, this one knows "

@@ -98,6 +98,8 @@ TRIAL = {
         ("number", True),
         ("details", None),
         ("format", True),
+        ("format", 0),
+        ("format", -(10**4000)),
         ("loss", 10**400),
         ("seconds", 10**4000),
     ],
@@ -576,6 +578,17 @@ def test_json_says_each_thing_once_and_is_not_deep():
         parse_json(b"[" * 101 + b"]" * 101)
     with pytest.raises(ValueError, match="it names 'a' twice"):
         parse_json(b'[{"a": 1, "b": 2, "a": 1}]')
+    names = ",".join(f'"{number}":0' for number in range(200_000))
+    with time_limit(10), pytest.raises(ValueError, match="it names 'last' twice"):
+        parse_json(f'{{{names},"last":0,"last":0}}'.encode())  # a third of a second
+
+
+@pytest.mark.parametrize("format", [0, -1])
+def test_a_search_of_a_format_that_never_was_is_refused(tmp_path, format):
+    (tmp_path / "trial_0001.json").write_text(json.dumps(TRIAL))
+    (tmp_path / "search.json").write_text(json.dumps({"format": format}))
+    with pytest.raises(SearchError, match=rf"search\.json: found format {format}, expected 1 to"):
+        TrialStore(tmp_path, {}).__enter__()
 
 
 @pytest.mark.parametrize("levels", [450, 600, 900, 5000])
