@@ -449,6 +449,10 @@ display(Markdown(ablation_sentence))
 # images, on the other hand, are where augmentation has most to give. And the deeper network
 # does not differ in depth alone: the first table shows that its size differs too.
 #
+# It also holds for one kind of processor. Another adds the same numbers in another order and
+# rounds them otherwise, and in training such a difference grows. If you run this chapter
+# elsewhere, the seeds give other ticks, and a verdict close to the line may tip.
+#
 # What the test counts can be looked at. These are images that the base network and the network
 # with *all three* do not agree on, from the first seed.
 
