@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -86,9 +87,11 @@ def fuzz(target: Any, cases: int, seed: int, kept: Path) -> dict[str, Any]:
                 # Shrinking comes by here as well: the smallest case of a kind is written last.
                 where = traceback.extract_tb((error.__cause__ or error).__traceback__)[-1]
                 kind = f"{type(error.__cause__ or error).__name__}-{where.name}-{where.lineno}"
+                kind = re.sub(r"[^\w-]", "", kind)  # <lambda>
                 escaped[kind] = f"{error!s:.500}"
                 kept.mkdir(parents=True, exist_ok=True)
-                (kept / f"{target.name}-{kind}.txt").write_text(f"{error}\n\n{case!r}\n")
+                text = f"{error}\n\n{_written(case)}\n".encode("utf-8", "backslashreplace")
+                (kept / f"{target.name}-{kind}.txt").write_bytes(text)
                 raise
             counts[outcome] += 1
             slowest = max(slowest, time.perf_counter() - started)
@@ -111,6 +114,16 @@ def fuzz(target: Any, cases: int, seed: int, kept: Path) -> dict[str, Any]:
         "slowest_ms": round(1000 * slowest),
         "limit_s": target.seconds,
     }
+
+
+def _written(case: Any) -> str:
+    """Write a case as Python would; its numbers may have more digits than Python writes."""
+    most = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        return repr(case)
+    finally:
+        sys.set_int_max_str_digits(most)
 
 
 def _in_this_process(name: str, cases: int, seed: int) -> int:

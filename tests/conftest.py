@@ -6,8 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import OUTCOME
 
 PIXEL_NAMES = [f"pixel{index}" for index in range(784)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "call":
+        item.stash[OUTCOME] = report.outcome
+    return report
 
 
 class KaggleCsv:

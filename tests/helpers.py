@@ -6,7 +6,11 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
+# What came of a test's own lines, for what runs after it: "passed", "failed" or "skipped".
+OUTCOME = pytest.StashKey[str]()
 
 
 def committed(*patterns: str, new: bool = False) -> list[Path]:

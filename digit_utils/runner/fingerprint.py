@@ -199,7 +199,7 @@ def _as_read(path: Path, artifacts: Path | None) -> Path:
 def _packages(imported: frozenset[str], published: bool) -> list[str]:
     found = {PACKAGES[name] for name in imported if name in PACKAGES}
     # What Keras computes with is imported nowhere in our code; the book is made with TensorFlow.
-    backend = "tensorflow" if published else os.environ.get("KERAS_BACKEND", "tensorflow")
+    backend = "tensorflow" if published else os.environ.get("KERAS_BACKEND") or "tensorflow"
     return sorted(found | ({backend} if "keras" in found else set()))
 
 

@@ -99,8 +99,8 @@ def stage_published(wanted: Sequence[str] = (), root: Path | str | None = None) 
     Raises
     ------
     RunnerError
-        When a chapter is not published, or, with all chapters, the rules name one that does not
-        exist or values that no chapter reports.
+        When a chapter is not published or reports nothing, or, with all chapters, the rules name
+        one that does not exist or values that no chapter reports.
     """
     from digit_utils import results
 
@@ -108,7 +108,10 @@ def stage_published(wanted: Sequence[str] = (), root: Path | str | None = None) 
     rules = read_rules(root / RULES)
     chapters = select_chapters(root, wanted)
     notebooks = published_chapters(root, chapters)
-    values = {chapter.name: results.read(chapter.notebook) for chapter in chapters}
+    try:
+        values = {chapter.name: results.read(chapter.notebook) for chapter in chapters}
+    except results.ResultsError as error:
+        raise RunnerError(str(error)) from error
     if not wanted:
         _refuse_idle_rules(rules, values)
     shutil.rmtree(root / FOLDER, ignore_errors=True)

@@ -94,7 +94,7 @@ def published_chapters(root: Path, chapters: Sequence[Chapter]) -> dict[str, Any
     for chapter in chapters:
         notebook = read_notebook(chapter.notebook)
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-        if any(cell.execution_count is None for cell in code):
+        if any(cell.execution_count is None and cell.source.strip() for cell in code):
             bare.append(chapter.name)
         record = root / "results" / f"{chapter.name}.json"
         if record.is_file():
@@ -187,13 +187,19 @@ def machine_traces(notebook: Any, root: Path) -> list[str]:
     list of str
         One sentence for each trace.
     """
-    places = {str(root), sys.prefix, "/ipykernel_"}
-    if Path.home() != Path("/"):
-        places.add(f"{Path.home()}/")
+    home = Path.home()
+    places = {str(root), sys.prefix, "ipykernel_"}
+    if home != Path("/"):
+        places |= {f"{home}/", f"{home}\\", f"{home.as_posix()}/"}
     found = []
     for number, cell in enumerate(notebook.cells, start=1):
         for output in cell.get("outputs", []):
             data = {k: v for k, v in output.get("data", {}).items() if not k.startswith("image/")}
             text = json.dumps([output.get("text", ""), data], ensure_ascii=False)
-            found += [f"cell {number} prints {place}" for place in sorted(places) if place in text]
+            found += [
+                f"cell {number} prints {place}"
+                for place in sorted(places)
+                # As it stands in JSON, which writes a backslash twice.
+                if json.dumps(place, ensure_ascii=False)[1:-1] in text
+            ]
     return found

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import atexit
 import math
+import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -123,6 +125,7 @@ def _book() -> Path:
     from digit_utils.runner.paths import list_chapters
 
     root = Path(tempfile.mkdtemp(prefix="digits-fuzz-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
     (root / "notebooks").mkdir()
     (root / "jupytext.toml").write_text('formats = "ipynb,py:percent"\n')
     (root / "notebooks" / "01_first.py").write_text(CHAPTER)

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, committed, is_recording
+from helpers import OUTCOME, ROOT, committed, is_recording
 
 sys.path.insert(0, str(ROOT / "tests" / "unit"))
 
@@ -43,9 +43,9 @@ def objective(settings):
 @pytest.fixture(autouse=True)
 def kept(request):
     """Keep that a test has passed, and how long it took, when asked to."""
-    failed, started = request.session.testsfailed, time.monotonic()
+    started = time.monotonic()
     yield
-    if not is_recording() or request.session.testsfailed > failed:
+    if not is_recording() or request.node.stash.get(OUTCOME, None) != "passed":
         return
     record = json.loads(RECORD.read_bytes()) if RECORD.is_file() else {}
     made = provenance(ROOT)

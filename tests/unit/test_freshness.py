@@ -452,6 +452,8 @@ def test_a_run_with_another_backend_is_no_run_of_this_one(book, monkeypatch):
     monkeypatch.delenv("KERAS_BACKEND")
     told = ["jax is no longer used", f"tensorflow is {version('tensorflow')}, was not used"]
     assert why_run_is_stale(book, found, "full") == told
+    monkeypatch.setenv("KERAS_BACKEND", "")  # to Keras the same as not set
+    assert why_run_is_stale(book, found, "full") == told
 
 
 # --- how it is computed

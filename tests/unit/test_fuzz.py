@@ -101,3 +101,15 @@ def test_the_net_catches(script, tmp_path, capsys, read, says):
     (kept,) = (tmp_path / "kept").iterdir()
     assert "'x'" in kept.read_text() and says in kept.read_text()
     assert says in capsys.readouterr().err
+
+
+def test_whatever_escapes_is_kept(script, tmp_path):
+    def read(case, folder):
+        raise AssertionError("half a character: \ud800")
+
+    case = ["\ud800", 10**5000]  # neither can simply be written
+    script.fuzz(Target("net", st.just(case), read, (ValueError,), seconds=1), 3, 0, tmp_path)
+    (kept,) = tmp_path.iterdir()
+    text = kept.read_text("utf-8")
+    assert text.startswith("wrong reading: half a character: \\ud800\n")
+    assert f"['\\ud800', 1{'0' * 5000}]" in text

@@ -99,7 +99,7 @@ TRIAL = {
         ("details", None),
         ("format", True),
         ("format", 0),
-        ("format", -(10**4000)),
+        ("format", -(10**300)),
         ("loss", 10**400),
         ("seconds", 10**4000),
     ],
@@ -344,7 +344,7 @@ def test_a_name_that_is_not_declared_never_becomes_code(book, tmp_path, name):
         ("RATE", float("inf"), "must be a finite number"),
         ("RATE", 10**400, "must fit into 64 bits"),
         ("NAME", "a\ud800", "Its character 2 is not text"),
-        ("NAME", os.fsdecode(b"\xff"), "Its character 1 is not text"),
+        ("NAME", "\udcff", "Its character 1 is not text"),  # a byte of a file's name, on Linux
         ("WORDS", ["\ud800"], "is not text"),
         ("NAME", {"a": 1}, "a mapping"),
         ("NAME", b"x", "a bytes"),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+import shutil
+from pathlib import Path, PureWindowsPath
 
 import nbformat
 import pytest
 from nbval.plugin import get_sanitize_patterns
+from runner_books import make_book
 
+from digit_utils.runner import staging
 from digit_utils.runner.errors import RunnerError
+from digit_utils.runner.notebooks import read_notebook, write_notebook
+from digit_utils.runner.paths import list_chapters
 from digit_utils.runner.published import (
     IGNORE,
     RULES,
@@ -18,8 +23,10 @@ from digit_utils.runner.published import (
     bounds_around,
     prepare,
     read_rules,
+    stage_published,
 )
 from digit_utils.runner.references import flatten, outside
+from digit_utils.runner.staging import machine_traces, number_cells, published_chapters
 
 ROOT = Path(__file__).resolve().parents[2]
 PATTERNS = get_sanitize_patterns((ROOT / "tests/regression/sanitize.cfg").read_text("utf-8"))
@@ -143,6 +150,29 @@ def test_what_is_not_compared_is_the_report_what_updates_itself_and_words_of_luc
         exec(last.source, {})
 
 
+@pytest.fixture
+def bare_book(tmp_path):
+    """A book whose chapter has an empty cell, was run and reports nothing."""
+    book = make_book(tmp_path, c01_bare="# %%\nprint(1)\n\n# %%\n")
+    (book / RULES).parent.mkdir(parents=True)
+    shutil.copy(ROOT / RULES, book / RULES)
+    path = book / "notebooks" / "01_bare.ipynb"
+    notebook = read_notebook(path)
+    assert [cell.source for cell in notebook.cells] == ["print(1)", ""]
+    number_cells(notebook)
+    write_notebook(path, notebook)
+    return book
+
+
+def test_an_empty_cell_leaves_a_chapter_published(bare_book):
+    assert list(published_chapters(bare_book, list_chapters(bare_book))) == ["01_bare"]
+
+
+def test_a_published_chapter_that_reports_nothing_is_told(bare_book):
+    with pytest.raises(RunnerError, match=r"01_bare\.ipynb: "):
+        stage_published(["01"], root=bare_book)
+
+
 def test_the_rules_of_the_book_can_be_read():
     rules = read_rules(ROOT / RULES)
     assert rules.words_follow_luck and rules.free and rules.counted
@@ -162,3 +192,39 @@ def test_a_rule_that_fits_nothing_is_named():
     values = {"03_base_cnn": {"n_wrong": 1}}
     with pytest.raises(RunnerError, match=r"05_lucky, \*seconds\*\. Take it out"):
         _refuse_idle_rules(RULE, values)
+
+
+# ---- What names this machine ---------------------------------------------------------------------
+
+
+def printing(text):
+    new = nbformat.v4
+    output = new.new_output("stream", name="stdout", text=text)
+    return new.new_notebook(cells=[new.new_code_cell("print(text)", outputs=[output])])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"C:\Users\ada\book\notebooks\01_eda.py",
+        r"C:\Users\ada\other",
+        r"C:\Temp\ipykernel_12\34.py",
+        "C:/Users/ada/book/x",
+    ],
+)
+def test_folders_of_windows_are_found_in_outputs(monkeypatch, text):
+    class Home(PureWindowsPath):
+        @classmethod
+        def home(cls):
+            return cls(r"C:\Users\ada")
+
+    monkeypatch.setattr(staging, "Path", Home)
+    root = Home(r"C:\Users\ada\book")
+    assert machine_traces(printing(text), root)
+    assert machine_traces(printing("C: the letter"), root) == []
+
+
+def test_folders_of_this_machine_are_found_in_outputs(tmp_path):
+    assert machine_traces(printing(f"{tmp_path}/x"), tmp_path)
+    assert machine_traces(printing("/tmp/ipykernel_12/34.py"), tmp_path)
+    assert machine_traces(printing("nothing"), tmp_path) == []
