@@ -15,11 +15,12 @@ NEWEST := $(filter-out 0,$(LATEST))
 VENV := .venv$(if $(NEWEST),-latest)
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 STAMP := $(VENV)/.installed
-UV := $(shell command -v uv 2>/dev/null)
+# Not the one in an activated environment: that may be about to be made anew.
+UV := $(shell type -ap uv 2>/dev/null | grep -v '/$(VENV)/' | head -n 1)
 # Where Python is told not to keep compiled modules, as in many containers, each process would compile
 # TensorFlow anew, which takes seconds; pip compiles as it installs, uv when asked.
 COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
-INSTALL := $(if $(UV),$(UV) pip install -q --python $(BIN)/python $(COMPILE),$(BIN)/python -m pip install -q)
+INSTALL := $(if $(UV),"$(UV)" pip install -q --python $(BIN)/python $(COMPILE),$(BIN)/python -m pip install -q)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -28,7 +29,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
-	@echo "  PROFILE=quick|full|seed chooses the parameters (now $(PROFILE)); PYTHON=python3.12 another Python;"
+	@echo "  PROFILE=quick|full|seed chooses the parameters (now $(PROFILE)); PYTHON=python3.12 another Python, once .venv is removed;"
 	@echo "  LATEST=1 the newest versions instead of the locked ones, in .venv-latest"
 
 venv: $(STAMP) ## create .venv with the locked versions
@@ -66,11 +67,11 @@ test-lint: $(STAMP)
 test-code: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/notebooks
 
-# What needs neither a browser nor a Linux: run on macOS and Windows.
-test-portable: test-lint test-code
+# Run on macOS and Windows.
+test-portable: test-lint test-code ## lint, code and chapters: what needs neither a browser nor Linux
 
 # Two notebooks at a time: each spends half of its time on one core, starting and compiling.
-test-regression: $(STAMP)
+test-regression: $(STAMP) ## run the reference notebooks again and compare (nbval)
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env -n 2 --dist loadfile tests/regression/reference
 
 test-site: $(STAMP)
@@ -97,10 +98,10 @@ sync: $(STAMP) ## regenerate notebooks/*.ipynb from notebooks/*.py
 bench: $(STAMP) ## compare training recipes, two to six minutes; FULL=1 trains all to the end, forty minutes or more
 	$(BIN)/python -m benchmarks $(if $(filter-out 0,$(FULL)),--full)
 
-status: $(STAMP) ## say which published outputs are stale, and why
-	$(BIN)/digits status
+status: $(STAMP) ## say which published outputs are stale, and why; CHAPTER=03 takes one
+	$(BIN)/digits status $(CHAPTER)
 
-publish: $(STAMP) ## run the chapters whose published outputs are stale in full, and publish them
+publish: $(STAMP) ## run the chapters whose published outputs are stale in full, and publish them; CHAPTER=03 takes one
 	$(BIN)/digits publish $(CHAPTER)
 
 references: $(STAMP) ## record the quick run as the regression references
@@ -136,6 +137,7 @@ dist: $(STAMP) ## build wheel, sdist, site archive and notebooks zip in dist/
 	$(BIN)/python -m zipfile -c "dist/digits-book-notebooks-$$version.zip" notebooks/*.ipynb
 
 release: ## publish what is in dist/ as the GitHub release of TAG, again if it is there (needs gh)
+	@[ -n "$${TAG:-}" ] || { echo "Which tag? make release TAG=v1.2.3" >&2; exit 1; }
 	if gh release view "$$TAG" >/dev/null 2>&1; then \
 	    gh release upload "$$TAG" dist/* --clobber; \
 	else \

@@ -281,8 +281,8 @@ def stop_after_failures(trials: Sequence[Trial], most: int) -> None:
         raise SearchError(
             f"trials {names} failed, {most} in a row, so the search stops. The last: "
             f"{last[-1].error}\n"
-            "Mend the objective or the space and name another folder, or delete the failed trials' "
-            "files to have them run again."
+            "Mend the objective or the space and name another folder. If neither was at fault, "
+            "delete the failed trials' files to have them run again."
         )
 
 

@@ -214,11 +214,11 @@ def _read(path: Path, advice: str) -> dict[str, Any]:
     except ValueError as error:
         what = "is empty" if not raw.strip() else f"is damaged or cut short ({error})"
         raise SearchError(f"{path}: {what}, expected a JSON object; {advice}") from error
-    if not isinstance(values, dict) or not _is(values.get("format"), int):
+    if not isinstance(values, dict) or "format" not in values:
         raise SearchError(
             f"{path}: has no entry 'format', expected a file of this project; {advice}"
         )
-    if values["format"] < 1:
+    if not _is(values["format"], int) or values["format"] < 1:
         raise SearchError(
             f"{path}: found format {_short(values['format'])}, expected 1 to {FORMAT}; {advice}"
         )

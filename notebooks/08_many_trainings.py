@@ -62,10 +62,10 @@ plots.use_book_style()
 # %% tags=["parameters"]
 ARTIFACTS: str = "artifacts"  # folder of your own measurements; without, the recorded ones
 SEED: int = 0  # of the small search that is stopped
-WORKERS: int = 100  # workers to plan for
+WORKERS: int = 100  # workers to plan for, at least 1
 TRIAL_MINUTES: float = 3.4  # a trial of the plan; the post's took 203 seconds
-TRIAL_EPOCHS: int = 30  # reports of such a trial, one an epoch
-N_TRIALS: int = 1000  # trials of the plan
+TRIAL_EPOCHS: int = 30  # reports of such a trial, one an epoch, at least 1
+N_TRIALS: int = 1000  # trials of the plan, at least 1
 
 # %% [markdown]
 # ## Stopped, and gone on

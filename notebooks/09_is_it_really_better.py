@@ -84,11 +84,11 @@ ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one anot
 SEED: int = 0  # of the split, the simulations and the first training; further ones add 1
 N_TRAIN: int = 12000  # training images to use; 0: all 33,600
 N_VALIDATION: int = 0  # validation images to use; 0: all 8,400
-WIDTH: int = 16  # filters of the wide network's first convolution; the narrow one has half as many
-EPOCHS: int = 3  # passes over the training images
-BATCH_SIZE: int = 256  # images a training step
+WIDTH: int = 16  # filters of the wide network's first convolution, at least 2; the narrow: half
+EPOCHS: int = 3  # passes over the training images, at least 1
+BATCH_SIZE: int = 256  # images a training step, at least 1
 SEEDS: int = 5  # trainings of each of the two networks, at least 2
-EXAMS: int = 1000  # repetitions of each simulation
+EXAMS: int = 1000  # repetitions of each simulation, at least 1
 
 # %% [markdown]
 # Somebody changes a network and trains it again. Before, it got five images in a thousand wrong. Now it gets four.

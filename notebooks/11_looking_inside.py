@@ -69,8 +69,8 @@ ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one anot
 SEED: int = 0  # of the split, the subsets and the first training; the second adds 1
 N_TRAIN: int = 0  # training images to use; 0: all 33,600
 N_VALIDATION: int = 0  # validation images to use; 0: all 8,400
-EPOCHS: int = 3  # passes over the training images
-BATCH_SIZE: int = 256  # images a training step
+EPOCHS: int = 3  # passes over the training images, at least 1
+BATCH_SIZE: int = 256  # images a training step, at least 1
 N_ASKED: int = 60  # validation images that the test of the pictures asks about
 N_MAP: int = 1500  # validation images on the map
 

@@ -87,12 +87,12 @@ ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one anot
 SEED: int = 0  # of the split, the outsiders and the first training; further ones add 1
 N_TRAIN: int = 16000  # training images to use; 0: all 33,600
 N_VALIDATION: int = 0  # validation images to use; 0: all 8,400
-EPOCHS: int = 3  # passes over the training images
-BATCH_SIZE: int = 256  # images a training step
+EPOCHS: int = 3  # passes over the training images, at least 1
+BATCH_SIZE: int = 256  # images a training step, at least 1
 LABEL_SMOOTHING: float = 0.05  # probability spread over all digits in the target
 MEMBERS: int = 3  # networks that decide together, at least 2
 WANTED: float = 0.999  # accuracy wanted of the answers the network gives itself
-OUTSIDERS: int = 1000  # images of each kind that show no digit
+OUTSIDERS: int = 1000  # images of each kind that show no digit, at least 1
 
 # %% [markdown]
 # A network that reads cheques is right nearly always. *Nearly* is the trouble. If it knew which of its answers are the doubtful

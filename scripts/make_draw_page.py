@@ -12,6 +12,7 @@ alike: the length of a header, the header as JSON, then the arrays that it lists
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import sys
@@ -168,6 +169,7 @@ def picture(images: np.ndarray) -> bytes:
 
 def main() -> int:
     """Write the files."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     files = {"network.bin": network_bytes(), **neighbour_files()}
     for name, data in files.items():
         write_atomically(FOLDER / name, data)

@@ -10,6 +10,7 @@ defaults hold, a phone on a slow network. The outcome is ``results/lighthouse.js
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import os
@@ -80,6 +81,7 @@ def judge(address: str) -> tuple[dict[str, float], str]:
 
 def main() -> int:
     """Judge the pages and write the record."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     if not SITE.is_dir():
         sys.exit("_build/html is missing: run `make site` first")
     record = {"provenance": provenance(ROOT), "runs": RUNS, "pages": {}}

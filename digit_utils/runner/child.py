@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import copy
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,10 @@ from digit_utils.runner.notebooks import (
 )
 from digit_utils.runner.process import kill_group
 
+# A kernel ends or stays mute if another program takes one of its ports between their choice and its
+# start, which happens where many kernels start at a time. Nothing has run then: start another.
+STARTS = 3
+UNBORN = ("Kernel died before replying", "Kernel didn't respond")  # as jupyter_client says it
 _kernel: Any = None  # the kernel's subprocess.Popen, once there is one
 
 
@@ -56,6 +62,9 @@ def main() -> int:
         return _execute(request, send)
     except OSError as error:  # a full disk, say; the runner shows this line
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except Exception:  # told here, so that these are the last words and not those of an abort
+        traceback.print_exc()
         return 1
 
 
@@ -132,9 +141,9 @@ def _execute(request: dict[str, Any], send: Any) -> int:
     def give_up() -> int:
         return fail(index=running["index"], died=_how_it_ended(), traceback="")
 
-    try:
+    def attempt() -> None:
         papermill.execute_notebook(
-            notebook,
+            copy.deepcopy(notebook),
             None,
             parameters=parameters,
             kernel_name="python3",
@@ -150,6 +159,15 @@ def _execute(request: dict[str, Any], send: Any) -> int:
             on_notebook_start=lambda notebook: running.update(notebook=notebook),
             on_cell_start=cell_started,
         )
+
+    try:
+        for left in reversed(range(STARTS)):
+            try:
+                attempt()
+                break
+            except RuntimeError as error:
+                if not str(error).startswith(UNBORN) or not left:
+                    raise
     except PapermillExecutionError as error:
         # papermill puts two cells of its own around the failing one; the reader's are enough.
         cells = running["notebook"].cells

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from digit_utils.hosts import share_gpu
-from digit_utils.runner.errors import RunnerError, UsageError
+from digit_utils.runner.errors import RunnerError, UsageError, did_you_mean
 from digit_utils.runner.paths import PROFILES
 
 _SEPARATOR = "\x1f"
+BACKENDS = ("tensorflow", "jax", "torch")  # of Keras, and able to train
 
 
 SWEEP_HELP = """\
@@ -314,6 +315,16 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _check_backend() -> None:
+    """Refuse a backend that no chapter could train with; Keras would do so in a traceback."""
+    backend = os.environ.get("KERAS_BACKEND") or BACKENDS[0]
+    if backend not in BACKENDS:
+        raise UsageError(
+            f"KERAS_BACKEND is {backend!r:.80}, expected one of {', '.join(BACKENDS)}."
+            + did_you_mean(backend, BACKENDS)
+        )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the `digits` command.
 
@@ -341,6 +352,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Being asked to stop is not a crash: end the kernel, then ourselves.
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
+        if options.command in {"run", "sweep", "search"}:
+            _check_backend()
         code = options.act(options)
         sys.stdout.flush()
         return code

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import io
 import math
+import re
 import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,6 +57,12 @@ class Parameter:
             A whole number passes for a float; a truth value never passes for a number.
         """
         return _fits(ast.parse(self.type, mode="eval").body, value)
+
+    @property
+    def least(self) -> float | None:
+        """The smallest number it takes: what its comment says after *at least*, if it does."""
+        found = re.search(r"\bat least (\d+(?:\.\d+)?)\b", self.comment)
+        return float(found[1]) if found else None
 
     def __str__(self) -> str:
         """The declaration, as in the chapter."""
@@ -238,6 +245,9 @@ def check_value(
 ) -> None:
     """Raise unless a chapter declares a parameter of this name that accepts this value.
 
+    A number must not be smaller than the comment of the declaration says, as in
+    ``EPOCHS: int = 3  # passes over the data, at least 1``.
+
     Parameters
     ----------
     chapter : str
@@ -261,6 +271,14 @@ def check_value(
         raise ParameterError(
             f"{name} of {chapter} is {parameter.type} (default {parameter.default!r}); "
             f"{source} gives {show_value(value)}, {_kind(value)}.{_hint(parameter, value)}\n"
+            + listing(chapter, declared)
+        )
+    least = parameter.least
+    numbers = [each for each in (value if isinstance(value, list) else [value])
+               if isinstance(each, int | float)]  # fmt: skip
+    if least is not None and any(number < least for number in numbers):
+        raise ParameterError(
+            f"{name} of {chapter} is at least {least:g}; {source} gives {show_value(value)}.\n"
             + listing(chapter, declared)
         )
 

@@ -225,6 +225,25 @@ def run_folder(root: Path, profile: str) -> Path:
     return build_folder(root) / "runs" / profile
 
 
+def no_such_file(path: Path) -> str:
+    """Say that a file is not there, and offer one of nearly the same name beside it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Returns
+    -------
+    str
+        ``"sweeps/batch_sise.yaml: there is no such file. Did you mean batch_size.yaml?"``
+    """
+    try:
+        beside = [other.name for other in path.parent.iterdir()]
+    except OSError:
+        beside = []
+    return f"{shown(path)}: there is no such file.{did_you_mean(path.name, beside)}"
+
+
 def shown(path: Path) -> str:
     """Write a path as the reader would type it: relative when it is below here.
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from digit_utils.runner.errors import RunnerError, UsageError
 from digit_utils.runner.notebooks import without_chatter
-from digit_utils.runner.paths import build_folder, find_root, shown
+from digit_utils.runner.paths import build_folder, find_root, no_such_file, shown
 from digit_utils.runner.search_report import search_progress
 
 
@@ -66,7 +66,7 @@ def search_from_file(
     with _tensorflow_hushed():
         text, module = _load(file)
     kept = len(list(folder.glob("trial_*.json")))
-    if kept:
+    if 0 < kept <= trials:
         print(f"{kept} of {trials} trials are there already", file=sys.stderr, flush=True)
     from hyperopt import tpe
 
@@ -187,8 +187,15 @@ def load_search(file: Path) -> ModuleType:
 
 def _load(file: Path) -> tuple[str, ModuleType]:
     """Return the file's text and what came of executing it."""
+    if file.is_dir():
+        raise UsageError(f"{shown(file)} is a folder; expected a Python file with a search.")
     if not file.is_file():
-        raise UsageError(f"{file}: there is no such file; expected a Python file with a search.")
+        raise UsageError(f"{no_such_file(file)} Expected a Python file with a search.")
+    if file.suffix in {".yaml", ".yml"}:
+        raise UsageError(
+            f"{shown(file)} is a YAML file; expected a Python file with a search. "
+            f"Is it a sweep? digits sweep {shown(file)}"
+        )
     try:
         text = file.read_text(encoding="utf-8")
         module = _make_module(text, str(file))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.runner.errors import RunnerError, UsageError
-from digit_utils.runner.paths import shown
+from digit_utils.runner.paths import no_such_file, shown
 
 # Far beyond any file that makes sense. An alias of an alias grows without end: a few lines could
 # stand for more values than fit in memory.
@@ -49,6 +49,8 @@ def compose(path: Path, refuse: type[RunnerError] = UsageError) -> Any:
             raise refuse(f"{name} is a pipe, expected a file.")
         with path.open("rb") as handle:
             raw = handle.read(MOST_BYTES + 1)
+    except FileNotFoundError as error:
+        raise refuse(no_such_file(path)) from error
     except OSError as error:
         raise refuse(f"{name}: cannot be read ({error.strerror}).") from error
     if len(raw) > MOST_BYTES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -142,3 +143,22 @@ def test_the_hooks_are_tools_of_the_lock_and_catch_what_they_are_for(tmp_path):
         (tmp_path / name).unlink()
     (tmp_path / "digit_utils" / "good.py").write_text('"""Nothing to say against it."""\n')
     assert set(pre_commit().values()) <= {"Passed", "Skipped"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="programs end in .exe there")
+def test_make_does_not_install_with_the_uv_of_the_environment_it_makes_anew(tmp_path):
+    checkout = tmp_path / "a checkout"
+    inside, outside = checkout / ".venv" / "bin", tmp_path / "other tools"
+    for folder in (inside, outside):
+        folder.mkdir(parents=True)
+        (folder / "uv").write_text("#!/bin/sh\n")
+        (folder / "uv").chmod(0o755)
+    shutil.copy(ROOT / "Makefile", checkout)
+    for path, uv in (([inside, outside], outside / "uv"), ([inside], "")):
+        path = ":".join([*map(str, path), "/usr/bin", "/bin"])
+        done = subprocess.run(
+            ["make", "--print-data-base", "--dry-run", "help"],
+            cwd=checkout, env={**os.environ, "PATH": path}, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert f"\nUV := {uv}\n" in done.stdout

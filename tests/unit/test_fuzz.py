@@ -113,3 +113,19 @@ def test_whatever_escapes_is_kept(script, tmp_path):
     text = kept.read_text("utf-8")
     assert text.startswith("wrong reading: half a character: \\ud800\n")
     assert f"['\\ud800', 1{'0' * 5000}]" in text
+
+
+def test_a_quick_look_leaves_the_record_alone(script, tmp_path, monkeypatch, capsys):
+    record = tmp_path / "fuzz.json"
+    monkeypatch.setattr(script, "RECORD", record)
+    monkeypatch.setattr(sys, "argv", ["fuzz.py", "value", "--cases", "20"])
+    assert script.main() == 0
+    assert not record.exists()
+    assert "Not recorded: fewer than 10,000 cases" in capsys.readouterr().out
+
+
+def test_every_script_has_a_help():
+    scripts = [path.read_text("utf-8") for path in sorted((ROOT / "scripts").glob("*.py"))]
+    started = [text for text in scripts if "__main__" in text]
+    assert len(started) > 5
+    assert all("ArgumentParser(" in text for text in started)

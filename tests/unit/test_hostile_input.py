@@ -100,6 +100,8 @@ TRIAL = {
         ("format", True),
         ("format", 0),
         ("format", -(10**300)),
+        ("format", -(10**4000)),
+        ("format", "2"),
         ("loss", 10**400),
         ("seconds", 10**4000),
     ],
@@ -486,7 +488,7 @@ def test_what_stands_in_a_profile_s_place_is_not_taken_for_none(run_book):
     path.parent.mkdir(parents=True)
     path.symlink_to("nowhere.yaml")
     done = digits(run_book, "run")
-    assert done.returncode == 2 and "nowhere.yaml: cannot be read (No such file" in done.stderr
+    assert done.returncode == 2 and "nowhere.yaml: there is no such file" in done.stderr
     path.unlink()
     path.mkdir()
     done = digits(run_book, "run")

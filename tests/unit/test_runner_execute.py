@@ -12,6 +12,8 @@ import pytest
 from runner_books import FIRST, SECOND, chapter, digits, make_book, printed, start_digits
 
 from digit_utils import results
+from digit_utils.runner import child
+from digit_utils.runner.cli import main
 from digit_utils.runner.notebooks import cells_tagged, code_sources, join_streams, read_notebook
 from digit_utils.runner.progress import PlainReporter, duration
 
@@ -247,3 +249,64 @@ def test_start_up_notes_of_tensorflow_are_dropped_and_warnings_kept():
     )
     assert [(o.name, o.text) for o in outputs] == [("stderr", mine), ("stdout", "ab")]
     assert join_streams([stream(notes)]) == []
+
+
+def test_a_backend_that_there_is_not_is_refused_before_anything_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(make_book(tmp_path, c01_first=FIRST))
+    monkeypatch.setenv("KERAS_BACKEND", "jaxx")
+    assert main(["run", "01"]) == 2
+    assert capsys.readouterr().err == (
+        "digits run: KERAS_BACKEND is 'jaxx', expected one of tensorflow, jax, torch. "
+        "Did you mean jax?\n"
+    )
+    assert main(["status"]) in (0, 1), "what runs nothing does not mind"
+
+
+def run_child(book, execute, monkeypatch):
+    """Let the child's code run here with another papermill; return its exit code and events."""
+    import papermill
+    import pyarrow  # noqa: F401 - the child hides it unless it is there already
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
+    (book / "scratch").mkdir()
+    request = {
+        "input": str(book / "notebooks" / "01_first.ipynb"), "output": str(book / "out.ipynb"),
+        "cwd": str(book), "checkout": str(book), "scratch": str(book / "scratch"),
+        "profile": "quick", "parameters": {}, "started": time.monotonic(),
+    }  # fmt: skip
+    events = []
+    code = child._execute(request, lambda event, **details: events.append(event))
+    return code, events
+
+
+@pytest.mark.parametrize("failures", [0, 2, 3])
+def test_a_kernel_that_dies_as_it_starts_is_started_again(tmp_path, monkeypatch, failures):
+    left = [RuntimeError("Kernel didn't respond in 120 seconds")] * failures
+    left[1:] = [RuntimeError("Kernel died before replying to kernel_info")] * (failures - 1)
+
+    def execute(notebook, _, **options):
+        if left:
+            raise left.pop()
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.execution_count = 1
+        options["on_notebook_start"](notebook)
+
+    book = make_book(tmp_path, c01_first=FIRST)
+    if failures == child.STARTS:
+        with pytest.raises(RuntimeError, match="Kernel didn't respond"):
+            run_child(book, execute, monkeypatch)
+        return
+    assert run_child(book, execute, monkeypatch) == (0, ["done"])
+
+
+def test_what_else_goes_wrong_is_not_tried_again(tmp_path, monkeypatch):
+    tries = []
+
+    def execute(notebook, _, **options):
+        tries.append(1)
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        run_child(make_book(tmp_path, c01_first=FIRST), execute, monkeypatch)
+    assert len(tries) == 1

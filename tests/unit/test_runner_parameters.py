@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from helpers import ROOT
 from runner_books import FIRST, SECOND, make_book
 
 from digit_utils.runner.errors import ParameterError, RunnerError, UsageError
-from digit_utils.runner.parameters import check_value, parse_declarations
+from digit_utils.runner.pairing import read_chapter
+from digit_utils.runner.parameters import check_value, declared_parameters, parse_declarations
+from digit_utils.runner.paths import list_chapters
 from digit_utils.runner.plan import plan_runs
 from digit_utils.runner.values import parse_command_line_value, read_profile
 
@@ -136,6 +139,41 @@ def test_a_wrong_type_is_told_with_declared_type_default_and_found_value(plan):
     with pytest.raises(ParameterError) as error:
         plan(["01"], SEED="zero")
     assert "SEED of 01_first is int (default 0); -p gives 'zero', a text." in str(error.value)
+
+
+LEAST = parse_declarations(
+    "N: int = 3  # passes, at least 2; more take longer\nRATE: float = 1.0  # at least 0.5\n"
+    "SIZES: list[int] = [4]  # at least 4\nFREE: int = 0  # the least\n",
+    "01_x",
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fits"),
+    [
+        ("N", 2, True), ("N", 1, False), ("N", -(2**62), False), ("RATE", 0.5, True),
+        ("RATE", 0, False), ("SIZES", [4, 9], True), ("SIZES", [9, 3], False), ("SIZES", [], True),
+        ("FREE", -1, True),
+    ],
+)  # fmt: skip
+def test_a_number_is_not_smaller_than_the_comment_says(name, value, fits):
+    if fits:
+        check_value("01_x", LEAST, name, value, "-p")
+        return
+    with pytest.raises(ParameterError, match=rf"{name} of 01_x is at least .*; -p gives"):
+        check_value("01_x", LEAST, name, value, "-p")
+
+
+def test_every_chapter_s_own_values_are_as_large_as_it_says():
+    seen = 0
+    for chapter in list_chapters(ROOT):
+        declared = declared_parameters(read_chapter(chapter), chapter.name)
+        for parameter in declared.values():
+            check_value(chapter.name, declared, parameter.name, parameter.default, "its cell")
+            seen += parameter.least is not None
+        if "EPOCHS" in declared:
+            assert declared["EPOCHS"].least == 1, chapter.name
+    assert seen > 30
 
 
 def test_values_reach_every_chapter_that_declares_them_and_need_one(plan):

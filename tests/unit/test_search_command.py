@@ -217,6 +217,25 @@ def test_wrong_requests_are_told_without_a_traceback(book, text, trials, code, s
     assert "Traceback" not in done.stderr
 
 
+def test_what_is_no_search_file_is_named(book):
+    (book / "sweep.yaml").write_text("chapter: 01\n")
+    for file, says in (
+        ("mime.py", "mime.py: there is no such file. Did you mean mine.py? Expected a Python"),
+        ("notebooks", "notebooks is a folder; expected a Python file"),
+        ("sweep.yaml", "sweep.yaml is a YAML file; expected a Python file with a search. Is it a"),
+    ):
+        done = digits(book, "search", file, "--trials", "2")
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"digits search: {says}"), done.stderr
+
+
+def test_fewer_trials_than_there_are_is_told_as_that(book):
+    assert digits(book, "search", "mine.py", "--trials", "2").returncode == 0
+    done = digits(book, "search", "mine.py", "--trials", "1")
+    assert done.returncode == 2
+    assert "there already" not in done.stderr and "--trials is 1" in done.stderr
+
+
 def test_a_search_in_which_nothing_succeeds_fails(book):
     (book / "mine.py").write_text(SEARCH.replace("time.sleep(0.05)", "undefined_name"))
     done = digits(book, "search", "mine.py", "--trials", "2")

@@ -213,10 +213,17 @@ def test_a_gap_does_not_change_which_result_is_drawn(finished_runs):
     assert choose_metric(sweep, gather(runs)) == "result.acc"
 
 
+def test_a_file_of_nearly_that_name_is_offered(book, monkeypatch):
+    monkeypatch.chdir(book)
+    (book / "widths.yaml").touch()
+    with pytest.raises(UsageError, match=r"^width\.yaml: there is no such file.*mean widths\.yaml"):
+        read_sweep(Path("width.yaml"), book)
+
+
 def test_a_missing_file_is_a_wrong_request(book):
     done = digits(book, "sweep", "none.yaml")
     assert done.returncode == 2
-    assert "none.yaml: cannot be read" in done.stderr
+    assert "none.yaml: there is no such file" in done.stderr
 
 
 # Running
