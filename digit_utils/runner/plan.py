@@ -101,7 +101,7 @@ def plan_runs(
         raise RunnerError(
             "Notebooks and scripts disagree; run `digits sync` (or `make sync`) first:\n"
             + "\n".join(f"  {difference}" for difference in differences)
-            + "\nIt writes the .ipynb anew from the .py: what was changed in an .ipynb is lost."
+            + "\n`digits sync` writes the .ipynb from the .py: what only the .ipynb has is lost."
         )
     declared = {c.name: declared_parameters(read_chapter(c), c.name) for c in chapters}
     requested = {c.name: read_profile_values(root, profile, c, declared[c.name]) for c in chapters}

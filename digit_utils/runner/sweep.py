@@ -114,7 +114,7 @@ def run_sweep(
         raise RunnerError(
             "Notebook and script disagree; run `digits sync` (or `make sync`) first:\n"
             + "\n".join(f"  {difference}" for difference in differences)
-            + "\nIt writes the .ipynb anew from the .py: what was changed in an .ipynb is lost."
+            + "\n`digits sync` writes the .ipynb from the .py: what only the .ipynb has is lost."
         )
     place = place_of(out, build_folder(root) / "sweeps" / file.stem)
     # Read once: what is run is what the runs are named by, whatever is edited meanwhile.
