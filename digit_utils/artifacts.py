@@ -7,6 +7,7 @@ book takes its place, so every chapter runs on its own.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def save_json(folder: str | Path, name: str, payload: Mapping[str, Any]) -> Path
             "wrap it, for example {'trials': payload}"
         )
     data = json_bytes(payload, file_name)
-    folder = Path(folder)
+    folder = Path(os.path.expanduser(folder))
     folder.mkdir(parents=True, exist_ok=True)
     return write_atomically(folder / file_name, data)
 
@@ -92,7 +93,7 @@ def load_json(folder: str | Path, name: str, made_by: str) -> tuple[dict[str, An
     Taught in 06_final_model.
     """
     file_name = _file_name(name)
-    own = Path(folder) / file_name
+    own = Path(os.path.expanduser(folder)) / file_name
     if own.exists():
         advice = f"run {made_by} again, or delete the file to use the recorded copy"
         return _read_object(own, advice), "artifacts"

@@ -106,7 +106,9 @@ def load_digits(folder: str | Path | None = None) -> Digits:
     if folder is not None:
         from digit_utils.kaggle_csv import read_kaggle_folder
 
-        folder = Path(os.path.expanduser(folder))  # Path's own raises for an unknown ~name
+        folder = Path(
+            os.path.expanduser(folder)
+        ).absolute()  # Path's own raises for an unknown ~name
         return Digits(*read_kaggle_folder(folder), source=str(folder))
     images, labels, test_images, _ = deal_bundled_mnist()
     return Digits(images, labels, test_images, source=BUNDLED_SOURCE)

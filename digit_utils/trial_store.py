@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -98,7 +99,7 @@ class TrialStore:
     """
 
     def __init__(self, folder: str | Path, definition: Mapping[str, Any]):
-        self.folder = Path(folder)
+        self.folder = Path(os.path.expanduser(folder))
         self.definition = json.loads(json_bytes(definition, "definition"))
         self._held = contextlib.ExitStack()
 

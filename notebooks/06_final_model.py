@@ -212,7 +212,7 @@ plt.show()
 # only worth something if it loads and gives the same answers, so we try.
 
 # %%
-folder = Path(ARTIFACTS)
+folder = Path(ARTIFACTS).expanduser()
 folder.mkdir(parents=True, exist_ok=True)
 path = folder / "trained_here.keras"
 network.save(path)

@@ -14,11 +14,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from digit_utils import __version__
 from digit_utils.hosts import share_gpu
 from digit_utils.runner.errors import RunnerError, UsageError, did_you_mean
 from digit_utils.runner.paths import PROFILES
 
-_SEPARATOR = "\x1f"
 BACKENDS = ("tensorflow", "jax", "torch")  # of Keras, and able to train
 
 
@@ -110,6 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="digits", description="Run, check and publish the chapters of the digits book."
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = commands.add_parser(
@@ -127,7 +128,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME VALUE",
-        help="set a parameter, whatever the profile says; may be repeated",
+        help="set a parameter, whatever the profile says; NAME=VALUE works too; may be repeated",
     )
     run.add_argument(
         "--out",
@@ -404,14 +405,15 @@ def _interrupt(*_: Any) -> None:
 
 
 def _pair_up_parameters(arguments: list[str]) -> list[str]:
-    """Join `-p NAME VALUE` into one argument, so that a VALUE may begin with a minus sign."""
+    """Turn `-p NAME VALUE` into `--parameter=NAME=VALUE`: a VALUE may begin with a minus sign."""
     joined, rest = [], list(arguments)
     while rest:
         word = rest.pop(0)
         if word == "--":
             return [*joined, word, *rest]
-        if word in {"-p", "--parameter"} and len(rest) >= 2:
-            joined.append(f"--parameter={rest.pop(0)}{_SEPARATOR}{rest.pop(0)}")
+        if word in {"-p", "--parameter"} and rest and ("=" in rest[0] or len(rest) >= 2):
+            pair = rest.pop(0)
+            joined.append(f"--parameter={pair if '=' in pair else f'{pair}={rest.pop(0)}'}")
         else:
             joined.append(word)
     return joined
@@ -424,10 +426,9 @@ def _run(options: argparse.Namespace) -> int:
 
     parameters = {}
     for pair in options.parameter:
-        name, separator, text = pair.partition(_SEPARATOR)
+        name, separator, text = pair.partition("=")
         if not separator:
-            meant = f" Write -p {name.replace('=', ' ', 1)}." if "=" in name else ""
-            raise UsageError(f"-p needs a NAME and a VALUE, found only '{name}'.{meant}")
+            raise UsageError(f"-p needs a NAME and a VALUE, found only '{name}'.")
         parameters[name] = parse_command_line_value(text)
     check_can_run()
     runs = run_chapters(

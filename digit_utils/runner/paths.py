@@ -172,10 +172,8 @@ def _select_one(chapters: list[Chapter], text: str) -> Chapter:
             f"'{text}' matches {len(matches)} chapters: {', '.join(c.name for c in matches)}. "
             "Type more of the name."
         )
-    raise UsageError(
-        f"There is no chapter {text!r:.200}.{did_you_mean(key, names)} "
-        f"Chapters: {', '.join(names)}."
-    )
+    meant = " A parameter goes after -p." if "=" in text else did_you_mean(key, names)
+    raise UsageError(f"There is no chapter {text!r:.200}.{meant} Chapters: {', '.join(names)}.")
 
 
 def list_profiles(root: Path) -> list[str]:
@@ -223,6 +221,28 @@ def run_folder(root: Path, profile: str) -> Path:
     pathlib.Path
     """
     return build_folder(root) / "runs" / profile
+
+
+def folder_here(folder: Path | str, name: str) -> Path:
+    """Full path of a folder that somebody gave as ``name``; a relative one starts where they are.
+
+    Parameters
+    ----------
+    folder : path
+    name : str
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    UsageError
+        For an address such as ``s3://bucket/name``, which would become a folder called ``s3:``.
+    """
+    if re.search(r"^[\w+.-]{2,}:/|\0", str(folder)):  # C:/ is a folder
+        raise UsageError(f"{name} is {folder}, expected a folder on this machine.")
+    return Path(os.path.expanduser(folder)).absolute()  # Path's own raises for an unknown ~name
 
 
 def no_such_file(path: Path) -> str:

@@ -18,6 +18,7 @@ from digit_utils.runner.parameters import (
 from digit_utils.runner.paths import (
     Chapter,
     find_root,
+    folder_here,
     list_profiles,
     run_folder,
     select_chapters,
@@ -25,8 +26,7 @@ from digit_utils.runner.paths import (
 )
 from digit_utils.runner.values import read_profile
 
-# A folder typed on the command line is meant from where the reader stands, but the notebook
-# runs in its build folder.
+# A relative one is meant from where the command runs, but the notebook runs in its build folder.
 FOLDER_PARAMETERS = ("DATA", "ARTIFACTS", "TRIALS")
 
 
@@ -109,7 +109,7 @@ def plan_runs(
     # Values of one's own go to a folder of their own: the site and the references are made from
     # the profile's, which must hold the profile's values.
     run = f"{profile}-changed" if parameters else profile
-    folder = Path(out).absolute() if out is not None else run_folder(root, run)
+    folder = folder_here(out, "--out") if out is not None else run_folder(root, run)
     for name, values in requested.items():
         artifacts = declared[name].get("ARTIFACTS")
         if artifacts and artifacts.default != "artifacts":
@@ -171,18 +171,29 @@ def read_profile_values(
     for name, (value, line) in _read_profile_if_any(path).items():
         check_value(chapter.name, declared, name, value, f"{shown(path)}, line {line}")
         values[name] = value
-    return values
+    return with_full_folders(values)
 
 
 def profile_values(root: Path, profile: str, chapter: Chapter) -> dict[str, Any]:
     """Values that a profile gives a chapter; none when it has no file for it."""
     path = profile_file(root, profile, chapter.name)
-    return {name: value for name, (value, _) in _read_profile_if_any(path).items()}
+    values = _read_profile_if_any(path)
+    return with_full_folders({name: value for name, (value, _) in values.items()})
 
 
 def _read_profile_if_any(path: Path) -> dict[str, tuple[Any, int]]:
     """Read a profile; a folder or a broken link in its place is an error, not a missing file."""
     return read_profile(path) if path.exists() or path.is_symlink() else {}
+
+
+def with_full_folders(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the folders among a chapter's values as full paths."""
+    return {
+        name: str(folder_here(value, name))
+        if name in FOLDER_PARAMETERS and value and isinstance(value, str)
+        else value
+        for name, value in values.items()
+    }
 
 
 def _add_command_line(
@@ -191,7 +202,7 @@ def _add_command_line(
     parameters: Mapping[str, Any],
 ) -> None:
     """Put values from `-p` over those of the profile, in the chapters that declare them."""
-    for name, value in parameters.items():
+    for name, value in with_full_folders(parameters).items():
         takers = [chapter for chapter in declared if name in declared[chapter]]
         if not takers and len(declared) > 1:
             known = {known for chapter in declared.values() for known in chapter}
@@ -202,6 +213,4 @@ def _add_command_line(
             )
         for chapter in takers or declared:
             check_value(chapter, declared[chapter], name, value, "-p")
-            if name in FOLDER_PARAMETERS and value and not Path(value).is_absolute():
-                value = str(Path(value).absolute())
             requested[chapter][name] = value

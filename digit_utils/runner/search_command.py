@@ -14,7 +14,7 @@ from typing import Any
 
 from digit_utils.runner.errors import RunnerError, UsageError
 from digit_utils.runner.notebooks import without_chatter
-from digit_utils.runner.paths import build_folder, find_root, no_such_file, shown
+from digit_utils.runner.paths import build_folder, find_root, folder_here, no_such_file, shown
 from digit_utils.runner.search_report import search_progress
 
 
@@ -57,12 +57,14 @@ def search_from_file(
     RunnerError
         If the search cannot start or go on.
     """
-    if folder and "://" in str(folder):
-        raise UsageError(f"--out is {folder}, expected a folder on this machine.")
     if engine != "ray" and (jobs is not None or address is not None):
         raise UsageError("--jobs and --address are for --engine ray; this one runs one at a time.")
     file = Path(file)
-    folder = Path(folder) if folder else build_folder(find_root()) / "searches" / file.stem
+    folder = (
+        folder_here(folder, "--out")
+        if folder
+        else build_folder(find_root()) / "searches" / file.stem
+    )
     with _tensorflow_hushed():
         text, module = _load(file)
     kept = len(list(folder.glob("trial_*.json")))

@@ -17,7 +17,7 @@ from digit_utils.runner.errors import UsageError, did_you_mean
 from digit_utils.runner.pairing import read_chapter
 from digit_utils.runner.parameters import Parameter, check_value, declared_parameters, show_value
 from digit_utils.runner.paths import Chapter, list_profiles, select_chapters
-from digit_utils.runner.plan import read_profile_values
+from digit_utils.runner.plan import read_profile_values, with_full_folders
 from digit_utils.runner.yaml_source import YamlSource
 
 WAYS = ("grid", "list", "random")
@@ -117,14 +117,14 @@ def read_sweep(path: Path, root: Path) -> Sweep:
     base = {**read_profile_values(root, profile, chapter, declared), **constants}
     if len(points) > 1:
         for name in ("ARTIFACTS", "TRIALS"):
-            if name in constants:
+            if base.get(name):
                 raise source.error(
-                    ("constants", name),
+                    ("constants" if name in constants else "profile", name),
                     f"{name} would be one folder for all runs, which would overwrite each other's "
                     "files; leave it out, and each run has its own",
                 )
-    base = _absolute_data(base)  # once: a copy for each of ten thousand runs takes memory
-    full = [{**base, **_absolute_data(point)} for point in points]
+    base = with_full_folders(base)  # once: a copy for each of ten thousand runs takes memory
+    full = [{**base, **with_full_folders(point)} for point in points]
     _refuse_twins(source, full, ways)
     varied = [name for name in dict.fromkeys(n for p in points for n in p) if name != "SEED"]
     return Sweep(chapter, profile, full, varied, metric, constants, source.name)
@@ -333,12 +333,6 @@ def _with_seeds(
         raise source.error(("seeds",), "SEED is set elsewhere as well; set it in one place")
     _refuse_too_many(source, len(points) * len(seeds), ("seeds",))
     return [{**point, "SEED": seed} for point in points for seed in seeds]
-
-
-def _absolute_data(values: dict[str, Any]) -> dict[str, Any]:
-    """A data folder in the file is meant from where the reader stands; a run works in its own."""
-    data = values.get("DATA")
-    return {**values, "DATA": str(Path(data).absolute())} if data else values
 
 
 def _refuse_twins(source: YamlSource, points: list[dict], ways: list[str]) -> None:

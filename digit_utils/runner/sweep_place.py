@@ -17,7 +17,7 @@ from typing import Any
 from digit_utils.files import json_bytes, read_bytes, write_atomically
 from digit_utils.folder_lock import FolderUnavailable, claim_folder
 from digit_utils.runner.errors import RunnerError, UsageError
-from digit_utils.runner.paths import shown
+from digit_utils.runner.paths import folder_here, shown
 from digit_utils.strict_json import parse_json
 
 FORMAT = 1
@@ -55,7 +55,7 @@ def place_of(out: str | Path | None, default: Path) -> FolderPlace | RemotePlace
         # Of its own: what was run for one place is not yet at another.
         digest = hashlib.sha256(address.encode("utf-8", "surrogateescape")).hexdigest()[:8]
         return RemotePlace(address, default.with_name(f"{default.name}-{digest}"))
-    return FolderPlace(Path(out).absolute() if out else default)
+    return FolderPlace(folder_here(out, "--out") if out else default)
 
 
 class FolderPlace:

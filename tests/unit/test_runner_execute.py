@@ -36,9 +36,7 @@ def ran(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_DATA_DIR", str(kernel.parents[1]))
         patch.setenv("MPLBACKEND", "agg")
-        done = digits(
-            book, "run", "-p", "SEED", "7", "-p", "NAME", INJECTION, "-p", "RATE", "-1e-3"
-        )
+        done = digits(book, "run", "-p", "SEED=7", "-p", "NAME", INJECTION, "-p", "RATE", "-1e-3")
     return book, done
 
 

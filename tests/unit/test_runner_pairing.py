@@ -11,6 +11,7 @@ import nbformat
 import pytest
 from runner_books import FIRST, SECOND, digits, make_book, pretend_run
 
+from digit_utils import __version__
 from digit_utils.runner.cli import main
 from digit_utils.runner.notebooks import read_notebook, write_notebook
 from digit_utils.runner.pairing import check_pairs, sync_pair
@@ -188,11 +189,28 @@ def test_help_is_quick_and_loads_nothing_heavy(book):
     assert not loaded & heavy
 
 
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0 and capsys.readouterr().out == f"digits {__version__}\n"
+
+
 def test_wrong_requests_exit_2(book, capsys):
+    (book / "good.yaml").write_text("chapter: 01_first\nseeds: [0]\n")
     assert main(["run", "09"]) == 2
     assert main(["run", "01", "-p", "NAME"]) == 2
     assert main(["run", "-p", "SED", "1", "--profile", "quick", "01"]) == 2
     assert "Did you mean SEED?" in capsys.readouterr().err
+    assert main(["run", "01", "SEED=1"]) == 2
+    assert "no chapter 'SEED=1'. A parameter goes after -p." in capsys.readouterr().err
+    for *command, out in (
+        ["run", "01", "s3://bucket/mine"],
+        ["search", "any.py", "--trials", "1", "s3://bucket/mine"],
+        ["sweep", "good.yaml", "s3:/bucket/mine"],  # with two it is an address
+    ):
+        assert main([*command, "--out", out]) == 2
+        assert f"--out is {out}, expected a folder on this machine." in capsys.readouterr().err
+    assert not (book / "s3:").exists()
     for wrong in (["run", "--frob"], ["sync", "01"], [], ["nothing"]):
         with pytest.raises(SystemExit) as error:
             main(wrong)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 from helpers import ROOT
-from runner_books import FIRST, SECOND, make_book
+from runner_books import FIRST, SECOND, make_book, sweep_file
 
 from digit_utils.runner.errors import ParameterError, RunnerError, UsageError
 from digit_utils.runner.pairing import read_chapter
 from digit_utils.runner.parameters import check_value, declared_parameters, parse_declarations
 from digit_utils.runner.paths import list_chapters
 from digit_utils.runner.plan import plan_runs
+from digit_utils.runner.sweep_file import read_sweep
 from digit_utils.runner.values import parse_command_line_value, read_profile
 
 
@@ -193,10 +194,31 @@ def test_the_command_line_goes_before_the_profile(plan, book):
     assert run.output == book / "_build" / "runs" / "quick-changed" / "01_first.ipynb"
 
 
-def test_a_folder_on_the_command_line_is_meant_from_here(plan, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    (run,) = plan(["01"], DATA="kaggle", ARTIFACTS="/else")
-    assert run.parameters == {"DATA": str(tmp_path / "kaggle"), "ARTIFACTS": "/else"}
+@pytest.mark.parametrize("where", ["-p", "profile", "sweep", "a sweep's profile"])
+@pytest.mark.parametrize("name", ["DATA", "ARTIFACTS", "TRIALS"])
+def test_a_folder_is_meant_from_here_and_a_tilde_is_home(plan, book, monkeypatch, name, where):
+    make_book(book, c01_first=FIRST.replace("DATA:", 'TRIALS: str = ""\nDATA:'))
+    here = book / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", str(book / "home"))
+
+    def given(folder):
+        if where == "-p":
+            return plan(["01"], **{name: folder})[0].parameters[name]
+        if "profile" in where:
+            write_profile(book, f"{name}: {folder}\n", profile="mine")
+        if where == "profile":
+            return plan(["01"], profile="mine")[0].parameters[name]
+        entries = "profile: mine" if "profile" in where else f"constants: {{{name}: {folder}}}"
+        file = sweep_file(book, f"chapter: 01_first\n{entries}\nseeds: [0]\n")
+        return read_sweep(file, book).points[0][name]
+
+    assert given("../mine") == str(here / "../mine")
+    assert given("~/my kaggle") == str(book / "home" / "my kaggle")
+    assert given("/else") == "/else"
+    with pytest.raises(UsageError, match=f"{name} is s3://mine, expected a folder on this machine"):
+        given("s3://mine")
 
 
 def test_a_chapter_with_another_artifacts_default_still_writes_into_the_run(plan, book):
