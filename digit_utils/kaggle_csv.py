@@ -7,6 +7,7 @@ not take is read a second time, slowly, only to say what is wrong and where
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ from digit_utils.kaggle_files import read_kaggle_file
 
 N_PIXELS = 28 * 28
 PIXEL_COLUMNS = [f"pixel{index}" for index in range(N_PIXELS)]
-# What may stand below the header. No quotes: readers of CSV differ on what `"2"5` means.
+# What may stand below the header. No stray quotes: readers of CSV differ on what `"2"5` means.
 PLAIN_BYTES = b"0123456789,\r\n"
+FIELD = rb'(?:"[^",\r\n]*"|[^",\r\n]*)'
+QUOTED_ROW = re.compile(rb"(?:%b,)*+%b[\r\n]*" % (FIELD, FIELD))
 # With 785 columns, Arrow's usual 1 MB blocks cost more in bookkeeping than in parsing.
 BLOCK_BYTES = 1 << 22
 TAIL_BYTES = 1 << 16  # looked at in one go for blank lines at the end
@@ -80,6 +83,10 @@ def parse_kaggle_csv(shown: str, raw: bytes, has_label: bool) -> np.ndarray:
     """
     columns = ["label", *PIXEL_COLUMNS] if has_label else PIXEL_COLUMNS
     body_start = read_header(shown, raw, columns)
+    if raw.find(b'"', body_start) >= 0:  # whole fields in quotes, as R and spreadsheets write them
+        rows = raw[body_start:].splitlines(keepends=True)
+        rows = [row.translate(None, b'"') if QUOTED_ROW.fullmatch(row) else row for row in rows]
+        raw = b"".join([raw[:body_start], *rows])
     table = _parse_fast(raw, body_start, columns)
     if table is None or (has_label and table[:, 0].max() > 9):
         diagnose_body(shown, raw, columns)

@@ -79,6 +79,12 @@ def read_header(shown: str, raw: bytes, columns: list[str]) -> int:
 def _refuse_other_formats(shown: str, raw: bytes) -> None:
     """Recognise what is often saved under a CSV file's name by mistake."""
     start = raw[:64].lstrip(BLANK).lower()
+    workbook = raw.startswith(b"PK") and re.search(rb"xl/workbook|opendocument\.spreadsheet", raw)
+    if workbook or raw.startswith(b"\xd0\xcf\x11\xe0"):
+        raise DigitDataError(
+            f"{shown}: found an Excel or OpenDocument workbook, expected text; open it and export "
+            f"the sheet as CSV, or {DOWNLOAD_ADVICE}"
+        )
     if raw.startswith((b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b")):
         ending = ".gz" if raw.startswith(b"\x1f\x8b") else ".zip"
         raise DigitDataError(

@@ -68,9 +68,13 @@ def test_reads_a_folder(kaggle_folder, train_csv, test_csv, as_given):
         lambda raw: raw.replace(b"\n", b"\r"),
         lambda raw: b"\xef\xbb\xbf" + raw,
         lambda raw: b'"' + raw.replace(b",", b'","', 784).replace(b"\n", b'"\n', 1),
+        lambda raw: re.sub(rb"\w+", rb'"\g<0>"', raw),
+        lambda raw: re.sub(rb"\w+", rb'"\g<0>"', raw).replace(b"\n", b"\r\n"),
+        lambda raw: re.sub(rb"(?m)^\d", rb'"\g<0>"', raw),
     ],
-    ids=["no last line end", "blank lines last", "CRLF", "CR", "byte order mark", "quoted header"],
-)
+    ids=["no last line end", "blank lines last", "CRLF", "CR", "byte order mark", "quoted header",
+         "all quoted", "all quoted, CRLF", "quoted labels"],
+)  # fmt: skip
 def test_reads_harmless_variations(kaggle_folder, train_csv, test_csv, change):
     path = kaggle_folder / "train.csv"
     path.write_bytes(change(path.read_bytes()))
@@ -203,7 +207,9 @@ def test_full_size_is_quick(tmp_path, test_csv):
         ("pixel5", " 5", "' 5'"),
         ("pixel5", "+5", "'+5'"),
         ("pixel5", "٣", "'٣'"),
-        ("pixel5", '"5"', "'\"5\"'"),
+        ("pixel5", '"5', "'\"5'"),
+        ("pixel5", '""', "nothing"),
+        ("pixel5", '2"5"', "'2\"5\"'"),
         ("pixel5", "9" * 5000, "'" + "9" * 40 + "...'"),
         ("label", "10", "'10'"),
         ("label", "-1", "'-1'"),
@@ -389,6 +395,8 @@ def test_swapped_files(kaggle_folder):
         (HEADER.encode(), ["line 2: found the end of the file", "at least one row"]),
         (HEADER.encode() + b"\n\n\n", ["line 2: found the end of the file", "at least one row"]),
         (b"PK\x03\x04junk", ["found a zipped file", "rename it to end in .csv.zip"]),
+        (b"PK\x03\x04...xl/workbook.xml", ["found an Excel", "export the sheet as CSV"]),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", ["found an Excel", "export the sheet as CSV"]),
         (gzip.compress(b"x", mtime=0), ["found a zipped file", "rename it to end in .csv.gz"]),
         (b"\n<!DOCTYPE html><html>", ["line 1: found a web page", "sign in"]),
         (HEADER.encode("utf-16"), ["line 1: found UTF-16 text", "UTF-8"]),
@@ -432,14 +440,17 @@ def test_damaged_file_is_refused_with_its_line(seed, data):
     else:
         # Exactly the plain numbers of the file, line by line.
         lines = re.split(rb"\r\n|\n|\r", damaged.rstrip(b"\r\n"))[1:]
-        assert np.array_equal(read, [[int(value) for value in row.split(b",")] for row in lines])
+        assert np.array_equal(
+            read, [[int(value.strip(b'"')) for value in row.split(b",")] for row in lines]
+        )
 
 
 # ---------------------------------------------------------------- missing files
 
 
-def test_missing_folder(tmp_path):
-    message = message_of(tmp_path / "nowhere")
+def test_missing_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    message = message_of("nowhere")
     assert f"{tmp_path / 'nowhere'}: no such folder" in message
     assert "expected one holding train.csv and test.csv; check the path" in message
 
