@@ -113,6 +113,10 @@ class YamlSource:
             key = key_node.value
             if not isinstance(key, str):
                 raise self.error(path, "expected a name before the colon", key_node)
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                raise self.error(
+                    path, "merge keys ('<<') are not read; write the values out", key_node
+                )
             self._scalar(key_node, path)  # the name stays as it is written; a tag must be known
             if key in values:
                 first = self.lines[*path, key]

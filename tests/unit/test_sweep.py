@@ -111,6 +111,11 @@ GOOD = "chapter: 01_first\n"
         ("chapter: true\nseeds: [0]\n", 1, "expected a chapter's name"),
         (GOOD + "seeds: [0, 1]\nconstants:\n  ARTIFACTS: x\n", 4, "one folder for all runs"),
         (GOOD + "grid: &g {RATE: [*g]}\n", 2, "nested too deeply"),
+        (
+            GOOD + "list:\n- &a {RATE: 1}\n- {<<: *a, SEED: 1}\n",
+            4,
+            "merge keys ('<<') are not read",
+        ),
         (GOOD + "metric: 3\nseeds: [0]\n", 2, "expected the name of a result"),
     ],
 )
