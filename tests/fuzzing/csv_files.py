@@ -40,7 +40,7 @@ def reading_of(raw: bytes, labelled: bool) -> list[list[int]] | None:
         return None
     table = []
     for row in rows:
-        values = row.split(",")
+        values = [re.sub('\\A"([0-9]+)"\\Z', r"\1", value) for value in row.split(",")]
         if len(values) != len(names) or not all(re.fullmatch("[0-9]+", v) for v in values):
             return None
         numbers = [int(value.lstrip("0")[:4] or "0") for value in values]
@@ -96,7 +96,7 @@ def files(draw: Any) -> tuple[bytes, bool, int]:
     elif coding == "latin-1":
         raw = raw.replace(b"1", "¹".encode("latin-1"))
     elif coding == "quotes":
-        raw = b'"' + raw.replace(b",", b'","').replace(b"\n", b'"\n"')
+        raw = b'"' + raw.replace(b",", b'","').replace(b"\n", b'"\n"').removesuffix(b'"')
     elif coding == "lines":
         raw = raw.replace(b"\n", draw(st.sampled_from([b"\r\n", b"\r", b"\n\n", b"\n\r"])))
     return raw, labelled, draw(st.sampled_from([1 << 22, 1 << 16, 12_000]))
