@@ -101,7 +101,10 @@ def find_unusual(
     for digit in np.unique(digits):
         others = usual[usual_digits == digit]
         if others.empty:
-            raise ValueError(f"there is no image of a {digit} to compare with")
+            raise ValueError(
+                f"there is no image of a {digit} among {len(usual)} rightly read ones to compare "
+                "with; use more images (2,400 are enough) or train for more epochs"
+            )
         here = np.flatnonzero(digits == digit)
         for column in traits.columns:
             values = traits[column].to_numpy(float)[here]

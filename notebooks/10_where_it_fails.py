@@ -236,7 +236,8 @@ plt.show()
 # %%
 right = np.setdiff1d(np.arange(len(labels)), wrong)
 usual = np.random.default_rng(SEED).permutation(right)
-usual, others = usual[:N_USUAL], usual[N_USUAL : 2 * N_USUAL]
+n_usual = min(N_USUAL, len(usual) // 2)
+usual, others = usual[:n_usual], usual[n_usual : 2 * n_usual]
 usual_traits = measure_traits(images[usual])
 unusual = {
     name: find_unusual(measure_traits(images[which]), labels[which], usual_traits, labels[usual])

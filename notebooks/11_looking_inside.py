@@ -143,7 +143,14 @@ plt.show()
 activations = [
     number for number, layer in enumerate(network.layers) if isinstance(layer, keras.layers.ReLU)
 ]
-example = int(np.flatnonzero((labels == 5) & (predicted == 5))[0])
+
+
+def choose(digit, place):
+    """Return an image of a digit, one that was read rightly if there are enough."""
+    return np.argsort(2 * (labels != digit) + (predicted != labels), kind="stable")[place]
+
+
+example = choose(5, 0)
 rows = []
 for number in activations:
     front = keras.Sequential(network.layers[: number + 1])
@@ -181,9 +188,7 @@ plt.show()
 #   ([Zeiler and Fergus](https://arxiv.org/abs/1311.2901)).
 
 # %% mystnb={"image": {"alt": "Six digits in the first row; below them a row each of saliency, Grad-CAM and occlusion maps, dark where the answer is said to come from."}}
-shown = np.array(
-    [np.flatnonzero((labels == digit) & (predicted == digit))[1] for digit in (0, 3, 4, 7, 8, 9)]
-)
+shown = np.array([choose(digit, 1) for digit in (0, 3, 4, 7, 8, 9)])
 cam_layer = activations[2]
 methods = {
     "saliency": lambda net, x, classes: saliency(net, x, classes),
@@ -371,8 +376,9 @@ display(
 on_map = slice(0, N_MAP)
 embed = keras.Sequential(network.layers[:-1])
 embedding = embed.predict(x[on_map], batch_size=512, verbose=0)
-fifty = PCA(50, random_state=SEED).fit_transform(embedding)
-points = TSNE(init="pca", perplexity=30, random_state=SEED).fit_transform(fifty)
+fifty = PCA(min(50, len(embedding)), random_state=SEED).fit_transform(embedding)
+tsne = TSNE(init="pca", perplexity=min(30, len(fifty) - 1), random_state=SEED)
+points = tsne.fit_transform(fifty)
 
 # %% mystnb={"image": {"alt": "Ten islands of coloured dots, one for each digit, with the digit written on it; a few dots with a black ring, the errors, lie at the edges or on another digit's island."}}
 ax = plots.plot_map(

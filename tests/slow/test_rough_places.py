@@ -15,15 +15,18 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from helpers import OUTCOME, ROOT, committed, is_recording
 
 sys.path.insert(0, str(ROOT / "tests" / "unit"))
 
 from rough_places import ODD, assert_told, make_read_only, make_writable, run_as_anybody
-from runner_books import FIRST, SQUARE, chapter, make_book, start_digits
+from runner_books import FIRST, SQUARE, chapter, digits, make_book, start_digits
 
+from digit_utils.data import load_digits
 from digit_utils.files import json_bytes, write_atomically
+from digit_utils.kaggle_csv import PIXEL_COLUMNS
 from digit_utils.provenance import provenance
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and rights of Linux")
@@ -169,6 +172,18 @@ def test_memory_that_runs_out_is_told_and_leaves_no_half_notebook(book, megabyte
     if done.returncode:
         assert "digits run:" in done.stderr or "01_first" in done.stderr
         assert not left - {"01_first.failed.ipynb"}
+
+
+@pytest.mark.parametrize("number", ["10", "11"])
+def test_a_slice_of_the_images_shows_what_there_is_or_says_how_many_are_needed(tmp_path, number):
+    real = load_digits()
+    table = pd.DataFrame(real.images[:420].reshape(420, -1), columns=PIXEL_COLUMNS)
+    table.to_csv(tmp_path / "test.csv", index=False)
+    table.insert(0, "label", real.labels[:420])
+    table.to_csv(tmp_path / "train.csv", index=False)
+    done = digits(ROOT, "run", number, "-p", f"DATA={tmp_path}", "--out", str(tmp_path / "run"))
+    told = number == "10" and "use more images (2,400 are enough)" in done.stderr
+    assert done.returncode == 0 or told, done.stderr
 
 
 def test_two_runs_of_a_chapter_at_once(tmp_path):

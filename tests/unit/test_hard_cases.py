@@ -88,5 +88,5 @@ def test_what_is_rare_for_a_digit_is_unusual():
 
 def test_a_digit_without_others_is_refused():
     traits = pd.DataFrame({"loops": [0]})
-    with pytest.raises(ValueError, match="no image of a 3"):
+    with pytest.raises(ValueError, match="no image of a 3 among 1 .* more images"):
         find_unusual(traits, [3], traits, [1])
