@@ -50,7 +50,8 @@ def parameter_importance(
     Taught in 05_hyperopt.
     """
     # Settings tried twice would stand among the learnt and the predicted ones.
-    scored = frame[frame["validation_accuracy"].notna()].drop_duplicates(list(parameters))
+    scored = frame[frame["validation_accuracy"].notna()]
+    scored = scored[~scored[list(parameters)].map(repr).duplicated()]
     target = scored["validation_accuracy"].to_numpy()
     if len(scored) < LEAST_TRIALS or np.ptp(target) == 0:
         raise ValueError(

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from digit_utils.search_definition import define_search
-from digit_utils.spaces import to_draws
+from digit_utils.spaces import as_in_space, to_draws
 from digit_utils.trial_evaluation import Outcome, evaluate
 from digit_utils.trial_proposal import Proposer
 from digit_utils.trial_store import SearchError, Trial, TrialStore
@@ -215,7 +215,10 @@ def open_search(
     if taken := sorted(set(space) & set(COLUMNS)):
         raise ValueError(f"the table of trials has its own column {taken[0]}; rename the parameter")
     with TrialStore(folder, definition) as store:
-        kept = {trial.number: trial for trial in store.read()}
+        kept = {
+            trial.number: replace(trial, parameters=as_in_space(space, trial.parameters))
+            for trial in store.read()
+        }
         if kept and max(kept) > max_evals:
             raise ValueError(
                 f"max_evals is {max_evals}, but {store.folder} holds trials up to number "

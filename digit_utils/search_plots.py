@@ -81,6 +81,7 @@ def plot_parameters(frame: pd.DataFrame, parameters: Sequence[str]) -> np.ndarra
     if not parameters:
         raise ValueError("no parameters to draw; name at least one column of the table")
     _check_columns(frame, [*parameters, "validation_accuracy"])
+    frame = frame.map(_countable)
     columns = min(3, len(parameters))
     rows = -(-len(parameters) // columns)
     figure, axes = plt.subplots(
@@ -142,7 +143,7 @@ def plot_parallel_coordinates(
     if not parameters:
         raise ValueError("no parameters to draw; name at least one column of the table")
     _check_columns(frame, [*parameters, "validation_accuracy"])
-    frame = frame[frame["validation_accuracy"].notna()]
+    frame = frame[frame["validation_accuracy"].notna()].map(_countable)
     _check_columns(frame, [])
     # Drawn last, and red: the best of those that were not stopped early.
     whole = frame["outcome"].eq("ok") if "outcome" in frame else np.ones(len(frame), bool)
@@ -196,6 +197,11 @@ def _heights(values: pd.Series) -> tuple[np.ndarray, list[tuple[float, str]]]:
     step = max(1, len(kinds) - 1)
     place_of = {kind: index / step for index, kind in enumerate(kinds)}
     return values.map(place_of).to_numpy(float), [(place_of[k], str(k)) for k in kinds]
+
+
+def _countable(value: object) -> object:
+    """Write a list or tuple as text, as pandas does not group lists."""
+    return str(value) if isinstance(value, list | tuple) else value
 
 
 def plot_importance(importance: pd.DataFrame, ax: Axes | None = None) -> Axes:

@@ -6,6 +6,7 @@ a value instead, so a file can be read without the space it came from.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ def describe_space(space: Mapping[str, Apply]) -> dict[str, Any]:
     dict
         ``{"rate": {"choice": [0.1, 0.2]}}``; other expressions by hyperopt's name with their
         arguments: ``{"learning_rate": {"loguniform": [-9.2, -4.6]}}``.
+
+        A tuple or list to choose stays one.
 
     Raises
     ------
@@ -67,12 +70,22 @@ def to_draws(space: Mapping[str, Apply], settings: Mapping[str, Any]) -> dict[st
             draws[name] = value
             continue
         options = described[name]["choice"]
-        # True == 1 == 1.0: the type has to agree as well.
-        places = [i for i, o in enumerate(options) if o == value and type(o) is type(value)]
+        # As JSON has them: True == 1 == 1.0 are three, a tuple and what was read of it are one.
+        written = json.dumps(value)
+        places = [i for i, option in enumerate(options) if json.dumps(option) == written]
         if not places:
             raise ValueError(f"{name} is {value!r}, which is not among its choices {options}")
         draws[name] = places[0]
     return draws
+
+
+def as_in_space(space: Mapping[str, Apply], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings in the space's order, with tuples where JSON or hyperopt made them lists."""
+    described, draws = describe_space(space), to_draws(space, settings)
+    return {
+        name: spec["choice"][draws[name]] if "choice" in spec else draws[name]
+        for name, spec in described.items()
+    }
 
 
 def _describe(name: str, node: Any) -> dict[str, Any]:
@@ -110,6 +123,8 @@ def _arguments(distribution: Apply) -> list[Apply]:
 
 
 def _plain(name: str, node: Apply) -> Any:
+    if node.name == "pos_args":  # of a tuple hyperopt knows the length, of a list it does not
+        return (list if node.o_len is None else tuple)(_plain(name, one) for one in node.pos_args)
     if not isinstance(node, Literal):
         raise ValueError(
             f"{name} chooses among expressions, expected plain values; nested spaces are not "
@@ -119,6 +134,7 @@ def _plain(name: str, node: Apply) -> Any:
     if value is not None and not isinstance(value, bool | int | float | str):
         raise ValueError(
             f"{name} chooses {value!r} of type {type(value).__name__}, expected numbers, texts, "
-            "True, False or None; choose names and look the objects up in the objective"
+            "True, False, None, or tuples or lists of these; choose names and look the objects up "
+            "in the objective"
         )
     return value

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,29 +102,32 @@ def takes_report(objective: Callable) -> bool:
     return sum(p.default is p.empty and p.kind in (0, 1) for p in parameters) >= 2
 
 
-class _Settings(Mapping):
-    """Settings that remember which of them were read."""
+class _Settings(MutableMapping, dict):
+    """The objective's own copy of the settings; it remembers which of them were read."""
+
+    # What is not named here goes through __getitem__: get, pop, items and the like.
+    __setitem__, __delitem__ = dict.__setitem__, dict.__delitem__
+    __len__, __contains__ = dict.__len__, dict.__contains__  # asking is not reading
 
     def __init__(self, values: Mapping[str, Any]):
-        self._values, self.unread = dict(values), set(values)
+        dict.__init__(self, copy.deepcopy(dict(values)))
+        self.names, self.unread = tuple(values), set(values)
 
     def __getitem__(self, name: str) -> Any:
         self.unread.discard(name)
-        if name not in self._values:
-            raise KeyError(f"the space has no {name!r}, but {', '.join(self._values)}")
-        return self._values[name]
+        return dict.__getitem__(self, name)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+    def __missing__(self, name: str) -> Any:
+        taken_out = name in self.names  # by the objective itself
+        raise KeyError(
+            name if taken_out else f"the space has no {name!r}, but {', '.join(self.names)}"
+        )
 
-    def __len__(self) -> int:
-        return len(self._values)
+    def __iter__(self) -> Iterator[str]:  # with dict's own, ** and dict() would pass by __getitem__
+        return dict.__iter__(self)
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._values  # asking is not reading
-
-    def __repr__(self) -> str:
-        return repr(self._values)
+    def __reduce__(self) -> tuple:  # a copy, and what another process gets, is a plain one
+        return dict, (dict(self),)
 
 
 def _finite(loss: Any, name: str) -> float:

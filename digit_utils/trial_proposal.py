@@ -10,7 +10,7 @@ from hyperopt import JOB_STATE_DONE, STATUS_FAIL, STATUS_OK, Trials, space_eval
 from hyperopt.base import Domain
 
 from digit_utils.files import to_plain
-from digit_utils.spaces import to_draws
+from digit_utils.spaces import as_in_space, to_draws
 from digit_utils.trial_store import Trial
 
 
@@ -37,8 +37,8 @@ class Proposer:
         proposal_seed = int(np.random.default_rng([self.seed, number]).integers(2**31 - 1))
         (document,) = self.algo([number - 1], self.domain, self.trials, proposal_seed)
         draws = {name: values[0] for name, values in document["misc"]["vals"].items()}
-        settings = to_plain(space_eval(self.space, draws))  # hyperopt sorts the names
-        return {name: settings[name] for name in self.space}, proposal_seed
+        settings = to_plain(space_eval(self.space, draws))
+        return as_in_space(self.space, settings), proposal_seed
 
     def tell(self, trial: Trial) -> None:
         """Let the algorithm know what came of a trial; one stopped early counts with its last."""

@@ -126,7 +126,7 @@ def driver_of_ray() -> dict[str, float]:
 def trials_of_the_book(trials: int) -> dict[str, dict[str, float]]:
     """Time real trials by every engine; the start of the workers is counted apart."""
     task = load_search(TASK)
-    load = partial(load_objective, TASK.read_text(encoding="utf-8"), TASK.name)
+    load = partial(load_objective, TASK.read_text(encoding="utf-8"), str(TASK))
     request = (task.objective, task.SPACE, task.ALGORITHM)
     rows = {}
     for name, jobs, n, options in (

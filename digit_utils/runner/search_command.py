@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -85,7 +86,8 @@ def search_from_file(
     )
     try:
         with search_progress() as progress:
-            found = _run(engine, request, module, (text, file.name), jobs, address, progress)
+            source = (text, module.__file__)
+            found = _run(engine, request, module, source, jobs, address, progress)
     except SearchError as error:
         raise RunnerError(f"{error}\n--out DIR names another folder.") from error
     except ValueError as error:
@@ -144,23 +146,37 @@ def _run(
 
 @cache
 def load_objective(text: str, name: str) -> Callable:
-    """Return the objective of a search file from its text, on a worker that lacks the file.
+    """Return the objective of a search file from its text, on a worker that may lack the file.
 
     Parameters
     ----------
     text : str
     name : str
-        Of the file, for messages.
+        Full path of the file.
 
     Returns
     -------
     function
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If it imports what this machine lacks.
     """
-    return _make_module(text, name).objective
+    try:
+        return _make_module(text, name).objective
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{error} on {platform.node()}, a worker; {Path(name).name} imports it, so copy it "
+            f"there, into {Path(name).parent}, or install it there"
+        ) from error
 
 
 def _make_module(text: str, name: str) -> ModuleType:
-    """Execute a file's text as a module of its own."""
+    """Execute a file's text as a module of its own; it can import what lies beside it."""
+    folder = str(Path(name).resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     module = ModuleType(f"search_{Path(name).stem}")
     module.__file__ = name
     sys.modules[module.__name__] = module  # dataclasses, for one, look themselves up there
@@ -199,8 +215,8 @@ def _load(file: Path) -> tuple[str, ModuleType]:
             f"Is it a sweep? digits sweep {shown(file)}"
         )
     try:
-        text = file.read_text(encoding="utf-8")
-        module = _make_module(text, str(file))
+        text = file.read_text(encoding="utf-8-sig")
+        module = _make_module(text, str(file.absolute()))
     except (Exception, SystemExit) as error:  # a file that says exit() is no search
         raise UsageError(
             f"{shown(file)}: cannot be loaded ({type(error).__name__}: {error})."
