@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import functools
+import json
 import shutil
+import socket
+import subprocess
 import sys
 import threading
+import time
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,6 +21,7 @@ from site_files import HTML, ROOT
 from digit_utils.runner.repository import find_address
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FIREFOXES = ("firefox-esr", "firefox")
 
 # The site's own Sphinx extensions, tested here without Sphinx around them.
 sys.path.append(str(ROOT / "book" / "_ext"))
@@ -58,16 +63,67 @@ def address(html):
         server.shutdown()
 
 
-@pytest.fixture(scope="session")
-def browser():
-    """One browser for all tests. Missing is a failure: a skipped check looks like a passed one."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+def find_browser(names: tuple[str, ...]) -> str:
+    """Path of a browser. Missing is a failure: a skipped check looks like a passed one."""
+    path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
         pytest.fail(
-            "no Chromium on PATH, and the site is tested in a real browser; install it "
-            "(Debian, as root: apt-get install chromium)",
+            f"no {names[0]} on PATH, and the site is tested in real browsers; install it "
+            f"(Debian, as root: apt-get install {names[0]})",
             pytrace=False,
         )
+    return path
+
+
+@pytest.fixture(scope="session")
+def firefox(tmp_path_factory):
+    """Firefox, protecting against fingerprints, as a function that sends a Marionette command.
+
+    Playwright drives only a build of its own, and its BiDi channel asks more than Debian's knows.
+    """
+    path = find_browser(FIREFOXES)
+    profile = tmp_path_factory.mktemp("firefox")
+    settings = {"marionette.port": 0, "privacy.resistFingerprinting": True}
+    (profile / "user.js").write_text(
+        "".join(f'user_pref("{name}", {json.dumps(value)});\n' for name, value in settings.items())
+    )
+    command = [path, "-headless", "-marionette", "-no-remote", "-profile", profile]
+    with (
+        open(profile / "log", "w") as log,
+        subprocess.Popen(command, stdout=log, stderr=log) as process,
+    ):
+        port, until = profile / "MarionetteActivePort", time.monotonic() + 120
+        while not (port.is_file() and port.read_text()):
+            if time.monotonic() > until or process.poll() is not None:
+                process.kill()
+                pytest.fail(f"{path} did not start:\n{(profile / 'log').read_text()}")
+            time.sleep(0.1)
+        with (
+            socket.create_connection(("127.0.0.1", int(port.read_text())), 120) as connection,
+            connection.makefile("rb") as replies,
+        ):
+
+            def receive():
+                length = b"".join(iter(lambda: replies.read(1), b":"))
+                return json.loads(replies.read(int(length)))
+
+            def send(name, **parameters):
+                message = json.dumps([0, 1, name, parameters]).encode()
+                connection.sendall(b"%d:%s" % (len(message), message))
+                _, _, error, result = receive()
+                assert error is None, f"{name}: {error}"
+                return result
+
+            receive()  # its greeting
+            send("WebDriver:NewSession")
+            yield send
+        process.kill()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One Chromium for all tests."""
+    path = find_browser(BROWSERS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield chromium

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import io
+import itertools
 import json
 import re
 import time
 
 import numpy as np
 import pytest
+from PIL import Image
 from site_files import HTML, parse
 
 PAGE = "book/draw_a_digit.html"
@@ -92,9 +95,10 @@ def new_page(browser):
     """Open pages in windows of their own kind; note their errors in ``problems``."""
     contexts = []
 
-    def new_page(address, **options):
+    def new_page(address, before="", **options):
         contexts.append(browser.new_context(viewport={"width": 1280, "height": 900}, **options))
         page = contexts[-1].new_page()
+        page.add_init_script(before)
         page.problems = []
         page.on("console", lambda m: m.type == "error" and page.problems.append(m.text))
         page.on("pageerror", lambda error: page.problems.append(str(error)))
@@ -120,6 +124,84 @@ def test_a_drawn_digit_is_read(drawing, digit):
     spoken = drawing.locator("[data-draw=spoken]").inner_text()  # once, not after each stroke
     assert spoken.startswith(f"{digit}, with ")
     drawing.open_check()
+
+
+# What a browser that hides canvas pixels gives to those who read them: white, or noise as Brave's.
+HIDDEN = """
+CanvasRenderingContext2D.prototype.getImageData = (x, y, width, height) => {
+  const data = new Uint8ClampedArray(4 * width * height).map(() => %s);
+  return { data, width, height };
+};
+"""
+
+
+@pytest.mark.parametrize("value", ["255", "256 * Math.random()"])
+def test_no_canvas_is_read_back(new_page, address, value):
+    page = ready(new_page(address + PAGE, before=HIDDEN % value))
+    assert not page.evaluate("() => digitsBook.readInk().some(Boolean)"), "ink on a blank sheet"
+    for digit in (2, 4, 7):
+        draw(page, DIGITS[digit])
+        assert answer(page) == digit
+        page.locator("[data-draw=clear]").click()
+    assert page.problems == []
+
+
+def test_firefox_with_fingerprint_protection_reads_digits(firefox, address):
+    def run(script, *arguments):
+        return firefox("WebDriver:ExecuteScript", script=script, args=arguments)["value"]
+
+    firefox("WebDriver:Navigate", url=address + PAGE)
+    firefox("WebDriver:ExecuteAsyncScript", script="digitsBook.ready.then(arguments[0])", args=[])
+    hidden = (
+        "const view = document.createElement('canvas').getContext('2d'); view.fillRect(0, 0, 9, 9);"
+        " return Array.from(view.getImageData(0, 0, 9, 9).data.filter((_, i) => i % 4 < 3))"
+    )
+    assert any(run(hidden)), "this Firefox hides nothing"
+    read = "return digitsBook.read(arguments[0]).digit ?? null"
+    assert run(read, []) is None
+    assert [run(read, placed(strokes)) for strokes in DIGITS.values()] == list(DIGITS)
+
+    left, top, scale = run(
+        "digitsBook.read([]); const sheet = document.querySelector('[data-draw=sheet]');"
+        "sheet.scrollIntoView({ block: 'center' }); const frame = sheet.getBoundingClientRect();"
+        f"return [frame.left + 1, frame.top + 1, sheet.clientWidth / {SHEET}]"
+    )
+    for kind in ("mouse", "touch"):
+        for stroke in placed(DIGITS[7]):
+            steps = [
+                {"type": "pointerMove", "x": round(left + x * scale), "y": round(top + y * scale)}
+                for x, y in stroke
+            ]
+            steps.insert(1, {"type": "pointerDown", "button": 0})
+            steps.append({"type": "pointerUp", "button": 0})
+            pointer = {"type": "pointer", "id": kind, "parameters": {"pointerType": kind}}
+            firefox("WebDriver:PerformActions", actions=[{**pointer, "actions": steps}])
+        assert run("return document.querySelector('[data-draw=digit]').textContent") == "7"
+        run("document.querySelector('[data-draw=clear]').click()")
+
+
+def test_the_ink_is_what_a_canvas_would_show(drawing):
+    """A canvas bends round ends out of straight pieces; shrunk to what is read, they agree."""
+    for digit, size in itertools.product(DIGITS, (0.05, 0.3, 0.8)):
+        own, canvas = drawing.evaluate(
+            """strokes => {
+              digitsBook.read(strokes);
+              const view = document.createElement('canvas').getContext('2d');
+              view.canvas.width = view.canvas.height = 280;
+              Object.assign(view, { lineWidth: 18, lineCap: 'round', lineJoin: 'round' });
+              view.beginPath();
+              for (const [first, ...rest] of strokes) {
+                view.moveTo(...first);
+                for (const point of rest) view.lineTo(...point);
+              }
+              view.stroke();
+              const { data } = view.getImageData(0, 0, 280, 280);
+              return [digitsBook.readInk(), data.filter((_, i) => i % 4 === 3)].map((ink) =>
+                Array.from(digitsBook.shrinkOnly(ink, 280)));
+            }""",
+            placed(DIGITS[digit], size, left=0.07, top=0.11),
+        )
+        np.testing.assert_allclose(own, canvas, atol=0.03)
 
 
 def test_logits_are_those_of_keras(drawing):
@@ -193,16 +275,21 @@ def test_the_switch_shows_why_demos_fail(drawing):
     assert without.any()
 
 
-def test_touch_draws_and_does_not_scroll(new_page, address):
+@pytest.fixture
+def touched(new_page, address):
+    """The page on a device with a touch screen; ``page.touch`` sends what fingers do."""
     page = ready(new_page(address + PAGE, has_touch=True, is_mobile=True))
-    touch = page.context.new_cdp_session(page)
+    page.session = page.context.new_cdp_session(page)
+    page.touch = lambda kind, *points: page.session.send(
+        "Input.dispatchTouchEvent",
+        {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]},
+    )
+    yield page
+    assert page.problems == []
 
-    def send(kind, *points):
-        touch.send(
-            "Input.dispatchTouchEvent",
-            {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]},
-        )
 
+def test_touch_draws_and_does_not_scroll(touched):
+    page, send = touched, touched.touch
     strokes = on_screen(page, placed(DIGITS[4]))
     before = page.evaluate("scrollY")
     for stroke in strokes:
@@ -213,7 +300,69 @@ def test_touch_draws_and_does_not_scroll(new_page, address):
         send("touchEnd")
     assert answer(page) == 4
     assert page.evaluate("scrollY") == before
-    assert page.problems == []
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_the_pen_takes_over_from_the_palm(touched, cancelled):
+    """The palm may rest all the time, or the system may tell the page to forget it."""
+    ((palm,),) = on_screen(touched, placed([[(1, 1)]], size=0.9, left=0, top=0))
+    touched.touch("touchStart", palm)
+    if cancelled:
+        touched.touch("touchCancel")
+    for stroke in on_screen(touched, placed(DIGITS[4])):
+        for kind, (x, y) in [
+            ("mousePressed", stroke[0]),
+            *(("mouseMoved", point) for point in stroke[1:]),
+            ("mouseReleased", stroke[-1]),
+        ]:
+            event = {"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1}
+            event |= {"pointerType": "pen", "buttons": int(kind != "mouseReleased")}
+            touched.session.send("Input.dispatchMouseEvent", event)
+    assert answer(touched) == 4
+    assert touched.evaluate("() => digitsBook.readInk()[250 * 280 + 250]") == 0, "the palm's mark"
+    if not cancelled:
+        touched.touch("touchEnd")
+    touched.locator("[data-draw=clear]").press("Enter")
+    assert answer(touched) is None
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "sheet.releasePointerCapture(1)",
+        "sheet.dispatchEvent(new PointerEvent('pointercancel', { pointerId: 1 }))",
+        "window.dispatchEvent(new Event('blur'))",
+        "document.querySelector('[data-draw=clear]').click()",
+    ],
+)
+def test_a_lost_pointer_ends_the_stroke(drawing, lost):
+    (stroke,) = on_screen(drawing, placed([[(0, 0), (0.3, 0), (0.6, 1), (1, 1)]]))
+    drawing.mouse.move(*stroke[0])
+    drawing.mouse.down()
+    drawing.mouse.move(*stroke[1])
+    drawing.evaluate(
+        f"() => {{ const sheet = document.querySelector('[data-draw=sheet]'); {lost} }}"
+    )
+    ink = "() => digitsBook.readInk().reduce((a, b) => a + b)"
+    drawing.mouse.move(*stroke[2])  # here the browser reports a capture that was lost
+    before = drawing.evaluate(ink)
+    drawing.mouse.move(*stroke[3])
+    assert drawing.evaluate(ink) == before
+    drawing.mouse.move(5, 5)
+    drawing.mouse.up()
+    drawing.keyboard.press("Delete")
+    assert answer(drawing) is None
+    draw(drawing, DIGITS[3])
+    assert answer(drawing) == 3
+    drawing.open_check()
+
+
+def test_a_resting_hand_does_not_lock_the_buttons(touched):
+    ((palm,),) = on_screen(touched, placed([[(1, 1)]], size=0.9, left=0, top=0))
+    touched.touch("touchStart", palm)
+    assert answer(touched) is not None
+    touched.locator("[data-draw=undo]").press("Enter")
+    assert answer(touched) is None
 
 
 def test_undo_and_clear_by_key(drawing):
@@ -358,6 +507,18 @@ def test_without_javascript_a_sentence_says_what_is_missing(new_page, address):
     page = new_page(address + PAGE, java_script_enabled=False)
     assert page.locator(".draw-noscript").is_visible()
     assert not page.locator("#draw").is_visible()
+
+
+def test_the_switch_and_the_bars_are_seen_in_forced_colours(new_page, address):
+    page = ready(new_page(address + PAGE, forced_colors="active", reduced_motion="reduce"))
+    draw(page, DIGITS[9])
+    switch, bars = page.locator("[data-draw=switch]"), page.locator(".draw-bars .bar")
+    pictures = [switch.screenshot(), bars.nth(9).screenshot(), bars.nth(0).screenshot()]
+    switch.press("Space")
+    pictures.append(switch.screenshot())
+    for picture in pictures:
+        assert len(Image.open(io.BytesIO(picture)).convert("L").getcolors()) > 1, "cannot be seen"
+    assert len({pictures[0], pictures[3]}) == len({pictures[1], pictures[2]}) == 2
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -16,38 +16,52 @@
 
   const sheet = find("sheet"); // what the reader sees, as sharp as the screen allows
   const view = sheet.getContext("2d");
-  const inkSheet = Object.assign(document.createElement("canvas"), { width: SIZE, height: SIZE });
-  const inkView = inkSheet.getContext("2d", { willReadFrequently: true }); // what is read
+  /* What is read: how much of each pixel the pen has covered, from 0 to 255. It is worked out from the strokes,
+     for browsers that guard their readers' privacy give noise or white when a canvas is read. */
+  const ink = new Uint8Array(SIZE * SIZE);
   let inkColour = "#000"; // on the screen; it depends on light and dark
   let strokes = []; // each a list of points [x, y], from 0 to SIZE
 
   /* Draw a stroke from one of its points on; a stroke of one point is a dot. */
-  function drawStroke(context, scale, stroke, from) {
-    context.strokeStyle = context.fillStyle = context === view ? inkColour : "#000";
+  function drawStroke(stroke, from) {
+    for (let i = from; i < stroke.length; i++) addInk(stroke[Math.max(i - 1, from)], stroke[i]);
+    const scale = sheet.width / SIZE;
+    view.strokeStyle = view.fillStyle = inkColour;
     if (stroke.length === 1) {
-      context.beginPath();
-      context.arc(stroke[0][0] * scale, stroke[0][1] * scale, (PEN / 2) * scale, 0, 2 * Math.PI);
-      context.fill();
+      view.beginPath();
+      view.arc(stroke[0][0] * scale, stroke[0][1] * scale, (PEN / 2) * scale, 0, 2 * Math.PI);
+      view.fill();
       return;
     }
-    context.lineWidth = PEN * scale;
-    context.lineCap = context.lineJoin = "round";
-    context.beginPath();
-    context.moveTo(stroke[from][0] * scale, stroke[from][1] * scale);
-    for (const [x, y] of stroke.slice(from)) context.lineTo(x * scale, y * scale);
-    context.stroke();
+    view.lineWidth = PEN * scale;
+    view.lineCap = view.lineJoin = "round";
+    view.beginPath();
+    view.moveTo(stroke[from][0] * scale, stroke[from][1] * scale);
+    for (const [x, y] of stroke.slice(from)) view.lineTo(x * scale, y * scale);
+    view.stroke();
   }
 
-  function drawLatest(stroke, from) {
-    drawStroke(view, sheet.width / SIZE, stroke, from);
-    drawStroke(inkView, 1, stroke, from);
+  /* Ink each pixel by its middle's distance from the line: full up to the pen's edge, which is one pixel soft. */
+  function addInk([fromX, fromY], [toX, toY]) {
+    const alongX = toX - fromX, alongY = toY - fromY, length2 = alongX ** 2 + alongY ** 2 || 1;
+    const first = (a, b) => Math.max(0, Math.floor(Math.min(a, b) - PEN / 2 - 1));
+    const last = (a, b) => Math.min(SIZE - 1, Math.ceil(Math.max(a, b) + PEN / 2));
+    for (let y = first(fromY, toY); y <= last(fromY, toY); y++) {
+      for (let x = first(fromX, toX); x <= last(fromX, toX); x++) {
+        const awayX = x + 0.5 - fromX, awayY = y + 0.5 - fromY;
+        const share = Math.min(1, Math.max(0, (awayX * alongX + awayY * alongY) / length2));
+        const away = Math.sqrt((awayX - share * alongX) ** 2 + (awayY - share * alongY) ** 2);
+        const covered = Math.round(255 * Math.min(1, PEN / 2 + 0.5 - away));
+        if (covered > ink[y * SIZE + x]) ink[y * SIZE + x] = covered;
+      }
+    }
   }
 
   function redraw() {
     view.clearRect(0, 0, sheet.width, sheet.height);
-    inkView.clearRect(0, 0, SIZE, SIZE);
+    ink.fill(0);
     inkColour = getComputedStyle(sheet).color;
-    for (const stroke of strokes) drawLatest(stroke, 0);
+    for (const stroke of strokes) drawStroke(stroke, 0);
     sheet.parentElement.classList.toggle("empty", strokes.length === 0);
   }
 
@@ -59,17 +73,10 @@
     }
   }
 
-  /* The ink on the sheet: how much of each pixel the pen has covered, from 0 to 255. */
-  function readInk() {
-    const { data } = inkView.getImageData(0, 0, SIZE, SIZE);
-    const ink = new Uint8Array(SIZE * SIZE);
-    for (let i = 0; i < ink.length; i++) ink[i] = data[4 * i + 3];
-    return ink;
-  }
-
   // ---- Pen, finger, mouse and keys ---------------------------------------------------------------
 
   let pointer = null; // the one that is drawing
+  let palm = null; // a stroke by touch that did not end by lifting: still going on, or broken off by the system
 
   function pointOf(event) {
     const frame = sheet.getBoundingClientRect();
@@ -80,17 +87,28 @@
   }
 
   sheet.addEventListener("pointerdown", (event) => {
-    if (pointer !== null || event.button !== 0) return; // a second finger, or another button
+    if (event.button !== 0) return;
+    const atWork = pointer !== null && sheet.hasPointerCapture(pointer);
+    if (atWork && event.pointerType !== "pen" && event.pointerId !== pointer) return; // a second finger
     event.preventDefault();
+    if (event.pointerType === "pen" && strokes.includes(palm)) {
+      strokes.splice(strokes.indexOf(palm), 1); // the hand that holds the pen came first
+      redraw();
+    }
     stopExample();
     clearTimeout(speaking);
     pointer = event.pointerId;
-    sheet.setPointerCapture(pointer);
+    try {
+      sheet.setPointerCapture(pointer);
+    } catch {
+      // It has been lifted already: what comes next takes over from it.
+    }
     sheet.classList.add("by-pointer"); // no ring around the sheet while a pen is at work
     sheet.focus({ preventScroll: true }); // so that Undo and Clear work by key at once
     strokes.push([pointOf(event)]);
+    palm = event.pointerType === "touch" ? strokes.at(-1) : null;
     sheet.parentElement.classList.remove("empty");
-    drawLatest(strokes.at(-1), 0);
+    drawStroke(strokes.at(-1), 0);
     inside.loadNeighbours(neighboursAreHere);
     look();
   });
@@ -101,20 +119,22 @@
     const from = stroke.length - 1;
     const passed = event.getCoalescedEvents ? event.getCoalescedEvents() : [];
     for (const each of passed.length ? passed : [event]) stroke.push(pointOf(each));
-    drawLatest(stroke, from);
+    drawStroke(stroke, from);
     look();
   });
 
   function lift(event) {
-    if (event.pointerId !== pointer) return;
+    if (pointer === null || (event.type !== "blur" && event.pointerId !== pointer)) return;
+    if (event.type === "pointerup") palm = null;
     pointer = null;
     answer(event.timeStamp);
   }
-  sheet.addEventListener("pointerup", lift);
-  sheet.addEventListener("pointercancel", lift);
+  for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) sheet.addEventListener(name, lift);
+  window.addEventListener("blur", lift);
 
+  /* Both end a stroke that is going on, or a resting hand would lock the page. */
   function undo() {
-    if (pointer !== null) return;
+    pointer = null;
     stopExample();
     strokes.pop();
     redraw();
@@ -122,7 +142,7 @@
   }
 
   function clear() {
-    if (pointer !== null) return;
+    pointer = null;
     stopExample();
     strokes = [];
     redraw();
@@ -154,7 +174,6 @@
 
   /* Let the page draw one of its examples. */
   function drawExample() {
-    if (pointer !== null) return;
     clear();
     inside.loadNeighbours(neighboursAreHere);
     const lines = book.examples[nextExample].map((line) => [...line]);
@@ -221,8 +240,8 @@
     clearTimeout(speaking);
     const seen = recognise();
     if (seen.run) {
-      const milliseconds = Math.max(1, Math.round(performance.now() - since));
-      find("time").textContent = `Answered in ${milliseconds} ms.`;
+      const took = performance.now() - since; // 0 where the browser keeps its clock coarse
+      find("time").textContent = took > 0 ? `Answered in ${Math.max(1, Math.round(took))} ms.` : "";
     }
     frame = requestAnimationFrame(() => {
       frame = requestAnimationFrame(() => {
@@ -237,7 +256,7 @@
     const points = countPoints();
     if (!network) return { points };
     const asMnist = find("switch").checked;
-    const image = points ? (asMnist ? book.prepare : book.shrinkOnly)(readInk(), SIZE) : null;
+    const image = points ? (asMnist ? book.prepare : book.shrinkOnly)(ink, SIZE) : null;
     const run = image && network.run(image);
     const seen = { points, image, run, asMnist };
     if (run) {
@@ -296,6 +315,7 @@
   });
   new ResizeObserver(fitToScreen).observe(sheet);
   new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  matchMedia("(forced-colors: active)").addEventListener("change", redraw);
   page.hidden = false;
   fitToScreen();
   redraw();
@@ -323,7 +343,7 @@
       inside.show(seen);
       return seen;
     },
-    readInk,
+    readInk: () => ink,
     nearest: inside.nearest,
     loadNeighbours: async () => inside.loadNeighbours(neighboursAreHere),
   });
