@@ -6,13 +6,20 @@ The first cell of every chapter installs this package without its requirements a
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import json
+import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 PACKAGE = "digit-utils"
 
@@ -20,13 +27,30 @@ PACKAGE = "digit-utils"
 # gets none. Both read these when they first touch the GPU; without one they change nothing.
 GPU_SHARING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
+# What Keras starts from unless a file says otherwise that every project on the machine shares.
+KERAS_DEFAULTS = {
+    "floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last",
+    "backend": "tensorflow", "nnx_enabled": False,
+}  # fmt: skip
+CGROUP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+
+# TensorFlow's C++ half writes notes about the machine (its processor, its missing GPU) straight
+# to standard error. They differ from machine to machine and say nothing about the chapter.
+_CHATTER = re.compile(
+    r"WARNING: All log messages before absl::InitializeLog"
+    r"|[IW]\d{4} \d\d:\d\d:\d\d"
+    r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] "
+    r"|.*Unable to register cu\w+ (factory|plug-in)"
+    r"|To enable the following instructions"
+)
+
 
 class HostError(RuntimeError):
     """What a chapter needs could not be installed here."""
 
 
 def prepare() -> None:
-    """Install what this machine lacks, and leave room on its GPU for other kernels.
+    """Install what this machine lacks, leave room on its GPU, and put what is set elsewhere aside.
 
     Where everything is there already, nothing is printed and nothing is started, so the cell may
     be run again and again. No version that is there is changed, so no restart is needed.
@@ -36,8 +60,144 @@ def prepare() -> None:
     HostError
         If something is missing and cannot be installed.
     """
-    share_gpu()
+    for sentence in settle():
+        print(sentence)
     install_missing()
+
+
+def settle() -> list[str]:
+    """Set this process and its children up as the book needs them, before Keras is imported.
+
+    Returns
+    -------
+    list of str
+        A sentence for each setting that was found and has no say any more; usually none.
+    """
+    share_gpu()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(processors()))
+    os.environ["MATPLOTLIBRC"] = os.devnull
+    if _QuietTensorFlow not in sys.meta_path:
+        sys.meta_path.insert(0, _QuietTensorFlow)  # type: ignore[arg-type]
+    found = []
+    file, asked = keras_settings()
+    if asked:
+        os.environ["KERAS_HOME"] = str(file.parent / "digits-book")
+        settings = ", ".join(f"{name} {value!r}" for name, value in asked.items())
+        found.append(
+            f"{file} asks for {settings}. The book leaves this file aside and computes with "
+            f"{keras_backend()}, float32, channels_last. To choose a backend, set KERAS_BACKEND."
+        )
+        if "keras" in sys.modules:
+            found.append("Keras has read it already: restart the kernel and begin with this cell.")
+    backend = os.environ.get("MPLBACKEND", "")
+    if "ipykernel" in sys.modules and backend and not backend.startswith("module://"):
+        os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+        found.append(f"MPLBACKEND is {backend}; the figures go into the notebook all the same.")
+    return found
+
+
+def keras_settings() -> tuple[Path, dict[str, Any]]:
+    """Return Keras's settings file, and what it asks for that is not the default."""
+    home = os.path.expanduser("~")
+    home = home if os.access(home, os.W_OK) else "/tmp"  # as Keras does
+    file = Path(os.environ.get("KERAS_HOME", f"{home}/.keras"), "keras.json").expanduser()
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # Keras passes over what is not JSON, too
+        return file, {}
+    found = found if isinstance(found, dict) else {"backend": found}  # Keras would stop at it
+    asked = {name: found.get(name, usual) for name, usual in KERAS_DEFAULTS.items()}
+    if os.environ.get("KERAS_BACKEND"):
+        del asked["backend"]
+    return file, {name: asked[name] for name in asked if asked[name] != KERAS_DEFAULTS[name]}
+
+
+def keras_backend() -> str:
+    """Return what Keras computes with here, or would: KERAS_BACKEND goes before its file."""
+    asked = keras_settings()[1].get("backend", KERAS_DEFAULTS["backend"])
+    return os.environ.get("KERAS_BACKEND") or str(asked)
+
+
+def processors() -> int:
+    """Count the processors granted to this process, by taskset, SLURM or a container's quota."""
+    if hasattr(os, "process_cpu_count"):  # Python 3.13
+        count = os.process_cpu_count()
+    elif hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count()
+    return max(1, math.ceil(min(count or 1, _quota())))
+
+
+def _quota() -> float:
+    """Return how many processors' time the control groups of this process allow, if they say."""
+    found = [math.inf]
+    try:
+        groups = CGROUP.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        groups = []
+    for line in groups:
+        _, controllers, path = line.split(":", 2)
+        folder, names = CGROUPS, ["cpu.max"]
+        if controllers:  # version 1
+            folder, names = CGROUPS / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+            if "cpu" not in controllers.split(","):
+                continue
+        inner = PurePosixPath(path.lstrip("/"))
+        for group in (inner, *inner.parents):  # in a container the path may be the host's
+            with contextlib.suppress(OSError, ValueError):  # "max" is no number
+                texts = [(folder / group / name).read_text() for name in names]
+                quota, period = map(int, " ".join(texts).split())
+                found += [quota / period] if quota > 0 else []
+    return min(found)
+
+
+@contextlib.contextmanager
+def tensorflow_hushed() -> Iterator[None]:
+    """Keep back what TensorFlow says of the machine as it starts; pass on all the rest.
+
+    It writes to the process's standard error from C++, at whatever log level is set, so the
+    stream itself is led into a file meanwhile.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            said.seek(0)
+            sys.stderr.write(without_chatter(said.read().decode("utf-8", "replace")))
+
+
+class _QuietTensorFlow:
+    """Finds TensorFlow as Python does; it is then imported `tensorflow_hushed`."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path, target) if name == "tensorflow" else None
+        if spec and spec.loader:
+            spec.loader.exec_module = tensorflow_hushed()(spec.loader.exec_module)  # type: ignore
+        return spec
+
+
+def without_chatter(text: str) -> str:
+    """Drop the lines TensorFlow writes about the machine as it starts.
+
+    Parameters
+    ----------
+    text : str
+        What came over standard error.
+
+    Returns
+    -------
+    str
+    """
+    return "".join(line for line in text.splitlines(keepends=True) if not _CHATTER.match(line))
 
 
 def share_gpu() -> None:

@@ -27,7 +27,8 @@ DIGITS = range(10)
 
 
 def use_book_style() -> None:
-    """Set fonts, grid and colours for every figure that follows."""
+    """Set fonts, grid and colours for every figure that follows, whatever a matplotlibrc says."""
+    plt.rcdefaults()
     sns.set_theme(style="whitegrid", context="notebook", palette=[BLUE, ORANGE, GREEN, RED])
     plt.rcParams.update(
         {

@@ -34,8 +34,8 @@ def split_train_validation(
     Raises
     ------
     ValueError
-        If images and labels differ in number, the fraction is not between 0 and 1, or there
-        are too few images to have each digit on both sides.
+        If images and labels differ in number, the fraction is not between 0 and 1, the seed not
+        from 0 to 2**32 - 1, or there are too few images to have each digit on both sides.
 
     Notes
     -----
@@ -50,6 +50,8 @@ def split_train_validation(
             f"validation_fraction is {validation_fraction}, expected a share above 0 and below 1, "
             "for example 0.2"
         )
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed!r}; expected a whole number from 0 to 2**32 - 1")
     try:
         return tuple(
             train_test_split(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 import sys
@@ -10,6 +9,8 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from digit_utils.hosts import keras_backend, processors
 
 PACKAGES = (
     "tensorflow", "jax", "torch", "keras",
@@ -36,8 +37,8 @@ def provenance(root: str | Path) -> dict[str, Any]:
     return {
         "commit": _commit(Path(root)),
         "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores",
-        "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "machine": f"{platform.machine()}, {processors()} CPU cores",
+        "backend": keras_backend(),
         "versions": {"python": platform.python_version(), **package_versions()},
     }
 

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from digit_utils.hosts import keras_backend, processors
+
 PATIENCE = 25  # seconds for a cluster to answer; starting Python and Ray is part of it
 
 # Ray announces itself, writes logs of its own and catches Ctrl-C unless told not to.
@@ -86,18 +88,22 @@ def connect(
         return
     if address is not None:
         _knock(address)
-    processors = os.cpu_count() or 1
+    granted = processors()
     cpus = max(needs["cpu"], 1)
     # Each job on its share of the processors: TensorFlow would start a thread for each of them.
-    share = cpus if address else processors // (jobs or max(1, processors // cpus))
+    share = cpus if address else granted // (jobs or max(1, granted // cpus))
     local = {} if address else {"include_dashboard": False}
-    if not address and jobs:
-        local["num_cpus"] = max(1, math.ceil(jobs * needs["cpu"]))
+    if not address:
+        local["num_cpus"] = max(1, math.ceil(jobs * needs["cpu"])) if jobs else granted
     with _own_way_to_end():
         ray.init(
             address=address or "local",
             runtime_env={
-                "env_vars": {**ON_WORKERS, "TF_NUM_INTRAOP_THREADS": str(max(1, int(share)))}
+                "env_vars": {
+                    **ON_WORKERS,
+                    "KERAS_BACKEND": keras_backend(),
+                    "TF_NUM_INTRAOP_THREADS": str(max(1, int(share))),
+                }
             },
             log_to_driver=False,
             logging_level="ERROR",

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.files import json_bytes, write_atomically
+from digit_utils.hosts import processors
 from digit_utils.provenance import provenance
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -154,7 +155,7 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of: {', '.join(targets)}")
     parser.add_argument("--cases", type=int, default=CASES, help="of each; slow ones get fewer")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="readers at a time")
+    parser.add_argument("--jobs", type=int, default=processors(), help="readers at a time")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     unknown = set(options.targets) - set(targets)

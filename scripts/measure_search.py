@@ -27,6 +27,7 @@ from hyperopt import hp, tpe
 
 from digit_utils.artifacts import RECORDED_FOLDER
 from digit_utils.files import json_bytes, write_atomically
+from digit_utils.hosts import processors
 from digit_utils.provenance import provenance
 from digit_utils.ray_search import run_ray_search
 from digit_utils.runner import sweep as sweeps
@@ -240,7 +241,7 @@ def main() -> int:
                 "sweep": bookkeeping_of_a_sweep(),
                 "ray_driver": driver_of_ray(),
                 "trials": trials_of_the_book(options.trials),
-                "processors": os.cpu_count(),
+                "processors": processors(),
             },
         )
     record["provenance"] = made

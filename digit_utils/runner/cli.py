@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from digit_utils import __version__
-from digit_utils.hosts import share_gpu
+from digit_utils.hosts import keras_backend, settle
 from digit_utils.runner.errors import RunnerError, UsageError, did_you_mean
 from digit_utils.runner.paths import PROFILES
 
@@ -318,7 +318,7 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
 
 def _check_backend() -> None:
     """Refuse a backend that no chapter could train with; Keras would do so in a traceback."""
-    backend = os.environ.get("KERAS_BACKEND") or BACKENDS[0]
+    backend = keras_backend()
     if backend not in BACKENDS:
         raise UsageError(
             f"KERAS_BACKEND is {backend!r:.80}, expected one of {', '.join(BACKENDS)}."
@@ -343,8 +343,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     given = list(sys.argv[1:] if arguments is None else arguments)
     options, extra = parser.parse_known_args(_pair_up_parameters(given))
-    # One GPU has to do for every kernel that is started from here.
-    share_gpu()
+    settle()
     # argparse gives up on chapters that follow an option; they are chapters all the same.
     if extra and (options.command != "run" or any(text.startswith("-") for text in extra)):
         parser.error(f"unrecognized arguments: {' '.join(extra)}")

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import re
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from digit_utils.hosts import keras_backend
 from digit_utils.runner.code_facts import cell_facts, closure, merge, short_hash
 from digit_utils.runner.notebooks import INSTALL_TAG, tags
 from digit_utils.runner.parameters import declared_parameters
@@ -199,7 +199,7 @@ def _as_read(path: Path, artifacts: Path | None) -> Path:
 def _packages(imported: frozenset[str], published: bool) -> list[str]:
     found = {PACKAGES[name] for name in imported if name in PACKAGES}
     # What Keras computes with is imported nowhere in our code; the book is made with TensorFlow.
-    backend = "tensorflow" if published else os.environ.get("KERAS_BACKEND") or "tensorflow"
+    backend = "tensorflow" if published else keras_backend()
     return sorted(found | ({backend} if "keras" in found else set()))
 
 

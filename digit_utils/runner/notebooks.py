@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from digit_utils.hosts import without_chatter
 from digit_utils.runner.errors import RunnerError
 
 INSTALL_TAG = "colab"  # of the cell that installs the helpers where they are missing
@@ -150,32 +151,6 @@ def without_colour(text: str) -> str:
     str
     """
     return ANSI.sub("", text)
-
-
-# TensorFlow's C++ half writes notes about the machine (its processor, its missing GPU) straight
-# to standard error. They differ from machine to machine and say nothing about the chapter.
-_CHATTER = re.compile(
-    r"WARNING: All log messages before absl::InitializeLog"
-    r"|[IW]\d{4} \d\d:\d\d:\d\d"
-    r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] "
-    r"|.*Unable to register cu\w+ (factory|plug-in)"
-    r"|To enable the following instructions"
-)
-
-
-def without_chatter(text: str) -> str:
-    """Drop the lines TensorFlow writes about the machine as it starts.
-
-    Parameters
-    ----------
-    text : str
-        What came over standard error.
-
-    Returns
-    -------
-    str
-    """
-    return "".join(line for line in text.splitlines(keepends=True) if not _CHATTER.match(line))
 
 
 def join_streams(outputs: list[Any]) -> list[Any]:

@@ -19,6 +19,7 @@ from digit_utils.runner.errors import ParameterError, did_you_mean
 from digit_utils.runner.notebooks import cells_tagged
 
 Value = Any  # int, float, str, bool, None, or a list of them
+SEEDS = 2**32  # below it: what NumPy, scikit-learn and Keras all take
 _SIMPLE = {"int": int, "float": float, "str": str, "bool": bool, "None": type(None)}
 
 
@@ -246,7 +247,7 @@ def check_value(
     """Raise unless a chapter declares a parameter of this name that accepts this value.
 
     A number must not be smaller than the comment of the declaration says, as in
-    ``EPOCHS: int = 3  # passes over the data, at least 1``.
+    ``EPOCHS: int = 3  # passes over the data, at least 1``. A ``SEED`` has one range everywhere.
 
     Parameters
     ----------
@@ -280,6 +281,10 @@ def check_value(
         raise ParameterError(
             f"{name} of {chapter} is at least {least:g}; {source} gives {show_value(value)}.\n"
             + listing(chapter, declared)
+        )
+    if name == "SEED" and any(not 0 <= number < SEEDS for number in numbers):
+        raise ParameterError(
+            f"SEED of {chapter} is from 0 to {SEEDS - 1}; {source} gives {show_value(value)}."
         )
 
 

@@ -14,6 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+# Each changes what a chapter shows or finds, and no fingerprint tells. KERAS_BACKEND is one's own
+# choice; it is recorded.
+NOT_FOR_KERNELS = (
+    "MPLBACKEND", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONDEVMODE",
+    "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED",
+)  # fmt: skip
+
 
 def watch(request: dict[str, Any], log: Path, scratch: Path) -> Iterator[dict[str, Any]]:
     """Start the process that executes a notebook, and leave nothing running afterwards.
@@ -125,17 +132,16 @@ def kernel_environment(scratch: Path) -> dict[str, str]:
     Parameters
     ----------
     scratch : pathlib.Path
-        Folder for IPython's and Jupyter's own files, so that neither a start-up script of the
-        reader's nor a history file has a say.
+        Folder for IPython's, Jupyter's and Keras's own files, so that no start-up script, history
+        or settings of the reader's have a say.
 
     Returns
     -------
     dict of str to str
     """
     environment = dict(os.environ)
-    # With a backend set from outside, notebooks would show no figures.
-    environment.pop("MPLBACKEND", None)
-    environment.pop("PYTHONSTARTUP", None)
+    for name in NOT_FOR_KERNELS:
+        environment.pop(name, None)
     environment.update(
         TF_CPP_MIN_LOG_LEVEL="3",
         GRPC_VERBOSITY="ERROR",
@@ -143,6 +149,8 @@ def kernel_environment(scratch: Path) -> dict[str, str]:
         TQDM_DISABLE="1",
         PYDEVD_DISABLE_FILE_VALIDATION="1",
         IPYTHONDIR=str(scratch / "ipython"),
+        KERAS_HOME=str(scratch / "keras"),
+        MATPLOTLIBRC=os.devnull,
         JUPYTER_RUNTIME_DIR=str(scratch / "runtime"),
     )
     return environment

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from digit_utils.hosts import settle, tensorflow_hushed
 from digit_utils.runner.errors import RunnerError, UsageError
-from digit_utils.runner.notebooks import without_chatter
 from digit_utils.runner.paths import build_folder, find_root, folder_here, no_such_file, shown
 from digit_utils.runner.search_report import search_progress
 
@@ -66,7 +63,7 @@ def search_from_file(
         if folder
         else build_folder(find_root()) / "searches" / file.stem
     )
-    with _tensorflow_hushed():
+    with tensorflow_hushed():
         text, module = _load(file)
     kept = len(list(folder.glob("trial_*.json")))
     if 0 < kept <= trials:
@@ -94,28 +91,6 @@ def search_from_file(
         wrong = str(error).replace("max_evals", "--trials")
         raise UsageError(f"{shown(file)}: {wrong}") from error
     return found, folder
-
-
-@contextmanager
-def _tensorflow_hushed() -> Iterator[None]:
-    """Keep back what TensorFlow says of the machine as it starts; pass on all the rest.
-
-    It writes to the process's standard error from C++, at whatever log level is set, so the
-    stream itself is led into a file meanwhile.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for what comes later
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(terminal, 2)
-            os.close(terminal)
-            said.seek(0)
-            sys.stderr.write(without_chatter(said.read().decode("utf-8", "replace")))
 
 
 def _run(
@@ -163,6 +138,7 @@ def load_objective(text: str, name: str) -> Callable:
     ModuleNotFoundError
         If it imports what this machine lacks.
     """
+    settle()  # this machine has a keras.json of its own
     try:
         return _make_module(text, name).objective
     except ModuleNotFoundError as error:

@@ -310,6 +310,8 @@ def test_split_refuses_a_bad_fraction(fraction):
 def test_split_refuses_too_few_images():
     with pytest.raises(ValueError, match=r"cannot split 20 images .* use more images"):
         split_train_validation(*labelled(20, 10, 0), 0.1)
+    with pytest.raises(ValueError, match=r"seed is -1; expected a whole number"):
+        split_train_validation(*labelled(60, 10, 0), seed=-1)
 
 
 def test_split_and_subset_refuse_a_mismatch():

@@ -140,6 +140,101 @@ def test_the_command_shares_a_gpu_among_the_kernels_it_starts(monkeypatch, tmp_p
     assert {name: os.environ.get(name) for name in hosts.GPU_SHARING} == hosts.GPU_SHARING
 
 
+SETTINGS = '{"floatx": "float16", "image_data_format": "channels_first", "backend": "theano"}'
+
+
+def test_keras_settings_are_put_aside_and_named_and_tensorflow_is_quiet(tmp_path):
+    (tmp_path / "keras.json").write_text(SETTINGS)
+    code = (
+        "from digit_utils import hosts\nhosts.prepare()\nhosts.prepare()\n"
+        "import keras\nfrom digit_utils.provenance import provenance\n"
+        "of = keras.config\nprint(of.floatx(), of.image_data_format(), of.backend())\n"
+        "print(provenance('.')['backend'])\n"
+    )
+    here = {**os.environ, "KERAS_HOME": str(tmp_path)}
+    for name in ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL"):
+        here.pop(name, None)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=here)
+    told, *rest = done.stdout.splitlines()
+    assert told == (
+        f"{tmp_path / 'keras.json'} asks for floatx 'float16', image_data_format "
+        "'channels_first', backend 'theano'. The book leaves this file aside and computes with "
+        "tensorflow, float32, channels_last. To choose a backend, set KERAS_BACKEND."
+    )
+    assert rest == ["float32 channels_last tensorflow", "tensorflow"]
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "variable", "backend", "asked"),
+    [
+        (
+            '{"backend": "jax", "epsilon": 1e-07, "image_dim_ordering": "tf"}',
+            "",
+            "jax",
+            ["backend"],
+        ),
+        ('{"backend": "jax", "floatx": "float64"}', "torch", "torch", ["floatx"]),
+        ("[1]", "", "[1]", ["backend"]),
+        ("{", "", "tensorflow", []),
+        (None, "jax", "jax", []),
+    ],
+)
+def test_the_backend_is_the_one_keras_takes(tmp_path, monkeypatch, text, variable, backend, asked):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_BACKEND", variable)
+    if text is not None:
+        (tmp_path / "keras.json").write_text(text)
+    assert hosts.keras_backend() == backend
+    assert list(hosts.keras_settings()[1]) == asked
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no such limit")
+def test_a_process_counts_the_processors_it_was_given():
+    code = (
+        "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from digit_utils.provenance import provenance\nprint(provenance('.')['machine'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.endswith(", 1 CPU cores\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "count"),
+    [
+        ("0::/a/b", {"a/cpu.max": "250000 100000", "a/b/cpu.max": "max 100000"}, 3),
+        ("0::/", {"cpu.max": "50000 100000"}, 1),
+        ("4:cpu,cpuacct:/host/path", {"cpu/cpu.cfs_quota_us": "200000"}, 2),
+        ("4:cpuacct:/a\n3:cpu:/a", {"cpu/a/cpu.cfs_quota_us": "-1"}, 8),
+        (None, {}, 8),
+    ],
+)
+def test_a_container_s_quota_counts_too(tmp_path, monkeypatch, groups, files, count):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(os, "process_cpu_count", lambda: 8, raising=False)
+    monkeypatch.setattr(hosts, "CGROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(hosts, "CGROUPS", tmp_path)
+    if groups is not None:
+        (tmp_path / "cgroup").write_text(groups + "\n")
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+        path.with_name("cpu.cfs_period_us").write_text("100000\n")
+    assert hosts.processors() == count
+
+
+def test_nothing_else_counts_processors():
+    folders = ("digit_utils", "scripts", "benchmarks", "book", "notebooks", "searches")
+    counting = {
+        path.name
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        if "cpu_count" in path.read_text(encoding="utf-8")
+    }
+    assert counting == {"hosts.py"}
+
+
 # ------------------------------------------------------------------------------- the cell itself
 
 

@@ -63,6 +63,15 @@ def book_style():
     matplotlib.use("Agg")
 
 
+def test_a_matplotlibrc_has_no_say():
+    ours = dict(matplotlib.rcParams)
+    theirs = {"image.origin": "lower", "image.interpolation": "bilinear", "text.usetex": True,
+              "savefig.transparent": True, "figure.autolayout": True}  # fmt: skip
+    matplotlib.rcParams.update(theirs)
+    plots.use_book_style()
+    assert dict(matplotlib.rcParams) == ours
+
+
 ONE_CHART = {
     "label_counts": lambda ax=None: plots.plot_label_counts(LABELS, ax=ax),
     "confusion": lambda ax=None: plots.plot_confusion(LABELS, PREDICTED, ax=ax),

@@ -101,6 +101,42 @@ def test_each_chapter_gets_what_it_declares(ran):
     assert "second 7" in printed(book / "_build/runs/quick-changed/02_second.ipynb")
 
 
+def test_what_is_set_elsewhere_for_the_same_tools_has_no_say(tmp_path, monkeypatch):
+    book = make_book(
+        tmp_path,
+        c01_asks=chapter(
+            "import sys\nimport keras, matplotlib\nfrom digit_utils.results import report\n"
+            "of, origin = keras.config, matplotlib.rcParams['image.origin']\n"
+            "flags = [sys.flags.optimize, sys.flags.dev_mode, *sys.warnoptions]\n"
+            "report('x', floatx=of.floatx(), order=of.image_data_format(), origin=origin,\n"
+            "       backend=of.backend(), passes=of.max_epochs(), startup='left' in globals(),\n"
+            "       flags=flags)"
+        ),
+    )
+    startup = book / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "start.py").write_text("left = 1")
+    (book / "keras.json").write_text(
+        '{"floatx": "float16", "image_data_format": "channels_first", "backend": "jax"}'
+    )
+    (book / "matplotlibrc").write_text("image.origin: lower\n")
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    for name, value in {
+        "KERAS_HOME": book, "KERAS_MAX_EPOCHS": 1, "MATPLOTLIBRC": book / "matplotlibrc",
+        "IPYTHONDIR": book / "ipython", "PYTHONOPTIMIZE": 1, "PYTHONWARNINGS": "always",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, str(value))
+    done = digits(book, "run")
+    assert done.returncode == 0, done.stderr
+    output = book / "_build/runs/quick/01_asks.ipynb"
+    assert results.read(output) == {
+        "floatx": "float32", "order": "channels_last", "origin": "upper", "backend": "tensorflow",
+        "passes": None, "startup": False, "flags": [0, False],
+    }  # fmt: skip
+    made = read_notebook(output).metadata.digits
+    assert made.provenance.backend == "tensorflow" and "jax" not in made.fingerprint.packages
+
+
 def test_a_failing_cell_is_shown_and_harms_nothing(tmp_path):
     book = make_book(
         tmp_path,

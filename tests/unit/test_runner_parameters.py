@@ -165,6 +165,18 @@ def test_a_number_is_not_smaller_than_the_comment_says(name, value, fits):
         check_value("01_x", LEAST, name, value, "-p")
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_no_library_takes_is_refused_and_the_largest_is_not(plan, book, seed):
+    (run,) = plan(["01"], SEED=2**32 - 1)
+    assert run.parameters["SEED"] == 2**32 - 1
+    told = rf"SEED of 01_first is from 0 to 4294967295; .* gives {seed}\."
+    with pytest.raises(ParameterError, match=told):
+        plan(["01"], SEED=seed)
+    write_profile(book, f"SEED: {seed}\n")
+    with pytest.raises(ParameterError, match=told):
+        plan(["01"])
+
+
 def test_every_chapter_s_own_values_are_as_large_as_it_says():
     seen = 0
     for chapter in list_chapters(ROOT):
