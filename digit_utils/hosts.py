@@ -7,12 +7,16 @@ The first cell of every chapter installs this package without its requirements a
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from importlib import metadata
 from pathlib import Path
+
+from digit_utils.provenance import giver_of
 
 PACKAGE = "digit-utils"
 
@@ -52,7 +56,7 @@ def share_gpu() -> None:
 
 
 def install_missing() -> list[str]:
-    """Install those of this package's requirements that are not installed.
+    """Install those of this package's requirements that cannot be imported.
 
     Every version that is installed is kept: NumPy and TensorFlow may be loaded already, and
     another version would need a restart. Versions older than the book asks for are named.
@@ -65,7 +69,7 @@ def install_missing() -> list[str]:
     Raises
     ------
     HostError
-        If pip cannot install them beside the versions that are there.
+        If they cannot be installed beside the versions that are there.
     """
     try:
         declared = metadata.requires(PACKAGE) or []
@@ -89,6 +93,9 @@ def compare_requirements(
 ) -> tuple[list[str], list[str]]:
     """Sort out which requirements are missing and which are met by too old a version.
 
+    What can be imported is there, whatever it is called: tensorflow-cpu and tf-nightly are
+    TensorFlow, and another one over them would break both.
+
     Parameters
     ----------
     declared : list of str
@@ -100,7 +107,7 @@ def compare_requirements(
     Returns
     -------
     missing : list of str
-        Requirements that nothing installed has the name of.
+        Requirements of which nothing can be imported.
     too_old : list of str
         A sentence for each version that does not meet its requirement.
     """
@@ -112,13 +119,17 @@ def compare_requirements(
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
         wanted = f"{requirement.name}{requirement.specifier}"
-        version = installed.get(canonicalize_name(requirement.name))
-        if version is None:
+        name = canonicalize_name(requirement.name)
+        giver = name if name in installed else giver_of(name)
+        if giver is None:
             missing.append(wanted)
-        elif not requirement.specifier.contains(version, prereleases=True):
+            continue
+        version = installed.get(canonicalize_name(giver))
+        if version and not requirement.specifier.contains(version, prereleases=True):
+            better = f"{giver}{requirement.specifier}"
             too_old.append(
-                f"{requirement.name} {version} is installed here, and the book was made for "
-                f"{wanted}. It was left as it is. Should the chapter fail, install {wanted} with "
+                f"{giver} {version} is installed here, and the book was made for "
+                f"{wanted}. It was left as it is. Should the chapter fail, install {better} with "
                 "pip and restart the kernel."
             )
     return missing, too_old
@@ -154,15 +165,27 @@ def _pins(installed: dict[str, str]) -> list[str]:
     return [f"{name}=={version}" for name, version in sorted(installed.items())]
 
 
+def _installer(wanted: list[str]) -> list[str]:
+    """Begin the command that installs into this environment; those that uv makes have no pip."""
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip", "install"]
+    if uv := shutil.which("uv"):
+        return [uv, "pip", "install", "--python", sys.executable]
+    raise HostError(
+        f"{', '.join(wanted)} cannot be installed: {sys.executable} has no pip, and there is no uv "
+        f"on the PATH. `{sys.executable} -m ensurepip` adds pip; then run this cell again."
+    )
+
+
 def _pip_install(wanted: list[str], pins: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "installed.txt"
         constraints.write_text("\n".join(pins), encoding="utf-8")
-        command = [sys.executable, "-m", "pip", "install", "-q", "-c", str(constraints), *wanted]
+        command = [*_installer(wanted), "-q", "-c", str(constraints), *wanted]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise HostError(
-            f"pip could not install {', '.join(wanted)} beside what is installed here:\n"
+            f"{', '.join(wanted)} could not be installed beside what is installed here:\n"
             f"{done.stderr.strip()}\n"
             "On Kaggle, switch the internet on in the notebook's settings. Elsewhere install them "
             "by hand, then run this cell again."

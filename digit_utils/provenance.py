@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import subprocess
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,10 @@ PACKAGES = (
     "tensorflow", "jax", "torch", "keras",
     "numpy", "pandas", "scikit-learn", "hyperopt", "papermill",
 )  # fmt: skip
+# Packages that are imported by another name than their own.
+MODULES = {
+    "ipython": "IPython", "pyyaml": "yaml", "scikit-image": "skimage", "scikit-learn": "sklearn",
+}  # fmt: skip
 
 
 def provenance(root: str | Path) -> dict[str, Any]:
@@ -42,15 +48,31 @@ def provenance(root: str | Path) -> dict[str, Any]:
     }
 
 
-def package_versions() -> dict[str, str]:
+def package_versions(names: Iterable[str] = PACKAGES) -> dict[str, str]:
     """Return the versions of those packages that are installed, by name."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    found = {name: installed_version(name) for name in names}
+    return {name: version for name, version in found.items() if version}
+
+
+def installed_version(name: str) -> str | None:
+    """Return a package's version, or that of what is installed in its place; None: unknown."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        giver = giver_of(name)
+        return None if giver is None or giver == name else version(giver)
+
+
+def giver_of(name: str) -> str | None:
+    """Name the distribution that a package's module is from: ``tensorflow-cpu`` for TensorFlow's.
+
+    Its own name where nothing says from which; None where nothing can be imported.
+    """
+    module = MODULES.get(name, name.replace("-", "_"))
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:  # a folder without code has no origin
+        return None
+    return next(iter(packages_distributions().get(module, [])), name)
 
 
 def _commit(root: Path) -> str | None:

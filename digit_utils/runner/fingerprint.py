@@ -14,10 +14,10 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from digit_utils.provenance import installed_version
 from digit_utils.runner.code_facts import cell_facts, closure, merge, short_hash
 from digit_utils.runner.notebooks import INSTALL_TAG, tags
 from digit_utils.runner.parameters import declared_parameters
@@ -91,7 +91,7 @@ def take(
             for path in _files(everything.texts)
         },
         "packages": {
-            name: _installed(name) if pins is None else pins.get(name, [])
+            name: installed_version(name) if pins is None else pins.get(name, [])
             for name in _packages(everything.packages, published=pins is not None)
         },
     }
@@ -201,13 +201,6 @@ def _packages(imported: frozenset[str], published: bool) -> list[str]:
     # What Keras computes with is imported nowhere in our code; the book is made with TensorFlow.
     backend = "tensorflow" if published else os.environ.get("KERAS_BACKEND") or "tensorflow"
     return sorted(found | ({backend} if "keras" in found else set()))
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _file_hash(path: Path) -> str:
