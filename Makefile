@@ -61,6 +61,7 @@ test: $(STAMP) ## every test: code, chapters, regression, site
 test-lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/zizmor --offline --no-progress --quiet .github
 
 # Two files at a time, see below. The quick runs made here are what test-site builds from.

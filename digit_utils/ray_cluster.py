@@ -90,7 +90,7 @@ def connect(
     cpus = max(needs["cpu"], 1)
     # Each job on its share of the processors: TensorFlow would start a thread for each of them.
     share = cpus if address else processors // (jobs or max(1, processors // cpus))
-    local = {} if address else {"include_dashboard": False}
+    local: dict[str, Any] = {} if address else {"include_dashboard": False}
     if not address and jobs:
         local["num_cpus"] = max(1, math.ceil(jobs * needs["cpu"]))
     with _own_way_to_end():

@@ -116,7 +116,7 @@ def _tensorflow_hushed() -> Iterator[None]:
 
 def _run(
     engine: str,
-    request: tuple,
+    request: tuple[Any, Any, Any, int, Path, int, Any],
     module: ModuleType,
     source: tuple[str, str],
     jobs: int | None,
