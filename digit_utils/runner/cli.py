@@ -250,7 +250,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="list the chapters: whether their outputs are fresh, and when they were last run",
         description="List the chapters. Published outputs are stale when what they came from has "
         "changed since: code, parameters, helpers, recorded data or versions; prose and comments "
-        "do not count. The exit code is 1 when any are stale.",
+        "do not count. The exit code is 1 when any are stale. "
+        "Stale regression references are listed as well.",
     )
     _add_chapters(status)
     status.set_defaults(act=_status)
@@ -285,9 +286,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     publish.set_defaults(act=_publish)
 
-    commands.add_parser(
+    references = commands.add_parser(
         "references", help="make the regression references from the quick run"
-    ).set_defaults(act=_references)
+    )
+    _add_chapters(references)
+    references.set_defaults(act=_references)
     staged = commands.add_parser(
         "stage-published",
         help="lay out the published notebooks for nbval, to run and compare them (nightly)",
@@ -542,11 +545,11 @@ def _publish(options: argparse.Namespace) -> int:
     return 1 if left else 0
 
 
-def _references(_: argparse.Namespace) -> int:
+def _references(options: argparse.Namespace) -> int:
     from digit_utils.runner.paths import shown
     from digit_utils.runner.references import make_references
 
-    for path in make_references():
+    for path in make_references(wanted=options.chapters):
         print(f"wrote: {shown(path)}")
     return 0
 
