@@ -210,6 +210,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     search.set_defaults(act=_search)
 
+    new = commands.add_parser(
+        "new",
+        help="start a chapter",
+        description="Write a chapter's stub with all that the tests ask for: script and notebook, "
+        "profiles and bounds, a line in _toc.yml and a row in README.md.",
+    )
+    new.add_argument("name", metavar="NN_NAME", help="such as 14_my_idea")
+    new.set_defaults(act=_new)
+
     sync = commands.add_parser("sync", help="regenerate every .ipynb from its .py")
     sync.add_argument(
         "--check", action="store_true", help="change nothing; exit 1 when a pair differs"
@@ -470,6 +479,17 @@ def _search(options: argparse.Namespace) -> int:
         options.engine, options.jobs, options.address,
     )  # fmt: skip
     return 0 if print_best(found, folder) else 1
+
+
+def _new(options: argparse.Namespace) -> int:
+    from digit_utils.runner.new_chapter import new_chapter
+    from digit_utils.runner.paths import find_checkout, shown
+
+    for path in new_chapter(find_checkout(), options.name):
+        print(f"wrote: {shown(path)}")
+    commands = "; ".join(f"digits {c} {options.name[:2]}" for c in ("run", "references", "publish"))
+    print(f"Make it yours (CONTRIBUTING.md, Write a chapter), and then: {commands}")
+    return 0
 
 
 def _sync(options: argparse.Namespace) -> int:

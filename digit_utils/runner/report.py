@@ -137,13 +137,13 @@ def print_status(wanted: Sequence[str] = ()) -> bool:
         print("\n.py and .ipynb differ, `digits sync` makes the .ipynb anew:")
         print(textwrap.fill(", ".join(unlike), 98, initial_indent="  ", subsequent_indent="  "))
     if (root / BOUNDS).is_file():
-        stale = {c.name: why_stale_reference(root, c) for c in chapters if c.script.is_file()}
-        stale = {name: why for name, why in stale.items() if why}
-        for name, why in stale.items():
-            print(f"\nstale reference: {name}, {why}")
-        if stale:
-            names = " ".join(stale)
-            print(f"\n`digits run {names}`, then `digits references {names}`, makes them anew.")
+        changed = {c.name: why_stale_reference(root, c) for c in chapters if c.script.is_file()}
+        lagging = [name for name, why in changed.items() if why]
+        for name in lagging:
+            print(f"\nstale reference: {name}, {changed[name]}")
+        if lagging:
+            again = " ".join(lagging)
+            print(f"\n`digits run {again}`, then `digits references {again}`, makes them anew.")
     return not because
 
 

@@ -29,9 +29,11 @@ def test_it_has_todays_code_quick_values_and_bounds(chapter):
 
 @each_chapter
 def test_something_in_it_must_stay_the_same_to_the_letter(chapter):
-    reference = read_notebook(ROOT / FOLDER / f"{chapter.name}.ipynb")
+    path = ROOT / FOLDER / f"{chapter.name}.ipynb"
+    assert path.is_file(), ADVICE
+    reference = read_notebook(path)
     checked = [cell for cell in reference.cells if "nbval-check-output" in tags(cell)]
-    assert checked
+    assert checked, 'tag a cell whose output must never change "nbval-check-output"'
     assert all(cell.outputs for cell in checked)
     others = [cell for cell in reference.cells if cell.cell_type == "code" and cell not in checked]
     assert not any(cell.outputs for cell in others), "they would change with every machine"
