@@ -61,6 +61,7 @@ test: $(STAMP) ## every test: code, chapters, regression, site
 test-lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/zizmor --offline --no-progress --quiet .github
 
 # Two files at a time, see below. The quick runs made here are what test-site builds from.
@@ -104,8 +105,8 @@ status: $(STAMP) ## say which published outputs are stale, and why; CHAPTER=03 t
 publish: $(STAMP) ## run the chapters whose published outputs are stale in full, and publish them; CHAPTER=03 takes one
 	$(BIN)/digits publish $(CHAPTER)
 
-references: $(STAMP) ## record the quick run as the regression references
-	$(BIN)/digits references
+references: $(STAMP) ## record the quick run as the regression references; CHAPTER=03 takes one
+	$(BIN)/digits references $(CHAPTER)
 
 linkcheck: $(STAMP) ## follow every link of the book that leads elsewhere; needs the network
 	$(BIN)/digits site --published --check-links

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -131,7 +132,7 @@ def occlusion(
     return falls / counts
 
 
-def _check(images, classes) -> None:
+def _check(images: Any, classes: Any) -> None:
     if np.ndim(images) != 4 or len(images) != len(classes) or len(images) == 0:
         raise ValueError(
             f"images have shape {np.shape(images)}, classes {np.shape(classes)}; "
@@ -139,18 +140,18 @@ def _check(images, classes) -> None:
         )
 
 
-def _run(layers: list, values):
+def _run(layers: list, values: Any) -> Any:
     for layer in layers:
         values = layer(values, training=False)
     return values
 
 
-def _score(outputs, classes):
+def _score(outputs: Any, classes: Any) -> Any:
     """Add up each image's score of its class; the images do not touch one another."""
     return ops.sum(outputs * ops.one_hot(np.asarray(classes, "int32"), outputs.shape[-1]))
 
 
-def _gradient(function: Callable, values) -> np.ndarray:
+def _gradient(function: Callable, values: Any) -> np.ndarray:
     """Differentiate a number by an array; each backend has a way of its own."""
     values = ops.convert_to_tensor(values, "float32")
     backend = keras.backend.backend()

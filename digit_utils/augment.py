@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
+from typing import Any
 
 import keras
 from keras import ops
@@ -42,7 +43,15 @@ class RandomAffine(keras.layers.Layer):
     Taught in 04_augmentation.
     """
 
-    def __init__(self, rotation=10.0, zoom=0.1, shift=0.1, seed=None, shear=0.0, **kwargs):
+    def __init__(
+        self,
+        rotation: float = 10.0,
+        zoom: float = 0.1,
+        shift: float = 0.1,
+        seed: int | None = None,
+        shear: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not _is_number(rotation) or not 0 <= rotation <= 180:
             raise ValueError(f"rotation is {rotation!r}; expected degrees from 0 to 180")
@@ -63,7 +72,7 @@ class RandomAffine(keras.layers.Layer):
         # XLA, which Keras turns on by itself on a GPU, cannot compile TensorFlow's resampling.
         self.supports_jit = keras.backend.backend() != "tensorflow"
 
-    def call(self, images, training=False):
+    def call(self, images: Any, training: bool | None = False) -> Any:
         """Return images of the same shape, changed if ``training``."""
         if not training:
             return images
@@ -80,7 +89,7 @@ class RandomAffine(keras.layers.Layer):
             data_format="channels_last",
         )
 
-    def _matrices(self, draws, height, width):
+    def _matrices(self, draws: Any, height: int, width: int) -> Any:
         """Map output pixels to input pixels: (batch, 8) rows ``a0 a1 a2 b0 b1 b2 c0 c1``."""
         angle = draws[0] * (self.rotation * math.pi / 180.0)
         zoom_x, zoom_y = 1.0 + draws[1] * self.zoom, 1.0 + draws[2] * self.zoom
@@ -97,11 +106,11 @@ class RandomAffine(keras.layers.Layer):
         zero = ops.zeros_like(a0)
         return ops.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """Return ``input_shape``: an affine change keeps the image's size."""
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return what is needed to build the layer again."""
         config = super().get_config()
         config.update(
@@ -114,5 +123,5 @@ class RandomAffine(keras.layers.Layer):
         return config
 
 
-def _is_number(value) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)

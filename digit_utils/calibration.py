@@ -6,6 +6,8 @@ own answer.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
@@ -261,7 +263,9 @@ def _check_temperature(temperature: float) -> float:
     return temperature
 
 
-def _check_pairs(confidence, right, is_probability=True) -> tuple[np.ndarray, np.ndarray]:
+def _check_pairs(
+    confidence: Any, right: Any, is_probability: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     confidence, right = np.asarray(confidence, dtype=np.float64), np.asarray(right)
     if confidence.shape != right.shape or confidence.ndim != 1 or len(confidence) == 0:
         raise ValueError(

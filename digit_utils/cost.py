@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -38,7 +40,9 @@ def forward_flops(network: keras.Model) -> int:
     return sum(operations for _, operations in layer_flops(network))
 
 
-def training_flops(network: keras.Model, n_images: int, batch_size: int = 0, muon=False) -> int:
+def training_flops(
+    network: keras.Model, n_images: int, batch_size: int = 0, muon: bool = False
+) -> int:
     """Count the operations of one epoch of training.
 
     Every layer with weights is run once forwards and twice backwards: once for the gradient of
@@ -120,7 +124,7 @@ def _map_size(layer: keras.layers.Conv2D) -> tuple[int, int]:
     return layer.output.shape[2:4] if first else layer.output.shape[1:3]
 
 
-def _muon_step_flops(shape) -> int:
+def _muon_step_flops(shape: Sequence[int]) -> int:
     if not takes_orthogonal_step(shape):
         return 0
     rows, columns = sorted((int(np.prod(shape[:-1])), int(shape[-1])))
@@ -159,6 +163,6 @@ def sgemm_peak(sizes: tuple[int, ...] = (1024, 2048, 4096), seconds: float = 0.5
     return best
 
 
-def _finish(tensor) -> None:
+def _finish(tensor: Any) -> None:
     """Wait for a result: accelerators, and JAX anywhere, compute after the call has returned."""
     ops.convert_to_numpy(tensor[0, 0])

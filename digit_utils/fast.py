@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -84,7 +85,7 @@ class ResidentImages(keras.layers.Layer):
     Taught in 07_how_fast_can_it_learn.
     """
 
-    def __init__(self, images, **kwargs):
+    def __init__(self, images: Any, **kwargs: Any) -> None:
         super().__init__(trainable=False, **kwargs)
         images = np.asarray(images)
         if images.dtype != np.uint8 or images.ndim != 3:
@@ -98,12 +99,14 @@ class ResidentImages(keras.layers.Layer):
         )
         self.images.assign(images)
 
-    def call(self, rows):
+    def call(self, rows: Any) -> Any:
         """Return images (batch, height, width, 1), float in [0, 1]."""
         return ops.cast(ops.take(self.images, rows, axis=0), "float32")[..., None] / 255.0
 
 
-def with_resident_images(network: keras.Model, images: np.ndarray, augmenter=None) -> keras.Model:
+def with_resident_images(
+    network: keras.Model, images: np.ndarray, augmenter: Any = None
+) -> keras.Model:
     """Return a model that takes row numbers, fetches and augments those images, and predicts.
 
     It shares the network's weights: train it, then use ``network`` itself.
@@ -201,7 +204,7 @@ class Trainer:
 
     def __init__(self, recipe: Recipe):
         self.recipe = recipe
-        self._ready = None  # the shape of the images, and what `make_trainer` made for them
+        self._ready: Any = None  # the shape of the images, and what `make_trainer` made for them
 
     def train(
         self,
@@ -238,7 +241,9 @@ def _check_labels(images: np.ndarray, labels: np.ndarray) -> None:
         )
 
 
-def _fit(trainer, network, recipe, labels, seed, score, start) -> Training:
+def _fit(
+    trainer: Any, network: Any, recipe: Recipe, labels: Any, seed: int, score: Any, start: float
+) -> Training:
     watch = _Stopwatch(network, score, start)
     batches = make_batches(labels, recipe.batch_size, seed)
     trainer.fit(**batches, epochs=recipe.epochs, callbacks=[watch], verbose=0)
@@ -373,12 +378,12 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
 class _Stopwatch(keras.callbacks.Callback):
     """Time the epochs without the scoring in between."""
 
-    def __init__(self, network, score, start):
+    def __init__(self, network: Any, score: Any, start: float) -> None:
         super().__init__()
         self.network, self.score, self.start = network, score, start
         self.epoch_seconds, self.scores = [], []
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.epoch_seconds.append(time.perf_counter() - self.start)
         if self.score is not None:
             self.scores.append(float(self.score(self.network)))

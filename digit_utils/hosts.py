@@ -8,31 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
-import math
+import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from importlib import metadata
 from importlib.machinery import ModuleSpec, PathFinder
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
+
+from digit_utils.provenance import giver_of, keras_backend, keras_settings, processors
 
 PACKAGE = "digit-utils"
 
 # TensorFlow and JAX take nearly all of a GPU's memory at first use, so the second kernel on it
 # gets none. Both read these when they first touch the GPU; without one they change nothing.
 GPU_SHARING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-
-# What Keras starts from unless a file says otherwise that every project on the machine shares.
-KERAS_DEFAULTS = {
-    "floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last",
-    "backend": "tensorflow", "nnx_enabled": False,
-}  # fmt: skip
-CGROUP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 # TensorFlow's C++ half writes notes about the machine (its processor, its missing GPU) straight
 # to standard error. They differ from machine to machine and say nothing about the chapter.
@@ -97,62 +92,6 @@ def settle() -> list[str]:
     return found
 
 
-def keras_settings() -> tuple[Path, dict[str, Any]]:
-    """Return Keras's settings file, and what it asks for that is not the default."""
-    home = os.path.expanduser("~")
-    home = home if os.access(home, os.W_OK) else "/tmp"  # as Keras does
-    file = Path(os.environ.get("KERAS_HOME", f"{home}/.keras"), "keras.json").expanduser()
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # Keras passes over what is not JSON, too
-        return file, {}
-    found = found if isinstance(found, dict) else {"backend": found}  # Keras would stop at it
-    asked = {name: found.get(name, usual) for name, usual in KERAS_DEFAULTS.items()}
-    if os.environ.get("KERAS_BACKEND"):
-        del asked["backend"]
-    return file, {name: asked[name] for name in asked if asked[name] != KERAS_DEFAULTS[name]}
-
-
-def keras_backend() -> str:
-    """Return what Keras computes with here, or would: KERAS_BACKEND goes before its file."""
-    asked = keras_settings()[1].get("backend", KERAS_DEFAULTS["backend"])
-    return os.environ.get("KERAS_BACKEND") or str(asked)
-
-
-def processors() -> int:
-    """Count the processors granted to this process, by taskset, SLURM or a container's quota."""
-    if hasattr(os, "process_cpu_count"):  # Python 3.13
-        count = os.process_cpu_count()
-    elif hasattr(os, "sched_getaffinity"):
-        count = len(os.sched_getaffinity(0))
-    else:
-        count = os.cpu_count()
-    return max(1, math.ceil(min(count or 1, _quota())))
-
-
-def _quota() -> float:
-    """Return how many processors' time the control groups of this process allow, if they say."""
-    found = [math.inf]
-    try:
-        groups = CGROUP.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        groups = []
-    for line in groups:
-        _, controllers, path = line.split(":", 2)
-        folder, names = CGROUPS, ["cpu.max"]
-        if controllers:  # version 1
-            folder, names = CGROUPS / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
-            if "cpu" not in controllers.split(","):
-                continue
-        inner = PurePosixPath(path.lstrip("/"))
-        for group in (inner, *inner.parents):  # in a container the path may be the host's
-            with contextlib.suppress(OSError, ValueError):  # "max" is no number
-                texts = [(folder / group / name).read_text() for name in names]
-                quota, period = map(int, " ".join(texts).split())
-                found += [quota / period] if quota > 0 else []
-    return min(found)
-
-
 @contextlib.contextmanager
 def tensorflow_hushed() -> Iterator[None]:
     """Keep back what TensorFlow says of the machine as it starts; pass on all the rest.
@@ -212,7 +151,7 @@ def share_gpu() -> None:
 
 
 def install_missing() -> list[str]:
-    """Install those of this package's requirements that are not installed.
+    """Install those of this package's requirements that cannot be imported.
 
     Every version that is installed is kept: NumPy and TensorFlow may be loaded already, and
     another version would need a restart. Versions older than the book asks for are named.
@@ -225,7 +164,7 @@ def install_missing() -> list[str]:
     Raises
     ------
     HostError
-        If pip cannot install them beside the versions that are there.
+        If they cannot be installed beside the versions that are there.
     """
     try:
         declared = metadata.requires(PACKAGE) or []
@@ -249,6 +188,9 @@ def compare_requirements(
 ) -> tuple[list[str], list[str]]:
     """Sort out which requirements are missing and which are met by too old a version.
 
+    What can be imported is there, whatever it is called: tensorflow-cpu and tf-nightly are
+    TensorFlow, and another one over them would break both.
+
     Parameters
     ----------
     declared : list of str
@@ -260,7 +202,7 @@ def compare_requirements(
     Returns
     -------
     missing : list of str
-        Requirements that nothing installed has the name of.
+        Requirements of which nothing can be imported.
     too_old : list of str
         A sentence for each version that does not meet its requirement.
     """
@@ -272,13 +214,17 @@ def compare_requirements(
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
         wanted = f"{requirement.name}{requirement.specifier}"
-        version = installed.get(canonicalize_name(requirement.name))
-        if version is None:
+        name = canonicalize_name(requirement.name)
+        giver = name if name in installed else giver_of(name)
+        if giver is None:
             missing.append(wanted)
-        elif not requirement.specifier.contains(version, prereleases=True):
+            continue
+        version = installed.get(canonicalize_name(giver))
+        if version and not requirement.specifier.contains(version, prereleases=True):
+            better = f"{giver}{requirement.specifier}"
             too_old.append(
-                f"{requirement.name} {version} is installed here, and the book was made for "
-                f"{wanted}. It was left as it is. Should the chapter fail, install {wanted} with "
+                f"{giver} {version} is installed here, and the book was made for "
+                f"{wanted}. It was left as it is. Should the chapter fail, install {better} with "
                 "pip and restart the kernel."
             )
     return missing, too_old
@@ -314,15 +260,27 @@ def _pins(installed: dict[str, str]) -> list[str]:
     return [f"{name}=={version}" for name, version in sorted(installed.items())]
 
 
+def _installer(wanted: list[str]) -> list[str]:
+    """Begin the command that installs into this environment; those that uv makes have no pip."""
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip", "install"]
+    if uv := shutil.which("uv"):
+        return [uv, "pip", "install", "--python", sys.executable]
+    raise HostError(
+        f"{', '.join(wanted)} cannot be installed: {sys.executable} has no pip, and there is no uv "
+        f"on the PATH. `{sys.executable} -m ensurepip` adds pip; then run this cell again."
+    )
+
+
 def _pip_install(wanted: list[str], pins: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "installed.txt"
         constraints.write_text("\n".join(pins), encoding="utf-8")
-        command = [sys.executable, "-m", "pip", "install", "-q", "-c", str(constraints), *wanted]
+        command = [*_installer(wanted), "-q", "-c", str(constraints), *wanted]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise HostError(
-            f"pip could not install {', '.join(wanted)} beside what is installed here:\n"
+            f"{', '.join(wanted)} could not be installed beside what is installed here:\n"
             f"{done.stderr.strip()}\n"
             "On Kaggle, switch the internet on in the notebook's settings. Elsewhere install them "
             "by hand, then run this cell again."

@@ -162,8 +162,8 @@ def _refuse_header(shown: str, names: list[str], columns: list[str]) -> NoReturn
             )
         if name != expected:
             raise DigitDataError(
-                f"{where}, column {position}: found {_show(name)}, expected {_show(expected)}; "
-                f"the columns are out of order; {FIX_ADVICE}"
+                f"{where}, column {position}: found {_show(name)}, expected "
+                f"{_show(expected or '')}; the columns are out of order; {FIX_ADVICE}"
             )
     raise AssertionError("a header with these names is right")  # pragma: no cover
 
@@ -245,9 +245,9 @@ def _check_row(where: str, text: str, columns: list[str]) -> None:
         highest = 9 if name == "label" else 255
         if re.fullmatch(r"[0-9]+", value) and int(value.lstrip("0")[:4] or "0") <= highest:
             continue  # 007 is a number too
-        found = "nothing" if value == "" else _show(value)
+        written = "nothing" if value == "" else _show(value)
         raise DigitDataError(
-            f"{where}, column {name!r}: found {found}, expected a whole number from 0 to "
+            f"{where}, column {name!r}: found {written}, expected a whole number from 0 to "
             f"{highest}; {FIX_ADVICE}"
         )
 

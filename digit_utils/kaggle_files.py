@@ -184,7 +184,7 @@ def _read_zip(path: Path, name: str) -> bytes:
             return _read_limited(handle, f"{path}: {name}")
 
 
-def _read_limited(handle: IO[bytes], shown: str) -> bytes:
+def _read_limited(handle: IO[bytes] | gzip.GzipFile, shown: str) -> bytes:
     """Read to the end, but stop at the limit: an archive may lie about its size."""
     content = io.BytesIO()
     while chunk := handle.read(CHUNK_BYTES):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -22,7 +24,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     Ioffe and Szegedy (2015), arXiv:1502.03167. Taught in 07_how_fast_can_it_learn.
     """
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Return the normalised maps, and while training update the running statistics."""
         if not (training and self.trainable and self._can_fuse(inputs, mask)):
             return super().call(inputs, training=training, mask=mask)
@@ -43,7 +45,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         self.moving_variance.assign(self.moving_variance * keep + variance * (1.0 - keep))
         return outputs
 
-    def _can_fuse(self, inputs, mask) -> bool:
+    def _can_fuse(self, inputs: Any, mask: Any) -> bool:
         return (
             keras.backend.backend() == "tensorflow"
             and mask is None
@@ -107,7 +109,7 @@ def fold_batch_normalization(network: keras.Sequential) -> keras.Sequential:
     return result
 
 
-def _convolution_before(layer, layers: list) -> int:
+def _convolution_before(layer: Any, layers: list) -> int:
     """Return the place of the convolution that a normalisation can be folded into."""
     place = len(layers) - 1
     while place >= 0 and isinstance(layers[place], keras.layers.MaxPooling2D):
@@ -135,7 +137,7 @@ def _convolution_before(layer, layers: list) -> int:
     return place
 
 
-def _fold(layer, weights: list[np.ndarray]) -> list[np.ndarray]:
+def _fold(layer: Any, weights: list[np.ndarray]) -> list[np.ndarray]:
     """Return a convolution's kernel and bias with the normalisation in them."""
     kernel = weights[0]
     bias = weights[1] if len(weights) == 2 else np.zeros(kernel.shape[-1], kernel.dtype)

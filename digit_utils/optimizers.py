@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -34,11 +37,17 @@ class ConvMuon(keras.optimizers.AdamW):
     Taught in 07_how_fast_can_it_learn.
     """
 
-    def __init__(self, learning_rate=0.04, momentum=0.9, name="conv_muon", **options):
+    def __init__(
+        self,
+        learning_rate: Any = 0.04,
+        momentum: float = 0.9,
+        name: str = "conv_muon",
+        **options: Any,
+    ) -> None:
         super().__init__(learning_rate=learning_rate, name=name, **options)
         self.momentum = momentum
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Move one variable by one step."""
         if not takes_orthogonal_step(variable.shape):
             super().update_step(gradient, variable, learning_rate)
@@ -49,17 +58,17 @@ class ConvMuon(keras.optimizers.AdamW):
         step = ops.reshape(orthogonalize(step), variable.shape)
         self.assign_sub(variable, step * ops.cast(learning_rate, variable.dtype))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return what is needed to build the optimizer again."""
         return {**super().get_config(), "momentum": self.momentum}
 
 
-def takes_orthogonal_step(shape) -> bool:
+def takes_orthogonal_step(shape: Sequence[int]) -> bool:
     """Whether `ConvMuon` orthogonalises the step of a variable of this shape."""
     return len(shape) == 4 and shape[2] > 1
 
 
-def orthogonalize(matrix):
+def orthogonalize(matrix: Any) -> Any:
     """Return roughly the nearest matrix with orthonormal rows or columns, whichever are fewer.
 
     Five Newton-Schulz steps push the singular values towards one, by matrix products alone. Most
@@ -106,7 +115,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
     Smith and Topin (2017), arXiv:1708.07120. Taught in 07_how_fast_can_it_learn.
     """
 
-    def __init__(self, peak, steps, warmup=0.25):
+    def __init__(self, peak: float, steps: int, warmup: float = 0.25) -> None:
         if steps < 2:
             raise ValueError(
                 f"steps is {steps!r}; expected at least two, since the first has a learning rate "
@@ -116,13 +125,13 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
             raise ValueError(f"warmup is {warmup!r}; expected a share above 0 and below 1")
         self.peak, self.steps, self.warmup = peak, steps, warmup
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         """Return the learning rate at a step."""
         done = ops.cast(step, "float32") / self.steps
         return self.peak * ops.maximum(
             0.0, ops.minimum(done / self.warmup, (1.0 - done) / (1.0 - self.warmup))
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return what is needed to build the schedule again."""
         return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}

@@ -238,10 +238,18 @@ def plot_map(
     ax = ax or plt.subplots(figsize=(7.2, 6.2))[1]
     for digit in DIGITS:
         of_digit = points[labels == digit]
-        ax.scatter(*of_digit.T, s=5, alpha=0.55, color=DIGIT_COLOURS[digit], linewidths=0)
+        ax.scatter(
+            of_digit[:, 0],
+            of_digit[:, 1],
+            s=5,
+            alpha=0.55,
+            color=DIGIT_COLOURS[digit],
+            linewidths=0,
+        )
         if len(of_digit):
+            x, y = np.median(of_digit, axis=0)
             ax.text(
-                *np.median(of_digit, axis=0), str(digit), fontsize=17, fontweight="bold",
+                x, y, str(digit), fontsize=17, fontweight="bold",
                 color=DIGIT_COLOURS[digit], ha="center", va="center",
                 bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5},
             )  # fmt: skip

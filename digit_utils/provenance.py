@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import json
+import math
+import os
 import platform
 import subprocess
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path, PurePosixPath
 from typing import Any
-
-from digit_utils.hosts import keras_backend, processors
 
 PACKAGES = (
     "tensorflow", "jax", "torch", "keras",
     "numpy", "pandas", "scikit-learn", "hyperopt", "papermill",
 )  # fmt: skip
+# What Keras starts from unless a file says otherwise that every project on the machine shares.
+KERAS_DEFAULTS = {
+    "floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last",
+    "backend": "tensorflow", "nnx_enabled": False,
+}  # fmt: skip
+CGROUP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+# Packages that are imported by another name than their own.
+MODULES = {
+    "ipython": "IPython", "pyyaml": "yaml", "scikit-image": "skimage", "scikit-learn": "sklearn",
+}  # fmt: skip
 
 
 def provenance(root: str | Path) -> dict[str, Any]:
@@ -43,15 +57,87 @@ def provenance(root: str | Path) -> dict[str, Any]:
     }
 
 
-def package_versions() -> dict[str, str]:
+def package_versions(names: Iterable[str] = PACKAGES) -> dict[str, str]:
     """Return the versions of those packages that are installed, by name."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    found = {name: installed_version(name) for name in names}
+    return {name: version for name, version in found.items() if version}
+
+
+def installed_version(name: str) -> str | None:
+    """Return a package's version, or that of what is installed in its place; None: unknown."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        giver = giver_of(name)
+        return None if giver is None or giver == name else version(giver)
+
+
+def giver_of(name: str) -> str | None:
+    """Name the distribution that a package's module is from: ``tensorflow-cpu`` for TensorFlow's.
+
+    Its own name where nothing says from which; None where nothing can be imported.
+    """
+    module = MODULES.get(name, name.replace("-", "_"))
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:  # a folder without code has no origin
+        return None
+    return next(iter(packages_distributions().get(module, [])), name)
+
+
+def keras_settings() -> tuple[Path, dict[str, Any]]:
+    """Return Keras's settings file, and what it asks for that is not the default."""
+    home = os.path.expanduser("~")
+    home = home if os.access(home, os.W_OK) else "/tmp"  # as Keras does
+    file = Path(os.environ.get("KERAS_HOME", f"{home}/.keras"), "keras.json").expanduser()
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # Keras passes over what is not JSON, too
+        return file, {}
+    found = found if isinstance(found, dict) else {"backend": found}  # Keras would stop at it
+    asked = {name: found.get(name, usual) for name, usual in KERAS_DEFAULTS.items()}
+    if os.environ.get("KERAS_BACKEND"):
+        del asked["backend"]
+    return file, {name: asked[name] for name in asked if asked[name] != KERAS_DEFAULTS[name]}
+
+
+def keras_backend() -> str:
+    """Return what Keras computes with here, or would: KERAS_BACKEND goes before its file."""
+    asked = keras_settings()[1].get("backend", KERAS_DEFAULTS["backend"])
+    return os.environ.get("KERAS_BACKEND") or str(asked)
+
+
+def processors() -> int:
+    """Count the processors granted to this process, by taskset, SLURM or a container's quota."""
+    if hasattr(os, "process_cpu_count"):  # Python 3.13
+        count = os.process_cpu_count()
+    elif hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count()
+    return max(1, math.ceil(min(count or 1, _quota())))
+
+
+def _quota() -> float:
+    """Return how many processors' time the control groups of this process allow, if they say."""
+    found = [math.inf]
+    try:
+        groups = CGROUP.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        groups = []
+    for line in groups:
+        _, controllers, path = line.split(":", 2)
+        folder, names = CGROUPS, ["cpu.max"]
+        if controllers:  # version 1
+            folder, names = CGROUPS / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+            if "cpu" not in controllers.split(","):
+                continue
+        inner = PurePosixPath(path.lstrip("/"))
+        for group in (inner, *inner.parents):  # in a container the path may be the host's
+            with contextlib.suppress(OSError, ValueError):  # "max" is no number
+                texts = [(folder / group / name).read_text() for name in names]
+                quota, period = map(int, " ".join(texts).split())
+                found += [quota / period] if quota > 0 else []
+    return min(found)
 
 
 def _commit(root: Path) -> str | None:

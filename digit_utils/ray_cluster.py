@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from digit_utils.hosts import keras_backend, processors
+from digit_utils.provenance import keras_backend, processors
 
 PATIENCE = 25  # seconds for a cluster to answer; starting Python and Ray is part of it
 
@@ -92,7 +92,7 @@ def connect(
     cpus = max(needs["cpu"], 1)
     # Each job on its share of the processors: TensorFlow would start a thread for each of them.
     share = cpus if address else granted // (jobs or max(1, granted // cpus))
-    local = {} if address else {"include_dashboard": False}
+    local: dict[str, Any] = {} if address else {"include_dashboard": False}
     if not address:
         local["num_cpus"] = max(1, math.ceil(jobs * needs["cpu"])) if jobs else granted
     with _own_way_to_end():

@@ -272,6 +272,7 @@ class _State:
                 trial = make_trial(number, settings, seed, outcome, self.trials)
             else:
                 so_far = json.loads(result.get("so_far", '{"seconds": 0.0}'))
+                end: tuple[str, Any, str | None]
                 if error:
                     end = ("failed", None, f"the worker ended without a result: {error}")
                 else:

@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class Search:
         if not finished:
             last = self.trials[-1].error if self.trials else "there is none"
             raise SearchError(f"none of {len(self.trials)} trials succeeded; the last: {last}")
-        return min(finished, key=lambda trial: trial.loss)
+        return min(finished, key=attrgetter("loss"))
 
     @property
     def epochs(self) -> int:
@@ -79,8 +80,8 @@ class Search:
         frame["validation_accuracy"] = [
             math.nan if trial.loss is None else -trial.loss for trial in self.trials
         ]
-        complete = [-trial.loss if trial.ok else math.nan for trial in self.trials]
-        frame["best_so_far"] = pd.Series(complete, dtype=float).cummax().ffill()
+        complete = [trial.loss if trial.ok else math.nan for trial in self.trials]
+        frame["best_so_far"] = -pd.Series(complete, dtype=float).cummin().ffill()
         frame["outcome"] = [trial.status for trial in self.trials]
         frame["epochs_trained"] = [len(trial.curve) for trial in self.trials]
         frame["seconds"] = [trial.seconds for trial in self.trials]
@@ -307,7 +308,7 @@ class SearchProgress:
 
     def __call__(self, trials: Sequence[Trial], max_evals: int) -> None:
         """Show how far the search has come."""
-        scores = [-trial.loss for trial in trials if trial.ok]
+        scores = [-trial.loss for trial in trials if trial.ok and trial.loss is not None]
         best = f"best validation accuracy {max(scores):.4f}" if scores else "no score yet"
         seconds = time.perf_counter() - self._start
         text = f"{self.label}: trial {len(trials)} of {max_evals}, {best}, {seconds:.0f} s"

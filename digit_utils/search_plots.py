@@ -162,7 +162,7 @@ def plot_parallel_coordinates(
     best = frame["validation_accuracy"].iloc[-1]
     value = f"{best:.2%}" if label == ACCURACY else f"{best:.4g}"
     ax.plot(places, lines[-1], color=RED, linewidth=2.5, marker="o", label=f"the best, {value}")
-    for place, name in zip(places, parameters, strict=True):
+    for place, name in enumerate(parameters):
         ax.axvline(place, color=GREY, linewidth=0.8, zorder=0)
         for height, text in heights[name][1]:
             ax.annotate(

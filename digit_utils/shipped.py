@@ -69,7 +69,7 @@ def save_networks(
     kinds = [_describe(network) for network in networks]
     if any(other != kinds[0] for other in kinds):
         raise ValueError("the networks differ in their layers; save them in files of their own")
-    arrays = {
+    arrays: dict[str, Any] = {
         "layers": np.frombuffer(json_bytes(kinds[0]), np.uint8),
         "info": np.frombuffer(json_bytes(info), np.uint8),
         "n_networks": np.array(len(networks)),

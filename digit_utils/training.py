@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from typing import Any
 
 import keras
 import pandas as pd
@@ -131,12 +132,12 @@ class LiveProgress(keras.callbacks.Callback):
         super().__init__()
         self.label = label
 
-    def on_train_begin(self, logs=None):  # noqa: D102
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: D102
         self._start, self._epochs, self._handle = time.perf_counter(), 0, None
         if get_ipython() is not None:
             self._handle = display(self._line("starting"), display_id=True)
 
-    def on_epoch_end(self, epoch, logs=None):  # noqa: D102
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: D102
         logs = logs or {}
         self._epochs = epoch + 1
         scores = [
@@ -148,7 +149,7 @@ class LiveProgress(keras.callbacks.Callback):
         total = self.params.get("epochs")
         self._show(", ".join([f"epoch {epoch + 1} of {total}", *scores, f"{seconds:.0f} s"]))
 
-    def on_train_end(self, logs=None):  # noqa: D102
+    def on_train_end(self, logs: Any = None) -> None:  # noqa: D102
         seconds = time.perf_counter() - self._start
         epochs = f"{self._epochs} epoch" + ("s" if self._epochs != 1 else "")
         self._show(f"{epochs} in {seconds:.0f} s")

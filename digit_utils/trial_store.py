@@ -25,7 +25,7 @@ FORMAT = 2
 DEFINITION = "search.json"
 # What each entry of a trial may be; the loss is looked at together with the status.
 NUMBER = (int, float)
-KINDS = {
+KINDS: dict[str, Any] = {
     "number": int, "parameters": dict, "seed": int, "status": str,
     "error": (str, type(None)), "seconds": NUMBER, "curve": list, "details": dict, "versions": dict,
 }  # fmt: skip

@@ -32,8 +32,11 @@ import sys
 
 if importlib.util.find_spec("digit_utils") is None:
     book = "https://github.com/digits-book/digits-book"
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", f"git+{book}@main"]
-    subprocess.check_call(command)
+    pip = [sys.executable, "-m", "pip", "install"]
+    if importlib.util.find_spec("pip") is None:
+        print("There is no pip here, uv installs instead; without uv: python -m ensurepip")
+        pip = ["uv", "pip", "install", "--python", sys.executable]
+    subprocess.check_call([*pip, "-q", "--no-deps", f"git+{book}@main"])
     importlib.invalidate_caches()
 
 from digit_utils import hosts

@@ -29,8 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.files import json_bytes, write_atomically
-from digit_utils.hosts import processors
-from digit_utils.provenance import provenance
+from digit_utils.provenance import processors, provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "results" / "fuzz.json"

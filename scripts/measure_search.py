@@ -27,8 +27,7 @@ from hyperopt import hp, tpe
 
 from digit_utils.artifacts import RECORDED_FOLDER
 from digit_utils.files import json_bytes, write_atomically
-from digit_utils.hosts import processors
-from digit_utils.provenance import provenance
+from digit_utils.provenance import processors, provenance
 from digit_utils.ray_search import run_ray_search
 from digit_utils.runner import sweep as sweeps
 from digit_utils.runner.pairing import sync_pair

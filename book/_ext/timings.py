@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import platform
 import re
-from importlib.metadata import PackageNotFoundError, version
 
 from chapters import GeneratedTable
 from docutils import nodes
 from sphinx.application import Sphinx
+
+from digit_utils.provenance import package_versions
 
 NOT_RECORDED = "–"
 MAIN_PACKAGES = (
@@ -49,13 +50,7 @@ def timing_cells(run: dict) -> tuple[str, str, str]:
 
 def read_versions() -> list[tuple[str, str]]:
     """Return ``(name, version)`` of Python and of each main package that is installed."""
-    rows = [("Python", platform.python_version())]
-    for name in MAIN_PACKAGES:
-        try:
-            rows.append((name, version(name)))
-        except PackageNotFoundError:
-            continue
-    return rows
+    return [("Python", platform.python_version()), *package_versions(MAIN_PACKAGES).items()]
 
 
 def freshness_cell(run: dict, most: int = 3) -> str:

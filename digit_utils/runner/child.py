@@ -100,7 +100,7 @@ def _kernel_manager_class(send: Any) -> type:
         async def _async_start_kernel(self, **options: Any) -> None:
             global _kernel
             await super()._async_start_kernel(**options)
-            _kernel = self.provisioner.process
+            _kernel = self.provisioner.process  # type: ignore[union-attr]  # a local one's
             send("kernel", pid=_kernel.pid)
 
         start_kernel = _async_start_kernel

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from digit_utils import __version__
-from digit_utils.hosts import keras_backend, settle
+from digit_utils.hosts import settle
+from digit_utils.provenance import keras_backend
 from digit_utils.runner.errors import RunnerError, UsageError, did_you_mean
 from digit_utils.runner.paths import PROFILES
 
@@ -211,6 +212,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     search.set_defaults(act=_search)
 
+    new = commands.add_parser(
+        "new",
+        help="start a chapter",
+        description="Write a chapter's stub with all that the tests ask for: script and notebook, "
+        "profiles and bounds, a line in _toc.yml and a row in README.md.",
+    )
+    new.add_argument("name", metavar="NN_NAME", help="such as 14_my_idea")
+    new.set_defaults(act=_new)
+
     sync = commands.add_parser("sync", help="regenerate every .ipynb from its .py")
     sync.add_argument(
         "--check", action="store_true", help="change nothing; exit 1 when a pair differs"
@@ -251,7 +261,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="list the chapters: whether their outputs are fresh, and when they were last run",
         description="List the chapters. Published outputs are stale when what they came from has "
         "changed since: code, parameters, helpers, recorded data or versions; prose and comments "
-        "do not count. The exit code is 1 when any are stale.",
+        "do not count. The exit code is 1 when any are stale. "
+        "Stale regression references are listed as well.",
     )
     _add_chapters(status)
     status.set_defaults(act=_status)
@@ -286,9 +297,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     publish.set_defaults(act=_publish)
 
-    commands.add_parser(
+    references = commands.add_parser(
         "references", help="make the regression references from the quick run"
-    ).set_defaults(act=_references)
+    )
+    _add_chapters(references)
+    references.set_defaults(act=_references)
     staged = commands.add_parser(
         "stage-published",
         help="lay out the published notebooks for nbval, to run and compare them (nightly)",
@@ -469,6 +482,17 @@ def _search(options: argparse.Namespace) -> int:
     return 0 if print_best(found, folder) else 1
 
 
+def _new(options: argparse.Namespace) -> int:
+    from digit_utils.runner.new_chapter import new_chapter
+    from digit_utils.runner.paths import find_checkout, shown
+
+    for path in new_chapter(find_checkout(), options.name):
+        print(f"wrote: {shown(path)}")
+    commands = "; ".join(f"digits {c} {options.name[:2]}" for c in ("run", "references", "publish"))
+    print(f"Make it yours (CONTRIBUTING.md, Write a chapter), and then: {commands}")
+    return 0
+
+
 def _sync(options: argparse.Namespace) -> int:
     from digit_utils.runner.pairing import check_pairs, sync_pair
     from digit_utils.runner.paths import find_checkout, list_chapters, shown
@@ -542,11 +566,11 @@ def _publish(options: argparse.Namespace) -> int:
     return 1 if left else 0
 
 
-def _references(_: argparse.Namespace) -> int:
+def _references(options: argparse.Namespace) -> int:
     from digit_utils.runner.paths import shown
     from digit_utils.runner.references import make_references
 
-    for path in make_references():
+    for path in make_references(wanted=options.chapters):
         print(f"wrote: {shown(path)}")
     return 0
 

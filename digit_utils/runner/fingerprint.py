@@ -13,11 +13,10 @@ import functools
 import json
 import re
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from digit_utils.hosts import keras_backend
+from digit_utils.provenance import installed_version, keras_backend
 from digit_utils.runner.code_facts import cell_facts, closure, merge, short_hash
 from digit_utils.runner.notebooks import INSTALL_TAG, tags
 from digit_utils.runner.parameters import declared_parameters
@@ -91,7 +90,7 @@ def take(
             for path in _files(everything.texts)
         },
         "packages": {
-            name: _installed(name) if pins is None else pins.get(name, [])
+            name: installed_version(name) if pins is None else pins.get(name, [])
             for name in _packages(everything.packages, published=pins is not None)
         },
     }
@@ -201,13 +200,6 @@ def _packages(imported: frozenset[str], published: bool) -> list[str]:
     # What Keras computes with is imported nowhere in our code; the book is made with TensorFlow.
     backend = "tensorflow" if published else keras_backend()
     return sorted(found | ({backend} if "keras" in found else set()))
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _file_hash(path: Path) -> str:

@@ -42,7 +42,7 @@ def page_style() -> Any:
     ink = dict.fromkeys(
         ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK
     )
-    style = {
+    style: dict[Any, Any] = {
         **ink,
         "axes.spines.top": False,
         "axes.spines.right": False,

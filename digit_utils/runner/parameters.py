@@ -208,7 +208,7 @@ def _read_statement(statement: ast.stmt, comments: dict[int, str], chapter: str)
             "(a number, a text, True, False, None or a list of these)."
         ) from None
     annotated = isinstance(statement, ast.AnnAssign)
-    if annotated:
+    if isinstance(statement, ast.AnnAssign):
         annotation = statement.annotation
         type_text = annotation.value if isinstance(annotation, ast.Constant) else None
         type_text = type_text if isinstance(type_text, str) else ast.unparse(annotation)

@@ -168,7 +168,7 @@ def _uses(source: str, names: set[str]) -> bool:
 def _functions_that_use(source: str, names: set[str]) -> set[str]:
     """Name the functions of a cell in whose bodies a name stands."""
     functions = [node for node in cell_tree(source).body if isinstance(node, ast.FunctionDef)]
-    return {node.name for node in functions if _uses(ast.unparse(node.body), names)}
+    return {node.name for node in functions if _uses(ast.unparse(ast.Module(node.body, [])), names)}
 
 
 def bounds_around(values: Mapping[str, Any], chapter: str, rules: Rules) -> dict[str, Any]:

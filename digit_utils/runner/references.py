@@ -5,19 +5,35 @@ from __future__ import annotations
 import ast
 import math
 import pprint
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from digit_utils.runner.child import injected_values
 from digit_utils.runner.errors import RunnerError
-from digit_utils.runner.notebooks import cells_tagged, tags, write_notebook
-from digit_utils.runner.pairing import set_stable_ids
-from digit_utils.runner.paths import find_checkout, list_chapters, run_folder, shown
+from digit_utils.runner.notebooks import (
+    cells_tagged,
+    code_sources,
+    read_notebook,
+    tags,
+    write_notebook,
+)
+from digit_utils.runner.pairing import read_script, set_stable_ids
+from digit_utils.runner.paths import (
+    Chapter,
+    find_checkout,
+    list_chapters,
+    run_folder,
+    select_chapters,
+    shown,
+)
+from digit_utils.runner.plan import profile_values
 from digit_utils.runner.staging import executed_chapters, machine_traces, number_cells
 from digit_utils.runner.yaml_source import YamlSource
 
 FOLDER = Path("tests/regression/reference")
 BOUNDS = Path("tests/regression/bounds.yaml")
+SOURCE = f"{BOUNDS.as_posix()}, written by `digits references`"
 # nbval runs a notebook in the notebook's own folder. What a chapter leaves behind goes to the
 # build folder, one folder a chapter: none sees another's artifacts, so chapters that need some
 # take the recorded copy, whatever ran before.
@@ -26,7 +42,7 @@ CHECKED = "nbval-check-output"
 _PICTURES = ("image/png", "image/jpeg")  # the types nbval does not compare
 
 
-def make_references(root: Path | str | None = None) -> list[Path]:
+def make_references(root: Path | str | None = None, wanted: Sequence[str] = ()) -> list[Path]:
     """Write a reference for each chapter from its quick run.
 
     A reference holds the chapter's code with the quick parameters, those outputs that nbval
@@ -36,6 +52,8 @@ def make_references(root: Path | str | None = None) -> list[Path]:
     ----------
     root : path, optional
         The checkout; found from the working directory by default.
+    wanted : sequence of str
+        Names, unique prefixes or paths; empty means all.
 
     Returns
     -------
@@ -50,13 +68,13 @@ def make_references(root: Path | str | None = None) -> list[Path]:
     from digit_utils import results
 
     root = find_checkout(root)
-    chapters = list_chapters(root)
-    notebooks = executed_chapters(root, "quick", chapters)
+    names = [chapter.name for chapter in list_chapters(root)]
+    notebooks = executed_chapters(root, "quick", select_chapters(root, wanted))
     bounds = read_bounds(root / BOUNDS)
-    problems = [f"{name} is no chapter" for name in bounds if name not in notebooks]
+    problems = [f"{name} is no chapter" for name in bounds if name not in names]
     for name, notebook in notebooks.items():
         if name not in bounds:
-            problems.append(f"{name} has no bounds")
+            problems.append(f"{name} has no bounds; add what its quick run must report")
             continue
         try:
             found = results.read(run_folder(root, "quick") / f"{name}.ipynb")
@@ -71,11 +89,30 @@ def make_references(root: Path | str | None = None) -> list[Path]:
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("*.ipynb"):
-        if stale.stem not in notebooks:
+        if stale.stem not in names:
             stale.unlink()
     for name, notebook in notebooks.items():
         write_notebook(folder / f"{name}.ipynb", notebook)
     return [folder / f"{name}.ipynb" for name in notebooks]
+
+
+def why_stale_reference(root: Path, chapter: Chapter) -> str:
+    """Say what has changed since a chapter's reference was made; empty when nothing has."""
+    path = root / FOLDER / f"{chapter.name}.ipynb"
+    bounds = read_bounds(root / BOUNDS).get(chapter.name)
+    if not bounds:
+        return f"{BOUNDS.as_posix()} has no bounds for it"
+    if not path.is_file():
+        return "it has none"
+    reference = read_notebook(path)
+    *own, check = code_sources(reference) or [""]
+    values = injected_values(reference)
+    values.pop("ARTIFACTS", None)  # each reference keeps its artifacts to itself
+    if own != code_sources(read_script(chapter.script)):
+        return "its code has changed"
+    if values != profile_values(root, "quick", chapter):
+        return "the quick profile has changed"
+    return "" if check == bounds_cell(bounds, SOURCE) else "its bounds have changed"
 
 
 def _turn_into_reference(notebook: Any, chapter: str, bounds: Mapping[str, Any]) -> None:
@@ -90,11 +127,7 @@ def _turn_into_reference(notebook: Any, chapter: str, bounds: Mapping[str, Any])
             for kind in _PICTURES:
                 output.get("data", {}).pop(kind, None)
     _redirect_artifacts(notebook, ARTIFACTS.format(chapter=chapter))
-    notebook.cells.append(
-        nbformat.v4.new_code_cell(
-            bounds_cell(bounds, f"{BOUNDS.as_posix()}, written by `digits references`")
-        )
-    )
+    notebook.cells.append(nbformat.v4.new_code_cell(bounds_cell(bounds, SOURCE)))
     set_stable_ids(notebook)
     number_cells(notebook)
 

@@ -15,6 +15,7 @@ from digit_utils.runner.notebooks import read_notebook, title, without_colour
 from digit_utils.runner.pairing import check_pairs
 from digit_utils.runner.paths import PROFILES, find_checkout, run_folder, select_chapters, shown
 from digit_utils.runner.progress import duration
+from digit_utils.runner.references import BOUNDS, why_stale_reference
 
 
 def print_failure(run: ChapterRun) -> None:
@@ -135,6 +136,14 @@ def print_status(wanted: Sequence[str] = ()) -> bool:
     if unlike:
         print("\n.py and .ipynb differ, `digits sync` makes the .ipynb anew:")
         print(textwrap.fill(", ".join(unlike), 98, initial_indent="  ", subsequent_indent="  "))
+    if (root / BOUNDS).is_file():
+        changed = {c.name: why_stale_reference(root, c) for c in chapters if c.script.is_file()}
+        lagging = [name for name, why in changed.items() if why]
+        for name in lagging:
+            print(f"\nstale reference: {name}, {changed[name]}")
+        if lagging:
+            again = " ".join(lagging)
+            print(f"\n`digits run {again}`, then `digits references {again}`, makes them anew.")
     return not because
 
 

@@ -95,7 +95,7 @@ def search_from_file(
 
 def _run(
     engine: str,
-    request: tuple,
+    request: tuple[Any, Any, Any, int, Path, int, Any],
     module: ModuleType,
     source: tuple[str, str],
     jobs: int | None,

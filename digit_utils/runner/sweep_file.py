@@ -337,7 +337,7 @@ def _with_seeds(
 
 def _refuse_twins(source: YamlSource, points: list[dict], ways: list[str]) -> None:
     """Two runs with the same values would write to the same place."""
-    seen: dict[str, int] = {}
+    seen: dict[bytes, int] = {}
     for number, point in enumerate(points, start=1):
         key = _identity(point)
         if key in seen:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from digit_utils import results
+from digit_utils.runner.cli import main
 from digit_utils.runner.notebooks import cells_tagged, code_sources, read_notebook
 from digit_utils.runner.pairing import check_pair, read_script
 from digit_utils.runner.parameters import check_value, declared_parameters
-from digit_utils.runner.paths import list_chapters
+from digit_utils.runner.paths import PROFILES, list_chapters
+from digit_utils.runner.references import BOUNDS, read_bounds
 from digit_utils.runner.values import read_profile
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +56,7 @@ def test_it_is_published_with_the_outputs_of_its_code(chapter):
         "some code has no output, or has changed since its outputs were published: `make publish`"
     )
     assert all(output.output_type != "error" for cell in code for output in cell.outputs)
-    assert results.read(chapter.notebook)
+    assert results.read(chapter.notebook), "report() names no result"
 
 
 # What would give a chapter the sealed labels; 06 may open the seal, by the one function for it.
@@ -70,22 +75,27 @@ def test_the_seal_is_opened_by_the_last_chapter_alone(chapter):
 @each_chapter
 def test_it_opens_with_a_title_the_colab_cell_and_the_parameters(chapter):
     cells = read_script(chapter.script).cells
-    assert cells[0].cell_type == "markdown"
-    assert cells[0].source.startswith("# ")
+    opens = cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")
+    assert opens, "open with a markdown cell that begins with '# Title'"
     assert len(re.findall(r"^# ", markdown(chapter), re.M)) == 1, "one title a chapter"
     first_code = next(cell for cell in cells if cell.cell_type == "code")
-    assert {"colab", "remove-cell"} <= set(first_code.metadata.get("tags", []))
+    tagged = set(first_code.metadata.get("tags", []))
+    assert {"colab", "remove-cell"} <= tagged, (
+        'begin the code with an empty cell, # %% tags=["colab", "remove-cell"], and let '
+        "`digits install-cell` fill it"
+    )
     notebook = read_script(chapter.script)
-    assert len(cells_tagged(notebook, "colab")) == 1
-    assert len(cells_tagged(notebook, "parameters")) == 1
+    for tag in ("colab", "parameters"):
+        assert len(cells_tagged(notebook, tag)) == 1, f"tag exactly one cell {tag}"
 
 
 @each_chapter
 def test_its_parameters_are_typed_literals_with_a_comment_each(chapter):
     declared = declared_parameters(read_script(chapter.script), chapter.name)
-    assert {"SEED", "ARTIFACTS"} <= set(declared)
+    missing = {"SEED", "ARTIFACTS"} - set(declared)
+    assert not missing, f"declare {missing} in the parameters cell, as the other chapters do"
     uses_digits = "load_digits(" in chapter.script.read_text(encoding="utf-8")
-    assert ("DATA" in declared) == uses_digits
+    assert ("DATA" in declared) == uses_digits, "DATA goes with load_digits(DATA)"
     for parameter in declared.values():
         assert parameter.name == parameter.name.upper()
         assert parameter.annotated, f"{parameter.name} has no type"
@@ -113,7 +123,8 @@ def test_it_reports_once_under_what_we_found(chapter):
     assert len(calls) == 1, "call report() exactly once"
     before = [c.source for c in notebook.cells[: calls[0]] if c.cell_type == "markdown"]
     headings = re.findall(r"^## (.*)", "\n\n".join(before), re.M)
-    assert headings[-1].lower().startswith("what we found")
+    last = headings[-1] if headings else "no heading"
+    assert last.lower().startswith("what we found"), f"report() stands under '## {last}'"
 
 
 def is_report(node: ast.AST) -> bool:
@@ -127,15 +138,18 @@ def is_report(node: ast.AST) -> bool:
 def test_it_closes_with_exercises_that_have_solutions_and_what_is_next(chapter):
     text = markdown(chapter)
     headings = [heading.lower() for heading in re.findall(r"^## (.*)", text, re.M)]
-    last = [next(w for w in ("what we found", "exercises", "what's next") if h.startswith(w))
-            for h in headings[-3:]]  # fmt: skip
-    assert last == ["what we found", "exercises", "what's next"]
+    expected = ["what we found", "exercises", "what's next"]
+    ends = [h.startswith(w) for h, w in zip(headings[-3:], expected, strict=False)]
+    assert ends == [True] * 3, f"the last headings are {headings[-3:]}, expected {expected}"
     exercises = section(text, "Exercises")
-    assert 2 <= exercises.count("<details>") <= 4
+    n_solutions = exercises.count("<details>")
+    assert 2 <= n_solutions <= 4, (
+        f"{n_solutions} solutions in <details>, expected two to four, one for each exercise"
+    )
     for mark in ("</details>", "<summary>", "</summary>"):
-        assert exercises.count(mark) == exercises.count("<details>")
+        assert exercises.count(mark) == n_solutions, f"each <details> needs one {mark}"
     # GitHub and Colab render what is inside only after an empty line.
-    assert exercises.count("</summary>\n\n") == exercises.count("</summary>")
+    assert exercises.count("</summary>\n\n") == n_solutions, "an empty line after </summary>"
 
 
 @each_chapter
@@ -166,3 +180,57 @@ def test_profiles_name_only_declared_parameters_of_the_right_type(path):
         check_value(path.stem, declared, name, value, f"line {line}")
         if path.parent.name == "full":
             assert value == declared[name].default, "full means the chapter's own defaults"
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """A copy of what `digits new` reads and writes, to stand in."""
+    for name in ("_toc.yml", "README.md", "_config.yml", "jupytext.toml", BOUNDS):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_new_chapter_has_all_that_is_asked_of_one(copy, capsys):
+    assert main(["new", "77_my_idea"]) == 0
+    assert "digits run 77; digits references 77; digits publish 77" in capsys.readouterr().out
+    last = CHAPTERS[-1].name
+    listed = f"file: notebooks/{last}\n      - file: notebooks/77_my_idea\n"
+    assert listed in (copy / "_toc.yml").read_text(encoding="utf-8")
+    row = (
+        r"\(notebooks/"
+        + last
+        + r"\.ipynb\).*\n\| 77 \| \[My idea\]\(notebooks/77_my_idea\.ipynb\) "
+    )
+    assert re.search(row, (copy / "README.md").read_text(encoding="utf-8"))
+    assert read_bounds(copy / BOUNDS)["77_my_idea"]
+    assert {path.parent.name for path in copy.glob("profiles/*/77_my_idea.yaml")} == set(PROFILES)
+    made = list_chapters(copy)[-1]
+    checks = [f for f in globals().values() if each_chapter.mark in getattr(f, "pytestmark", [])]
+    checks.remove(test_it_is_published_with_the_outputs_of_its_code)  # needs a run
+    assert len(checks) > 5
+    for check in checks:
+        check(made)
+    for command in (["check"], ["format", "--check"]):
+        options = ["--config", str(ROOT / "pyproject.toml"), str(made.script)]
+        subprocess.run([sys.executable, "-m", "ruff", *command, *options], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("my_idea", "no chapter's name, expected one such as"),
+        ("77-My", "no chapter's name, expected one such as"),
+        (f"{CHAPTERS[0].name[:2]}_mine", f"is the number of {CHAPTERS[0].name}; "),
+        ("00_mine", "00 comes before every chapter; "),
+    ],
+)
+def test_a_new_chapter_of_another_name_is_refused_and_nothing_is_written(
+    copy, capsys, name, message
+):
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    assert main(["new", name]) == 2
+    assert message in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}

@@ -46,7 +46,9 @@ def test_it_runs_to_its_end_within_time_and_memory(run):
 def test_it_leaves_its_results_and_no_errors(run):
     assert run.ok
     assert results.read(run.output) == run.results
-    assert outside(run.results, read_bounds(ROOT / BOUNDS)[run.name]) == []
+    bounds = read_bounds(ROOT / BOUNDS)
+    assert run.name in bounds, f"say in {BOUNDS.as_posix()} what {run.name} must report"
+    assert outside(run.results, bounds[run.name]) == []
     notebook = read_notebook(run.output)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))

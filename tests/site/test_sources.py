@@ -45,7 +45,11 @@ def test_the_readme_lists_every_chapter_as_it_describes_itself():
 def test_a_chapter_states_what_the_tables_need(chapter):
     from chapters import read_chapter
 
-    assert read_chapter(ROOT / "notebooks" / f"{chapter}.ipynb").missing == []
+    missing = read_chapter(ROOT / "notebooks" / f"{chapter}.ipynb").missing
+    assert missing == [], (
+        "open with '# Title', then '**Its question?**' on a line of its own, and '| Time | ... |' "
+        "in the table 'Before you start'; then run `digits sync`"
+    )
 
 
 def test_links_of_the_readme_and_contributing_exist():

@@ -93,6 +93,7 @@ def test_the_wheel_is_small_and_carries_the_chapters_and_nothing_else(built):
             if path.suffix in {".py", ".yaml"} and ".ipynb_checkpoints" not in path.parts
         }
         assert own and own == {n for n in names if n.startswith(f"digit_utils/book/{part}/")}
+    assert "digit_utils/py.typed" in names
     assert not [name for name in names if name.endswith((".ipynb", ".pyc"))]
 
 

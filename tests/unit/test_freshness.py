@@ -410,7 +410,7 @@ def test_a_run_with_other_installed_versions_is_stale(tmp_path, package, monkeyp
     (found,) = list_chapters(tmp_path)
     lock(tmp_path, "99.1")
     assert why_run_is_stale(tmp_path, found, "quick") == [], "the lock is for what is published"
-    monkeypatch.setattr(fingerprint, "version", lambda name: "99.2")
+    monkeypatch.setattr(fingerprint, "installed_version", lambda name: "99.2")
     assert why_run_is_stale(tmp_path, found, "quick") == [f"numpy is 99.2, was {version('numpy')}"]
     assert why_run_is_stale(tmp_path, found, "full") == ["not run yet"]
 

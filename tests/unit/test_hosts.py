@@ -14,8 +14,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from digit_utils import hosts
+from digit_utils import hosts, provenance
 from digit_utils.hosts import HostError, compare_requirements, install_missing
+from digit_utils.provenance import installed_version
 from digit_utils.runner.cli import main
 from digit_utils.runner.errors import RunnerError, UsageError
 from digit_utils.runner.install_cell import configured, install_cell, write_install_cells
@@ -30,14 +31,14 @@ def test_what_is_missing_and_what_is_too_old_are_told_apart():
     declared = [
         "numpy>=2.0",
         "scikit-learn>=1.5",
-        "cleanlab>=2.7",
+        "no-such-package>=2.7",
         "keras>=3.8",
         'pywin32>=300; sys_platform == "no-such-system"',
         'pytest>=8; extra == "test"',
     ]
     installed = {"numpy": "2.1.3", "scikit-learn": "1.5.0rc1", "keras": "2.15.0"}
     missing, too_old = compare_requirements(declared, installed)
-    assert missing == ["cleanlab>=2.7"]
+    assert missing == ["no-such-package>=2.7"]
     assert [sentence.split(" is installed")[0] for sentence in too_old] == [
         "scikit-learn 1.5.0rc1",
         "keras 2.15.0",
@@ -45,12 +46,53 @@ def test_what_is_missing_and_what_is_too_old_are_told_apart():
     assert "made for keras>=3.8. It was left as it is." in too_old[1]
 
 
+def give(folder: Path, distribution: str, version: str, module: str | None) -> None:
+    """Lay out a package as an installer leaves it; without a module, an empty folder is left."""
+    info = folder / f"{distribution}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+    )
+    (folder / (module or "tensorflow")).mkdir()
+    if module:
+        (folder / module / "__init__.py").touch()
+        (info / "RECORD").write_text(f"{module}/__init__.py,,\n")
+
+
+@pytest.mark.parametrize(
+    ("distribution", "version", "wanted", "module", "missing", "said"),
+    [
+        ("tensorflow_cpu", "2.19.0", "tensorflow>=2.18", "tensorflow", [], ""),
+        ("tf_nightly", "2.20.0.dev1", "tensorflow>=2.18", "tensorflow", [], ""),
+        (
+            "tensorflow_rocm", "2.14.0", "tensorflow>=2.18", "tensorflow",
+            [], "install tensorflow_rocm>=2.18 with pip",
+        ),
+        ("PyYAML_ft", "8.0", "pyyaml>=6", "yaml", [], ""),
+        ("scikit_learn_intelex", "1", "scikit-learn>=1", "sklearnex", ["scikit-learn>=1"], ""),
+        ("tensorflow_datasets", "4.9", "tensorflow>=2.18", None, ["tensorflow>=2.18"], ""),
+    ],
+)  # fmt: skip
+def test_what_can_be_imported_is_there_whatever_it_is_called(
+    tmp_path, monkeypatch, distribution, version, wanted, module, missing, said
+):
+    give(tmp_path, distribution, version, module)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    for name in ("tensorflow", "yaml", "sklearn"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    found, too_old = compare_requirements([wanted], hosts.installed_versions())
+    assert found == missing
+    assert len(too_old) == bool(said) and said in "".join(too_old)
+    name = wanted.split(">")[0]
+    assert installed_version(name) == (None if missing else version)
+
+
 @pytest.fixture
 def machine(monkeypatch):
     """A machine with numpy and torch, and a pip that only notes what it was asked."""
     asked = SimpleNamespace(commands=[], pins=[], returncode=0)
     found = {"numpy": "2.1.3", "torch": "2.11.0+cu128", "keras": "3.7.0"}
-    declared = ["numpy>=2.0", "keras>=3.8", "cleanlab>=2.7"]
+    declared = ["numpy>=2.0", "keras>=3.8", "no-such-package>=2.7"]
 
     def run(command, **_):
         asked.commands.append(command)
@@ -60,23 +102,42 @@ def machine(monkeypatch):
     monkeypatch.setattr(hosts.metadata, "requires", lambda name: declared)
     monkeypatch.setattr(hosts, "installed_versions", lambda: found)
     monkeypatch.setattr(hosts.subprocess, "run", run)
-    asked.found = found
+    specs = {"pip": SimpleNamespace(origin="pip/__init__.py")}
+    monkeypatch.setattr(hosts.importlib.util, "find_spec", lambda name: specs.get(name))
+    asked.found, asked.specs = found, specs
     return asked
 
 
 def test_only_the_missing_is_asked_of_pip_and_every_version_here_is_held(machine, capsys):
-    assert install_missing() == ["cleanlab>=2.7"]
+    assert install_missing() == ["no-such-package>=2.7"]
     (command,) = machine.commands
     assert command[:5] == [sys.executable, "-m", "pip", "install", "-q"]
-    assert command[7:] == ["cleanlab>=2.7"]
+    assert command[7:] == ["no-such-package>=2.7"]
     assert machine.pins == ["keras==3.7.0", "numpy==2.1.3", "torch==2.11.0+cu128"]
     said = capsys.readouterr().out
     assert "keras 3.7.0 is installed here" in said
-    assert "Installing what is not here yet: cleanlab>=2.7" in said
+    assert "Installing what is not here yet: no-such-package>=2.7" in said
+
+
+def test_an_environment_without_pip_takes_uv_or_names_what_is_missing(
+    machine, monkeypatch, tmp_path
+):
+    machine.specs.clear()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HostError, match=r"no-such-package>=2\.7 .*no pip.* -m ensurepip` adds pip"):
+        install_missing()
+    assert machine.commands == []
+    uv = tmp_path / ("uv.exe" if os.name == "nt" else "uv")
+    uv.touch(mode=0o755)
+    assert install_missing() == ["no-such-package>=2.7"]
+    (command,) = machine.commands
+    assert command[:6] == [str(uv), "pip", "install", "--python", sys.executable, "-q"]
+    assert command[8:] == ["no-such-package>=2.7"]
+    assert "numpy==2.1.3" in machine.pins
 
 
 def test_where_all_is_there_nothing_is_started_or_said(machine, capsys):
-    machine.found.update(keras="3.8.0", cleanlab="2.9.0")
+    machine.found.update({"keras": "3.8.0", "no-such-package": "2.9.0"})
     assert install_missing() == []
     assert machine.commands == []
     assert capsys.readouterr().out == ""
@@ -84,7 +145,9 @@ def test_where_all_is_there_nothing_is_started_or_said(machine, capsys):
 
 def test_a_failing_pip_is_quoted_with_what_to_do(machine):
     machine.returncode = 1
-    with pytest.raises(HostError, match=r"(?s)cleanlab>=2\.7.*ERROR: no network.*internet on"):
+    with pytest.raises(
+        HostError, match=r"(?s)no-such-package>=2\.7.*ERROR: no network.*internet on"
+    ):
         install_missing()
 
 
@@ -185,8 +248,8 @@ def test_the_backend_is_the_one_keras_takes(tmp_path, monkeypatch, text, variabl
     monkeypatch.setenv("KERAS_BACKEND", variable)
     if text is not None:
         (tmp_path / "keras.json").write_text(text)
-    assert hosts.keras_backend() == backend
-    assert list(hosts.keras_settings()[1]) == asked
+    assert provenance.keras_backend() == backend
+    assert list(provenance.keras_settings()[1]) == asked
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no such limit")
@@ -212,8 +275,8 @@ def test_a_process_counts_the_processors_it_was_given():
 def test_a_container_s_quota_counts_too(tmp_path, monkeypatch, groups, files, count):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setattr(os, "process_cpu_count", lambda: 8, raising=False)
-    monkeypatch.setattr(hosts, "CGROUP", tmp_path / "cgroup")
-    monkeypatch.setattr(hosts, "CGROUPS", tmp_path)
+    monkeypatch.setattr(provenance, "CGROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(provenance, "CGROUPS", tmp_path)
     if groups is not None:
         (tmp_path / "cgroup").write_text(groups + "\n")
     for name, text in files.items():
@@ -221,7 +284,7 @@ def test_a_container_s_quota_counts_too(tmp_path, monkeypatch, groups, files, co
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n")
         path.with_name("cpu.cfs_period_us").write_text("100000\n")
-    assert hosts.processors() == count
+    assert provenance.processors() == count
 
 
 def test_nothing_else_counts_processors():
@@ -245,7 +308,22 @@ def test_the_cell_is_short_and_names_the_repository_once():
     assert "https://github.com/someone/a.fork" in literals
     assert "--no-deps" in literals
     assert '@v1.2.0"' in cell
-    assert len(cell.splitlines()) <= 14
+    assert len(cell.splitlines()) <= 17
+
+
+@pytest.mark.parametrize("pip", [True, False])
+def test_the_cell_installs_with_pip_or_else_with_uv(monkeypatch, capsys, pip):
+    found, asked = {"pip": pip or None}, []
+    monkeypatch.setattr(hosts.importlib.util, "find_spec", found.get)
+    monkeypatch.setattr(hosts.subprocess, "check_call", asked.append)
+    monkeypatch.setattr(hosts, "prepare", lambda: None)
+    exec(install_cell("https://github.com/someone/a.fork", "main"), {})
+    tool = [sys.executable, "-m", "pip", "install"]
+    if not pip:
+        tool = ["uv", "pip", "install", "--python", sys.executable]
+    address = "git+https://github.com/someone/a.fork@main"
+    assert asked == [[*tool, "-q", "--no-deps", address]]
+    assert ("There is no pip here" in capsys.readouterr().out) != pip
 
 
 @pytest.mark.parametrize(

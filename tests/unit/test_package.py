@@ -31,10 +31,10 @@ LEVELS = [
         "label_errors",
         "page_parts",
         "attribution",
-        "hosts",
     },
     {
         "mnist",
+        "hosts",
         "preparation",
         "kaggle_files",
         "kaggle_diagnosis",
@@ -120,6 +120,17 @@ def test_runner_knows_nothing_of_keras():
         assert imported_modules(path) <= allowed, path.name
         source = path.read_text(encoding="utf-8")
         assert "import keras" not in source and "import tensorflow" not in source, path.name
+
+
+def test_a_type_checker_sees_the_types_of_the_helpers(tmp_path):
+    """Whoever imports the installed package; that ours pass is part of `make test-lint`."""
+    (tmp_path / "mine.py").write_text(
+        "from digit_utils.data import load_digits\nreveal_type(load_digits())\nload_digits(1)\n"
+    )
+    command = [sys.executable, "-m", "mypy", "--ignore-missing-imports", "mine.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert 'Revealed type is "digit_utils.data.Digits"' in done.stdout, done.stdout + done.stderr
+    assert 'Argument 1 to "load_digits" has incompatible type "int"' in done.stdout
 
 
 def test_committed_tree_is_small():

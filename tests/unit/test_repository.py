@@ -82,11 +82,12 @@ def test_the_citation_is_of_this_version():
 
 @pytest.mark.parametrize("chapter", list_chapters(ROOT), ids=lambda chapter: chapter.name)
 def test_an_install_cell_holds_the_address_once(chapter):
-    references = ROOT / "tests" / "regression" / "reference"
+    reference = ROOT / "tests" / "regression" / "reference" / f"{chapter.name}.ipynb"
+    assert reference.is_file(), "run `digits run NN`, then `digits references NN`"
     for notebook in (
         read_script(chapter.script),
         read_notebook(chapter.notebook),
-        read_notebook(references / f"{chapter.name}.ipynb"),
+        read_notebook(reference),
     ):
         (cell,) = cells_tagged(notebook, "colab")
         assert addresses_in(cell.source) == [configured_address(ROOT)]

@@ -14,6 +14,7 @@ import pytest
 from runner_books import FIRST, SECOND, chapter, make_book, pretend_run
 
 from digit_utils import results
+from digit_utils.runner.cli import main
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.notebooks import cells_tagged, read_notebook, write_notebook
 from digit_utils.runner.pairing import check_pairs, sync_pair
@@ -294,6 +295,34 @@ def test_references_hold_code_parameters_what_is_compared_and_the_check(book):
     before = first.read_bytes()
     make_references(book)
     assert first.read_bytes() == before, "made again, a reference is the same"
+
+
+def test_one_reference_is_made_alone_and_status_names_the_stale_ones(book, capsys, monkeypatch):
+    monkeypatch.chdir(book)
+    pretend_run(book, "01_first", seed=0)
+    write_bounds(book, "01_first: {seed: 0}\n")
+    assert main(["references", "01"]) == 0
+    assert "wrote: tests/regression/reference/01_first.ipynb" in capsys.readouterr().out
+    main(["status"])
+    out = capsys.readouterr().out
+    assert "stale reference: 01_first" not in out
+    assert "stale reference: 02_second, tests/regression/bounds.yaml has no bounds for it" in out
+    assert "`digits run 02_second`, then `digits references 02_second`, makes them anew." in out
+    edits = [
+        ("tests/regression/bounds.yaml", "seed: 0", "seed: 1", "its bounds have changed"),
+        ("profiles/quick/01_first.yaml", "", "RATE: 0.25\n", "the quick profile has changed"),
+        ("notebooks/01_first.py", "1 + 1", "1 + 2", "its code has changed"),
+        ("tests/regression/reference/01_first.ipynb", "", None, "it has none"),
+    ]
+    for name, old, new, why in edits:
+        path = book / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = path.read_text() if path.exists() else ""
+        path.unlink(missing_ok=True)
+        if new is not None:
+            path.write_text(text.replace(old, new, 1))
+        main(["status", "01"])
+        assert f"stale reference: 01_first, {why}\n" in capsys.readouterr().out
 
 
 def test_references_need_bounds_that_hold(book):
