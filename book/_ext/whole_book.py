@@ -21,8 +21,9 @@ LEFT_OUT = {HOME, "book/draw_a_digit"}
 LEFT_BEHIND = ".output:has(script), script, button, noscript, a.headerlink, p.feedback"
 TITLE = "The whole book on one page"
 INTRODUCTION = (
-    "To print it, or to save it as a PDF, use your browser's <em>Print</em>. What can be played "
-    'with is only on the pages themselves. <a href="index.html">Back to the first page</a>'
+    "This is the whole book on one page. To print it, or to save it as a PDF, use your browser's "
+    "<em>Print</em>. What can be played with is only on the pages themselves. "
+    '<a href="index.html">Back to the first page</a>'
 )
 NAMES_AN_ID = ("id", "for", "headers", "aria-labelledby", "aria-describedby", "aria-controls")
 # After book/_ext/lean_theme.py has finished the pages.
@@ -103,9 +104,16 @@ def make_whole_book(app: Sphinx, exception: Exception | None) -> None:
     whole.title.string = f"{TITLE} — {app.config.html_title}"
     whole.body["class"] = ["whole-book"]
     article = whole.select_one("article")
+    opening = [article.h1, article.p, article.select_one("img.hero")]
+    article.h1.a.decompose()
     article.clear()
-    start = f"<h1>{TITLE}</h1><p>{INTRODUCTION}</p><ul></ul>"
+    start = (
+        f'<header class="book-title"><p>{app.config.author}</p></header>'
+        f'<p class="noprint">{INTRODUCTION}</p><h2>Contents</h2><ul></ul>'
+    )
     article.append(BeautifulSoup(start, "html.parser"))
+    article.header.extend(opening)
+    article.header.append(article.header.p)
     contents = article.ul
     for page in pages:
         soup = BeautifulSoup((out / f"{page}.html").read_text(encoding="utf-8"), "html.parser")

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
+import numpy as np
 import pytest
+from PIL import Image
+
+from digit_utils.embedding_map import embedding_map_html
+from digit_utils.quiz import quiz_html
 
 QUIZ = "notebooks/10_where_it_fails.html"
 MAP = "notebooks/11_looking_inside.html"
@@ -71,3 +78,42 @@ def test_the_map_steps_through_its_digits(open_page):
         errors.click()
         assert found.locator(".said").inner_text().endswith(": an error.")
     open_page.check()
+
+
+IMAGES = np.zeros((3, 28, 28), np.uint8)
+PARTS = {
+    "quiz": quiz_html(IMAGES, [7, 7, 7], [1, 1, 1], [0.5] * 3),
+    "map": embedding_map_html([[0, 0], [1, 0], [1, 1]], IMAGES, [7, 7, 7], [7, 7, 7]),
+}
+
+
+@pytest.mark.parametrize("forced", ["none", "active"])
+@pytest.mark.parametrize(("name", "path"), [("quiz", QUIZ), ("map", MAP)])
+def test_it_looks_as_the_page_does_in_the_dark(open_page, name, path, forced):
+    page = open_page(path, 390, "dark")
+    page.emulate_media(forced_colors=forced)
+    page.locator(f".digits-{name}").evaluate(
+        "(old, html) => old.replaceWith(document.createRange().createContextualFragment(html))",
+        PARTS[name],
+    )
+    output = page.locator(f".text_html:has(.digits-{name})")
+    look = "e => { const s = getComputedStyle(e); return [s.backgroundImage, s.backgroundColor] }"
+    assert output.evaluate(look) in (["none", "rgba(0, 0, 0, 0)"], ["none", "rgb(0, 0, 0)"])
+    colour = "e => getComputedStyle(e).color"
+    assert output.locator(".said").evaluate(colour) == page.locator("article").evaluate(colour)
+    if name == "map":  # black sevens on white, whatever the page's own colours
+        shot = Image.open(io.BytesIO(output.locator("canvas").screenshot())).convert("L")
+        shades = np.asarray(shot)
+        assert (shades > 250).mean() > 0.9
+        assert (shades < 90).sum() > 50
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_without_javascript_it_says_so(browser, name):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.set_content(PARTS[name])
+    assert (
+        page.locator(f".digits-{name}").inner_text().strip().startswith("Without JavaScript, see")
+    )
+    context.close()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import gzip
-from urllib.parse import unquote, urlsplit
+import re
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from fontTools.ttLib import TTFont
 from site_files import CHAPTERS, site_pages
 
-WIDTHS = {"wide": 1280, "narrow": 390}
+WIDTHS = {"wide": 1280, "narrow": 320}
 SCHEMES = ("light", "dark")
 TEXT = {".html", ".css", ".js", ".json", ".svg"}  # what hosts compress on the way
 MAX_KB = {"book/index.html": 600}
@@ -122,7 +123,45 @@ def test_the_whole_book_is_on_one_page(open_page):
     ), "two places of the same name"
     assert page.locator(".digits-quiz, .digits-map, p.feedback").count() == 0
     assert page.locator("img[loading]").count() == 0
+    page.emulate_media(media="print")
+    assert page.locator("h1").inner_text() == "The Digits Book"
+    assert page.locator(".book-title").evaluate("e => getComputedStyle(e).breakAfter") == "page"
     open_page.check()
+
+
+def test_code_and_its_frame_stay_together_on_paper(open_page):
+    """A frame that may break where the code in it may not is left empty at a page's end."""
+    page = open_page(f"notebooks/{CHAPTERS[2]}.html")
+    page.emulate_media(media="print")
+    breaks = page.eval_on_selector_all(
+        ".cell_input, .cell_input div",
+        "all => all.map(e => [e.matches('.cell_input'), getComputedStyle(e).breakInside])",
+    )
+    assert {tuple(pair) for pair in breaks} == {(True, "avoid"), (False, "auto")}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_the_keyboard_s_place_is_seen_on_every_button(open_page, width, scheme):
+    page = open_page(f"notebooks/{CHAPTERS[2]}.html", width, scheme)
+    seen, accent = (
+        {},
+        page.evaluate(
+            """() => { const e = document.body.appendChild(document.createElement('i'));
+            e.style.color = 'var(--pst-color-accent)'; return getComputedStyle(e).color }"""
+        ),
+    )
+    for _ in range(45):
+        page.keyboard.press("Tab")
+        name, ring = page.evaluate(
+            """() => { const e = document.activeElement, s = getComputedStyle(e);
+                return [e.matches('.btn') && (e.ariaLabel || e.title || e.innerText).trim(),
+                  [s.outlineStyle, s.outlineColor, s.outlineWidth]] }"""
+        )
+        if name:
+            seen[name] = ring
+    assert {"Colab", "Source repositories", "Color mode", "Search"} <= set(seen), seen
+    assert all(ring == ["solid", accent, "3px"] for ring in seen.values()), seen
 
 
 def test_the_address_without_a_page_leads_to_the_landing_page(open_page):
@@ -164,6 +203,34 @@ def test_search_finds_a_chapter(open_page):
     links = page.eval_on_selector_all("#search-results li a", "all => all.map(a => a.href)")
     assert any("/notebooks/" in link for link in links)
     open_page.check()
+
+
+SYNONYMS = {
+    "book/data.html": ["license", "citation"],
+    "book/how_to_run.html": ["Docker"],
+    "book/index.html": ["PDF"],
+    "book/glossary.html": re.findall(
+        "[^|]+",
+        "TTA|k-NN|KNN|nearest neighbors|validation set|holdout|one-hot|overfitting|regularization"
+        "|learning rate schedule|saliency map|adversarial|ensembling|softmax|OOD|anomaly|CNN|recall"
+        "|batchnorm|minibatch|cross-validation|ECE|AUC|XAI|backpropagation|Bayesian optimization",
+    ),
+}
+
+
+@pytest.mark.parametrize(("found", "words"), SYNONYMS.items())
+def test_search_knows_other_words_for_it(open_page, found, words):
+    missing = []
+    for word in words:
+        page = open_page(f"search.html?q={quote(word)}")
+        page.wait_for_function(
+            "/finished|did not match/.test(document.querySelector('.search-summary')?.innerText)"
+        )
+        links = page.eval_on_selector_all("#search-results li a", "all => all.map(a => a.href)")
+        if not any(f"/{found}" in link for link in links[:5]):
+            missing.append((word, links))
+        page.close()
+    assert not missing, missing
 
 
 def test_the_menu_opens_on_a_phone(open_page):

@@ -9,6 +9,7 @@ import re
 
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 from PIL import Image
 
 from digit_utils.embedding_map import embedding_map_html
@@ -74,6 +75,18 @@ def test_the_map_holds_its_dots_and_loads_nothing(images):
     assert dots[3] == [500, 999, 4, 9]
     assert not re.findall(r"@[A-Z]+@", page)
     assert not re.findall(r"""(?:src|href)\s*=|https?:|url\((?!" \+)""", page)
+
+
+def test_where_no_script_runs_it_says_what_to_do(images):
+    """JupyterLab takes script, style and frames out of a notebook that is not trusted."""
+    errors = quiz_html(images, [1, 2, 3, 4, 5], [7, 7, 8, 9, 6], [0.5] * 5)
+    for page in (errors, embedding_map_html([[0, 0]] * 5, images, [1] * 5, [2] * 5)):
+        soup = BeautifulSoup(page, "html.parser")
+        assert soup.noscript.extract().get_text().startswith("Without JavaScript, see the ")
+        for gone in soup.select("script, style, iframe"):
+            gone.decompose()
+        assert soup.get_text().strip() == "Run this cell, or trust the notebook, to play."
+        assert not soup.select("canvas, button")  # nor leaves an empty space
 
 
 @pytest.mark.parametrize(
