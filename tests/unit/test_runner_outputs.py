@@ -16,7 +16,7 @@ from runner_books import FIRST, SECOND, chapter, make_book, pretend_run
 from digit_utils import results
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.notebooks import cells_tagged, read_notebook, write_notebook
-from digit_utils.runner.pairing import check_pairs, sync_pair
+from digit_utils.runner.pairing import METADATA, check_pairs, sync_pair
 from digit_utils.runner.paths import list_chapters
 from digit_utils.runner.progress import BarReporter
 from digit_utils.runner.publish import publish
@@ -191,7 +191,7 @@ def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
     assert record["results"] == results.read(book / "_build/runs/full/01_first.ipynb")
     assert record["provenance"] == {"commit": "abc"}
     notebook = read_notebook(book / "notebooks/01_first.ipynb")
-    assert set(notebook.metadata) == {"kernelspec", "language_info", "digits"}
+    assert set(notebook.metadata) == {*METADATA, "digits"}
     assert set(notebook.metadata.digits) == {"fingerprint"}
     assert not cells_tagged(notebook, "injected-parameters")
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
