@@ -25,7 +25,7 @@ INSTALL := $(if $(UV),"$(UV)" pip install -q --python $(BIN)/python $(COMPILE),$
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help venv book site test test-lint test-code test-portable test-regression test-site test-all test-published \
-	run sync bench lock audit status publish references linkcheck lint-workflows dist release report-failure clean
+	run lab sync bench lock audit status publish references linkcheck lint-workflows dist release report-failure clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -92,6 +92,9 @@ test-published: $(STAMP) ## run the published notebooks anew and compare, half a
 
 run: $(STAMP) ## run chapters: make run CHAPTER=03 PROFILE=full (none: all of them)
 	$(BIN)/digits run $(CHAPTER) --profile $(PROFILE)
+
+lab: $(STAMP) ## open the chapters in JupyterLab; saving one writes both of its halves
+	$(BIN)/jupyter lab
 
 sync: $(STAMP) ## regenerate notebooks/*.ipynb from notebooks/*.py
 	$(BIN)/digits sync

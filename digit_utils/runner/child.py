@@ -247,7 +247,6 @@ def _save(notebook: Any, request: dict[str, Any], parameters: dict[str, Any]) ->
     """Write the executed notebook without times and paths of this machine."""
     # papermill notes the paths and the time of day of every cell: none of it belongs in a book.
     notebook.metadata["papermill"] = {"parameters": parameters}
-    notebook.metadata["language_info"] = {"name": "python"}
     notebook.metadata["digits"] = {
         "profile": request["profile"],
         "parameters": parameters,

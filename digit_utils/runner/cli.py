@@ -225,6 +225,9 @@ def build_parser() -> argparse.ArgumentParser:
     sync.add_argument(
         "--check", action="store_true", help="change nothing; exit 1 when a pair differs"
     )
+    sync.add_argument(
+        "--force", action="store_true", help="drop what was typed into an .ipynb and not the .py"
+    )
     sync.set_defaults(act=_sync)
 
     install_cell = commands.add_parser(
@@ -495,9 +498,10 @@ def _new(options: argparse.Namespace) -> int:
 
 def _sync(options: argparse.Namespace) -> int:
     from digit_utils.runner.pairing import check_pairs, sync_pair
-    from digit_utils.runner.paths import find_checkout, list_chapters, shown
+    from digit_utils.runner.paths import find_checkout, list_chapters, shown, tell_others
 
     root = find_checkout()
+    tell_others(root)
     if options.check:
         differences = check_pairs(root)
         for difference in differences:
@@ -507,16 +511,16 @@ def _sync(options: argparse.Namespace) -> int:
             return 1
         print("Every .ipynb equals its .py.")
         return 0
-    orphans = 0
+    refused = 0
     for chapter in list_chapters(root):
         try:
-            changed = sync_pair(chapter)
+            changed = sync_pair(chapter, options.force)
         except RunnerError as error:
-            orphans += 1
+            refused += 1
             print(f"digits sync: {error}", file=sys.stderr)
             continue
         print(f"{'wrote' if changed else 'as it was'}: {shown(chapter.notebook)}")
-    return 1 if orphans else 0
+    return 1 if refused else 0
 
 
 def _install_cell(options: argparse.Namespace) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from digit_utils import results
 from digit_utils.files import read_bytes
+from digit_utils.runner.code_facts import short_hash
 from digit_utils.runner.fingerprint import Fingerprint, differences, locked_versions, take
 from digit_utils.runner.notebooks import code_sources, read_notebook
 from digit_utils.runner.pairing import read_script
@@ -55,7 +57,21 @@ def why_stale(root: Path, chapter: Chapter) -> list[str]:
         Short sentences; empty when they are fresh.
     """
     stale = _why(chapter.notebook, to_publish(root, chapter), "not published")
-    return stale or _other_results(root, chapter)
+    return stale or _other_outputs(chapter) or _other_results(root, chapter)
+
+
+def outputs_hash(notebook: Any) -> str:
+    """Hash what the cells show, but for the number of the execution."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = [{**output, "execution_count": None} for output in outputs]
+    return short_hash(json.dumps(shown, sort_keys=True).encode("utf-8"))
+
+
+def _other_outputs(chapter: Chapter) -> list[str]:
+    """Say if the outputs were changed by hand, or by a run in Jupyter."""
+    notebook = read_notebook(chapter.notebook)
+    same = notebook.metadata["digits"].get("outputs") == outputs_hash(notebook)
+    return [] if same else ["its outputs are not those that were published"]
 
 
 def _other_results(root: Path, chapter: Chapter) -> list[str]:

@@ -127,7 +127,7 @@ def write_install_cells(root: Path, ref: str | None = None) -> list[Path]:
     cell = install_cell(repository, ref or branch)
     written = {}
     for chapter in list_chapters(root):
-        text = chapter.script.read_text(encoding="utf-8")
+        text = chapter.script.read_text(encoding="utf-8-sig")
         written[chapter.script] = _replace(text, cell, chapter.script), text
     changed = {path: new for path, (new, old) in written.items() if new != old}
     for path, new in changed.items():

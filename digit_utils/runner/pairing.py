@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,32 @@ from typing import Any
 from digit_utils.runner.code_form import code_forms
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.notebooks import read_notebook, write_notebook
-from digit_utils.runner.paths import CHAPTER_NAME, Chapter, list_chapters, shown
+from digit_utils.runner.paths import Chapter, list_chapters, shown
 
-KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
-KEPT_METADATA = ("tags", "mystnb")
+COMPARED = ("tags", "mystnb")  # of a cell's metadata; the rest is an editor's
+# What JupyterLab and jupytext put into a notebook when they save it, so that nothing differs after
+# that but Python's version. The settings are those of jupytext.toml, which a wheel does not hold.
+METADATA = {
+    "jupytext": {
+        "cell_metadata_filter": "tags,mystnb,-all",
+        "comment_magics": False,
+        "notebook_metadata_filter": "-all",
+    },
+    "kernelspec": {
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+        "name": "python3",
+    },
+    "language_info": {
+        "codemirror_mode": {"name": "ipython", "version": 3},
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "name": "python",
+        "nbconvert_exporter": "python",
+        "pygments_lexer": "ipython3",
+        "version": "3.11.0",
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +70,7 @@ def read_script(path: Path) -> Any:
     Returns
     -------
     nbformat.NotebookNode
-        Only the metadata a reader or a tool needs: the kernel, tags and alt texts.
+        With the metadata of `METADATA`, and of cells tags, alt texts and the empty lines below.
 
     Raises
     ------
@@ -57,16 +80,15 @@ def read_script(path: Path) -> Any:
     import jupytext
     import nbformat
 
+    percent = {"extension": ".py", "format_name": "percent", **METADATA["jupytext"]}
     try:
-        notebook = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
+        notebook = jupytext.reads(path.read_text(encoding="utf-8-sig"), fmt=percent)
     except Exception as error:
         raise RunnerError(f"{shown(path)} cannot be read as py:percent: {error}") from error
-    notebook.metadata = nbformat.from_dict(
-        {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}}
-    )
+    notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict(_kept_metadata(cell))
+        cell.metadata = nbformat.from_dict(_kept_metadata(cell, "lines_to_next_cell"))
     set_stable_ids(notebook)
     return notebook
 
@@ -105,8 +127,10 @@ def notebook_bytes(chapter: Chapter) -> bytes:
     return chapter.notebook.read_bytes()
 
 
-def _kept_metadata(cell: Any) -> dict[str, Any]:
-    return {key: cell.metadata[key] for key in KEPT_METADATA if key in cell.metadata}
+def _kept_metadata(cell: Any, *more: str) -> dict[str, Any]:
+    """Kept are the named keys; tags that are an empty list, as JupyterLab leaves it, are none."""
+    keys = [key for key in (*COMPARED, *more) if cell.metadata.get(key, []) != []]
+    return {key: cell.metadata[key] for key in keys}
 
 
 def set_stable_ids(notebook: Any) -> None:
@@ -119,9 +143,13 @@ def set_stable_ids(notebook: Any) -> None:
     """
     seen: dict[str, int] = {}
     for cell in notebook.cells:
-        digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
+        digest = _digest(cell)
         seen[digest] = seen.get(digest, 0) + 1
         cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+
+
+def _digest(cell: Any) -> str:
+    return hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
 
 
 def keep_outputs(fresh: Any, old: Any) -> None:
@@ -167,28 +195,25 @@ def compare(fresh: Any, old: Any) -> list[str]:
     if len(fresh.cells) != len(old.cells):
         found.append(f"the .py has {len(fresh.cells)} cells, the .ipynb {len(old.cells)}")
     for number, (ours, theirs) in enumerate(zip(fresh.cells, old.cells, strict=False), start=1):
-        label = f"cell {number} ({_first_line(ours.source)})"
+        label = _label(number, ours)
         if ours.cell_type != theirs.cell_type:
             found.append(f"{label} is {ours.cell_type} in the .py, {theirs.cell_type} in the other")
         elif ours.source != theirs.source:
             found.append(f"{label} has another text in the .ipynb")
-        elif dict(ours.metadata) != dict(theirs.metadata):
+        elif _kept_metadata(ours) != _kept_metadata(theirs):
             found.append(
-                f"{label} has metadata {dict(ours.metadata)} in the .py, "
-                f"{dict(theirs.metadata)} in the .ipynb"
+                f"{label} has metadata {_kept_metadata(ours)} in the .py, "
+                f"{_kept_metadata(theirs)} in the .ipynb"
             )
         if len(found) >= 5:
             found.append("and perhaps more")
             return found
-    for key in ("kernelspec", "language_info"):
-        if fresh.metadata[key] != old.metadata.get(key):
-            found.append(f"the notebook's {key} is {old.metadata.get(key)}")
     return found
 
 
-def _first_line(source: str) -> str:
-    line = next((line for line in source.splitlines() if line.strip()), "empty")
-    return line if len(line) <= 48 else line[:45] + "..."
+def _label(number: int, cell: Any) -> str:
+    line = next((line for line in cell.source.splitlines() if line.strip()), "empty")
+    return f"cell {number} ({line if len(line) <= 48 else line[:45] + '...'})"
 
 
 def check_pair(chapter: Chapter) -> list[Difference]:
@@ -203,8 +228,6 @@ def check_pair(chapter: Chapter) -> list[Difference]:
     list of Difference
     """
     found = []
-    if not CHAPTER_NAME.fullmatch(chapter.name):
-        found.append("its name is not of the form NN_snake_case")
     if not chapter.script.is_file():
         found.append("there is an .ipynb but no .py; the .py is the half that is edited")
     elif chapter.installed:
@@ -233,12 +256,63 @@ def check_pairs(root: Path, chapters: Sequence[Chapter] | None = None) -> list[D
     return [difference for chapter in chosen for difference in check_pair(chapter)]
 
 
-def sync_pair(chapter: Chapter) -> bool:
+def refuse_to_lose(chapter: Chapter, fresh: Any, old: Any) -> None:
+    """Refuse to write a notebook anew while it holds text that somebody typed into it.
+
+    That is a cell which no sync wrote, for its id is not that of its text; which is neither in the
+    script nor in the commit; and in whose place the script is as it was in the commit.
+
+    Parameters
+    ----------
+    chapter : Chapter
+    fresh, old : nbformat.NotebookNode
+        The script's content and the notebook on disk.
+
+    Raises
+    ------
+    RunnerError
+        With the cells' numbers and first lines.
+    """
+    here = [cell.source for cell in fresh.cells]
+    typed = [
+        cell.source not in here and not cell.get("id", "").startswith(_digest(cell))
+        for cell in old.cells
+    ]
+    if not any(typed):
+        return
+    committed, found = _committed_sources(chapter) or set(here), []
+    matcher = difflib.SequenceMatcher(None, [c.source for c in old.cells], here, autojunk=False)
+    for _, start, end, first, last in matcher.get_opcodes():
+        lost = [n for n in range(start, end) if typed[n] and old.cells[n].source not in committed]
+        if len(lost) > sum(source not in committed for source in here[first:last]):
+            found += [_label(n + 1, old.cells[n]) for n in lost]
+    if found:
+        raise RunnerError(
+            f"{shown(chapter.notebook)} holds text that {chapter.name}.py does not: "
+            f"{', '.join(found)}. Copy it into the .py, or drop it: digits sync --force."
+        )
+
+
+def _committed_sources(chapter: Chapter) -> set[str]:
+    """Texts of the cells in the last commit's notebook; none where git knows of no such."""
+    import nbformat
+
+    command = ["git", "-C", str(chapter.folder), "show", f"HEAD:./{chapter.notebook.name}"]
+    try:
+        text = subprocess.run(command, capture_output=True, check=True).stdout.decode("utf-8")
+        return {cell.source for cell in nbformat.reads(text, as_version=4).cells}
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return set()
+
+
+def sync_pair(chapter: Chapter, force: bool = False) -> bool:
     """Regenerate one notebook from its script.
 
     Parameters
     ----------
     chapter : Chapter
+    force : bool
+        Whether text that was typed into the notebook alone may be lost.
 
     Returns
     -------
@@ -248,7 +322,7 @@ def sync_pair(chapter: Chapter) -> bool:
     Raises
     ------
     RunnerError
-        When there is a notebook without a script.
+        When there is a notebook without a script, or text that would be lost.
     """
     import nbformat
 
@@ -260,6 +334,8 @@ def sync_pair(chapter: Chapter) -> bool:
     fresh = read_script(chapter.script)
     if chapter.notebook.is_file():
         old = read_notebook(chapter.notebook)
+        if not force:
+            refuse_to_lose(chapter, fresh, old)
         keep_outputs(fresh, old)
         if nbformat.writes(fresh) == nbformat.writes(old):
             return False

@@ -119,9 +119,19 @@ def list_chapters(root: Path) -> list[Chapter]:
     list of Chapter
         A chapter with only one of its two halves is listed as well; `digits sync` reports it.
     """
-    folder = root / "notebooks"
-    names = {path.stem for path in folder.iterdir() if path.suffix in {".py", ".ipynb"}}
-    return [Chapter(name, folder) for name in sorted(names)]
+    names = {path.stem for path in _halves(root) if CHAPTER_NAME.fullmatch(path.stem)}
+    return [Chapter(name, root / "notebooks") for name in sorted(names)]
+
+
+def tell_others(root: Path) -> None:
+    """Print a line on what lies beside the chapters and is none, such as a reader's copies."""
+    names = sorted(p.name for p in _halves(root) if not CHAPTER_NAME.fullmatch(p.stem))
+    if names:
+        print(f"No chapters, for they are not named NN_snake_case: {', '.join(names)}.")
+
+
+def _halves(root: Path) -> list[Path]:
+    return [p for p in (root / "notebooks").iterdir() if p.suffix in {".py", ".ipynb"}]
 
 
 def select_chapters(root: Path, wanted: Sequence[str] = ()) -> list[Chapter]:
@@ -156,10 +166,11 @@ def _select_one(chapters: list[Chapter], text: str) -> Chapter:
     key = text.zfill(2) if text.isdecimal() and int(text) else text  # 3 is 03
     path = Path(text)
     if path.suffix in {".py", ".ipynb"}:
-        if os.path.isfile(text) and path.resolve().parent != chapters[0].folder.resolve():
+        ours = path.resolve().parent == chapters[0].folder.resolve()
+        if os.path.isfile(text) and not (ours and CHAPTER_NAME.fullmatch(path.stem)):
             raise UsageError(
-                f"{text} is not in {chapters[0].folder}. `digits` runs the book's chapters; "
-                f"for another notebook use `papermill {text} output.ipynb`."
+                f"{text} is not NN_snake_case in {chapters[0].folder}. `digits` runs the book's "
+                f"chapters; for another notebook use `papermill {text} output.ipynb`."
             )
         key = path.stem
     matches = [c for c in chapters if c.name == key] or [

@@ -12,13 +12,14 @@ from digit_utils.runner.execute import ChapterRun, check_can_run, run_chapters
 from digit_utils.runner.fingerprint import differences, take
 from digit_utils.runner.freshness import (
     RECORDED,
+    outputs_hash,
     saved_artifacts,
     to_publish,
     why_not_from_run,
     why_stale,
 )
 from digit_utils.runner.notebooks import read_notebook, tags, write_notebook
-from digit_utils.runner.pairing import read_script
+from digit_utils.runner.pairing import read_script, refuse_to_lose
 from digit_utils.runner.parameters import declared_parameters
 from digit_utils.runner.paths import Chapter, find_checkout, run_folder, select_chapters, shown
 from digit_utils.runner.plan import profile_values
@@ -70,6 +71,8 @@ def publish(
         if not stale and (not wanted or not_ready):
             say(f"{chapter.name}: fresh")
             continue
+        if chapter.notebook.is_file():
+            refuse_to_lose(chapter, read_script(chapter.script), read_notebook(chapter.notebook))
         if not_ready:
             if not run:
                 say(f"{chapter.name}: needs a run ({_brief(stale)})")
@@ -166,7 +169,10 @@ def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
 def _prepare(chapter: Chapter, notebook: Any, root: Path) -> list[str]:
     """Strip what belongs to the run alone; return what stands against publishing."""
     run = notebook.metadata.pop("digits")
-    notebook.metadata["digits"] = {"fingerprint": run["fingerprint"]}
+    notebook.metadata["digits"] = {
+        "fingerprint": run["fingerprint"],
+        "outputs": outputs_hash(notebook),
+    }
     declared = declared_parameters(notebook, chapter.name)
     changed = [
         f"{name}={value!r}"

@@ -13,7 +13,14 @@ from digit_utils.runner.execute import ChapterRun
 from digit_utils.runner.freshness import why_stale
 from digit_utils.runner.notebooks import read_notebook, title, without_colour
 from digit_utils.runner.pairing import check_pairs
-from digit_utils.runner.paths import PROFILES, find_checkout, run_folder, select_chapters, shown
+from digit_utils.runner.paths import (
+    PROFILES,
+    find_checkout,
+    run_folder,
+    select_chapters,
+    shown,
+    tell_others,
+)
 from digit_utils.runner.progress import duration
 from digit_utils.runner.references import BOUNDS, why_stale_reference
 
@@ -127,6 +134,7 @@ def print_status(wanted: Sequence[str] = ()) -> bool:
             output = run_folder(root, profile) / f"{name}.ipynb"
             rows[-1].append(_last_run(output) if output.is_file() else "never")
     print_table(["chapter", "title", "published", *PROFILES], rows)
+    tell_others(root)
     for reason, names in because.items():
         print(f"\nstale: {reason}")
         print(textwrap.fill(", ".join(names), 98, initial_indent="  ", subsequent_indent="  "))

@@ -56,7 +56,7 @@ def compose(path: Path, refuse: type[RunnerError] = UsageError) -> Any:
     if len(raw) > MOST_BYTES:
         raise refuse(f"{name}: is larger than {MOST_BYTES // 1_000_000} MB; expected a short list.")
     try:
-        return yaml.compose(raw.decode("utf-8"), Loader=yaml.SafeLoader)
+        return yaml.compose(raw.decode("utf-8-sig"), Loader=yaml.SafeLoader)
     except UnicodeDecodeError as error:
         raise refuse(f"{name} is not a UTF-8 text file: {error}.") from error
     except RecursionError:

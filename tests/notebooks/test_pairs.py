@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from jupytext import TextFileContentsManager
+from jupytext.cli import jupytext as jupytext_command
 
 from digit_utils import results
 from digit_utils.runner.cli import main
@@ -46,6 +49,39 @@ def section(text: str, heading: str) -> str:
 @each_chapter
 def test_both_halves_are_equal(chapter):
     assert [str(difference) for difference in check_pair(chapter)] == [], "run `make sync`"
+
+
+def open_and_save(paths):
+    """As JupyterLab with jupytext's extension does."""
+    manager = TextFileContentsManager(root_dir=str(paths[0].parents[1]))
+    for path in paths:
+        name = f"notebooks/{path.name}"
+        notebook = manager.get(name)["content"]
+        notebook.metadata.language_info.version = "3.13.1"
+        manager.save({"type": "notebook", "content": notebook}, name)
+
+
+def sync_with_jupytext(paths):
+    assert jupytext_command(["--sync", *map(str, paths)]) == 0
+
+
+@pytest.mark.parametrize("newer", ["py", "ipynb"])
+@pytest.mark.parametrize(
+    ("act", "added"), [(open_and_save, ['   "version": "3.13.1"']), (sync_with_jupytext, [])]
+)
+def test_jupyter_and_jupytext_leave_every_chapter_as_it_is(tmp_path, act, added, newer):
+    shutil.copy(ROOT / "jupytext.toml", tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    before = {}
+    for path in (half for chapter in CHAPTERS for half in (chapter.script, chapter.notebook)):
+        copy = Path(shutil.copy(path, tmp_path / "notebooks"))
+        os.utime(copy, (9, 9) if copy.suffix == f".{newer}" else (1, 1))
+        before[copy] = copy.read_text(encoding="utf-8").splitlines()
+    act(list(before))
+    for path, old in before.items():
+        new = path.read_text(encoding="utf-8").splitlines()
+        assert set(new) - set(old) == set(added if path.suffix == ".ipynb" else []), path.name
+        assert len(new) == len(old)
 
 
 @each_chapter

@@ -206,6 +206,24 @@ def test_outputs_and_a_record_that_tell_two_things_are_stale(book):
     assert record.read_text() == good
 
 
+def test_outputs_changed_by_hand_are_stale_and_stay_so_through_a_sync(book):
+    path = book / "notebooks/01_draws.ipynb"
+    published = path.read_bytes()
+
+    def reasons_after(change):
+        path.write_bytes(published)
+        notebook = read_notebook(path)
+        change([cell for cell in notebook.cells if cell.cell_type == "code"])
+        write_notebook(path, notebook)
+        edit(book / "notebooks/01_draws.py", "# %%", "# %%")
+        return reasons(book)
+
+    told = ["its outputs are not those that were published"]
+    assert reasons_after(lambda code: code[-1].outputs.pop()) == told  # the picture
+    assert reasons_after(lambda code: code[0].outputs[0].update(text="0\n")) == told
+    assert reasons_after(lambda code: code[0].update(execution_count=7)) == []
+
+
 def test_a_file_of_the_package_counts_when_it_is_named(book, package):
     edit(book / "digit_utils/lines.py", "return n", "return open(HERE / 'table.npz'), n")
     (package / "assets/table.npz").write_text("1")

@@ -295,7 +295,7 @@ def test_nothing_else_counts_processors():
         for path in (ROOT / folder).rglob("*.py")
         if "cpu_count" in path.read_text(encoding="utf-8")
     }
-    assert counting == {"hosts.py"}
+    assert counting == {"provenance.py"}
 
 
 # ------------------------------------------------------------------------------- the cell itself

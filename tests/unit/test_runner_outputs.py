@@ -17,7 +17,7 @@ from digit_utils import results
 from digit_utils.runner.cli import main
 from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.notebooks import cells_tagged, read_notebook, write_notebook
-from digit_utils.runner.pairing import check_pairs, sync_pair
+from digit_utils.runner.pairing import METADATA, check_pairs, sync_pair
 from digit_utils.runner.paths import list_chapters
 from digit_utils.runner.progress import BarReporter
 from digit_utils.runner.publish import publish
@@ -192,7 +192,7 @@ def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
     assert record["results"] == results.read(book / "_build/runs/full/01_first.ipynb")
     assert record["provenance"] == {"commit": "abc"}
     notebook = read_notebook(book / "notebooks/01_first.ipynb")
-    assert set(notebook.metadata) == {"kernelspec", "language_info", "digits"}
+    assert set(notebook.metadata) == {*METADATA, "digits"}
     assert set(notebook.metadata.digits) == {"fingerprint"}
     assert not cells_tagged(notebook, "injected-parameters")
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]

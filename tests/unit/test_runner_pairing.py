@@ -9,12 +9,15 @@ import sys
 
 import nbformat
 import pytest
+from helpers import ROOT
+from jupytext import TextFileContentsManager
 from runner_books import FIRST, SECOND, digits, make_book, pretend_run
 
 from digit_utils import __version__
 from digit_utils.runner.cli import main
+from digit_utils.runner.errors import RunnerError
 from digit_utils.runner.notebooks import read_notebook, write_notebook
-from digit_utils.runner.pairing import check_pairs, sync_pair
+from digit_utils.runner.pairing import METADATA, check_pairs, read_script, sync_pair
 from digit_utils.runner.paths import list_chapters
 
 
@@ -55,10 +58,7 @@ def outputs(path):
 def test_a_notebook_is_minimal_and_valid(book):
     notebook = nbformat.read(first(book).notebook, as_version=4)
     nbformat.validate(notebook)
-    assert notebook.metadata == {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
+    assert notebook.metadata == METADATA
     assert notebook.cells[1].metadata == {"tags": ["parameters"]}
     assert notebook.cells[2].metadata == {"mystnb": {"image": {"alt": "Nothing to see"}}}
 
@@ -98,18 +98,15 @@ def test_outputs_of_unchanged_code_are_kept_and_of_changed_code_dropped(book):
     assert read_notebook(chapter.notebook).cells[0].source.startswith("# The first chapter")
 
 
-def test_metadata_that_other_tools_left_is_cleaned(book):
+def test_metadata_that_other_tools_left_is_no_difference_and_is_cleaned(book):
     notebook = read_notebook(first(book).notebook)
     notebook.metadata["language_info"]["version"] = "3.9.1"
+    notebook.metadata["kernelspec"]["display_name"] = "My kernel"
     notebook.metadata["colab"] = {"provenance": []}
-    notebook.cells[0].metadata["id"] = "abc"
+    notebook.cells[0].metadata |= {"id": "abc", "tags": [], "editable": True}
     write_notebook(first(book).notebook, notebook)
-    assert [d.what for d in check_pairs(book)] == [
-        "cell 1 (# A first chapter) has metadata {} in the .py, {'id': 'abc'} in the .ipynb",
-        "the notebook's language_info is {'name': 'python', 'version': '3.9.1'}",
-    ]
-    sync_pair(first(book))
     assert check_pairs(book) == []
+    assert sync_pair(first(book))
     assert "colab" not in read_notebook(first(book).notebook).metadata
 
 
@@ -138,19 +135,115 @@ def test_outputs_alone_are_no_difference(book, capsys):
     assert "Every .ipynb equals its .py" in capsys.readouterr().out
 
 
-def test_orphans_and_odd_names_are_told(book, capsys):
+def test_orphans_are_told(book, capsys):
     (book / "notebooks/02_second.py").unlink()
     (book / "notebooks/03_new.py").write_text("# %%\n1\n")
-    (book / "notebooks/draft.py").write_text("# %%\n1\n")
     assert main(["sync", "--check"]) == 1
     out = capsys.readouterr().out
     assert "02_second: there is an .ipynb but no .py" in out
     assert "03_new: there is a .py but no .ipynb" in out
-    assert "draft: its name is not of the form NN_snake_case" in out
     assert main(["sync"]) == 1
     assert "02_second.ipynb has no 02_second.py" in capsys.readouterr().err
     assert (book / "notebooks/02_second.ipynb").is_file(), "nothing is deleted"
     assert (book / "notebooks/03_new.ipynb").is_file(), "the others are still made"
+
+
+def test_a_copy_beside_the_chapters_is_no_chapter(book, capsys):
+    for name in ("01_first-Copy1", "my_copy"):
+        (book / f"notebooks/{name}.ipynb").write_bytes(first(book).notebook.read_bytes())
+    for command in (["sync", "--check"], ["sync"], ["status", "1"]):
+        main(command)
+        out = capsys.readouterr().out
+        assert out.count("01_first-Copy1.ipynb, my_copy.ipynb") == out.count("my_copy") == 1
+    assert main(["run", "notebooks/my_copy.ipynb"]) == 2
+    assert "papermill notebooks/my_copy.ipynb output.ipynb" in capsys.readouterr().err
+
+
+# What jupytext takes for a commented magic unless it is told otherwise.
+COMMENTS = """# copy the weights
+# rm victim.txt
+# Why?
+# %s of the images
+# %timeit 1
+#!ls
+1"""
+
+
+def through_jupytext(book, edit=lambda notebook: None):
+    """Open a chapter in Jupyter, by its own means and jupytext's, and save it."""
+    manager = TextFileContentsManager(root_dir=str(book))
+    for half in (first(book).script, first(book).notebook):
+        name = half.relative_to(book).as_posix()
+        model = manager.get(name)
+        edit(model["content"])
+        manager.save({"type": "notebook", "content": model["content"]}, name)
+
+
+@pytest.mark.parametrize("source", [COMMENTS, "%timeit -n 1 1\nlisted = !ls", "%%bash\necho hello"])
+def test_a_comment_stays_one_and_a_magic_too(book, source):
+    first(book).script.write_text(FIRST + f"\n# %%\n{source}\n")
+    (book / "jupytext.toml").write_bytes((ROOT / "jupytext.toml").read_bytes())
+    sync_pair(first(book))
+    through_jupytext(book)
+    assert read_notebook(first(book).notebook).cells[-1].source == source
+    assert read_script(first(book).script).cells[-1].source == source
+
+
+def type_into(notebook):
+    notebook.cells[0].source += "\n\nA thought."
+    notebook.cells.append(nbformat.v4.new_markdown_cell("Another thought."))
+
+
+def test_what_was_typed_into_a_notebook_is_not_destroyed(book, capsys):
+    chapter = first(book)
+    notebook = read_notebook(chapter.notebook)
+    type_into(notebook)
+    write_notebook(chapter.notebook, notebook)
+    typed = chapter.notebook.read_bytes()
+    edit(chapter.script, "1 + 1", "1 + 2")  # which the notebook does not know yet
+    pretend_run(book, "01_first", "full")
+    for command in ("sync", "publish"):
+        assert main([command]) == 1
+        told = "cell 1 (# A first chapter), cell 6 (Another thought.). Copy it into the .py, or"
+        assert told in capsys.readouterr().err
+        assert chapter.notebook.read_bytes() == typed
+    assert main(["sync", "--force"]) == 0
+    assert check_pairs(book) == []
+
+
+def test_a_script_changed_since_the_commit_is_the_newer(book):
+    def git(*arguments):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        subprocess.run(["git", *who, *arguments], cwd=book, check=True)
+
+    chapter = first(book)
+    notebook = read_notebook(chapter.notebook)
+    notebook.cells[0].source += "\n\nA thought."
+    write_notebook(chapter.notebook, notebook)
+    edit(
+        chapter.script, "**Is one more than zero?**", "**Is one more than zero?**\n#\n# A thought."
+    )
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "Both halves, as Jupyter saved them")
+    edit(chapter.script, "A thought", "A second thought")
+    assert sync_pair(chapter)
+    notebook = read_notebook(chapter.notebook)
+    notebook.cells[0].source += "\n\nIn the notebook alone."
+    write_notebook(chapter.notebook, notebook)
+    git("checkout", "-q", "notebooks/01_first.py")
+    with pytest.raises(RunnerError, match="cell 1 "):
+        sync_pair(chapter)
+
+
+def test_a_byte_order_mark_is_no_text(book):
+    before = first(book).notebook.read_bytes()
+    for path in (first(book).script, first(book).notebook):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert check_pairs(book) == []
+    first(book).notebook.unlink()
+    sync_pair(first(book))
+    assert first(book).notebook.read_bytes() == before
 
 
 def test_a_broken_notebook_is_told(book, capsys):
