@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from statistics import median
 
 from benchmarks.table import as_markdown
 from digit_utils.files import json_bytes, write_atomically
+from digit_utils.hosts import settle
 from digit_utils.provenance import provenance
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,13 +58,6 @@ class RecipeProcess:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            # Several processes share a GPU only if none takes all of its memory.
-            env={
-                **os.environ,
-                "TF_CPP_MIN_LOG_LEVEL": "3",
-                "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-                "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-            },
         )
 
     def ask(self, do: str, **arguments) -> dict:
@@ -116,6 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--record", action="store_true", help="with --full: keep it as the published run"
     )
     options = parser.parse_args(arguments)
+    settle()  # several processes share a GPU; no keras.json has a say
     if options.record and not options.full:
         parser.error("--record keeps a full run: add --full")
     seeds = options.seeds or (10 if options.full else 1)

@@ -228,6 +228,16 @@ def test_keras_settings_are_put_aside_and_named_and_tensorflow_is_quiet(tmp_path
     assert done.stderr == ""
 
 
+def test_figures_go_into_a_notebook_whatever_mplbackend_says(monkeypatch):
+    monkeypatch.setattr(os, "environ", {**os.environ, "MPLBACKEND": "agg"})
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    assert hosts.settle() == [] and os.environ["MPLBACKEND"] == "agg"
+    monkeypatch.setitem(sys.modules, "ipykernel", None)
+    assert hosts.settle() == ["MPLBACKEND is agg; the figures go into the notebook all the same."]
+    assert os.environ["MPLBACKEND"] == "module://matplotlib_inline.backend_inline"
+    assert hosts.settle() == []
+
+
 @pytest.mark.parametrize(
     ("text", "variable", "backend", "asked"),
     [
