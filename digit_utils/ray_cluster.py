@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from typing import Any
 from digit_utils.provenance import keras_backend, processors
 
 PATIENCE = 25  # seconds for a cluster to answer; starting Python and Ray is part of it
+# Characters of the folder that holds Ray's: a socket's whole path may have 103.
+LONGEST = 20 if os.name == "posix" else 200
 
 # Ray announces itself, writes logs of its own and catches Ctrl-C unless told not to.
 QUIET = {
@@ -63,10 +66,46 @@ def connect(
     Raises
     ------
     ClusterUnavailable
-        If Ray is not installed, the cluster does not answer within half a minute, or no machine of
-        it has what a job needs.
+        If Ray is not installed, the cluster does not answer within half a minute, no machine of it
+        has what a job needs, or there is no folder for Ray's sockets.
     """
     needs = {"cpu": 1, **(needs or {})}
+    with _own_folder() as folder, _connected(address, jobs, needs, folder) as workers:
+        yield workers
+
+
+@contextmanager
+def _own_folder() -> Iterator[str]:
+    """Make a folder for Ray's session; it is Ray's home, too, if the user's cannot be written."""
+    for place in (os.environ.get("RAY_TMPDIR"), tempfile.gettempdir(), "/tmp"):
+        if not place or len(os.path.abspath(place)) > LONGEST:
+            continue
+        try:
+            held = tempfile.TemporaryDirectory("", "digits-", place, ignore_cleanup_errors=True)
+            break
+        except OSError:
+            continue
+    else:
+        raise ClusterUnavailable(
+            f"Ray needs a folder that can be written, whose path has at most {LONGEST} characters, "
+            "and found none; set RAY_TMPDIR to one"
+        )
+    home = os.environ.get("HOME")
+    with held as folder:
+        if not os.access(os.path.expanduser("~/"), os.W_OK):  # / at its end: /dev/null is none
+            os.environ["HOME"] = folder
+        try:
+            yield folder
+        finally:
+            os.environ.pop("HOME", None)
+            if home is not None:
+                os.environ["HOME"] = home
+
+
+@contextmanager
+def _connected(
+    address: str | None, jobs: int | None, needs: Mapping[str, float], folder: str
+) -> Iterator[int]:
     if address is not None and "://" in address:
         raise ClusterUnavailable(
             f"--address is {address}; expected HOST:PORT of the head node, usually port 6379, and "
@@ -92,23 +131,31 @@ def connect(
     cpus = max(needs["cpu"], 1)
     # Each job on its share of the processors: TensorFlow would start a thread for each of them.
     share = cpus if address else granted // (jobs or max(1, granted // cpus))
-    local: dict[str, Any] = {} if address else {"include_dashboard": False}
+    local: dict[str, Any] = {}
     if not address:
-        local["num_cpus"] = max(1, math.ceil(jobs * needs["cpu"])) if jobs else granted
-    with _own_way_to_end():
-        ray.init(
-            address=address or "local",
-            runtime_env={
-                "env_vars": {
-                    **ON_WORKERS,
-                    "KERAS_BACKEND": keras_backend(),
-                    "TF_NUM_INTRAOP_THREADS": str(max(1, int(share))),
-                }
-            },
-            log_to_driver=False,
-            logging_level="ERROR",
-            **local,
-        )
+        num_cpus = max(1, math.ceil(jobs * needs["cpu"])) if jobs else granted
+        local = {"include_dashboard": False, "_temp_dir": folder, "num_cpus": num_cpus}
+    environment = {
+        **ON_WORKERS,
+        "KERAS_BACKEND": keras_backend(),
+        "TF_NUM_INTRAOP_THREADS": str(max(1, int(share))),
+    }
+    try:
+        with _own_way_to_end():
+            ray.init(
+                address=address or "local",
+                runtime_env={"env_vars": environment},
+                log_to_driver=False,
+                logging_level="ERROR",
+                **local,
+            )
+    except Exception as error:  # OSError and RuntimeError among them
+        ray.shutdown()
+        raise ClusterUnavailable(
+            f"Ray could not start ({type(error).__name__}: {error!s:.300}); if that names a file, "
+            "set HOME and RAY_TMPDIR to short folders that can be written; if it speaks of time, "
+            "try again when the machine has less to do"
+        ) from error
     try:
         yield _room(ray, needs, jobs)
     finally:

@@ -75,7 +75,8 @@ FILE is a Python file. A complete one:
 
 searches/post_space.py trains a real one, and is a good start for your own. A file holds
 
-  SPACE        the settings to choose from, each expression labelled with its own key
+  SPACE        the settings to choose from, each expression labelled with its own key; hp.choice
+               takes numbers, texts, True, False, None, and tuples and lists of these
   objective    a function of the settings that returns the loss, or a dictionary with it. With a
                second argument (without a default), objective(settings, report), it can call
                report(epoch, loss) after each epoch, from 1 on; these losses are kept as well
@@ -98,7 +99,8 @@ trials of another space or objective is refused, with the difference. At the end
 trials.csv and report.html as well.
 
 Ray runs several trials at a time, here or on a cluster: pip install 'ray[tune]'. Each worker gets
-the text of FILE, and needs digit_utils and whatever FILE imports."""
+the text of FILE, and needs digit_utils and whatever FILE imports: on other machines, modules that
+lie beside FILE have to be in a folder of the same path, or installed."""
 
 
 def build_parser() -> argparse.ArgumentParser:

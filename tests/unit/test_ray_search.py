@@ -13,12 +13,14 @@ import sys
 import time
 from functools import partial
 
+import numpy as np
 import pytest
-from hyperopt import hp, tpe
+from hyperopt import STATUS_OK, hp, tpe
 from runner_books import SQUARE, digits, make_book, start_digits, sweep_file
 
 from digit_utils import ray_cluster
 from digit_utils.ray_search import run_ray_search
+from digit_utils.runner.search_report import print_best
 from digit_utils.search import SearchError, run_search
 
 EPOCHS = 9
@@ -72,6 +74,47 @@ def test_either_engine_goes_on_with_the_others_trials(ray, tmp_path):
     run_search(objective, SPACE, TPE, 3, tmp_path / "parts")
     run(tmp_path / "parts", n=6)
     assert outcomes(run_search(objective, SPACE, TPE, 8, tmp_path / "parts")) == whole
+
+
+def as_in_tutorials(params):
+    assert isinstance(params, dict) and type(params["layers"]) is list
+    written = json.dumps(params)
+    params["units"] = int(params["units"])
+    kernel = params.pop("kernel")
+    assert type(kernel) is tuple
+    params["layers"].append(10)
+    rest = params.copy()
+    loss = np.float32(rest["units"] / kernel[0] + len(rest["layers"]))
+    return {"loss": loss, "status": STATUS_OK, "written": written}
+
+
+@pytest.mark.parametrize("engine", ["hyperopt", "ray"])
+def test_an_objective_written_as_for_hyperopt(engine, tmp_path, request):
+    """It may change its settings; tuples and lists stay what they are, also after a stop."""
+    if engine == "ray":
+        request.getfixturevalue("ray")
+    space = {
+        "units": hp.quniform("units", 16, 128, 16),
+        "layers": hp.choice("layers", [[64], [64, 32]]),
+        "kernel": hp.choice("kernel", [(3, 3), (5, 5)]),
+    }
+
+    def search(n):
+        args = (as_in_tutorials, space, TPE, n, tmp_path)
+        return run_search(*args) if engine == "hyperopt" else run_ray_search(*args, jobs=1)
+
+    search(5)
+    found = search(12)
+    for trial in found.trials:
+        assert trial.ok, trial.error
+        assert trial.parameters["kernel"] in [(3, 3), (5, 5)]
+        assert trial.parameters["layers"] in [[64], [64, 32]]
+        assert type(trial.parameters["units"]) is float
+        assert json.loads(trial.details["written"]) == json.loads(json.dumps(trial.parameters))
+    assert found.table()["kernel"].tolist() == [t.parameters["kernel"] for t in found.trials]
+    assert print_best(found, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "(5, 5)" in page and "[64, 32]" in page and "A random forest explains" in page
 
 
 def test_trials_that_others_outdo_are_stopped_early(ray, tmp_path):
@@ -203,9 +246,13 @@ def test_a_cluster_that_runs_already(ray, tmp_path):
     address = ray.get_runtime_context().gcs_address
     root = make_book(tmp_path, c01_square=SQUARE)
     sweep_file(root, "chapter: 01\nseeds: [2, 3]\n")
-    (root / "mine.py").write_text(SEARCH_FILE)
+    (root / "lab").mkdir()
+    (root / "lab/beside_it.py").write_text("EPOCHS = 9\n")
+    (root / "lab/mine.py").write_text(
+        SEARCH_FILE.replace("EPOCHS = 9", "from beside_it import EPOCHS")
+    )
     common = ("--engine", "ray", "--address", address)
-    done = digits(root, "search", "mine.py", "--trials", "6", *common)
+    done = digits(root, "search", "lab/mine.py", "--trials", "6", *common)
     assert done.returncode == 0, done.stderr
     assert "6 trials, " in done.stdout and "stopped early" in done.stdout
     assert len(list((root / "_build/searches/mine").glob("trial_*.json"))) == 6
@@ -232,6 +279,35 @@ def test_asked_to_end_it_says_what_is_kept(tmp_path, how):
 def test_without_ray_the_line_to_install_it_is_shown(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SearchError, match=r"pip install 'ray\[tune\]'"):
+        run(tmp_path)
+    assert not list(tmp_path.glob("trial_*.json"))
+
+
+def test_ray_needs_neither_a_short_tmpdir_nor_a_home(tmp_path):
+    script, long = tmp_path / "search.py", tmp_path / ("long" * 25)
+    script.write_text(KILLED)
+    long.mkdir()
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "trials")], capture_output=True, text=True,
+        env={**os.environ, "TMPDIR": str(long), "HOME": "/dev/null"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "trials").glob("trial_*.json"))) == 6
+
+
+def test_what_keeps_ray_from_starting_is_told_with_what_to_set(tmp_path, monkeypatch):
+    ray = pytest.importorskip("ray")
+
+    def refuse(**_):
+        raise PermissionError(13, "Permission denied", "/.ray")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with pytest.raises(SearchError, match=r"could not start.*/\.ray.*set HOME and RAY_TMPDIR"):
+        run(tmp_path)
+    monkeypatch.setattr(ray_cluster, "LONGEST", 3)
+    with pytest.raises(SearchError, match="at most 3 characters.*set RAY_TMPDIR"):
         run(tmp_path)
     assert not list(tmp_path.glob("trial_*.json"))
 

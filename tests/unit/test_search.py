@@ -513,7 +513,7 @@ def test_killed_and_resumed_it_comes_out_the_same(tmp_path):
 
 def test_spaces_are_described_in_plain_words():
     space = {
-        "a": hp.choice("a", [1, "x", None, True]),
+        "a": hp.choice("a", [1, "x", None, True, (3, 3), [64]]),
         "b": hp.uniform("b", 0, np.float64(0.5)),
         "c": hp.randint("c", 2, 9),
         "d": hp.quniform("d", 1, 10, 2),
@@ -521,7 +521,7 @@ def test_spaces_are_described_in_plain_words():
         "f": hp.uniformint("f", 1, 4),
     }
     assert describe_space(space) == {
-        "a": {"choice": [1, "x", None, True]},
+        "a": {"choice": [1, "x", None, True, (3, 3), [64]]},
         "b": {"uniform": [0, 0.5]},
         "c": {"randint": [2, 9]},
         "d": {"quniform": [1, 10, 2]},
@@ -539,6 +539,7 @@ def test_spaces_are_described_in_plain_words():
         ({"a": hp.uniform("b", 0, 1)}, "a is labelled 'b'"),
         ({"a": hp.choice("a", [hp.uniform("b", 0, 1)])}, "nested spaces"),
         ({"a": hp.choice("a", [{"k": 1}])}, "nested spaces"),
+        ({"a": hp.choice("a", [(1, hp.uniform("b", 0, 1))])}, "nested spaces"),
     ],
 )
 def test_spaces_that_cannot_be_described(space, says):

@@ -16,6 +16,7 @@ import pytest
 from runner_books import SECOND, digits, make_book, start_digits
 
 from digit_utils.runner.cli import SEARCH_HELP
+from digit_utils.runner.search_command import load_objective
 
 SEARCH = """
 import time
@@ -61,6 +62,17 @@ def test_the_example_of_the_help_is_complete(book):
     (book / "mine.py").write_text(textwrap.dedent(example))
     done = digits(book, "search", "mine.py", "--trials", "3")
     assert done.returncode == 0, done.stderr
+
+
+def test_a_file_from_a_windows_editor_that_imports_its_neighbour(book):
+    (book / "lab").mkdir()
+    (book / "lab/beside_it.py").write_text("HIGH = 1\n")
+    text = "from beside_it import HIGH\n" + SEARCH.replace("0, 1)", "0, HIGH)")
+    (book / "lab/mine.py").write_text(text, encoding="utf-8-sig")
+    done = digits(book, "search", "lab/mine.py", "--trials", "2")
+    assert done.returncode == 0, done.stderr
+    with pytest.raises(ModuleNotFoundError, match=r"'beside_it' on .*, a worker; mine\.py imports"):
+        load_objective(text, "/on/another/machine/mine.py")
 
 
 def test_an_objective_that_names_its_settings_and_an_empty_choice_are_refused(book):
