@@ -275,7 +275,9 @@ def refuse_to_lose(chapter: Chapter, fresh: Any, old: Any) -> None:
     """
     here = [cell.source for cell in fresh.cells]
     typed = [
-        cell.source not in here and not cell.get("id", "").startswith(_digest(cell))
+        cell.source.strip()
+        and cell.source not in here
+        and not cell.get("id", "").startswith(_digest(cell))
         for cell in old.cells
     ]
     if not any(typed):

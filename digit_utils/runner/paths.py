@@ -127,7 +127,7 @@ def tell_others(root: Path) -> None:
     """Print a line on what lies beside the chapters and is none, such as a reader's copies."""
     names = sorted(p.name for p in _halves(root) if not CHAPTER_NAME.fullmatch(p.stem))
     if names:
-        print(f"No chapters, for they are not named NN_snake_case: {', '.join(names)}.")
+        print(f"Not chapters, as they are not named NN_snake_case: {', '.join(names)}.")
 
 
 def _halves(root: Path) -> list[Path]:

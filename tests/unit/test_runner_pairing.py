@@ -191,7 +191,7 @@ def test_a_comment_stays_one_and_a_magic_too(book, source):
 
 def type_into(notebook):
     notebook.cells[0].source += "\n\nA thought."
-    notebook.cells.append(nbformat.v4.new_markdown_cell("Another thought."))
+    notebook.cells += map(nbformat.v4.new_markdown_cell, ["Another thought.", ""])
 
 
 def test_what_was_typed_into_a_notebook_is_not_destroyed(book, capsys):
