@@ -7,7 +7,6 @@ added where the glossary is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -25,12 +24,11 @@ LEFT_ALONE = (
     nodes.Invisible,
     nodes.thead,
 )
-# After references are resolved, links of the theme included.
-AFTER_REFERENCES = 900
+AFTER_REFERENCES = 900  # links of the theme included
 
 
 def spellings(terms: list[str]) -> dict[str, str]:
-    """Return the singular and plural spellings, in lower case, each with its term in lower case."""
+    """Return singular and plural spellings, each with its term, all in lower case."""
     found = {}
     for term in map(str.lower, terms):
         plurals = [f"{term}s", f"{term}es"]
@@ -40,18 +38,9 @@ def spellings(terms: list[str]) -> dict[str, str]:
     return found
 
 
-def pattern_of(words: Iterable[str]) -> re.Pattern:
-    """Match any of the words, in either case and not as part of another; the longest first."""
-    longest_first = sorted(words, key=len, reverse=True)
-    return re.compile(
-        rf"(?<![\w-])({'|'.join(map(re.escape, longest_first))})(?![\w-])", re.IGNORECASE
-    )
-
-
-def may_hold_links(text: nodes.Text) -> bool:
-    """Say whether a piece of text is prose."""
-    node = text.parent
-    in_paragraph = False
+def is_prose(text: nodes.Text) -> bool:
+    """Say whether a piece of text may hold links."""
+    node, in_paragraph = text.parent, False
     while node is not None:
         if isinstance(node, LEFT_ALONE) or "cell_output" in node.get("classes", ()):
             return False
@@ -60,68 +49,30 @@ def may_hold_links(text: nodes.Text) -> bool:
     return in_paragraph
 
 
-def split(
-    text: str, term_of: dict[str, str], pattern: re.Pattern, used: set[str]
-) -> Iterator[tuple[str, str | None]]:
-    """Cut a text at its first uses of terms.
-
-    Parameters
-    ----------
-    text : str
-    term_of : dict of str
-        From `spellings`.
-    pattern : re.Pattern
-        From `pattern_of`, of these spellings.
-    used : set of str
-        Terms the page has had already, lower-case; those found are added.
-
-    Yields
-    ------
-    piece : str
-    term : str or None
-        Lower-case; None for what lies between.
-    """
-    end = 0
-    for found in pattern.finditer(text):
-        term = term_of[found[1].lower()]
-        if term in used:
-            continue
-        used.add(term)
-        if found.start() > end:
-            yield text[end : found.start()], None
-        yield found[0], term
-        end = found.end()
-    if end < len(text):
-        yield text[end:], None
-
-
 def link_terms(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Put the links into one page."""
-    terms = app.env.domaindata["std"]["terms"]
-    if docname in {GLOSSARY, app.config.root_doc} or not terms:
+    places = {t.lower(): place for t, place in app.env.domaindata["std"]["terms"].items()}
+    if docname in {GLOSSARY, app.config.root_doc} or not places:
         return
-    lower = {term.lower(): place for term, place in terms.items()}
-    term_of, used = spellings(list(lower)), set()
-    pattern = pattern_of(term_of)
-    for text in list(doctree.findall(nodes.Text)):
-        if not may_hold_links(text):
-            continue
-        pieces = list(split(text.astext(), term_of, pattern, used))
-        if all(term is None for _, term in pieces):
-            continue
-        linked = []
-        for piece, term in pieces:
-            if term is None:
-                linked.append(nodes.Text(piece))
+    term_of, used = spellings(list(places)), set()
+    # The longest first, in either case, and not as part of another word.
+    words = "|".join(map(re.escape, sorted(term_of, key=len, reverse=True)))
+    pattern = re.compile(rf"(?<![\w-])({words})(?![\w-])", re.IGNORECASE)
+    for text in [text for text in doctree.findall(nodes.Text) if is_prose(text)]:
+        linked, end = [], 0
+        for found in pattern.finditer(text):
+            term = term_of[found[0].lower()]
+            if term in used:
                 continue
-            target, label = lower[term]
+            used.add(term)
+            target, label = places[term]
             uri = f"{app.builder.get_relative_uri(docname, target)}#{label}"
-            reference = nodes.reference(
-                "", "", internal=True, refuri=uri, classes=["glossary-link"]
-            )
-            reference += nodes.inline(piece, piece)
-            linked.append(reference)
-        text.parent.replace(text, linked)
+            link = nodes.reference("", "", internal=True, refuri=uri, classes=["glossary-link"])
+            link += nodes.inline(found[0], found[0])
+            linked += [nodes.Text(text[end : found.start()]), link]
+            end = found.end()
+        if linked:
+            text.parent.replace(text, [*linked, nodes.Text(text[end:])])
 
 
 def setup(app: Sphinx) -> dict:

@@ -18,67 +18,35 @@ from sphinx.util.math import get_node_equation_number
 
 logger = logging.getLogger(__name__)
 
-NAMESPACE = "{http://www.w3.org/1998/Math/MathML}"
 # latex2mathml drops a missing argument silently; these elements need exactly so many children.
-CHILDREN = {
-    "mfrac": 2,
-    "msub": 2,
-    "msup": 2,
-    "mover": 2,
-    "munder": 2,
-    "msubsup": 3,
-    "munderover": 3,
-}
-
-
+CHILDREN = dict.fromkeys(("mfrac", "msub", "msup", "mover", "munder"), 2)
+CHILDREN |= {"msubsup": 3, "munderover": 3}
 # Not the usual "math": the theme lays that class out for MathJax.
 CLASSES = "mathml notranslate nohighlight"
 
 
-class UnsupportedMath(ValueError):
-    """The formula holds something the converter does not understand."""
-
-
 def to_mathml(latex: str, display: str = "inline") -> str:
-    """Convert one formula, refusing what would render wrongly.
-
-    Parameters
-    ----------
-    latex : str
-        The formula, without its dollar signs.
-    display : {"inline", "block"}
-        How the formula sits on the page.
-
-    Returns
-    -------
-    str
-        A ``<math>`` element.
-
-    Raises
-    ------
-    UnsupportedMath
-        If a command is unknown or an argument is missing. The converter itself would
-        pass both through as literal text.
-    """
+    """Convert a formula; ValueError for one that the converter would pass on as literal text."""
     try:
         mathml = convert(latex.strip(), display=display)
         tree = ElementTree.fromstring(mathml)
     except Exception as error:  # latex2mathml raises many unrelated types
-        raise UnsupportedMath(f"{type(error).__name__}: {error}") from error
+        raise ValueError(f"{type(error).__name__}: {error}") from error
     for element in tree.iter():
-        name = element.tag.removeprefix(NAMESPACE)
-        if name in CHILDREN and len(element) != CHILDREN[name]:
-            raise UnsupportedMath(f"<{name}> has {len(element)} parts, expected {CHILDREN[name]}")
+        name = element.tag.rpartition("}")[2]  # without its namespace
+        if len(element) != CHILDREN.get(name, len(element)):
+            raise ValueError(f"<{name}> has {len(element)} parts, expected {CHILDREN[name]}")
         if element.text and element.text.startswith("\\") and name != "mtext":
-            raise UnsupportedMath(f"unknown command {element.text}")
+            raise ValueError(f"unknown command {element.text}")
     return mathml
 
 
-def _mathml_or_warning(node: nodes.Element, display: str) -> str:
+def mathml_or_warning(node: nodes.Element, display: str) -> str:
+    """Convert a node's formula; one that cannot be rendered is a warning, and shows as code."""
     latex = node.astext()
     try:
         return to_mathml(latex, display)
-    except UnsupportedMath as error:
+    except ValueError as error:
         logger.warning(
             "cannot render the formula %r: %s. Write it with commands latex2mathml knows.",
             latex,
@@ -92,7 +60,7 @@ def _mathml_or_warning(node: nodes.Element, display: str) -> str:
 def visit_inline(translator, node: nodes.math) -> None:
     """Write an inline formula."""
     translator.body.append(translator.starttag(node, "span", "", CLASS=CLASSES))
-    translator.body.append(_mathml_or_warning(node, "inline") + "</span>")
+    translator.body.append(mathml_or_warning(node, "inline") + "</span>")
     raise nodes.SkipNode
 
 
@@ -104,7 +72,7 @@ def visit_block(translator, node: nodes.math_block) -> None:
         translator.body.append(f'<span class="eqno">({number})')
         translator.add_permalink_ref(node, "Link to this equation")
         translator.body.append("</span>")
-    translator.body.append(_mathml_or_warning(node, "block") + "</div>\n")
+    translator.body.append(mathml_or_warning(node, "block") + "</div>\n")
     raise nodes.SkipNode
 
 

@@ -1,8 +1,7 @@
 """Make the data of *Draw a digit* readable for a page that is opened from a folder.
 
-Browsers let a page at ``file://`` run scripts but not fetch data. So the build writes beside
-every ``.bin`` of ``_static/draw`` a script with the same bytes as text. Git keeps only the
-``.bin``.
+Browsers let a page at ``file://`` run scripts but not fetch data. So beside every ``.bin`` of
+``_static/draw`` the site has a script with the same bytes in base64. Git keeps only the ``.bin``.
 """
 
 from __future__ import annotations
@@ -14,22 +13,17 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 
-def as_script(name: str, data: bytes) -> str:
-    """Return a script that leaves ``data`` in ``digitsBook.offlineData[name]``, in base64."""
-    text = base64.b64encode(data).decode("ascii")
-    return (
-        "(window.digitsBook = window.digitsBook || {}).offlineData = Object.assign("
-        f"digitsBook.offlineData || {{}}, {{{json.dumps(name)}: {json.dumps(text)}}});\n"
-    )
-
-
 def write_scripts(app: Sphinx, exception: Exception | None) -> None:
-    """Write a script for every data file of the built site."""
+    """Write scripts that leave a file's bytes in ``digitsBook.offlineData[name]``."""
     if exception is not None or app.builder.format != "html":
         return
     for path in sorted((Path(app.outdir) / "_static" / "draw").glob("*.bin")):
-        script = path.with_name(f"{path.name}.js")
-        script.write_text(as_script(path.name, path.read_bytes()), encoding="ascii")
+        text = base64.b64encode(path.read_bytes()).decode("ascii")
+        path.with_name(f"{path.name}.js").write_text(
+            "(window.digitsBook = window.digitsBook || {}).offlineData = Object.assign("
+            f"digitsBook.offlineData || {{}}, {json.dumps({path.name: text})});\n",
+            encoding="ascii",
+        )
 
 
 def setup(app: Sphinx) -> dict:

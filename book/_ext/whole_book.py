@@ -36,33 +36,19 @@ def anchor(page: str, fragment: str = "") -> str:
 
 
 def resolve(link: str, page: str, pages: list[str]) -> str:
-    """Say where a page's link leads from the whole book.
-
-    Parameters
-    ----------
-    link : str
-        As it stands on the page.
-    page : str
-        Without ending, from the site's root: ``notebooks/03_base_cnn``.
-    pages : list of str
-        What the whole book holds.
-
-    Returns
-    -------
-    str
-    """
+    """Say where a link of ``page`` leads from the whole book, which holds ``pages``."""
     url = urlsplit(link)
     if url.scheme or url.netloc:
         return link
     target = posixpath.normpath(posixpath.join(posixpath.dirname(page), url.path))
-    target = page if not url.path else target
-    if target.removesuffix(".html") in pages:
-        return f"#{anchor(target.removesuffix('.html'), url.fragment)}"
+    linked = target.removesuffix(".html") if url.path else page
+    if linked in pages:
+        return f"#{anchor(linked, url.fragment)}"
     relative = posixpath.relpath(target, posixpath.dirname(NAME))
     return relative + (f"#{url.fragment}" if url.fragment else "")
 
 
-def adopt(article: Tag, page: str, pages: list[str]) -> None:
+def rewrite(article: Tag, page: str, pages: list[str]) -> None:
     """Make a page's article fit to stand among others; changed in place."""
     for element in article.select(LEFT_BEHIND):
         element.decompose()
@@ -119,7 +105,7 @@ def make_whole_book(app: Sphinx, exception: Exception | None) -> None:
         soup = BeautifulSoup((out / f"{page}.html").read_text(encoding="utf-8"), "html.parser")
         part = soup.select_one("article")
         title = part.h1.find(string=True, recursive=False).strip()
-        adopt(part, page, pages)
+        rewrite(part, page, pages)
         article.append(part)
         entry = BeautifulSoup(f'<li><a href="#{anchor(page)}"></a></li>', "html.parser")
         entry.a.string = title

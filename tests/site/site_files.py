@@ -31,3 +31,11 @@ def site_pages() -> list[str]:
 def parse(path: Path) -> BeautifulSoup:
     """Parse a page once for all tests. Do not change what it returns."""
     return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+def tags_of(page: BeautifulSoup) -> dict[str, str]:
+    """A page's tags for shared links, by name; one that is there twice is an error."""
+    found = [(tag.get("name") or tag.get("property"), tag.get("content")) for tag in page("meta")]
+    found = [(n, c) for n, c in found if re.match(r"description$|og:|twitter:", n or "")]
+    assert len(found) == len(dict(found)), "a tag is there twice"
+    return dict(found)

@@ -565,28 +565,3 @@ def test_measured_numbers_are_on_the_page(html):
         for way in ("on", "off"):
             assert f"{record[way]['accuracy']:.1%}" in text
     assert recorded("draw_page")["provenance"]["date"] in text
-
-
-def test_a_measured_number_is_read_and_formatted(tmp_path):
-    from measured import read_measured
-
-    record = {"a": {"share": 0.9725, "interval": [0.951, 0.9854], "n": 28000, "day": "2026-11-25"}}
-    (tmp_path / "some.json").write_text(json.dumps(record))
-
-    def shown(request):
-        return read_measured(tmp_path, request)[0]
-
-    assert shown("some a.share percent") == "97.2%"
-    assert shown("some a.share whole") == "97%"
-    assert shown("some a.interval interval") == "95.1% to 98.5%"
-    assert shown("some a.n number") == "28,000"
-    assert shown("some a.day text") == "2026-11-25"
-    for request, words in (
-        ("some a.share", "expected a record"),
-        ("some a.share pounds", "expected a record"),
-        ("other a.share percent", "no such record"),
-        ("some a.b percent", "holds no percent at a.b"),
-        ("some a.day percent", "holds no percent at a.day"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            shown(request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import posixpath
 import re
 from urllib.parse import unquote, urlsplit
 
@@ -60,6 +61,8 @@ def anchors(path) -> set[str]:
 
 def test_links_and_anchors_lead_somewhere(html):
     broken = []
+    search = parse(html / "404.html").select_one("link[rel=search]")["href"]
+    root = search.removesuffix("search.html")
     for page in all_pages(html):
         for tag, attribute in (("a", "href"), ("img", "src"), ("script", "src"), ("link", "href")):
             for element in parse(page).find_all(tag, attrs={attribute: True}):
@@ -67,6 +70,9 @@ def test_links_and_anchors_lead_somewhere(html):
                 if url.scheme or url.netloc or element[attribute] in {"", "#"}:
                     continue
                 target = (page.parent / unquote(url.path)).resolve() if url.path else page
+                if page.name == "404.html":  # its links start at the site's address
+                    inside = url.path.removeprefix(root)
+                    target = html / unquote(inside) if inside != url.path else page / "lost"
                 if target.is_dir():
                     target /= "index.html"
                 where = f"{page.relative_to(html)}: {element[attribute]}"
@@ -229,6 +235,25 @@ def test_search_and_dark_mode_are_on_every_page(html, page):
     assert soup.select("button.theme-switch-button")
     assert soup.select(".search-button__button, .search-button-field, form.bd-search")
     assert soup.html.get("lang") == "en"
+
+
+@each_page
+def test_a_page_shows_its_text_before_scripts_and_far_figures(html, page):
+    soup = parse(html / page)
+    waited_for = [s["src"] for s in soup.head.select("script[src]:not([defer])")]
+    assert [src for src in waited_for if "documentation_options" not in src] == []
+    for figure in soup.select("article img[src*=_images][src$=png]"):
+        assert figure["loading"] == "lazy"
+        assert figure["width"].isdigit()
+        assert figure["height"].isdigit()
+
+
+def test_links_of_the_whole_book_stay_on_its_page(html):
+    links = [a["href"] for a in parse(html / "book/whole_book.html").select("article a[href]")]
+    assert len([link for link in links if link.startswith("#")]) > 100
+    elsewhere = {posixpath.normpath(f"book/{link.partition('#')[0]}") for link in links}
+    pages = {f"{name}.html" for name in toc_files()}
+    assert elsewhere & pages <= {"book/index.html", "book/draw_a_digit.html"}
 
 
 def test_the_search_index_knows_the_chapters(html):
