@@ -70,7 +70,7 @@ def test_links_and_anchors_lead_somewhere(html):
                 if url.scheme or url.netloc or element[attribute] in {"", "#"}:
                     continue
                 target = (page.parent / unquote(url.path)).resolve() if url.path else page
-                if page.name == "404.html":  # its links start at the site's address
+                if page.name == "404.html" and url.path:  # they start at the site's address
                     inside = url.path.removeprefix(root)
                     target = html / unquote(inside) if inside != url.path else page / "lost"
                 if target.is_dir():
