@@ -37,9 +37,9 @@ from digit_utils.evaluate import accuracy
 from digit_utils.files import json_bytes, to_plain, write_atomically
 from digit_utils.models import build_double_conv_cnn
 from digit_utils.provenance import provenance
-from digit_utils.runner.search_command import load_search
 from digit_utils.search import run_search
 from digit_utils.training import forget_networks, set_seed, with_augmentation
+from digits_cli.search_command import load_search
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "results" / "search_comparison.json"

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from digit_utils.files import json_bytes, write_atomically
 from digit_utils.provenance import provenance
-from digit_utils.runner.pairing import sync_pair
-from digit_utils.runner.paths import list_chapters
+from digits_cli.pairing import sync_pair
+from digits_cli.paths import list_chapters
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "results" / "kill_and_resume.json"
@@ -133,7 +133,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     options = parser.parse_args()
     chance = random.Random(options.seed)
-    digits = [sys.executable, "-m", "digit_utils.runner"]
+    digits = [sys.executable, "-m", "digits_cli"]
     made = provenance(ROOT)
     result = {}
     with tempfile.TemporaryDirectory() as scratch:

@@ -29,12 +29,12 @@ from digit_utils.artifacts import RECORDED_FOLDER
 from digit_utils.files import json_bytes, write_atomically
 from digit_utils.provenance import processors, provenance
 from digit_utils.ray_search import run_ray_search
-from digit_utils.runner import sweep as sweeps
-from digit_utils.runner.pairing import sync_pair
-from digit_utils.runner.paths import list_chapters
-from digit_utils.runner.search_command import load_objective, load_search
-from digit_utils.runner.sweep_report import RESULT, gather, write_report
 from digit_utils.search import run_search
+from digits_cli import sweep as sweeps
+from digits_cli.pairing import sync_pair
+from digits_cli.paths import list_chapters
+from digits_cli.search_command import load_objective, load_search
+from digits_cli.sweep_report import RESULT, gather, write_report
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "_build"  # on the disk, not in memory as temporary files may be

@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from digit_utils.artifacts import ArtifactError, load_json
-from digit_utils.runner.sweep_place import RECORD, FolderPlace
 from digit_utils.trial_store import SearchError, Trial, TrialStore
+from digits_cli.sweep_place import RECORD, FolderPlace
 from fuzzing.harness import Refused, Target, damaged, leaves_nothing_behind
 
 TOKENS = [
@@ -191,8 +191,8 @@ def records(draw: Any) -> bytes:
 
 def read_record(raw: bytes, folder: Path) -> None:
     """Read a run's record; a damaged one counts as none, a good one can be reported."""
-    from digit_utils.runner.sweep import SweepRun
-    from digit_utils.runner.sweep_report import gather
+    from digits_cli.sweep import SweepRun
+    from digits_cli.sweep_report import gather
 
     key = RUN["run"]
     (folder / key).mkdir()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from digit_utils.runner.errors import UsageError
-from digit_utils.runner.search_command import load_search
+from digits_cli.errors import UsageError
+from digits_cli.search_command import load_search
 from fuzzing.harness import Target, damaged
 
 SEARCH = b"""from hyperopt import hp

@@ -14,10 +14,10 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
-from digit_utils.runner.errors import ParameterError, UsageError
-from digit_utils.runner.parameters import Parameter, check_value, parse_declarations
-from digit_utils.runner.sweep_file import read_sweep
-from digit_utils.runner.values import parse_command_line_value, read_profile
+from digits_cli.errors import ParameterError, UsageError
+from digits_cli.parameters import Parameter, check_value, parse_declarations
+from digits_cli.sweep_file import read_sweep
+from digits_cli.values import parse_command_line_value, read_profile
 from fuzzing.harness import Target, damaged
 
 DECLARATIONS = """SEED: int = 0  # of everything
@@ -121,8 +121,8 @@ def _assigned(values: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def _book() -> Path:
-    from digit_utils.runner.pairing import sync_pair
-    from digit_utils.runner.paths import list_chapters
+    from digits_cli.pairing import sync_pair
+    from digits_cli.paths import list_chapters
 
     root = Path(tempfile.mkdtemp(prefix="digits-fuzz-"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from digit_utils import results
-from digit_utils.runner.execute import run_chapters
-from digit_utils.runner.notebooks import read_notebook
-from digit_utils.runner.paths import list_chapters
-from digit_utils.runner.plan import profile_file
-from digit_utils.runner.references import BOUNDS, outside, read_bounds
+from digits_cli.execute import run_chapters
+from digits_cli.notebooks import read_notebook
+from digits_cli.paths import list_chapters
+from digits_cli.plan import profile_file
+from digits_cli.references import BOUNDS, outside, read_bounds
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = list_chapters(ROOT)
@@ -57,7 +57,7 @@ def test_it_leaves_its_results_and_no_errors(run):
 
 
 def test_nothing_on_the_page_comes_from_this_machine(run):
-    from digit_utils.runner.staging import machine_traces
+    from digits_cli.staging import machine_traces
 
     assert run.ok
     assert machine_traces(read_notebook(run.output), ROOT) == []

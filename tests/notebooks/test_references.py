@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from digit_utils.runner.notebooks import read_notebook, tags
-from digit_utils.runner.paths import list_chapters
-from digit_utils.runner.references import FOLDER, why_stale_reference
+from digits_cli.notebooks import read_notebook, tags
+from digits_cli.paths import list_chapters
+from digits_cli.references import FOLDER, why_stale_reference
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = list_chapters(ROOT)

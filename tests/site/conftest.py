@@ -18,7 +18,7 @@ import yaml
 from playwright.sync_api import sync_playwright
 from site_files import HTML, ROOT
 
-from digit_utils.runner.repository import find_address
+from digits_cli.repository import find_address
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FIREFOXES = ("firefox-esr", "firefox")

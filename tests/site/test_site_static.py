@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from site_files import CHAPTERS, ROOT, parse, site_pages, toc_files
 
-from digit_utils.runner.repository import addresses_in
+from digits_cli.repository import addresses_in
 
 each_page = pytest.mark.parametrize("page", site_pages())
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)

@@ -28,17 +28,17 @@ from helpers import ROOT, committed, is_recording
 from digit_utils import __version__, results
 from digit_utils.files import json_bytes, write_atomically
 from digit_utils.provenance import provenance
-from digit_utils.runner.install_cell import configured
-from digit_utils.runner.notebooks import INSTALL_TAG, cells_tagged, read_notebook, without_colour
-from digit_utils.runner.paths import list_chapters
-from digit_utils.runner.plan import profile_file
-from digit_utils.runner.references import BOUNDS, outside, read_bounds
+from digits_cli.install_cell import configured
+from digits_cli.notebooks import INSTALL_TAG, cells_tagged, read_notebook, without_colour
+from digits_cli.paths import list_chapters
+from digits_cli.plan import profile_file
+from digits_cli.references import BOUNDS, outside, read_bounds
 
 RECORD = ROOT / "results" / "hosts.json"
 HOST_FILES = sorted((Path(__file__).parent / "hosts").glob("*.txt"))
 CHAPTERS = list_chapters(ROOT)
 # What pip needs of the repository to install the book.
-PACKAGED = ("digit_utils", "notebooks", "profiles", "*.toml", "README.md", "LICENSE")
+PACKAGED = ("digit_utils", "digits_cli", "notebooks", "profiles", "*.toml", "README.md", "LICENSE")
 
 assert HOST_FILES, "no host to test on"
 assert CHAPTERS, "no chapter to test"

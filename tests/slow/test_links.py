@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from digit_utils.runner.notebooks import read_notebook, write_notebook
-from digit_utils.runner.pairing import sync_pair
-from digit_utils.runner.paths import list_chapters
+from digits_cli.notebooks import read_notebook, write_notebook
+from digits_cli.pairing import sync_pair
+from digits_cli.paths import list_chapters
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -64,7 +64,7 @@ def make_site(book: Path, link: str) -> None:
 
 def check(book: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "digit_utils.runner", "site", "--published", "--check-links"],
+        [sys.executable, "-m", "digits_cli", "site", "--published", "--check-links"],
         cwd=book,
         env={**os.environ, "NO_COLOR": "1"},
         capture_output=True,

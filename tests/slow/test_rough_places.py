@@ -97,9 +97,9 @@ def test_everything_runs_in_folders_of_any_name(book):
 
 def test_a_checkout_and_a_package_that_cannot_be_written_still_run(book, tmp_path):
     package = tmp_path / "package"
-    shutil.copytree(
-        ROOT / "digit_utils", package / "digit_utils", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    for name in ("digit_utils", "digits_cli"):
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, package / name, ignore=ignore)
     (book / "sweep.yaml").write_text("chapter: 01\nseeds: [0]\n")
     before = left_in(tmp_path)
     make_read_only(package)
@@ -133,7 +133,7 @@ def test_a_temporary_folder_that_is_full(tmp_path):
     small.mkdir()
     talk = make_book(tmp_path / "talk", c01_talk=chapter("print('x' * 300_000)"))
     mount = f"mount -t tmpfs -o size=200k none '{small}'"
-    command = f"{mount} && exec {sys.executable} -m digit_utils.runner run"
+    command = f"{mount} && exec {sys.executable} -m digits_cli run"
     done = subprocess.run(
         ["unshare", "--mount", "--map-root-user", "bash", "-c", command],
         cwd=talk,

@@ -24,8 +24,8 @@ from helpers import ROOT, is_recording
 
 from digit_utils.files import json_bytes, write_atomically
 from digit_utils.provenance import provenance
-from digit_utils.runner.notebooks import without_colour
-from digit_utils.runner.references import FOLDER
+from digits_cli.notebooks import without_colour
+from digits_cli.references import FOLDER
 
 RECORD = ROOT / "results" / "seeded_faults.json"
 

@@ -85,14 +85,14 @@ def test_the_wheel_is_small_and_carries_the_chapters_and_nothing_else(built):
     size = built["wheel"].stat().st_size
     assert size <= LARGEST_WHEEL, f"{size} bytes"
     names = set(contents(built["wheel"]))
-    assert {name.split("/")[0] for name in names} == {"digit_utils"}
+    assert {name.split("/")[0] for name in names} == {"digit_utils", "digits_cli"}
     for part in ("notebooks", "profiles"):
         own = {
-            f"digit_utils/book/{path.relative_to(ROOT).as_posix()}"
+            f"digits_cli/book/{path.relative_to(ROOT).as_posix()}"
             for path in (ROOT / part).rglob("*")
             if path.suffix in {".py", ".yaml"} and ".ipynb_checkpoints" not in path.parts
         }
-        assert own and own == {n for n in names if n.startswith(f"digit_utils/book/{part}/")}
+        assert own and own == {n for n in names if n.startswith(f"digits_cli/book/{part}/")}
     assert "digit_utils/py.typed" in names
     assert not [name for name in names if name.endswith((".ipynb", ".pyc"))]
 

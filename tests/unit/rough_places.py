@@ -48,7 +48,7 @@ def run_as_anybody(
             first()
 
     return subprocess.run(
-        [sys.executable, "-m", "digit_utils.runner", *arguments],
+        [sys.executable, "-m", "digits_cli", *arguments],
         cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,

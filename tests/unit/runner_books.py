@@ -11,11 +11,11 @@ from pathlib import Path
 
 import nbformat
 
-from digit_utils.runner.fingerprint import take
-from digit_utils.runner.notebooks import read_notebook, write_notebook
-from digit_utils.runner.pairing import read_script, sync_pair
-from digit_utils.runner.paths import list_chapters
-from digit_utils.runner.plan import profile_values
+from digits_cli.fingerprint import take
+from digits_cli.notebooks import read_notebook, write_notebook
+from digits_cli.pairing import read_script, sync_pair
+from digits_cli.paths import list_chapters
+from digits_cli.plan import profile_values
 
 FIRST = """# %% [markdown]
 # # A first chapter
@@ -138,7 +138,7 @@ def pretend_run(
 def start_digits(root: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start the command as a reader would, in the book's folder."""
     return subprocess.Popen(
-        [sys.executable, "-m", "digit_utils.runner", *arguments],
+        [sys.executable, "-m", "digits_cli", *arguments],
         cwd=root,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 from runner_books import chapter, make_book, pretend_run
 
-from digit_utils.runner import execute, fingerprint, publish
-from digit_utils.runner.cli import main
-from digit_utils.runner.code_facts import cell_facts, closure, short_hash
-from digit_utils.runner.code_form import cell_form, module_form
-from digit_utils.runner.execute import ChapterRun, Failure, run_chapters
-from digit_utils.runner.freshness import NO_FINGERPRINT, why_run_is_stale, why_stale
-from digit_utils.runner.notebooks import read_notebook, write_notebook
-from digit_utils.runner.pairing import sync_pair
-from digit_utils.runner.paths import list_chapters
+from digits_cli import execute, fingerprint, publish
+from digits_cli.cli import main
+from digits_cli.code_facts import cell_facts, closure, short_hash
+from digits_cli.code_form import cell_form, module_form
+from digits_cli.execute import ChapterRun, Failure, run_chapters
+from digits_cli.freshness import NO_FINGERPRINT, why_run_is_stale, why_stale
+from digits_cli.notebooks import read_notebook, write_notebook
+from digits_cli.pairing import sync_pair
+from digits_cli.paths import list_chapters
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -255,7 +255,7 @@ def test_status_names_the_notebooks_that_lag_behind(book, capsys):
 
 def test_status_of_this_book_loads_nothing_heavy():
     code = (
-        "import sys\nfrom digit_utils.runner.cli import main\nmain(['status'])\n"
+        "import sys\nfrom digits_cli.cli import main\nmain(['status'])\n"
         "assert not {'tensorflow', 'keras', 'papermill', 'hyperopt'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True)

@@ -22,19 +22,19 @@ from digit_utils.artifacts import ArtifactError, load_json
 from digit_utils.data import load_digits
 from digit_utils.errors import DigitDataError
 from digit_utils.kaggle_csv import parse_kaggle_csv
-from digit_utils.runner.errors import ParameterError, UsageError
-from digit_utils.runner.notebooks import read_notebook
-from digit_utils.runner.parameters import check_value, parse_declarations
-from digit_utils.runner.paths import select_chapters
-from digit_utils.runner.records import same_run
-from digit_utils.runner.search_command import load_search
-from digit_utils.runner.site import stage_site
-from digit_utils.runner.sweep_file import read_sweep
-from digit_utils.runner.sweep_place import FORMAT, RECORD, FolderPlace
-from digit_utils.runner.values import parse_command_line_value, read_profile
 from digit_utils.shipped import ShippedModelError, load_networks
 from digit_utils.strict_json import parse_json
 from digit_utils.trial_store import SearchError, TrialStore
+from digits_cli.errors import ParameterError, UsageError
+from digits_cli.notebooks import read_notebook
+from digits_cli.parameters import check_value, parse_declarations
+from digits_cli.paths import select_chapters
+from digits_cli.records import same_run
+from digits_cli.search_command import load_search
+from digits_cli.site import stage_site
+from digits_cli.sweep_file import read_sweep
+from digits_cli.sweep_place import FORMAT, RECORD, FolderPlace
+from digits_cli.values import parse_command_line_value, read_profile
 
 HUGE = "0x" + "f" * 5000
 DEEP = "[" * 3000
@@ -362,7 +362,7 @@ def test_the_runner_would_notice_code_in_the_injected_cell():
     """The second line of defence: what was injected is read back, and must be literals."""
     import nbformat
 
-    from digit_utils.runner.child import injected_values
+    from digits_cli.child import injected_values
 
     cell = nbformat.v4.new_code_cell("NAME = __import__('os').getpid()")
     cell.metadata["tags"] = ["injected-parameters"]

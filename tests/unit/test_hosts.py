@@ -17,12 +17,12 @@ import pytest
 from digit_utils import hosts, provenance
 from digit_utils.hosts import HostError, compare_requirements, install_missing
 from digit_utils.provenance import installed_version
-from digit_utils.runner.cli import main
-from digit_utils.runner.errors import RunnerError, UsageError
-from digit_utils.runner.install_cell import configured, install_cell, write_install_cells
-from digit_utils.runner.notebooks import INSTALL_TAG, cells_tagged, read_notebook, write_notebook
-from digit_utils.runner.pairing import read_script, sync_pair
-from digit_utils.runner.paths import list_chapters
+from digits_cli.cli import main
+from digits_cli.errors import RunnerError, UsageError
+from digits_cli.install_cell import configured, install_cell, write_install_cells
+from digits_cli.notebooks import INSTALL_TAG, cells_tagged, read_notebook, write_notebook
+from digits_cli.pairing import read_script, sync_pair
+from digits_cli.paths import list_chapters
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -298,7 +298,15 @@ def test_a_container_s_quota_counts_too(tmp_path, monkeypatch, groups, files, co
 
 
 def test_nothing_else_counts_processors():
-    folders = ("digit_utils", "scripts", "benchmarks", "book", "notebooks", "searches")
+    folders = (
+        "digit_utils",
+        "digits_cli",
+        "scripts",
+        "benchmarks",
+        "book",
+        "notebooks",
+        "searches",
+    )
     counting = {
         path.name
         for folder in folders

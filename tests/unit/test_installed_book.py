@@ -7,24 +7,24 @@ import shutil
 import pytest
 from runner_books import FIRST, make_book
 
-from digit_utils.runner import paths
-from digit_utils.runner.errors import UsageError
-from digit_utils.runner.notebooks import read_notebook
-from digit_utils.runner.pairing import check_pairs
-from digit_utils.runner.plan import plan_runs
-from digit_utils.runner.sweep import run_sweep
+from digits_cli import paths
+from digits_cli.errors import UsageError
+from digits_cli.notebooks import read_notebook
+from digits_cli.pairing import check_pairs
+from digits_cli.plan import plan_runs
+from digits_cli.sweep import run_sweep
 
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """A package with one chapter beside it, as a wheel leaves it, and a folder to stand in."""
-    book = make_book(tmp_path / "site-packages" / "digit_utils" / "book", c01_first=FIRST)
+    book = make_book(tmp_path / "site-packages" / "digits_cli" / "book", c01_first=FIRST)
     (book / "jupytext.toml").unlink()
     (book / "notebooks" / "01_first.ipynb").unlink()
     (book / "profiles" / "quick").mkdir(parents=True)
     (book / "profiles" / "quick" / "01_first.yaml").write_text("SEED: 3\n")
     monkeypatch.setattr(paths, "INSTALLED_BOOK", book)
-    monkeypatch.setattr(paths, "__file__", str(book.parent / "runner" / "paths.py"))
+    monkeypatch.setattr(paths, "__file__", str(book.parent / "paths.py"))
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)

@@ -10,6 +10,7 @@ import pytest
 from helpers import committed
 
 import digit_utils
+import digits_cli
 
 PACKAGE = Path(digit_utils.__file__).parent
 HEAVY = ("tensorflow", "keras", "pandas", "matplotlib", "papermill", "sklearn")
@@ -22,7 +23,6 @@ LEVELS = [
         "files",
         "provenance",
         "benchmark",
-        "ray_cluster",
         "calibration",
         "comparing",
         "outsiders",
@@ -42,6 +42,7 @@ LEVELS = [
         "artifacts",
         "spaces",
         "folder_lock",
+        "ray_cluster",
     },
     {"kaggle_csv", "submission", "trial_store", "search_definition", "trial_evaluation"},
     {"data", "trial_proposal"},
@@ -70,10 +71,10 @@ def test_importing_the_package_is_fast():
 
 def test_digits_help_is_fast():
     # The budget is 0.5 s.
-    assert best_seconds([sys.executable, "-m", "digit_utils.runner", "--help"]) < 0.5
+    assert best_seconds([sys.executable, "-m", "digits_cli", "--help"]) < 0.5
 
 
-@pytest.mark.parametrize("module", ["digit_utils", "digit_utils.runner.cli"])
+@pytest.mark.parametrize("module", ["digit_utils", "digits_cli.cli"])
 def test_importing_loads_nothing_heavy(module):
     code = f"import sys, {module}; print([m for m in {HEAVY!r} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -110,13 +111,12 @@ def test_imports_point_one_way():
     assert not wrong
 
 
-def test_runner_knows_nothing_of_keras():
-    allowed = {"runner", "files", "folder_lock", "results", "errors", "artifacts", "provenance"}
-    allowed |= {"hosts"}
+def test_the_command_knows_nothing_of_keras_and_no_helper_knows_of_it():
+    allowed = {"files", "folder_lock", "results", "errors", "artifacts", "provenance", "hosts"}
     allowed |= {"strict_json"}
     # What `digits search` and the Ray engine need; they know hyperopt and Ray, not Keras.
     allowed |= {"search", "ray_search", "ray_cluster", "search_plots", "importance"}
-    for path in sorted((PACKAGE / "runner").rglob("*.py")):
+    for path in sorted(Path(digits_cli.__file__).parent.glob("*.py")):
         assert imported_modules(path) <= allowed, path.name
         source = path.read_text(encoding="utf-8")
         assert "import keras" not in source and "import tensorflow" not in source, path.name

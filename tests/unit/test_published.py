@@ -11,11 +11,11 @@ import pytest
 from nbval.plugin import get_sanitize_patterns
 from runner_books import make_book
 
-from digit_utils.runner import staging
-from digit_utils.runner.errors import RunnerError
-from digit_utils.runner.notebooks import read_notebook, write_notebook
-from digit_utils.runner.paths import list_chapters
-from digit_utils.runner.published import (
+from digits_cli import staging
+from digits_cli.errors import RunnerError
+from digits_cli.notebooks import read_notebook, write_notebook
+from digits_cli.paths import list_chapters
+from digits_cli.published import (
     IGNORE,
     RULES,
     Rules,
@@ -25,8 +25,8 @@ from digit_utils.runner.published import (
     read_rules,
     stage_published,
 )
-from digit_utils.runner.references import flatten, outside
-from digit_utils.runner.staging import machine_traces, number_cells, published_chapters
+from digits_cli.references import flatten, outside
+from digits_cli.staging import machine_traces, number_cells, published_chapters
 
 ROOT = Path(__file__).resolve().parents[2]
 PATTERNS = get_sanitize_patterns((ROOT / "tests/regression/sanitize.cfg").read_text("utf-8"))

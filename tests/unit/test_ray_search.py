@@ -20,8 +20,8 @@ from runner_books import SQUARE, digits, make_book, start_digits, sweep_file
 
 from digit_utils import ray_cluster
 from digit_utils.ray_search import run_ray_search
-from digit_utils.runner.search_report import print_best
 from digit_utils.search import SearchError, run_search
+from digits_cli.search_report import print_best
 
 EPOCHS = 9
 SPACE = {"rate": hp.uniform("rate", 0, 1), "units": hp.choice("units", [128, 256])}

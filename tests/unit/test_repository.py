@@ -14,11 +14,11 @@ from helpers import ROOT, committed
 from runner_books import FIRST, digits, make_book, pretend_run
 
 import digit_utils
-from digit_utils.runner.errors import RunnerError, UsageError
-from digit_utils.runner.notebooks import cells_tagged, read_notebook
-from digit_utils.runner.pairing import check_pairs, read_script
-from digit_utils.runner.paths import list_chapters
-from digit_utils.runner.repository import (
+from digits_cli.errors import RunnerError, UsageError
+from digits_cli.notebooks import cells_tagged, read_notebook
+from digits_cli.pairing import check_pairs, read_script
+from digits_cli.paths import list_chapters
+from digits_cli.repository import (
     GITHUB,
     PLACES,
     addresses_in,
@@ -28,7 +28,7 @@ from digit_utils.runner.repository import (
     rewrite_address,
     rewrite_text,
 )
-from digit_utils.runner.site import stage_site
+from digits_cli.site import stage_site
 
 OURS = "https://github.com/digits-book/digits-book"  # of the tiny books below
 FORK = "https://github.com/some-one/my.digits"

@@ -17,14 +17,14 @@ from runner_books import FIRST, SECOND, make_book
 
 from digit_utils.data import load_digits
 from digit_utils.folder_lock import claim_folder
-from digit_utils.runner.errors import RunnerError
-from digit_utils.runner.execute import run_chapters
-from digit_utils.runner.pairing import check_pairs, sync_pair
-from digit_utils.runner.paths import list_chapters
-from digit_utils.runner.search_command import load_search
-from digit_utils.runner.site import build_site
-from digit_utils.runner.sweep_file import read_sweep
-from digit_utils.runner.values import read_profile
+from digits_cli.errors import RunnerError
+from digits_cli.execute import run_chapters
+from digits_cli.pairing import check_pairs, sync_pair
+from digits_cli.paths import list_chapters
+from digits_cli.search_command import load_search
+from digits_cli.site import build_site
+from digits_cli.sweep_file import read_sweep
+from digits_cli.values import read_profile
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights and limits")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits addresses")

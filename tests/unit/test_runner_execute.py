@@ -12,10 +12,10 @@ import pytest
 from runner_books import FIRST, SECOND, chapter, digits, make_book, printed, start_digits
 
 from digit_utils import results
-from digit_utils.runner import child
-from digit_utils.runner.cli import main
-from digit_utils.runner.notebooks import cells_tagged, code_sources, join_streams, read_notebook
-from digit_utils.runner.progress import PlainReporter, duration
+from digits_cli import child
+from digits_cli.cli import main
+from digits_cli.notebooks import cells_tagged, code_sources, join_streams, read_notebook
+from digits_cli.progress import PlainReporter, duration
 
 needs_signals = pytest.mark.skipif(
     os.name == "nt", reason="Windows has neither SIGKILL nor process groups"
@@ -245,7 +245,7 @@ def is_zombie(pid: int) -> bool:
 
 def test_a_reporter_for_logs_speaks_once_a_minute(capsys, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("digit_utils.runner.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("digits_cli.progress.time.monotonic", lambda: clock[0])
     reporter = PlainReporter(1)
     reporter.start(1, "01_x")
     reporter.cell(2, 9)

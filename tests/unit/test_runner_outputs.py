@@ -14,15 +14,15 @@ import pytest
 from runner_books import FIRST, SECOND, chapter, make_book, pretend_run
 
 from digit_utils import results
-from digit_utils.runner.cli import main
-from digit_utils.runner.errors import RunnerError
-from digit_utils.runner.notebooks import cells_tagged, read_notebook, write_notebook
-from digit_utils.runner.pairing import METADATA, check_pairs, sync_pair
-from digit_utils.runner.paths import list_chapters
-from digit_utils.runner.progress import BarReporter
-from digit_utils.runner.publish import publish
-from digit_utils.runner.references import check_bounds, make_references, read_bounds
-from digit_utils.runner.site import build_site, stage_site
+from digits_cli.cli import main
+from digits_cli.errors import RunnerError
+from digits_cli.notebooks import cells_tagged, read_notebook, write_notebook
+from digits_cli.pairing import METADATA, check_pairs, sync_pair
+from digits_cli.paths import list_chapters
+from digits_cli.progress import BarReporter
+from digits_cli.publish import publish
+from digits_cli.references import check_bounds, make_references, read_bounds
+from digits_cli.site import build_site, stage_site
 
 SAVER = chapter(
     "from digit_utils.artifacts import save_json\nsave_json(ARTIFACTS, 'best_parameters', {})"
@@ -117,7 +117,7 @@ def fake_jupyter_book(monkeypatch, code=0, pages=("index", "book/index")):
         assert command[0] == sys.executable
         return real([sys.executable, "-c", script, *command[3:]], **options)
 
-    monkeypatch.setattr("digit_utils.runner.site.subprocess.Popen", start)
+    monkeypatch.setattr("digits_cli.site.subprocess.Popen", start)
 
 
 ALL_PAGES = ("index", "book/index", "notebooks/01_first", "notebooks/02_second")
@@ -193,7 +193,7 @@ def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
     assert record["provenance"] == {"commit": "abc"}
     notebook = read_notebook(book / "notebooks/01_first.ipynb")
     assert set(notebook.metadata) == {*METADATA, "digits"}
-    assert set(notebook.metadata.digits) == {"fingerprint"}
+    assert set(notebook.metadata.digits) == {"fingerprint", "outputs"}
     assert not cells_tagged(notebook, "injected-parameters")
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == [1, 2, 3, 4]

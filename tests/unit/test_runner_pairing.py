@@ -14,11 +14,11 @@ from jupytext import TextFileContentsManager
 from runner_books import FIRST, SECOND, digits, make_book, pretend_run
 
 from digit_utils import __version__
-from digit_utils.runner.cli import main
-from digit_utils.runner.errors import RunnerError
-from digit_utils.runner.notebooks import read_notebook, write_notebook
-from digit_utils.runner.pairing import METADATA, check_pairs, read_script, sync_pair
-from digit_utils.runner.paths import list_chapters
+from digits_cli.cli import main
+from digits_cli.errors import RunnerError
+from digits_cli.notebooks import read_notebook, write_notebook
+from digits_cli.pairing import METADATA, check_pairs, read_script, sync_pair
+from digits_cli.paths import list_chapters
 
 
 @pytest.fixture
@@ -272,7 +272,7 @@ def test_status_lists_titles_and_last_runs(book, capsys):
 
 def test_help_is_quick_and_loads_nothing_heavy(book):
     code = (
-        "import sys\nfrom digit_utils.runner.cli import main\n"
+        "import sys\nfrom digits_cli.cli import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
         "import json; print(json.dumps(sorted(sys.modules)))"
     )
@@ -315,7 +315,7 @@ def test_a_full_disk_or_a_missing_package_is_told_without_a_traceback(book, caps
     def full(*_):
         raise OSError(28, "No space left on device", "notebooks/01_first.ipynb")
 
-    monkeypatch.setattr("digit_utils.runner.pairing.sync_pair", full)
+    monkeypatch.setattr("digits_cli.pairing.sync_pair", full)
     assert main(["sync"]) == 1
     assert "No space left on device: 'notebooks/01_first.ipynb'" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "jupytext", None)
@@ -325,11 +325,11 @@ def test_a_full_disk_or_a_missing_package_is_told_without_a_traceback(book, caps
 
 def test_outside_a_book_the_command_says_where_it_looked(tmp_path):
     # Installed from a checkout, the package finds that checkout; so only the error is tested.
-    from digit_utils.runner import paths
-    from digit_utils.runner.errors import UsageError
+    from digits_cli import paths
+    from digits_cli.errors import UsageError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "__file__", str(tmp_path / "a" / "b" / "c.py"))
+        patch.setattr(paths, "__file__", str(tmp_path / "a" / "b.py"))
         with pytest.raises(UsageError, match="not inside a checkout"):
             paths.find_root(tmp_path)
 

@@ -6,13 +6,13 @@ import pytest
 from helpers import ROOT
 from runner_books import FIRST, SECOND, make_book, sweep_file
 
-from digit_utils.runner.errors import ParameterError, RunnerError, UsageError
-from digit_utils.runner.pairing import read_chapter
-from digit_utils.runner.parameters import check_value, declared_parameters, parse_declarations
-from digit_utils.runner.paths import list_chapters
-from digit_utils.runner.plan import plan_runs
-from digit_utils.runner.sweep_file import read_sweep
-from digit_utils.runner.values import parse_command_line_value, read_profile
+from digits_cli.errors import ParameterError, RunnerError, UsageError
+from digits_cli.pairing import read_chapter
+from digits_cli.parameters import check_value, declared_parameters, parse_declarations
+from digits_cli.paths import list_chapters
+from digits_cli.plan import plan_runs
+from digits_cli.sweep_file import read_sweep
+from digits_cli.values import parse_command_line_value, read_profile
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 from runner_books import SECOND, digits, make_book, start_digits
 
-from digit_utils.runner.cli import SEARCH_HELP
-from digit_utils.runner.search_command import load_objective
+from digits_cli.cli import SEARCH_HELP
+from digits_cli.search_command import load_objective
 
 SEARCH = """
 import time
@@ -114,7 +114,7 @@ def test_what_tensorflow_says_of_the_machine_is_kept_back(book):
 
 def test_a_reader_that_has_seen_enough_gets_no_traceback(book):
     """As in `digits sync | head -1`: the pipe is closed before anything is written to it."""
-    command = f"{sys.executable} -m digit_utils.runner sync --check | true; echo ${{PIPESTATUS[0]}}"
+    command = f"{sys.executable} -m digits_cli sync --check | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(
         [shutil.which("bash"), "-c", command], cwd=book, capture_output=True, text=True
     )
@@ -174,7 +174,7 @@ def test_a_disk_that_is_full_loses_nothing(book):
         'calls.append(1)\n    return {"loss": settings["rate"], "notes": len(calls) * 200 * "x"}',
     )
     (book / "mine.py").write_text(growing)
-    command = f"ulimit -f 2; exec {sys.executable} -m digit_utils.runner search mine.py --trials 12"
+    command = f"ulimit -f 2; exec {sys.executable} -m digits_cli search mine.py --trials 12"
     done = subprocess.run(
         [shutil.which("bash"), "-c", command], cwd=book, capture_output=True, text=True
     )

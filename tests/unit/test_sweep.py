@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 from runner_books import FIRST, SECOND, SQUARE, digits, make_book, start_digits, sweep_file
 
-from digit_utils.runner.cli import SWEEP_HELP
-from digit_utils.runner.errors import UsageError
-from digit_utils.runner.pairing import sync_pair
-from digit_utils.runner.paths import list_chapters
-from digit_utils.runner.sweep import SweepRun
-from digit_utils.runner.sweep_file import read_sweep
-from digit_utils.runner.sweep_report import choose_metric, gather, write_report
+from digits_cli.cli import SWEEP_HELP
+from digits_cli.errors import UsageError
+from digits_cli.pairing import sync_pair
+from digits_cli.paths import list_chapters
+from digits_cli.sweep import SweepRun
+from digits_cli.sweep_file import read_sweep
+from digits_cli.sweep_report import choose_metric, gather, write_report
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 from runner_books import SQUARE, digits, make_book, start_digits, sweep_file
 
-from digit_utils.runner.errors import RunnerError, UsageError
-from digit_utils.runner.sweep_place import FolderPlace, place_of
+from digits_cli.errors import RunnerError, UsageError
+from digits_cli.sweep_place import FolderPlace, place_of
 
 TEXT = "chapter: 01\ngrid: {EPOCHS: [1, 99]}\nseeds: [2, 3]\nmetric: square\n"
 
@@ -134,7 +134,7 @@ def failing(buf, path):
     return write(buf, path)
 
 iorw.S3Handler.write = failing
-from digit_utils.runner.cli import main
+from digits_cli.cli import main
 sys.exit(main(["sweep", "sweep.yaml", "--out", "s3://digits/later"]))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
@@ -209,7 +209,7 @@ def test_without_its_package_the_line_to_install_it_is_shown(tmp_path):
     root = make_book(tmp_path, c01_square=SQUARE)
     sweep_file(root, TEXT)
     code = (
-        "import sys; sys.modules['boto3'] = None; from digit_utils.runner.cli import main; "
+        "import sys; sys.modules['boto3'] = None; from digits_cli.cli import main; "
         "sys.exit(main(['sweep', 'sweep.yaml', '--out', 's3://digits/x']))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)

@@ -28,17 +28,17 @@ from runner_books import FIRST, make_book
 
 from digit_utils.embedding_map import embedding_map_html
 from digit_utils.quiz import quiz_html
-from digit_utils.runner.install_cell import configured
-from digit_utils.runner.paths import Chapter
-from digit_utils.runner.search_report import print_best
-from digit_utils.runner.sweep import SweepRun
-from digit_utils.runner.sweep_file import Sweep, read_sweep
-from digit_utils.runner.sweep_report import write_report
 from digit_utils.search import run_search
+from digits_cli.install_cell import configured
+from digits_cli.paths import Chapter
+from digits_cli.search_report import print_best
+from digits_cli.sweep import SweepRun
+from digits_cli.sweep_file import Sweep, read_sweep
+from digits_cli.sweep_report import write_report
 
 # ---- Nothing that is read can run code -----------------------------------------------------------
 
-OURS = ("digit_utils", "scripts", "benchmarks", "notebooks", "book", "searches")
+OURS = ("digit_utils", "digits_cli", "scripts", "benchmarks", "notebooks", "book", "searches")
 UNSAFE_MODULES = {
     "pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle",
     "tarfile", "pty", "telnetlib",
@@ -56,7 +56,7 @@ UNSAFE_CALLS = {
     "enable_unsafe_deserialization": "takes the lock off",
 }
 # `digits search FILE` runs FILE: the file is a program, as its help says.
-ALLOWED = {("digit_utils/runner/search_command.py", "exec")}
+ALLOWED = {("digits_cli/search_command.py", "exec")}
 
 
 def unsafe(path: Path) -> list[str]:

@@ -1,0 +1,216 @@
+"""Decide what a run will do, and refuse what cannot work, before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from digits_cli.errors import ParameterError, RunnerError, UsageError, did_you_mean
+from digits_cli.pairing import check_pairs, notebook_bytes, read_chapter
+from digits_cli.parameters import (
+    Parameter,
+    check_value,
+    declared_parameters,
+    listing,
+)
+from digits_cli.paths import (
+    Chapter,
+    find_root,
+    folder_here,
+    list_profiles,
+    run_folder,
+    select_chapters,
+    shown,
+)
+from digits_cli.values import read_profile
+
+# A relative one is meant from where the command runs, but the notebook runs in its build folder.
+FOLDER_PARAMETERS = ("DATA", "ARTIFACTS", "TRIALS")
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One chapter with everything needed to run it.
+
+    Parameters
+    ----------
+    chapter : Chapter
+    profile : str
+    parameters : dict
+        The values to inject; empty for a run with the chapter's own defaults.
+    folder : pathlib.Path
+        Where the kernel works and the executed notebook goes.
+    snapshot : pathlib.Path
+        The notebook as it was when the run was planned.
+    """
+
+    chapter: Chapter
+    profile: str
+    parameters: dict[str, Any]
+    folder: Path
+    snapshot: Path
+
+    @property
+    def output(self) -> Path:
+        """The executed notebook."""
+        return self.folder / f"{self.chapter.name}.ipynb"
+
+    @property
+    def failed_output(self) -> Path:
+        """What is kept of a run that failed."""
+        return self.folder / f"{self.chapter.name}.failed.ipynb"
+
+
+def plan_runs(
+    wanted: Sequence[str],
+    profile: str,
+    parameters: Mapping[str, Any] | None,
+    out: Path | str | None,
+    root: Path | str | None,
+    snapshots: Path,
+) -> list[PlannedRun]:
+    """Check a request as a whole; see `execute.run_chapters` for the arguments.
+
+    Parameters
+    ----------
+    wanted, profile, parameters, out, root
+        As for `run_chapters`.
+    snapshots : pathlib.Path
+        Folder for copies of the notebooks, so that an edit during a long run changes nothing.
+
+    Returns
+    -------
+    list of PlannedRun
+
+    Raises
+    ------
+    UsageError, RunnerError
+    """
+    root = find_root(root)
+    profiles = list_profiles(root)
+    if profile not in profiles:
+        raise UsageError(
+            f"There is no profile '{profile}'.{did_you_mean(profile, profiles)} "
+            f"Profiles: {', '.join(profiles)}."
+        )
+    chapters = select_chapters(root, wanted)
+    differences = check_pairs(root, chapters)
+    if differences:
+        raise RunnerError(
+            "Notebooks and scripts disagree; run `digits sync` (or `make sync`) first:\n"
+            + "\n".join(f"  {difference}" for difference in differences)
+            + "\n`digits sync` writes the .ipynb from the .py: what only the .ipynb has is lost."
+        )
+    declared = {c.name: declared_parameters(read_chapter(c), c.name) for c in chapters}
+    requested = {c.name: read_profile_values(root, profile, c, declared[c.name]) for c in chapters}
+    _add_command_line(requested, declared, parameters or {})
+    # Values of one's own go to a folder of their own: the site and the references are made from
+    # the profile's, which must hold the profile's values.
+    run = f"{profile}-changed" if parameters else profile
+    folder = folder_here(out, "--out") if out is not None else run_folder(root, run)
+    for name, values in requested.items():
+        artifacts = declared[name].get("ARTIFACTS")
+        if artifacts and artifacts.default != "artifacts":
+            values.setdefault("ARTIFACTS", "artifacts")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"Cannot make the folder {folder}: {error.strerror}.") from error
+    return [
+        PlannedRun(c, profile, requested[c.name], folder, _snapshot(c, snapshots)) for c in chapters
+    ]
+
+
+def _snapshot(chapter: Chapter, folder: Path) -> Path:
+    path = folder / chapter.notebook.name
+    path.write_bytes(notebook_bytes(chapter))
+    return path
+
+
+def profile_file(root: Path, profile: str, chapter: str) -> Path:
+    """File with a chapter's parameters for a profile.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+    profile, chapter : str
+
+    Returns
+    -------
+    pathlib.Path
+        It need not exist: a chapter without one runs with its defaults.
+    """
+    return root / "profiles" / profile / f"{chapter}.yaml"
+
+
+def read_profile_values(
+    root: Path, profile: str, chapter: Chapter, declared: Mapping[str, Parameter]
+) -> dict[str, Any]:
+    """Read the values a profile gives a chapter, and check their names and types.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+    profile : str
+    chapter : Chapter
+    declared : mapping of str to Parameter
+
+    Returns
+    -------
+    dict
+        Empty when the profile has no file for the chapter.
+
+    Raises
+    ------
+    ParameterError
+    """
+    path = profile_file(root, profile, chapter.name)
+    values = {}
+    for name, (value, line) in _read_profile_if_any(path).items():
+        check_value(chapter.name, declared, name, value, f"{shown(path)}, line {line}")
+        values[name] = value
+    return with_full_folders(values)
+
+
+def profile_values(root: Path, profile: str, chapter: Chapter) -> dict[str, Any]:
+    """Values that a profile gives a chapter; none when it has no file for it."""
+    path = profile_file(root, profile, chapter.name)
+    values = _read_profile_if_any(path)
+    return with_full_folders({name: value for name, (value, _) in values.items()})
+
+
+def _read_profile_if_any(path: Path) -> dict[str, tuple[Any, int]]:
+    """Read a profile; a folder or a broken link in its place is an error, not a missing file."""
+    return read_profile(path) if path.exists() or path.is_symlink() else {}
+
+
+def with_full_folders(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the folders among a chapter's values as full paths."""
+    return {
+        name: str(folder_here(value, name))
+        if name in FOLDER_PARAMETERS and value and isinstance(value, str)
+        else value
+        for name, value in values.items()
+    }
+
+
+def _add_command_line(
+    requested: dict[str, dict[str, Any]],
+    declared: Mapping[str, Mapping[str, Parameter]],
+    parameters: Mapping[str, Any],
+) -> None:
+    """Put values from `-p` over those of the profile, in the chapters that declare them."""
+    for name, value in with_full_folders(parameters).items():
+        takers = [chapter for chapter in declared if name in declared[chapter]]
+        if not takers and len(declared) > 1:
+            known = {known for chapter in declared.values() for known in chapter}
+            lists = [listing(chapter, declared[chapter]) for chapter in declared]
+            raise ParameterError(
+                f"None of {', '.join(declared)} has a parameter {name} (-p)."
+                f"{did_you_mean(name, known)}\n" + "\n".join(lists)
+            )
+        for chapter in takers or declared:
+            check_value(chapter, declared[chapter], name, value, "-p")
+            requested[chapter][name] = value

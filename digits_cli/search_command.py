@@ -1,0 +1,206 @@
+"""`digits search`: a search written down in a Python file, run and resumed from a terminal."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from digit_utils.hosts import settle, tensorflow_hushed
+from digits_cli.errors import RunnerError, UsageError
+from digits_cli.paths import build_folder, find_root, folder_here, no_such_file, shown
+from digits_cli.search_report import search_progress
+
+
+def search_from_file(
+    file: Path | str,
+    trials: int,
+    folder: Path | str | None = None,
+    seed: int = 0,
+    engine: str = "hyperopt",
+    jobs: int | None = None,
+    address: str | None = None,
+) -> tuple[Any, Path]:
+    """Run a search to its end, or go on with the trials that are there.
+
+    Parameters
+    ----------
+    file : path
+        A Python file with ``SPACE`` and ``objective``, and perhaps ``ALGORITHM``, ``DEPENDS_ON``,
+        ``ASHA`` and ``RESOURCES``; see `digit_utils.search.run_search` and
+        `digit_utils.ray_search.run_ray_search` for what each must be.
+    trials : int
+        Trials in all.
+    folder : path, optional
+        Keeps the trials; ``_build/searches/<name of the file>`` by default.
+    seed : int
+    engine : str
+        ``hyperopt``, one trial after another in this process, or ``ray``.
+    jobs, address : optional
+        Of the Ray engine.
+
+    Returns
+    -------
+    search : digit_utils.search.Search
+    folder : pathlib.Path
+
+    Raises
+    ------
+    UsageError
+        If the file lacks something, or a number is out of range; nothing has been tried.
+    RunnerError
+        If the search cannot start or go on.
+    """
+    if engine != "ray" and (jobs is not None or address is not None):
+        raise UsageError("--jobs and --address are for --engine ray; this one runs one at a time.")
+    file = Path(file)
+    folder = (
+        folder_here(folder, "--out")
+        if folder
+        else build_folder(find_root()) / "searches" / file.stem
+    )
+    with tensorflow_hushed():
+        text, module = _load(file)
+    kept = len(list(folder.glob("trial_*.json")))
+    if 0 < kept <= trials:
+        print(f"{kept} of {trials} trials are there already", file=sys.stderr, flush=True)
+    from hyperopt import tpe
+
+    from digit_utils.search import SearchError
+
+    request = (
+        module.objective,
+        module.SPACE,
+        getattr(module, "ALGORITHM", tpe.suggest),
+        trials,
+        folder,
+        seed,
+        getattr(module, "DEPENDS_ON", None),
+    )
+    try:
+        with search_progress() as progress:
+            source = (text, module.__file__)
+            found = _run(engine, request, module, source, jobs, address, progress)
+    except SearchError as error:
+        raise RunnerError(f"{error}\n--out DIR names another folder.") from error
+    except ValueError as error:
+        wrong = str(error).replace("max_evals", "--trials")
+        raise UsageError(f"{shown(file)}: {wrong}") from error
+    return found, folder
+
+
+def _run(
+    engine: str,
+    request: tuple[Any, Any, Any, int, Path, int, Any],
+    module: ModuleType,
+    source: tuple[str, str],
+    jobs: int | None,
+    address: str | None,
+    progress: Callable,
+) -> Any:
+    if engine != "ray":
+        from digit_utils.search import run_search
+
+        return run_search(*request, progress=progress)
+    from digit_utils.ray_search import run_ray_search
+
+    return run_ray_search(
+        *request,
+        progress=progress,
+        jobs=jobs,
+        address=address,
+        asha=getattr(module, "ASHA", None),
+        resources=getattr(module, "RESOURCES", None),
+        load=partial(load_objective, *source),
+    )
+
+
+@cache
+def load_objective(text: str, name: str) -> Callable:
+    """Return the objective of a search file from its text, on a worker that may lack the file.
+
+    Parameters
+    ----------
+    text : str
+    name : str
+        Full path of the file.
+
+    Returns
+    -------
+    function
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If it imports what this machine lacks.
+    """
+    settle()  # this machine has a keras.json of its own
+    try:
+        return _make_module(text, name).objective
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{error} on {platform.node()}, a worker; {Path(name).name} imports it, so copy it "
+            f"there, into {Path(name).parent}, or install it there"
+        ) from error
+
+
+def _make_module(text: str, name: str) -> ModuleType:
+    """Execute a file's text as a module of its own; it can import what lies beside it."""
+    folder = str(Path(name).resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    module = ModuleType(f"search_{Path(name).stem}")
+    module.__file__ = name
+    sys.modules[module.__name__] = module  # dataclasses, for one, look themselves up there
+    exec(compile(text, name, "exec", dont_inherit=True), module.__dict__)
+    return module
+
+
+def load_search(file: Path) -> ModuleType:
+    """Load a Python file that describes a search.
+
+    Parameters
+    ----------
+    file : pathlib.Path
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, it raises an error, or lacks ``SPACE`` or ``objective``.
+    """
+    return _load(file)[1]
+
+
+def _load(file: Path) -> tuple[str, ModuleType]:
+    """Return the file's text and what came of executing it."""
+    if file.is_dir():
+        raise UsageError(f"{shown(file)} is a folder; expected a Python file with a search.")
+    if not file.is_file():
+        raise UsageError(f"{no_such_file(file)} Expected a Python file with a search.")
+    if file.suffix in {".yaml", ".yml"}:
+        raise UsageError(
+            f"{shown(file)} is a YAML file; expected a Python file with a search. "
+            f"Is it a sweep? digits sweep {shown(file)}"
+        )
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        module = _make_module(text, str(file.absolute()))
+    except (Exception, SystemExit) as error:  # a file that says exit() is no search
+        raise UsageError(
+            f"{shown(file)}: cannot be loaded ({type(error).__name__}: {error})."
+        ) from error
+    missing = [name for name in ("SPACE", "objective") if not hasattr(module, name)]
+    if missing:
+        raise UsageError(
+            f"{shown(file)}: has no {' and no '.join(missing)}; `digits search --help` shows what "
+            "a file must hold."
+        )
+    return text, module

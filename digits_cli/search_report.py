@@ -1,0 +1,225 @@
+"""Tell how a search goes, and what it found: on the terminal, as CSV and as a page."""
+
+from __future__ import annotations
+
+import html
+import itertools
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from digit_utils.files import write_atomically
+from digit_utils.folder_lock import FolderUnavailable, claim_folder
+from digits_cli import page
+from digits_cli.paths import shown
+from digits_cli.progress import duration
+from digits_cli.report import print_table
+
+SCORE = "Score (minus the loss)"
+RESULT = "result."  # in the CSV: a parameter may have any name
+
+
+@contextmanager
+def search_progress() -> Iterator[Callable[[Sequence[Any], int], None]]:
+    """Show each trial as it ends: a bar on a terminal, a line a trial elsewhere.
+
+    Yields
+    ------
+    function
+        To hand to a search as ``progress``.
+    """
+    started, new = time.monotonic(), itertools.count(1)
+
+    def standing(trials: Sequence[Any], of: int) -> str:
+        """Say what is best so far, and how long the rest will take."""
+        good = [trial for trial in trials if trial.ok]
+        text = "no loss yet"
+        if good:
+            best = min(good, key=lambda trial: trial.loss)
+            text = f"best {best.loss:.6g}, trial {best.number}"
+        each = (time.monotonic() - started) / next(new)
+        left = of - len(trials)
+        return f"{text}; about {duration(each * left)} left" if left else text
+
+    if not sys.stderr.isatty():
+        yield lambda trials, of: print(
+            f"[{len(trials)}/{of}] {_outcome(trials[-1])}; {standing(trials, of)}",
+            file=sys.stderr,
+            flush=True,
+        )
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (
+        TextColumn("trials"), BarColumn(bar_width=24), MofNCompleteColumn(),
+        TextColumn("{task.fields[standing]}", markup=False),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("trials", total=None, standing="starting")
+
+        def show(trials: Sequence[Any], of: int) -> None:
+            if trials[-1].loss is None:
+                text = f"trial {trials[-1].number} {_outcome(trials[-1])}"
+                bar.console.print(text, markup=False, highlight=False)
+            bar.update(task, total=of, completed=len(trials), standing=standing(trials, of))
+
+        yield show
+
+
+def _outcome(trial: Any) -> str:
+    what = f"failed: {trial.error}" if trial.loss is None else f"loss {trial.loss:.6g}"
+    if trial.status == "stopped":
+        what = f"stopped after epoch {len(trial.curve)}, {what}"
+    return f"{what}, {duration(trial.seconds)}"
+
+
+def print_best(found: Any, folder: Path, most: int = 5) -> bool:
+    """Print the best trials; keep all of them as ``trials.csv``, and a page as ``report.html``.
+
+    Parameters
+    ----------
+    found : digit_utils.search.Search
+    folder : pathlib.Path
+    most : int
+
+    Returns
+    -------
+    bool
+        Whether any trial came to a good end.
+    """
+    import pandas as pd
+
+    trials = found.trials
+    good = sorted((trial for trial in trials if trial.ok), key=lambda trial: trial.loss)
+    names = list(trials[0].parameters)
+    print_table(
+        ["trial", "loss", "time", *names],
+        [[str(t.number), f"{t.loss:.6g}", duration(t.seconds), *_values(t)] for t in good[:most]],
+    )
+    table = pd.DataFrame(
+        [
+            {
+                "trial": t.number, **t.parameters, f"{RESULT}loss": t.loss,
+                f"{RESULT}outcome": t.status, f"{RESULT}epochs": len(t.curve),
+                f"{RESULT}seconds": t.seconds, f"{RESULT}error": t.error,
+            }
+            for t in trials
+        ]
+    )  # fmt: skip
+    print(summary(found))
+    try:
+        with claim_folder(folder):
+            write_atomically(folder / "trials.csv", table.to_csv(index=False).encode())
+            report = write_search_report(found, folder)
+        print(f"All of them: {shown(folder / 'trials.csv')}; figures: {shown(report)}")
+    except FolderUnavailable as error:  # somebody goes on with the search, and will write them
+        print(f"note: no report is written, {error}", file=sys.stderr)
+    if not good:
+        print(f"No trial succeeded. The last: {trials[-1].error}", file=sys.stderr)
+    return bool(good)
+
+
+def _values(trial: Any) -> list[str]:
+    return [f"{v:.4g}" if isinstance(v, float) else str(v) for v in trial.parameters.values()]
+
+
+def summary(found: Any) -> str:
+    """Say in a sentence or two how the trials ended.
+
+    Parameters
+    ----------
+    found : digit_utils.search.Search
+
+    Returns
+    -------
+    str
+    """
+    trials = found.trials
+    parts = [f"{len(trials)} trial{'s' if len(trials) != 1 else ''}"]
+    for status, words in (("failed", "of them failed"), ("stopped", "of them stopped early")):
+        if number := sum(trial.status == status for trial in trials):
+            parts.append(f"{number} {words}")
+    text = ", ".join(parts) + "."
+    whole = max((len(trial.curve) for trial in trials if trial.ok), default=0)
+    if whole:
+        text += f" They trained {found.epochs} epochs"
+        if any(trial.status == "stopped" for trial in trials):
+            text += f" instead of {whole * len(trials)}"
+        text += "."
+    return text
+
+
+def write_search_report(found: Any, folder: Path) -> Path:
+    """Write ``report.html``: the course of the search, its settings, and what may matter.
+
+    Parameters
+    ----------
+    found : digit_utils.search.Search
+    folder : pathlib.Path
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    names = list(found.trials[0].parameters)
+    frame = found.table()
+    parts = [f"<p>{html.escape(summary(found))}</p>"]
+    if frame["validation_accuracy"].notna().any():
+        with page.page_style():
+            parts += _figures(frame, names)
+    ranked = sorted(found.trials, key=lambda t: (not t.ok, math.inf if t.loss is None else t.loss))
+    rows = [
+        [
+            html.escape(text)
+            for text in (
+                str(t.number),
+                "" if t.loss is None else f"{t.loss:.6g}",
+                *_values(t),
+                str(len(t.curve)),
+                f"{t.seconds:.1f}",
+                t.status,
+            )
+        ]
+        for t in ranked
+    ]
+    heads = ["trial", "loss", *names, "epochs", "seconds", "status"]
+    parts.append(page.table(heads, rows, [t.error for t in ranked]))
+    return page.write_page(folder / "report.html", f"Search {folder.name}", parts)
+
+
+def _figures(frame: Any, names: list[str]) -> list[str]:
+    import matplotlib.pyplot as plt
+
+    from digit_utils import search_plots
+    from digit_utils.importance import parameter_importance
+
+    drawn = []
+
+    def add(axes: Any, description: str, caption: str = "") -> None:
+        drawn.append(page.drawing(axes.figure, description, caption))
+        plt.close(axes.figure)
+
+    ax = search_plots.plot_best_so_far({"this search": frame}, label=SCORE)
+    add(ax, "The score of every trial, and the best so far.")
+    ax = search_plots.plot_parallel_coordinates(frame, names, label=SCORE)
+    add(ax, "A line for each trial through its settings; the best stands out.")
+    try:
+        importance, explained = parameter_importance(frame[frame["outcome"] == "ok"], names)
+    except ValueError as error:
+        return [*drawn, f"<p>No estimate of what matters: {html.escape(str(error))}.</p>"]
+    caption = (
+        f"A random forest explains {explained:.0%} of the variance of trials it did not learn from"
+        + (
+            ", so these bars say nothing."
+            if explained <= 0
+            else "; the bars divide up no more than that. Trials that the search chose are no fair "
+            "sample, and a parameter may matter only together with another."
+        )
+    )
+    add(search_plots.plot_importance(importance), "A bar for each parameter.", caption)
+    return drawn
