@@ -23,31 +23,12 @@ class ArtifactError(ValueError):
 
 
 def save_json(folder: str | Path, name: str, payload: Mapping[str, Any]) -> Path:
-    """Save a mapping as ``folder/name.json``, whole or not at all.
+    """Save a mapping as ``folder/name.json``, whole or not at all, and return that path.
 
-    Parameters
-    ----------
-    folder : str or Path
-        The artifacts folder; made if it does not exist.
-    name : str
-        File name, with or without ``.json``.
-    payload : mapping
-        Numbers, text, arrays, lists and dictionaries. NaN and infinity are refused.
+    The folder is made if it does not exist; ``name`` may end in ``.json``. Raises ValueError for
+    NaN, infinity or a ``name`` that is not a plain file name, TypeError for a payload that is not a
+    mapping or that JSON cannot hold.
 
-    Returns
-    -------
-    Path
-        The file written.
-
-    Raises
-    ------
-    ValueError
-        If a number is NaN or infinite, or ``name`` is not a plain file name.
-    TypeError
-        If the payload is not a mapping or cannot be written as JSON.
-
-    Notes
-    -----
     Taught in 05_hyperopt.
     """
     file_name = _file_name(name)
@@ -65,31 +46,12 @@ def save_json(folder: str | Path, name: str, payload: Mapping[str, Any]) -> Path
 def load_json(folder: str | Path, name: str, made_by: str) -> tuple[dict[str, Any], str]:
     """Load what an earlier chapter saved, or the copy recorded with the book.
 
-    Parameters
-    ----------
-    folder : str or Path
-        The artifacts folder; it need not exist.
-    name : str
-        File name, with or without ``.json``.
-    made_by : str
-        The chapter that makes it, for example ``"05_hyperopt"``; named in notices and errors.
+    Returns the payload and its origin: ``"artifacts"``, or ``"recorded"`` with a printed notice.
+    The folder need not exist; ``name`` may end in ``.json``; ``made_by``, the chapter that makes
+    it, is for notices and errors. Raises ArtifactError if there is no such artifact, or it is
+    empty, cut short or not a JSON object (the recorded copy does not stand in for a damaged file),
+    ValueError for a ``name`` that is not a plain file name.
 
-    Returns
-    -------
-    payload : dict
-        What was saved.
-    origin : str
-        ``"artifacts"``, or ``"recorded"`` for the copy that comes with the book; a one-line
-        notice is printed for the latter.
-
-    Raises
-    ------
-    ArtifactError
-        If there is no such artifact, or it is empty, cut short or not a JSON object. A damaged
-        file in the artifacts folder is an error: the recorded copy does not stand in for it.
-
-    Notes
-    -----
     Taught in 06_final_model.
     """
     file_name = _file_name(name)
@@ -112,24 +74,8 @@ def load_json(folder: str | Path, name: str, made_by: str) -> tuple[dict[str, An
 
 
 def load_recorded(name: str) -> dict[str, Any]:
-    """Load the copy recorded with the book, whatever runs here have left.
+    """Load the book's recorded copy, whatever runs here left; ArtifactError if missing or damaged.
 
-    Parameters
-    ----------
-    name : str
-        File name, with or without ``.json``.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    ArtifactError
-        If no such copy is there, or it is damaged.
-
-    Notes
-    -----
     Taught in 09_is_it_really_better.
     """
     return _read_object(RECORDED_FOLDER / _file_name(name), "install digit_utils again")

@@ -1,24 +1,21 @@
 """Load the digits; split them and make them ready for a network.
 
-The package carries the real MNIST digits, so every chapter runs without an account or a
-download. `load_digits` deals them out in the shape of Kaggle's *Digit Recognizer*: 42,000
-labelled images to learn from and 28,000 test images without labels.
+The package carries the 70,000 MNIST digits, so no chapter needs an account or a download.
+`load_digits` deals them out in the shape of Kaggle's *Digit Recognizer*: 42,000 labelled images to
+learn from and 28,000 test images without labels.
 
-**Kaggle's shape, not Kaggle's order.** The 70,000 images are shuffled by a fixed permutation,
-``np.random.RandomState(42_000).permutation(70_000)``, a stream NumPy promises never to
-change. The first 42,000 of it are the labelled images. Kaggle's competition was dealt from
-the same 70,000 images but in another order: row 17 here is not row 17 of ``train.csv``, and a
-submission made from these test images would score about 10 % there. To submit, load Kaggle's
-own files with ``load_digits("folder/with/train.csv")``.
+**Kaggle's shape, not Kaggle's order.** A fixed permutation shuffles the images,
+``np.random.RandomState(42_000).permutation(70_000)``, a stream NumPy promises never to change; its
+first 42,000 are the labelled images. Row 17 here is not row 17 of Kaggle's ``train.csv``, and a
+submission made from these test images would score about 10 % there. To submit, load Kaggle's own
+files with ``load_digits("folder/with/train.csv")``.
 
-**What the shuffle means for accuracy.** MNIST's own 60,000 training and 10,000 test images
-come from different writers. The shuffle mixes the two halves, so most writers have images on
-both sides, and a network is tested on handwriting it has partly seen. Expect a somewhat higher
-accuracy here than on MNIST's own 60,000/10,000 split; do not compare the two.
+**What the shuffle means for accuracy.** MNIST's own 60,000 training and 10,000 test images come
+from different writers. The shuffle mixes them, so a network is tested on handwriting it has partly
+seen. Expect a somewhat higher accuracy than on MNIST's own split; do not compare the two.
 
-**The test labels are sealed.** They are known to us but not to a competitor, so the loader
-leaves them out. Only `digit_utils.evaluate.score_sealed_test` opens them, for a chapter's
-final report.
+**The test labels are sealed.** The loader leaves them out, as a competitor does not know them. Only
+`digit_utils.evaluate.score_sealed_test` opens them, for a chapter's final report.
 """
 
 from __future__ import annotations
@@ -50,24 +47,12 @@ BUNDLED_SOURCE = "bundled MNIST"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Digits:
-    """Labelled images, and test images without labels.
+    """Labelled images, and test images without labels."""
 
-    Attributes
-    ----------
-    images : ndarray of uint8, shape (n, 28, 28)
-        Labelled images, 0 (background) to 255 (full ink). ``n`` is 42,000 for the full data.
-    labels : ndarray of uint8, shape (n,)
-        The digit each image shows, 0 to 9.
-    test_images : ndarray of uint8, shape (n_test, 28, 28)
-        Images to predict. ``n_test`` is 28,000 for the full data.
-    source : str
-        ``"bundled MNIST"``, or the folder the files came from.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    test_images: np.ndarray
-    source: str
+    images: np.ndarray  # uint8 (n, 28, 28), 0 (background) to 255 (full ink); n is 42,000 in full
+    labels: np.ndarray  # uint8 (n,)
+    test_images: np.ndarray  # uint8 (n_test, 28, 28); n_test is 28,000 in full
+    source: str  # BUNDLED_SOURCE, or the folder the files came from
 
     def __repr__(self) -> str:
         return (
@@ -79,26 +64,11 @@ class Digits:
 def load_digits(folder: str | Path | None = None) -> Digits:
     """Load 42,000 labelled images and 28,000 test images.
 
-    Parameters
-    ----------
-    folder : str, Path or None
-        A folder with Kaggle's ``train.csv`` and ``test.csv`` (each also as ``.gz`` or
-        ``.zip``) or its ``digit-recognizer.zip``, or the path of such a zip file. None or ``""``:
-        Kaggle's own folder when running there, else the MNIST digits in the package.
+    ``folder`` holds Kaggle's ``train.csv`` and ``test.csv`` (each also as ``.gz`` or ``.zip``) or
+    its ``digit-recognizer.zip``, or is the path of such a zip file. None or ``""``: Kaggle's own
+    folder when running there, else the MNIST digits in the package. Raises DigitDataError, which
+    says where and what to do, if a file is missing or not exactly in Kaggle's format.
 
-    Returns
-    -------
-    Digits
-        Images, labels, test images and where they came from.
-
-    Raises
-    ------
-    DigitDataError
-        If a file is missing or holds anything but digits in Kaggle's format. The message names
-        the file, line and column, what was found, what was expected and what to do.
-
-    Notes
-    -----
     Taught in 01_eda.
     """
     if folder is None or folder == "":
@@ -115,22 +85,10 @@ def load_digits(folder: str | Path | None = None) -> Digits:
 
 
 def sealed_test_labels(digits: Digits) -> np.ndarray:
-    """Open the seal: the labels of the test images. Only ``evaluate.score_sealed_test`` calls it.
+    """Return the labels of the bundled test images; only ``evaluate.score_sealed_test`` calls it.
 
-    Parameters
-    ----------
-    digits : Digits
-        As `load_digits` returned it.
-
-    Returns
-    -------
-    ndarray of uint8, shape (28000,)
-        The labels, in the order of ``digits.test_images``.
-
-    Raises
-    ------
-    SealedLabelsUnavailable
-        If the test images are Kaggle's, whose labels only Kaggle knows, or were changed.
+    They are uint8 (28000,), in the order of ``digits.test_images``. Raises SealedLabelsUnavailable
+    if the test images are Kaggle's, whose labels only Kaggle knows, or were changed.
     """
     if digits.source != BUNDLED_SOURCE:
         raise SealedLabelsUnavailable(

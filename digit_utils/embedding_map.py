@@ -13,26 +13,11 @@ COLUMNS = 40  # images a row of the sheet
 def embedding_map_html(
     points: np.ndarray, images: np.ndarray, labels: np.ndarray, predicted: np.ndarray
 ) -> str:
-    """Return a map as HTML that stands alone: it loads nothing.
+    """Return a map as HTML that loads nothing, about 150 bytes an image.
 
-    About 150 bytes an image; GitHub strips scripts, so draw the map as a figure as well.
-
-    Parameters
-    ----------
-    points : ndarray, (n, 2) float
-        Where each image lies, in any unit.
-    images : ndarray of uint8, (n, 28, 28)
-    labels, predicted : ndarray, (n,) of integers 0 to 9
-
-    Returns
-    -------
-    str
-        For ``IPython.display.HTML``.
-
-    Raises
-    ------
-    ValueError
-        If the four differ in length, or the points are not (n, 2) finite numbers.
+    GitHub strips scripts, so draw the map as a figure as well. ``points`` is (n, 2), in any unit;
+    ``images`` is uint8 (n, 28, 28), ``labels`` and ``predicted`` digits 0 to 9. Raises ValueError
+    if the lengths differ, or the points are not (n, 2) finite numbers.
 
     Taught in 11_looking_inside.
     """

@@ -6,11 +6,7 @@ DOWNLOAD_ADVICE = (
 
 
 class DigitDataError(ValueError):
-    """Digit data is missing or not in the expected format.
-
-    The message names the file, line and column, what was found, what was expected and
-    what to do.
-    """
+    """Digit data is missing or malformed; the message says what, where and how to mend it."""
 
 
 class SealedLabelsUnavailable(RuntimeError):

@@ -22,29 +22,10 @@ import numpy as np
 def write_atomically(path: str | Path, data: bytes) -> Path:
     """Write ``data`` to ``path`` so that a reader sees the old file or the new one.
 
-    The bytes go to a temporary file in the same folder, are flushed to disk and renamed.
-    If anything fails, the temporary file is removed and a file already at ``path`` is unharmed.
-
-    Parameters
-    ----------
-    path : str or Path
-        Where to write. Its folder must exist. A symbolic link is followed.
-    data : bytes
-        The whole content.
-
-    Returns
-    -------
-    Path
-        ``path``, as given.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder does not exist.
-    IsADirectoryError
-        If ``path`` is a folder.
-    OSError
-        If it cannot be written, because the disk is full for example; it names the file.
+    The bytes go to a temporary file beside it, are flushed to disk and renamed; on failure the old
+    file is unharmed. A symbolic link is followed. Returns ``path`` as given. Raises
+    FileNotFoundError if its folder does not exist, IsADirectoryError if it is a folder, and
+    OSError, which names the file, if it cannot be written.
     """
     path = Path(path)
     target = Path(os.path.realpath(path))
@@ -80,13 +61,7 @@ def write_atomically(path: str | Path, data: bytes) -> Path:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a whole file; a pipe would be waited for, and a device never ends.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read, or is neither a file nor a folder.
-    """
+    """Read a whole file; raise OSError for a pipe or a device, which might never end."""
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise OSError(errno.EINVAL, "it is a pipe or a device, expected a file", str(path))
     return path.read_bytes()
@@ -105,25 +80,9 @@ def _sync_folder(folder: Path) -> None:
 def to_plain(value: Any, name: str = "value") -> Any:
     """Turn NumPy scalars, arrays, tuples and mappings into what JSON can hold.
 
-    Parameters
-    ----------
-    value : object
-        None, bool, int, float, str, a NumPy scalar or array, or lists, tuples and
-        mappings of these. Whole-number keys become strings, as JSON has no others.
-    name : str
-        What to call the value in an error, for example ``"accuracy"``.
-
-    Returns
-    -------
-    object
-        The same value made of None, bool, int, float, str, list and dict.
-
-    Raises
-    ------
-    ValueError
-        If a number is NaN or infinite, or two keys become the same string.
-    TypeError
-        If a value is of another type.
+    Whole-number keys become strings, as JSON has no others. Raises ValueError for NaN, infinity or
+    two keys that become the same string, TypeError for another type; ``name`` is what to call the
+    value there.
     """
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()

@@ -15,13 +15,7 @@ _LOCK, _OWNER = ".lock", ".owner"
 
 
 class FolderUnavailable(OSError):
-    """A folder is in use or cannot be written; the message says which, and what to do.
-
-    Attributes
-    ----------
-    owner : str or None
-        Who uses it, such as ``process 123``; None if it cannot be written.
-    """
+    """A folder is in use (``owner``: ``process 123``, say) or not writable (``owner``: None)."""
 
     def __init__(self, message: str, owner: str | None = None):
         super().__init__(message)
@@ -32,20 +26,8 @@ class FolderUnavailable(OSError):
 def claim_folder(folder: str | Path) -> Iterator[Path]:
     """Make a folder and hold it until the block ends.
 
-    The operating system lets go of it when the process ends, however it ends.
-
-    Parameters
-    ----------
-    folder : str or Path
-
-    Yields
-    ------
-    Path
-
-    Raises
-    ------
-    FolderUnavailable
-        If another process holds it, which is named, or it cannot be made or written.
+    The operating system lets go of it when the process ends, however it ends. Raises
+    FolderUnavailable if another process holds it, or it cannot be made or written.
     """
     folder = Path(folder)
     lock = FileLock(folder / _LOCK)

@@ -47,13 +47,8 @@ class HostError(RuntimeError):
 def prepare() -> None:
     """Install what this machine lacks, leave room on its GPU, and put what is set elsewhere aside.
 
-    Where everything is there already, nothing is printed and nothing is started, so the cell may
-    be run again and again. No version that is there is changed, so no restart is needed.
-
-    Raises
-    ------
-    HostError
-        If something is missing and cannot be installed.
+    It may be called again: where all is there, it prints and starts nothing. No installed version
+    is changed, so no restart is needed. Raises HostError if something cannot be installed.
     """
     for sentence in settle():
         print(sentence)
@@ -63,10 +58,7 @@ def prepare() -> None:
 def settle() -> list[str]:
     """Set this process and its children up as the book needs them, before Keras is imported.
 
-    Returns
-    -------
-    list of str
-        A sentence for each setting that was found and has no say any more; usually none.
+    Returns a sentence for each setting that was found and has no say any more; usually none.
     """
     share_gpu()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -96,8 +88,7 @@ def settle() -> list[str]:
 def tensorflow_hushed() -> Iterator[None]:
     """Keep back what TensorFlow says of the machine as it starts; pass on all the rest.
 
-    It writes to the process's standard error from C++, at whatever log level is set, so the
-    stream itself is led into a file meanwhile.
+    It writes to standard error from C++ at any log level, so the stream itself is led into a file.
     """
     sys.stderr.flush()
     terminal = os.dup(2)
@@ -125,46 +116,27 @@ class _QuietTensorFlow:
 
 
 def without_chatter(text: str) -> str:
-    """Drop the lines TensorFlow writes about the machine as it starts.
-
-    Parameters
-    ----------
-    text : str
-        What came over standard error.
-
-    Returns
-    -------
-    str
-    """
+    """Drop from standard error's text what TensorFlow writes about the machine as it starts."""
     return "".join(line for line in text.splitlines(keepends=True) if not _CHATTER.match(line))
 
 
 def share_gpu() -> None:
-    """Let TensorFlow and JAX take a GPU's memory as they need it, in this process and its children.
+    """Let TensorFlow and JAX take a GPU's memory as they need it, here and in child processes.
 
-    A notebook and the kernels that papermill starts from it can then use one GPU together. It
-    works until the GPU is first used, imports neither of the two, and does nothing without a GPU.
-    What the user has set already stays. PyTorch takes memory as it needs it anyhow.
+    A notebook and the kernels that papermill starts from it can then use one GPU together. It works
+    until the GPU is first used and imports neither; what the user has set stays. PyTorch needs no
+    such setting.
     """
     for name, value in GPU_SHARING.items():
         os.environ.setdefault(name, value)
 
 
 def install_missing() -> list[str]:
-    """Install those of this package's requirements that cannot be imported.
+    """Install and return those of this package's requirements that cannot be imported.
 
-    Every version that is installed is kept: NumPy and TensorFlow may be loaded already, and
-    another version would need a restart. Versions older than the book asks for are named.
-
-    Returns
-    -------
-    list of str
-        The requirements that were installed, such as ``"cleanlab>=2.7"``; usually none.
-
-    Raises
-    ------
-    HostError
-        If they cannot be installed beside the versions that are there.
+    Every installed version is kept: NumPy and TensorFlow may be loaded already, and another version
+    would need a restart. Versions older than the book asks for are printed. Raises HostError if the
+    missing ones cannot be installed beside the versions that are there.
     """
     try:
         declared = metadata.requires(PACKAGE) or []
@@ -186,25 +158,12 @@ def install_missing() -> list[str]:
 def compare_requirements(
     declared: list[str], installed: dict[str, str]
 ) -> tuple[list[str], list[str]]:
-    """Sort out which requirements are missing and which are met by too old a version.
+    """Return the requirements that are missing, and a sentence for each met by too old a version.
 
     What can be imported is there, whatever it is called: tensorflow-cpu and tf-nightly are
-    TensorFlow, and another one over them would break both.
-
-    Parameters
-    ----------
-    declared : list of str
-        As a package's metadata hold them, ``"keras>=3.8"``; those of extras and of other machines
-        are passed over.
-    installed : dict of str to str
-        Versions by normalised name.
-
-    Returns
-    -------
-    missing : list of str
-        Requirements of which nothing can be imported.
-    too_old : list of str
-        A sentence for each version that does not meet its requirement.
+    TensorFlow, and another one over them would break both. ``declared`` is as in a package's
+    metadata; requirements of extras and of other machines are passed over. ``installed`` holds
+    versions by normalised name.
     """
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
@@ -233,12 +192,7 @@ def compare_requirements(
 def installed_versions() -> dict[str, str]:
     """Return the versions of everything installed, by normalised name.
 
-    A name may be there twice, the system's own copy behind a newer one; the first on the path is
-    the one that is imported.
-
-    Returns
-    -------
-    dict of str to str
+    Of a name that is there twice, the first on the path counts: it is the one that is imported.
     """
     from packaging.utils import canonicalize_name
     from packaging.version import InvalidVersion, Version

@@ -28,26 +28,11 @@ TAIL_BYTES = 1 << 16  # looked at in one go for blank lines at the end
 
 
 def read_kaggle_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read Kaggle's two files.
+    """Read the images and labels of ``train.csv``, and the images of ``test.csv``.
 
-    Parameters
-    ----------
-    folder : Path
-        Folder or zip archive, as `digit_utils.data.load_digits` takes it.
-
-    Returns
-    -------
-    images : ndarray of uint8, shape (n, 28, 28)
-        The images of ``train.csv``.
-    labels : ndarray of uint8, shape (n,)
-        Its labels, 0 to 9.
-    test_images : ndarray of uint8, shape (n_test, 28, 28)
-        The images of ``test.csv``.
-
-    Raises
-    ------
-    DigitDataError
-        If a file is missing or not exactly in Kaggle's format.
+    ``folder`` is a folder or zip archive, as for `digit_utils.data.load_digits`. Returns uint8
+    images (n, 28, 28), labels (n,) and test images (n_test, 28, 28). Raises DigitDataError if a
+    file is missing, is not exactly in Kaggle's format or does not fit into memory.
     """
     try:
         train = parse_kaggle_csv(*read_kaggle_file(folder, "train.csv"), has_label=True)
@@ -60,26 +45,10 @@ def read_kaggle_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def parse_kaggle_csv(shown: str, raw: bytes, has_label: bool) -> np.ndarray:
-    """Parse the bytes of one file into its numbers.
+    """Parse one file, of at least one row, into uint8 (n, 785), label first, or (n, 784) without.
 
-    Parameters
-    ----------
-    shown : str
-        What to call the file in an error.
-    raw : bytes
-        The whole file. Any number of rows from 1 up will do.
-    has_label : bool
-        True for ``train.csv``, whose first column is the label.
-
-    Returns
-    -------
-    ndarray of uint8, shape (n, 785) or (n, 784)
-        One row a line, label first if there is one.
-
-    Raises
-    ------
-    DigitDataError
-        If the file is not exactly in Kaggle's format.
+    ``shown`` names the file in errors; ``raw`` is the whole of it. Raises DigitDataError if it is
+    not exactly in Kaggle's format.
     """
     columns = ["label", *PIXEL_COLUMNS] if has_label else PIXEL_COLUMNS
     body_start = read_header(shown, raw, columns)

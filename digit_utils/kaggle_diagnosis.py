@@ -24,26 +24,10 @@ FIX_ADVICE = f"correct the file, or {DOWNLOAD_ADVICE}"
 
 
 def read_header(shown: str, raw: bytes, columns: list[str]) -> int:
-    """Check the first line of a file against the columns it must name.
+    """Check that a file's first line names ``columns``; return the byte at which the rows begin.
 
-    Parameters
-    ----------
-    shown : str
-        What to call the file in an error.
-    raw : bytes
-        The whole file.
-    columns : list of str
-        The expected names, in order.
-
-    Returns
-    -------
-    int
-        Where the rows begin, in bytes.
-
-    Raises
-    ------
-    DigitDataError
-        If the file is empty, not text, or names other columns.
+    ``raw`` is the whole file, ``shown`` its name in errors. Raises DigitDataError if it is empty,
+    not text, or names other columns or another order.
     """
     # The short look first: stripping a good file whole would copy it.
     if not raw[:64].strip(BLANK) and not raw.strip(BLANK):
@@ -109,7 +93,6 @@ def _refuse_other_formats(shown: str, raw: bytes) -> None:
 
 
 def _refuse_header(shown: str, names: list[str], columns: list[str]) -> NoReturn:
-    """Say the first thing that is wrong with the names in a header."""
     where = f"{shown}, line 1"
     expects_label = columns[0] == "label"
     pixels = columns[1:] if expects_label else columns
@@ -169,21 +152,10 @@ def _refuse_header(shown: str, names: list[str], columns: list[str]) -> NoReturn
 
 
 def diagnose_body(shown: str, raw: bytes, columns: list[str]) -> NoReturn:
-    """Find the first thing that is wrong below the header, and raise an error that says it.
+    """Raise the DigitDataError that says the first thing wrong below the header of a whole file.
 
-    Parameters
-    ----------
-    shown : str
-        What to call the file in the error.
-    raw : bytes
-        The whole file; its header is right.
-    columns : list of str
-        The names in the header.
-
-    Raises
-    ------
-    DigitDataError
-        Always.
+    ``shown`` names the file in the error. The header, ``columns``, must be right; this always
+    raises.
     """
     try:
         text = raw.removeprefix(BYTE_ORDER_MARK).decode("utf-8")

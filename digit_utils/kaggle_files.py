@@ -53,34 +53,17 @@ def find_kaggle_folder() -> Path | None:
 def find_kaggle_output() -> Path | None:
     """Return the folder in which Kaggle looks for a submission, or None.
 
-    None, too, where the competition's files are not attached: answers to other images than
-    Kaggle's would be entered for them.
+    None, too, where the competition's files are not attached: the answers would be to other images.
     """
     return KAGGLE_OUTPUT if KAGGLE_OUTPUT.is_dir() and find_kaggle_folder() else None
 
 
 def read_kaggle_file(folder: Path, name: str) -> tuple[str, bytes]:
-    """Read one of Kaggle's files, wherever in ``folder`` it is.
+    """Return what to call one of Kaggle's files in an error, and its unzipped content.
 
-    Parameters
-    ----------
-    folder : Path
-        A folder, or a zip archive. In a folder the first of ``name``, ``name.gz``,
-        ``name.zip`` and ``digit-recognizer.zip`` is read.
-    name : str
-        ``"train.csv"`` or ``"test.csv"``.
-
-    Returns
-    -------
-    shown : str
-        What to call the file in an error.
-    raw : bytes
-        Its unzipped content.
-
-    Raises
-    ------
-    DigitDataError
-        If the file is missing, unreadable, damaged or absurdly large.
+    ``folder`` is a folder or a zip archive; in a folder the first of ``name``, ``name.gz``,
+    ``name.zip`` and ``digit-recognizer.zip`` is read. Raises DigitDataError if the file is missing,
+    unreadable, damaged or larger than `MAX_BYTES`.
     """
     try:
         path = _find(folder, name)
@@ -113,7 +96,6 @@ def read_kaggle_file(folder: Path, name: str) -> tuple[str, bytes]:
 
 
 def _find(folder: Path, name: str) -> Path:
-    """Return the file or archive to read."""
     if not folder.exists():
         raise DigitDataError(
             f"{folder}: no such folder, expected one holding train.csv and test.csv; check the "

@@ -8,29 +8,15 @@ import numpy as np
 
 
 def suspect_labels(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Return which images confident learning suspects, the most suspicious first.
+    """Return the rows whose labels confident learning suspects, the most suspicious first.
 
     An image is suspected when its probability for another class is as high as is usual for the
-    images of that other class.
+    images of that class. ``labels`` are digits 0 to 9; ``probabilities`` is (n, 10) and out of
+    fold: each row by a network that did not learn from that image. Rows are in rising order of the
+    label's probability. Raises ModuleNotFoundError without cleanlab. Northcutt, Jiang and Chuang
+    (2021), arXiv:1911.00068, as implemented in cleanlab.
 
-    Parameters
-    ----------
-    labels : ndarray, (n,) of integers 0 to 9
-    probabilities : ndarray, (n, 10) float
-        Out of fold: each row by a network that did not learn from that image.
-
-    Returns
-    -------
-    ndarray of integers
-        Row numbers; their order is that of the probability of the label, rising.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If cleanlab is not installed.
-
-    Northcutt, Jiang and Chuang (2021), arXiv:1911.00068, as implemented in cleanlab. Taught in
-    10_where_it_fails.
+    Taught in 10_where_it_fails.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its progress bar misses a widget that it will not need

@@ -24,21 +24,8 @@ N_LABELLED = 42_000
 def deal_bundled_mnist() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Deal the 70,000 digits out in Kaggle's shape, always in the same way.
 
-    Returns
-    -------
-    images : ndarray of uint8, shape (42000, 28, 28)
-        Labelled images.
-    labels : ndarray of uint8, shape (42000,)
-        Their digits.
-    test_images : ndarray of uint8, shape (28000, 28, 28)
-        Test images.
-    test_labels : ndarray of uint8, shape (28000,)
-        Their digits. Sealed: see `digit_utils.data`.
-
-    Raises
-    ------
-    DigitDataError
-        If the file is missing, cut short or changed.
+    Returns 42,000 images (n, 28, 28) and labels, then 28,000 test images and their labels, all
+    uint8; the last are sealed, see `digit_utils.data`. Raises as `read_bundled_mnist` does.
     """
     images, labels = read_bundled_mnist()
     # RandomState's stream is frozen by NumPy's policy; default_rng's may change with a version.
@@ -48,19 +35,10 @@ def deal_bundled_mnist() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray
 
 
 def read_bundled_mnist() -> tuple[np.ndarray, np.ndarray]:
-    """Read the images and labels in MNIST's own order, after checking every byte of the file.
+    """Read the 70,000 images and labels in MNIST's own order: 60,000 for training, 10,000 for test.
 
-    Returns
-    -------
-    images : ndarray of uint8, shape (70000, 28, 28)
-        MNIST's 60,000 training images, then its 10,000 test images.
-    labels : ndarray of uint8, shape (70000,)
-        Their digits.
-
-    Raises
-    ------
-    DigitDataError
-        If the file is missing, cut short or changed.
+    Returns uint8 (70000, 28, 28) and (70000,). Raises DigitDataError if the file is missing, cut
+    short or changed; every byte is checked.
     """
     advice = "install digit_utils again, or restore the file from the repository"
     try:

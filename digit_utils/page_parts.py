@@ -19,24 +19,10 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 def sprite_sheet(images: np.ndarray, columns: int, levels: int = 16) -> str:
     """Put images side by side into one PNG, dark ink on white, as a ``data:`` address.
 
-    Parameters
-    ----------
-    images : ndarray of uint8, (n, height, width)
-        Bright ink on black.
-    columns : int
-        Images a row; the last row is filled up with white.
-    levels : int
-        Shades of grey to keep, 2 to 16: fewer make a smaller file.
-
-    Returns
-    -------
-    str
-        For ``src`` of an image or ``url()`` of a style.
-
-    Raises
-    ------
-    ValueError
-        If there is no image, they are not uint8 (n, height, width), or ``levels`` is out of range.
+    ``images`` is uint8 (n, height, width), bright ink on black; ``columns`` is the images a row,
+    the last row filled up with white; ``levels`` is the shades of grey, 2 to 16: fewer make a
+    smaller file. Raises ValueError if there is no image, for another dtype or shape, or ``levels``
+    out of range.
 
     Taught in 10_where_it_fails.
     """
@@ -65,21 +51,10 @@ def sprite_sheet(images: np.ndarray, columns: int, levels: int = 16) -> str:
 
 
 def fill_template(name: str, values: Mapping[str, Any]) -> str:
-    """Fill in a page part of ``assets/``: ``@NAME@`` becomes the value, as JSON.
+    """Fill in ``assets/name.html``: ``@KEY@`` becomes the value of ``key``, as JSON.
 
-    ``@ID@`` becomes a name for the part that no other part of the page has.
-
-    Parameters
-    ----------
-    name : str
-        ``quiz`` for ``assets/quiz.html``.
-    values : mapping
-        Numbers, lists of them, and texts without quotes or ``</``, by name in lower case.
-
-    Returns
-    -------
-    str
-        HTML.
+    Values are numbers, lists of them, and texts without quotes or ``</``; keys are in lower case.
+    ``@ID@`` becomes a name that no other part of the page has.
 
     Taught in 10_where_it_fails.
     """

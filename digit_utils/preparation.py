@@ -15,30 +15,11 @@ def split_train_validation(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Set some labelled images aside, keeping the share of each digit.
 
-    Parameters
-    ----------
-    images : ndarray, shape (n, ...)
-        Labelled images.
-    labels : ndarray of int, shape (n,)
-        Their digits.
-    validation_fraction : float
-        Share set aside, above 0 and below 1. The count is rounded up.
-    seed : int
-        Decides which images are set aside; the same seed gives the same ones.
+    ``validation_fraction`` is above 0 and below 1; the count is rounded up. ``seed``, from 0 to
+    below 2**32, decides which images are set aside. Returns train images, validation images, train
+    labels and validation labels, scikit-learn's order. Raises ValueError for a fraction or seed out
+    of range, unequal lengths, or too few images to have each digit on both sides.
 
-    Returns
-    -------
-    train_images, validation_images, train_labels, validation_labels : ndarray
-        In scikit-learn's order.
-
-    Raises
-    ------
-    ValueError
-        If images and labels differ in number, the fraction is not between 0 and 1, the seed not
-        from 0 to 2**32 - 1, or there are too few images to have each digit on both sides.
-
-    Notes
-    -----
     Taught in 02_preprocessing.
     """
     # Imported here: it takes a second that loading the digits need not wait for.
@@ -70,28 +51,10 @@ def take_subset(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Take ``n`` images, keeping the share of each digit and the order of the images.
 
-    Parameters
-    ----------
-    images : ndarray, shape (n_all, ...)
-        Labelled images.
-    labels : ndarray of int, shape (n_all,)
-        Their digits.
-    n : int or None
-        How many to take, at least 10. None, or as many as there are: all, unchanged.
-    seed : int
-        Decides which images are taken; the same seed gives the same ones.
-
-    Returns
-    -------
-    images, labels : ndarray
-        The chosen images and labels. Each digit present is present here.
-
-    Raises
-    ------
-    ValueError
-        If images and labels differ in number, or ``n`` is below 10.
-    TypeError
-        If ``n`` is not a whole number.
+    ``n`` is at least 10; None, or as many as there are: all, unchanged. ``seed`` decides which
+    images are taken. Each digit present in ``labels`` stays present. Raises ValueError for unequal
+    lengths, ``n`` below 10 or more than ten different labels, TypeError if ``n`` is not a whole
+    number.
     """
     images, labels = _check_pairs(images, labels)
     if n is None:
@@ -130,24 +93,10 @@ def take_subset(
 def prepare_images(images: np.ndarray) -> np.ndarray:
     """Scale pixels from 0-255 to 0-1 and add the channel axis that a network expects.
 
-    Parameters
-    ----------
-    images : ndarray of int, shape (n, 28, 28)
-        Pixels from 0 (background) to 255 (full ink).
+    ``images`` is of whole numbers, shape (n, 28, 28); returns float32 (n, 28, 28, 1). Raises
+    ValueError for another shape, for floats (already scaled, perhaps) and for a pixel outside
+    0-255.
 
-    Returns
-    -------
-    ndarray of float32, shape (n, 28, 28, 1)
-        Pixels from 0 to 1.
-
-    Raises
-    ------
-    ValueError
-        If the shape is another, the pixels are not whole numbers (already scaled, perhaps),
-        or one is outside 0-255.
-
-    Notes
-    -----
     Taught in 02_preprocessing.
     """
     images = np.asarray(images)

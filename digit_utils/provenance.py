@@ -35,18 +35,9 @@ MODULES = {
 def provenance(root: str | Path) -> dict[str, Any]:
     """Describe this moment: commit, day, kind of machine, versions.
 
-    Nothing in it names a person, a host or a folder.
-
-    Parameters
-    ----------
-    root : str or Path
-        The checkout.
-
-    Returns
-    -------
-    dict
-        ``commit`` (None outside a git checkout; ends in ``+`` if files were changed since),
-        ``date``, ``machine``, Keras's ``backend`` and ``versions``.
+    Nothing in it names a person, a host or a folder. Its keys are ``commit`` (None outside a git
+    checkout; ends in ``+`` if files were changed since), ``date``, ``machine``, Keras's ``backend``
+    and ``versions``.
     """
     return {
         "commit": _commit(Path(root)),
@@ -156,17 +147,7 @@ def _commit(root: Path) -> str | None:
 
 
 def peak_memory_mb(of_children: bool = False) -> float | None:
-    """Return the most memory this process, or its finished children, have held, in MB.
-
-    Parameters
-    ----------
-    of_children : bool
-
-    Returns
-    -------
-    float or None
-        None on Windows, which keeps no such record.
-    """
+    """Return the peak memory of this process, or its finished children, in MB; None on Windows."""
     try:
         import resource
     except ImportError:

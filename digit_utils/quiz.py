@@ -12,29 +12,13 @@ COLUMNS = 10  # images a row of the sheet
 def quiz_html(
     images: np.ndarray, labels: np.ndarray, predicted: np.ndarray, confidence: np.ndarray
 ) -> str:
-    """Return a quiz as HTML that stands alone: it loads nothing.
+    """Return a quiz on images the network read wrongly, as HTML that loads nothing.
 
     It works with keys, mouse and touch, in the book, in Jupyter and on Colab. GitHub strips
-    scripts, so show the images in a figure as well.
-
-    Parameters
-    ----------
-    images : ndarray of uint8, (n, 28, 28)
-        Read wrongly by the network, in the order of the quiz.
-    labels, predicted : ndarray, (n,) of integers 0 to 9
-        What the label says, and what the network said.
-    confidence : ndarray, (n,) float
-        The network's probability for what it said, from 0 to 1.
-
-    Returns
-    -------
-    str
-        For ``IPython.display.HTML``.
-
-    Raises
-    ------
-    ValueError
-        If there is no image, the four differ in length, or the network was right on an image.
+    scripts, so show the images in a figure as well. ``images`` is uint8 (n, 28, 28), in the order
+    of the quiz; ``labels`` and ``predicted`` are digits 0 to 9, ``confidence`` is the network's
+    probability for what it said, 0 to 1. Raises ValueError if there is no image, the lengths
+    differ, or the network was right on an image.
 
     Taught in 10_where_it_fails.
     """

@@ -28,19 +28,8 @@ class ResultsError(ValueError):
 def report(markdown: str, /, **values: Any) -> None:
     """Show a sentence and record the values it was made of, as one output.
 
-    Parameters
-    ----------
-    markdown : str
-        What the chapter found, built from ``values``.
-    **values : number, text, array, list or dict
-        The measured values by name. NumPy values are converted; NaN and infinity are refused.
-
-    Raises
-    ------
-    ValueError
-        If a value is NaN or infinite; the message names it.
-    TypeError
-        If a value cannot be written as JSON; the message names it.
+    Values are numbers, text, lists, dictionaries or NumPy's. Raises ValueError for NaN or infinity
+    and TypeError for what JSON cannot hold; the message names the value.
     """
     global _latest
     if not isinstance(markdown, str):
@@ -63,13 +52,7 @@ def _running_in_ipython() -> bool:
 
 
 def latest() -> dict[str, Any]:
-    """Return a copy of the values last given to `report` in this process.
-
-    Raises
-    ------
-    ResultsError
-        If `report` has not been called yet.
-    """
+    """Return a copy of the values last given to `report` here; ResultsError if there are none."""
     if _latest is None:
         raise ResultsError(
             "no results in this process: report() has not been called yet; "
@@ -81,20 +64,7 @@ def latest() -> dict[str, Any]:
 def read(notebook_path: str | Path) -> dict[str, Any]:
     """Read the values that `report` left in an executed notebook, without a kernel.
 
-    Parameters
-    ----------
-    notebook_path : str or Path
-        An executed ``.ipynb`` file.
-
-    Returns
-    -------
-    dict
-        The values by name.
-
-    Raises
-    ------
-    ResultsError
-        If the file is not a notebook, or holds no results, or several.
+    Raises ResultsError if the file is not a notebook, or holds no results, or several.
     """
     path = Path(notebook_path)
     cells = _read_cells(path)

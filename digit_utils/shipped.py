@@ -1,8 +1,7 @@
 """Trained networks saved small enough to come with the book.
 
-They are stored as one ``.npz``: the layers of the networks as JSON, their weights as float16. No
-pickle is read. The JSON holds only what a layer needs to predict: what Keras itself writes names
-options that older versions do not know.
+One ``.npz`` holds the layers as JSON and the weights as float16. No pickle is read. The JSON holds
+only what a layer needs to predict: Keras's own names options that older versions do not know.
 """
 
 from __future__ import annotations
@@ -45,24 +44,8 @@ def save_networks(
     """Save networks of the same layers in one file, weights rounded to float16.
 
     Rounding keeps about three significant digits of each weight; measure again what is loaded.
-
-    Parameters
-    ----------
-    path : str or Path
-    networks : sequence of keras.Sequential
-        Of the same layers, all of the kinds in `OPTIONS`.
-    info : mapping
-        What to remember of their training.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    ValueError
-        If there is no network, a layer is of another kind, the layers differ, or a weight is not
-        a number or does not fit float16.
+    ``info`` is what to remember of their training. Raises ValueError if there is no network, a
+    layer is not in `OPTIONS`, the layers differ, or a weight is NaN or does not fit float16.
     """
     if not networks:
         raise ValueError("no network to save; expected at least one")
@@ -92,22 +75,7 @@ def save_networks(
 
 
 def load_networks(path: str | Path) -> tuple[list[keras.Model], dict[str, Any]]:
-    """Load what `save_networks` saved.
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    networks : list of keras.Model
-    info : dict
-
-    Raises
-    ------
-    ShippedModelError
-        If the file is missing or damaged.
-    """
+    """Load what `save_networks` saved; raise ShippedModelError if it is missing or damaged."""
     try:
         with np.load(io.BytesIO(read_bytes(Path(path))), allow_pickle=False) as file:
             layers, info = (parse_json(bytes(file[name])) for name in ("layers", "info"))
@@ -124,26 +92,14 @@ def load_networks(path: str | Path) -> tuple[list[keras.Model], dict[str, Any]]:
 
 
 def load_final_model() -> tuple[list[keras.Model], dict[str, Any]]:
-    """Load the networks that come with the book.
+    """Load the networks that come with the book; they differ in the seed of their training.
 
-    Each takes images (n, 28, 28, 1), float in [0, 1], and returns probabilities (n, 10). They were
-    trained on all 42,000 labelled images by ``scripts/train_final_model.py``.
-
-    Do not score them on MNIST's own test images or on Kaggle's: most of those are among the images
-    they have learned from. Only the 28,000 test images of ``load_digits()`` are new to them.
-
-    Returns
-    -------
-    networks : list of keras.Model
-        They differ in the seed of their training.
-    info : dict
-        ``recipe``, ``seeds``, ``seconds`` of each training, ``selection`` (how the candidates did
-        on left-out folds), ``chosen`` and ``provenance``.
-
-    Raises
-    ------
-    ShippedModelError
-        If the file is missing or damaged.
+    Each takes images (n, 28, 28, 1), float in [0, 1], and returns probabilities (n, 10). All
+    learned from the 42,000 labelled images, by ``scripts/train_final_model.py``. Do not score them
+    on MNIST's own test images or on Kaggle's, most of which they have learned from: only the 28,000
+    test images of ``load_digits()`` are new to them. The info holds ``recipe``, ``seeds``,
+    ``seconds`` of each training, ``selection`` (how the candidates did on left-out folds),
+    ``chosen`` and ``provenance``. Raises as `load_networks` does.
 
     Taught in 06_final_model.
     """

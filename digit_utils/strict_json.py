@@ -13,20 +13,9 @@ DEEPEST = 100  # far below what a reader that calls itself for each level could 
 def parse_json(raw: bytes) -> Any:
     """Parse JSON, and refuse what Python's reader lets pass.
 
-    Parameters
-    ----------
-    raw : bytes
-
-    Returns
-    -------
-    object
-        None, bool, int, finite float, str, list or dict.
-
-    Raises
-    ------
-    ValueError
-        If it is not JSON, is nested too deeply, names an entry twice, holds NaN, an infinite number
-        or one too large for a float, or half a character. The message says which.
+    Returns None, bool, int, finite float, str, list or dict. Raises ValueError, which says why, if
+    it is not JSON, is nested deeper than `DEEPEST`, names an entry twice, or holds NaN, an infinite
+    number, one too large for a float, or half a character.
     """
     try:
         value = json.loads(

@@ -21,35 +21,13 @@ class SubmissionError(ValueError):
 def write_submission(path: str | Path, predicted: Any, n_expected: int = 28_000) -> pd.DataFrame:
     """Check predictions and write them as a submission file, whole or not at all.
 
+    ``predicted`` is one digit from 0 to 9 an image, shape (n_expected,), in the order of the test
+    images; whole floats are taken. Returns what was written: ``ImageId`` from 1 up and ``Label``.
     In a notebook of the competition on Kaggle, a file called ``submission.csv`` is also put where
-    Kaggle looks for it, and the place is printed.
+    Kaggle looks for it, and the place is printed. Raises SubmissionError for probabilities, another
+    count, other values or a file that does not read back the same, FileNotFoundError if the folder
+    does not exist.
 
-    Parameters
-    ----------
-    path : str or Path
-        Where to write, for example ``"submission.csv"``. Its folder must exist. A file
-        already there is replaced only by a complete new one.
-    predicted : array-like of int, shape (n_expected,)
-        One digit from 0 to 9 for each test image, in the order of the test images.
-        Floats are taken if they are whole.
-    n_expected : int
-        How many predictions there should be.
-
-    Returns
-    -------
-    DataFrame
-        What was written: ``ImageId`` from 1 up and ``Label``.
-
-    Raises
-    ------
-    SubmissionError
-        If the predictions are probabilities, too few or too many, not whole numbers from 0
-        to 9, or the file does not read back the same.
-    FileNotFoundError
-        If the folder does not exist.
-
-    Notes
-    -----
     Taught in 06_final_model.
     """
     labels = _check_predictions(predicted, n_expected)
