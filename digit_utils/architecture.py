@@ -22,26 +22,9 @@ _GAP = 2.4  # between boxes, in pixels of the input image
 def plot_architecture(network: keras.Sequential, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw the layers of a sequential network from left to right.
 
-    A box's height is the height of its feature maps, its width grows with their number; dense
-    layers are as high as the logarithm of their size. Layers that only pass values on or drop
-    some (flatten, dropout) are dashed lines.
-
-    Parameters
-    ----------
-    network : keras.Sequential
-        Built, so that its shapes are known. The input is (n, height, width, channels).
-    ax : Axes, optional
-    title : str
-
-    Returns
-    -------
-    Axes
-
-    Raises
-    ------
-    ValueError
-        If the network is not sequential, or not built.
-
+    A box is as high as its feature maps and wider the more they are; a dense layer's height is the
+    logarithm of its size. Flatten and dropout are dashed lines. The input is (n, height, width,
+    channels). Raises ValueError if the network is not sequential or not built.
     Taught in 06_final_model.
     """
     if not isinstance(network, keras.Sequential):

@@ -13,26 +13,10 @@ from keras import ops
 def saliency(network: keras.Sequential, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Return how much each pixel, changed a little, would change the score of a class.
 
-    Parameters
-    ----------
-    network : keras.Sequential
-        Input (n, 28, 28, 1), output (n, 10); of logits rather than probabilities, whose slope
-        vanishes where the network is sure.
-    images : ndarray, (n, 28, 28, 1) float in [0, 1]
-    classes : ndarray, (n,) of integers 0 to 9
-        Whose score.
-
-    Returns
-    -------
-    ndarray, (n, 28, 28) float32
-        Sizes of the gradient, 0 or more.
-
-    Raises
-    ------
-    ValueError
-        If there is not one class for each image.
-
-    Simonyan, Vedaldi and Zisserman (2013), arXiv:1312.6034. Taught in 11_looking_inside.
+    ``network`` takes (n, 28, 28, 1) and returns (n, 10) logits: the slope of probabilities vanishes
+    where it is sure. ``images`` is float in [0, 1], ``classes`` integers (n,). Returns the
+    gradient's size, float32 (n, 28, 28). Raises ValueError unless there are such images and a class
+    for each. Simonyan, Vedaldi and Zisserman (2013), arXiv:1312.6034. Taught in 11_looking_inside.
     """
     _check(images, classes)
     gradient = _gradient(lambda x: _score(network(x, training=False), classes), images)
@@ -44,27 +28,10 @@ def grad_cam(
 ) -> np.ndarray:
     """Return which places of a layer's maps speak for a class (Grad-CAM).
 
-    Each map is weighted by how much the class's score grows with it, on average over its
-    positions; the weighted maps are added, and what speaks against the class is left out.
-
-    Parameters
-    ----------
-    network, images, classes
-        As of `saliency`.
-    after : int
-        Number of the layer whose output is looked at; it must return maps.
-
-    Returns
-    -------
-    ndarray, (n, 28, 28) float32
-        0 or more, enlarged from the layer's size by bilinear interpolation.
-
-    Raises
-    ------
-    ValueError
-        If that layer returns no maps, or there is not one class for each image.
-
-    Selvaraju and others (2016), arXiv:1610.02391. Taught in 11_looking_inside.
+    Each map is weighted by the mean of the class score's gradient over its positions; of their sum
+    only what is above 0 remains. Arguments as of `saliency`; ``after`` is the index of the layer,
+    which must return maps, or ValueError is raised. Returns float32 (n, 28, 28), enlarged
+    bilinearly. Selvaraju and others (2016), arXiv:1610.02391. Taught in 11_looking_inside.
     """
     _check(images, classes)
     layer = network.layers[after]
@@ -91,27 +58,10 @@ def occlusion(
 ) -> np.ndarray:
     """Return how much the score of a class falls when a square of the image is blanked.
 
-    Parameters
-    ----------
-    network, images, classes
-        As of `saliency`.
-    size : int
-        Side of the square, in pixels.
-    step : int
-        Pixels from one square to the next.
-
-    Returns
-    -------
-    ndarray, (n, 28, 28) float32
-        For each pixel the mean fall over the squares that hold it; below 0 where the score rises.
-
-    Raises
-    ------
-    ValueError
-        If the square does not fit, ``step`` would leave pixels out, or there is not one class for
-        each image.
-
-    Zeiler and Fergus (2013), arXiv:1311.2901. Taught in 11_looking_inside.
+    Arguments as of `saliency`; squares have a side of ``size`` pixels and are ``step`` apart.
+    Returns float32 (n, 28, 28): for each pixel the mean fall over the squares that hold it, below 0
+    where the score rises. Raises ValueError if the square does not fit or ``step`` would leave
+    pixels out. Zeiler and Fergus (2013), arXiv:1311.2901. Taught in 11_looking_inside.
     """
     _check(images, classes)
     if not 1 <= step <= size <= 28:
@@ -152,7 +102,7 @@ def _score(outputs: Any, classes: Any) -> Any:
 
 
 def _gradient(function: Callable, values: Any) -> np.ndarray:
-    """Differentiate a number by an array; each backend has a way of its own."""
+    """Differentiate a number by an array."""
     values = ops.convert_to_tensor(values, "float32")
     backend = keras.backend.backend()
     if backend == "tensorflow":

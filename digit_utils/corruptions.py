@@ -17,29 +17,11 @@ STRENGTHS = (1, 2, 3, 4, 5)
 
 
 def corrupt(images: np.ndarray, kind: str, strength: int, seed: int = 0) -> np.ndarray:
-    """Return spoiled copies of images.
+    """Return spoiled copies of images, uint8 (n, 28, 28) with bright ink on black.
 
-    Parameters
-    ----------
-    images : ndarray of uint8, (n, 28, 28)
-        Bright ink on black.
-    kind : str
-        One of `KINDS`.
-    strength : int
-        1 to 5, from hardly visible to hardly readable.
-    seed : int
-        Of whatever is random in it.
-
-    Returns
-    -------
-    ndarray of uint8, (n, 28, 28)
-
-    Raises
-    ------
-    ValueError
-        If the images are not uint8 (n, 28, 28), or kind or strength is unknown.
-
-    Mu and Gilmer (2019), arXiv:1906.02337. Taught in 13_when_the_world_shifts.
+    ``kind`` is one of `KINDS`, ``strength`` 1 (hardly visible) to 5 (hardly readable). Raises
+    ValueError for other images, an unknown kind or an unknown strength. Mu and Gilmer (2019),
+    arXiv:1906.02337. Taught in 13_when_the_world_shifts.
     """
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28):
@@ -64,25 +46,10 @@ def transform(
 ) -> np.ndarray:
     """Turn, resize, slant and move images about their middle, in one bilinear resampling.
 
-    Parameters
-    ----------
-    images : ndarray, (n, height, width)
-        uint8, or float in [0, 1].
-    rotation : float or (n,)
-        Degrees, anticlockwise.
-    zoom : float or (n,)
-        2 doubles the size.
-    shear : float or (n,)
-        Pixels to the right a pixel of height.
-    shift : pair of float or (n,)
-        Pixels down and to the right.
-
-    Returns
-    -------
-    ndarray
-        Of the same type; what comes from outside is 0.
-
-    Taught in 13_when_the_world_shifts.
+    ``images`` is (n, height, width), uint8 or float in [0, 1]; the type stays, and what comes from
+    outside is 0. Each amount is one number or (n,): ``rotation`` in degrees anticlockwise, ``zoom``
+    2 doubles the size, ``shear`` in pixels to the right per pixel of height, ``shift`` in pixels
+    (down, right). Taught in 13_when_the_world_shifts.
     """
     images = np.asarray(images)
     n, middle = len(images), (np.array(images.shape[1:]) - 1) / 2

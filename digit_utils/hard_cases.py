@@ -17,24 +17,11 @@ COUNTS = ("parts", "loops")
 def measure_traits(images: np.ndarray) -> pd.DataFrame:
     """Measure five traits of each image's writing.
 
-    Parameters
-    ----------
-    images : ndarray of uint8, (n, 28, 28)
-        Bright ink on black, as `load_digits` returns them.
-
-    Returns
-    -------
-    DataFrame, n rows
-        ``parts``: pieces of ink that do not touch. ``loops``: holes that ink encloses.
-        ``thickness``: mean width of the stroke, in pixels. ``slant``: degrees that it leans to the
-        right. ``proportion``: width of the ink over its height. NaN where there is no ink.
-
-    Raises
-    ------
-    ValueError
-        If the images are not uint8 (n, 28, 28).
-
-    Taught in 10_where_it_fails.
+    Images are uint8 (n, 28, 28), bright ink on black, as `load_digits` returns them. ``parts`` are
+    pieces of ink that do not touch, ``loops`` holes that ink encloses, ``thickness`` the mean width
+    of the stroke in pixels, ``slant`` the degrees it leans to the right, ``proportion`` the ink's
+    width over its height. Without ink the counts are 0, the rest NaN. Raises ValueError for another
+    type or number of dimensions. Taught in 10_where_it_fails.
     """
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 3:
@@ -72,29 +59,10 @@ def find_unusual(
 ) -> pd.DataFrame:
     """Say which traits are rare among other images of the same digit.
 
-    A count is unusual when it is not the most frequent one of that digit; a measure when it lies
-    outside the middle 95 % of them.
-
-    Parameters
-    ----------
-    traits : DataFrame, n rows
-        From `measure_traits`.
-    digits : ndarray, (n,) of integers 0 to 9
-    usual : DataFrame, m rows
-        Traits of the images to compare with.
-    usual_digits : ndarray, (m,) of integers 0 to 9
-
-    Returns
-    -------
-    DataFrame of bool, n rows
-        The same columns. What could not be measured (NaN) is unusual.
-
-    Raises
-    ------
-    ValueError
-        If a digit has no image to compare with.
-
-    Taught in 10_where_it_fails.
+    A count is unusual when it is not that digit's most frequent one, a measure when it is NaN or
+    outside the middle 95 %. Both tables are from `measure_traits`, with a digit 0 to 9 for each
+    row. Returns bools of the shape of ``traits``. Raises ValueError if a digit has no image in
+    ``usual``. Taught in 10_where_it_fails.
     """
     digits, usual_digits = np.asarray(digits), np.asarray(usual_digits)
     unusual = pd.DataFrame(True, index=range(len(traits)), columns=traits.columns)

@@ -19,35 +19,16 @@ def parameter_importance(
     """Predict the score from the settings, and see how much worse without each of them.
 
     A random forest learns from four fifths of the trials and predicts the last fifth, five times
-    over; then the values of one parameter are shuffled there. What the forest cannot predict, it
-    cannot explain, so read the importances only if the explained share is well above 0. Trials
-    chosen by TPE are not a fair sample: settings it liked are bunched together.
+    over; then the values of one parameter are shuffled there, ``repeats`` times. What the forest
+    cannot predict, it cannot explain, so read the importances only if the explained share is well
+    above 0. Trials chosen by TPE are not a fair sample: settings it liked are bunched together.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        From ``search.Search.table``; trials without a score, and repeated settings, are left out.
-    parameters : sequence of str
-        Columns.
-    seed : int
-        Of the forest, the folds and the shuffling.
-    repeats : int
-        How often each parameter is shuffled a fold.
-
-    Returns
-    -------
-    importance : DataFrame
-        Index ``parameter``; columns ``importance``, the drop of the explained share of variance on
-        trials left out, mean of all repeats, and ``spread``, their standard deviation.
-    explained : float
-        Explained share of variance (R²) on the trials left out; below 0: worse than their mean.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than ten different trials with a score, or all have the same score.
-
-    Taught in 05_hyperopt.
+    ``frame`` is from ``search.Search.table``, ``parameters`` names columns; trials without a score
+    and repeated settings are left out. The table returned has, by ``parameter``, ``importance``,
+    the mean drop of the explained share of variance on trials held out, and ``spread``, its
+    standard deviation over all repeats; the number is the explained share (R²) on those trials,
+    below 0 if worse than their mean. Raises ValueError for fewer than ten different trials with a
+    score, or one score in all. Taught in 05_hyperopt.
     """
     # Settings tried twice would stand among the learnt and the predicted ones.
     scored = frame[frame["validation_accuracy"].notna()]

@@ -22,22 +22,10 @@ FONTS = (
 
 
 def printed_letters(n: int, seed: int = 0) -> tuple[np.ndarray, list[str]]:
-    """Print letters of the Latin alphabet in the fonts that come with Matplotlib.
+    """Print letters at random, none that looks like a digit, in Matplotlib's own fonts.
 
-    Parameters
-    ----------
-    n : int
-        How many, drawn at random from ``LETTERS`` and ``FONTS``; letters that look like a digit
-        (``LOOK_ALIKE``) are left out.
-    seed : int
-
-    Returns
-    -------
-    images : ndarray of uint8, (n, 28, 28)
-    letters : list of str
-        What each image shows.
-
-    Taught in 12_can_you_trust_its_confidence.
+    Letters are of ``LETTERS``, fonts of ``FONTS``. Returns uint8 images (n, 28, 28) and the letter
+    that each shows. Taught in 12_can_you_trust_its_confidence.
     """
     generator = np.random.default_rng(seed)
     letters = [LETTERS[index] for index in generator.integers(len(LETTERS), size=n)]
@@ -47,16 +35,7 @@ def printed_letters(n: int, seed: int = 0) -> tuple[np.ndarray, list[str]]:
 
 
 def drawn_shapes(n: int, seed: int = 0) -> np.ndarray:
-    """Draw outlines of triangles, squares, stars and crosses, turned at random.
-
-    Parameters
-    ----------
-    n : int
-    seed : int
-
-    Returns
-    -------
-    ndarray of uint8, (n, 28, 28)
+    """Draw outlines of triangles, squares, stars and crosses, turned at random, uint8 (n, 28, 28).
 
     Taught in 12_can_you_trust_its_confidence.
     """
@@ -83,26 +62,10 @@ def drawn_shapes(n: int, seed: int = 0) -> np.ndarray:
 
 
 def two_at_once(images: np.ndarray, labels: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
-    """Write two different digits over one another.
+    """Write two different digits, drawn at random, over one another.
 
-    Parameters
-    ----------
-    images : ndarray of uint8, (n_all, 28, 28)
-    labels : ndarray of int, (n_all,)
-        At least two different digits.
-    n : int
-    seed : int
-
-    Returns
-    -------
-    ndarray of uint8, (n, 28, 28)
-
-    Raises
-    ------
-    ValueError
-        If all labels are the same.
-
-    Taught in 12_can_you_trust_its_confidence.
+    ``images`` is uint8 (m, 28, 28), ``labels`` (m,); returns uint8 (n, 28, 28). Raises ValueError
+    if all labels are the same. Taught in 12_can_you_trust_its_confidence.
     """
     labels = np.asarray(labels)
     if len(np.unique(labels)) < 2:
@@ -116,15 +79,6 @@ def two_at_once(images: np.ndarray, labels: np.ndarray, n: int, seed: int = 0) -
 def shuffled_pixels(images: np.ndarray, seed: int = 0) -> np.ndarray:
     """Move the pixels of each image to random places: the same ink, and no shape.
 
-    Parameters
-    ----------
-    images : ndarray, (n, 28, 28)
-    seed : int
-
-    Returns
-    -------
-    ndarray, as ``images``
-
     Taught in 12_can_you_trust_its_confidence.
     """
     flat = np.asarray(images).reshape(len(images), -1)
@@ -132,19 +86,7 @@ def shuffled_pixels(images: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def noise(n: int, seed: int = 0) -> np.ndarray:
-    """Return images of which every pixel is drawn at random.
-
-    Parameters
-    ----------
-    n : int
-    seed : int
-
-    Returns
-    -------
-    ndarray of uint8, (n, 28, 28)
-
-    Taught in 12_can_you_trust_its_confidence.
-    """
+    """Return images (n, 28, 28) of random uint8. Taught in 12_can_you_trust_its_confidence."""
     return np.random.default_rng(seed).integers(0, 256, size=(n, 28, 28), dtype=np.uint8)
 
 

@@ -53,29 +53,10 @@ def show_images(
     title: str = "",
     colours: Sequence[str] | None = None,
 ) -> np.ndarray:
-    """Show images in a grid, dark ink on white paper.
+    """Show images, (n, 28, 28) or (n, 28, 28, 1) of any numeric type, in a grid; 0 is white.
 
-    Parameters
-    ----------
-    images : ndarray, (n, 28, 28) or (n, 28, 28, 1)
-        Any numeric type; 0 is white.
-    titles : sequence of str, optional
-        One line above each image.
-    columns : int
-        Images a row.
-    title : str
-        Title of the whole figure.
-    colours : sequence of colours, optional
-        Colour of each image's title.
-
-    Returns
-    -------
-    ndarray of Axes
-
-    Raises
-    ------
-    ValueError
-        If there is no image, or the number of titles differs.
+    ``titles`` and their ``colours`` are one for each image, ``columns`` images a row, ``title`` is
+    the whole figure's. Raises ValueError if there is no image or the number of titles differs.
     """
     images = np.squeeze(np.asarray(images), axis=-1) if np.ndim(images) == 4 else np.asarray(images)
     if images.ndim != 3 or len(images) == 0:
@@ -121,18 +102,8 @@ def show_predictions(
 ) -> np.ndarray:
     """Show images with what was predicted: a green tick if right, a red cross if wrong.
 
-    Parameters
-    ----------
-    images : ndarray, (n, 28, 28) or (n, 28, 28, 1)
-    labels, predicted : ndarray, (n,) of integers 0 to 9
-    confidence : ndarray, (n,) float, optional
-        Probability of the predicted class, shown in percent.
-    columns : int
-    title : str
-
-    Returns
-    -------
-    ndarray of Axes
+    ``images`` as of `show_images`; ``labels`` and ``predicted`` are digits (n,), ``confidence``
+    (n,) is the probability of the predicted class, shown in percent.
     """
     captions, colours = [], []
     for index, (label, guess) in enumerate(zip(labels, predicted, strict=True)):
@@ -147,12 +118,7 @@ def show_predictions(
 
 
 def plot_label_counts(labels: np.ndarray, ax: Axes | None = None, title: str = "") -> Axes:
-    """Draw how many images each digit has.
-
-    Parameters
-    ----------
-    labels : ndarray, (n,) of integers 0 to 9
-    """
+    """Draw how many images each digit has, from labels (n,) of integers 0 to 9."""
     ax = ax or plt.subplots()[1]
     counts = np.bincount(labels, minlength=10)
     bars = ax.bar(DIGITS, counts, color=BLUE)
@@ -168,16 +134,9 @@ def plot_label_counts(labels: np.ndarray, ax: Axes | None = None, title: str = "
 
 
 def plot_history(frame: pd.DataFrame, title: str = "") -> np.ndarray:
-    """Draw accuracy and loss against the epoch, for training and validation images.
+    """Draw accuracy and loss against the epoch, from ``history_frame``, as two Axes.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        From ``history_frame``.
-
-    Returns
-    -------
-    ndarray of two Axes
+    Dashed lines are training, solid ones validation images.
     """
     figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.6), gridspec_kw={"wspace": 0.06})
     for ax, metric in zip(axes, ("accuracy", "loss"), strict=True):
@@ -197,14 +156,9 @@ def plot_history(frame: pd.DataFrame, title: str = "") -> np.ndarray:
 def plot_confusion(
     labels: np.ndarray, predicted: np.ndarray, ax: Axes | None = None, title: str = ""
 ) -> Axes:
-    """Draw the confusion matrix; colour shows the mistakes alone.
+    """Draw the confusion matrix of digits (n,); colour shows the mistakes alone.
 
-    The diagonal holds nearly all images, so a colour scale that included it would show
-    nothing else.
-
-    Parameters
-    ----------
-    labels, predicted : ndarray, (n,) of integers 0 to 9
+    The diagonal holds nearly all images; a colour scale with it would show nothing else.
     """
     ax = ax or plt.subplots(figsize=(6.4, 5.8))[1]
     display = ConfusionMatrixDisplay.from_predictions(
@@ -228,13 +182,7 @@ def plot_confusion(
 def plot_map(
     points: np.ndarray, labels: np.ndarray, ax: Axes | None = None, title: str = ""
 ) -> Axes:
-    """Draw a two-dimensional map of images, one dot each, the digit written on its cluster.
-
-    Parameters
-    ----------
-    points : ndarray, (n, 2) float
-    labels : ndarray, (n,) of integers 0 to 9
-    """
+    """Draw points (n, 2), a dot an image, and write each digit on the median of its dots."""
     ax = ax or plt.subplots(figsize=(7.2, 6.2))[1]
     for digit in DIGITS:
         of_digit = points[labels == digit]
@@ -260,10 +208,7 @@ def plot_map(
 def plot_accuracies(frame: pd.DataFrame, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw accuracies as dots with their intervals, one row each, first row on top.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Index: what was measured. Columns ``accuracy``, ``low``, ``high``, from 0 to 1.
+    The index says what was measured; columns are ``accuracy``, ``low``, ``high``, 0 to 1.
     """
     ax = ax or plt.subplots(figsize=(7.2, 0.55 * len(frame) + 1.3))[1]
     rows = np.arange(len(frame))

@@ -45,29 +45,13 @@ class ClusterUnavailable(RuntimeError):
 def connect(
     address: str | None, jobs: int | None, needs: Mapping[str, float] | None = None
 ) -> Iterator[int]:
-    """Connect to Ray while the block runs.
+    """Connect to Ray while the block runs; yields how many jobs run at a time.
 
-    Parameters
-    ----------
-    address : str or None
-        Of a running cluster. None: what this process is connected to already, or else a Ray of
-        its own on this machine.
-    jobs : int or None
-        Jobs at a time; None: as many as there is room for.
-    needs : mapping, optional
-        What a job needs, as Ray names it: ``cpu``, ``gpu`` or a resource of the cluster's own. One
-        ``cpu`` by default.
-
-    Yields
-    ------
-    int
-        Jobs at a time.
-
-    Raises
-    ------
-    ClusterUnavailable
-        If Ray is not installed, the cluster does not answer within half a minute, no machine of it
-        has what a job needs, or there is no folder for Ray's sockets.
+    ``address`` None: what this process is connected to already, or else a Ray of its own on this
+    machine. ``jobs`` None: as many as there is room for. ``needs`` is what a job needs, as Ray
+    names it: ``cpu`` (1 by default), ``gpu`` or a resource of the cluster's own. Raises
+    ClusterUnavailable if Ray is not installed, the cluster does not answer within half a minute, no
+    machine of it has what a job needs, or there is no folder for Ray's sockets.
     """
     needs = {"cpu": 1, **(needs or {})}
     with _own_folder() as folder, _connected(address, jobs, needs, folder) as workers:
@@ -197,17 +181,7 @@ def _room(ray: Any, needs: Mapping[str, float], jobs: int | None) -> int:
 
 
 def reason(text: str) -> str:
-    """Return the line of a Ray error that says most.
-
-    Parameters
-    ----------
-    text : str
-        The error as text, with whatever traceback it holds.
-
-    Returns
-    -------
-    str
-    """
+    """Return the line of a Ray error that says most: the last of its text that names an error."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b.*: ", line)]
     return (errors or lines or ["no reason is known"])[-1]

@@ -50,37 +50,21 @@ def run_ray_search(
 
     With one worker and without ``asha`` it tries the same settings as `search.run_search` and can
     go on with its folder. With more, a proposal follows from the trials that have ended by then.
+    The arguments and errors of `search.run_search` hold here, too; others are:
 
-    Parameters
-    ----------
-    objective, space, algo, max_evals, folder, seed, depends_on, max_failures, progress
-        As of `search.run_search`. To be stopped early the objective has to report its epochs.
-    jobs : int, optional
-        Trials at a time; by default as many as there is room for.
-    address : str, optional
-        Of a running Ray cluster; by default the one this process is connected to, or one that is
-        started on this machine for this search.
-    asha : mapping, optional
-        ``epochs`` of a whole trial, ``grace_period``, the epoch after which trials are compared
-        first, and ``reduction_factor``: one in so many goes on. None: no trial is stopped.
-    resources : mapping, optional
-        What a trial needs, as Ray names it; one ``cpu`` by default.
-    load : function, optional
-        Called on the worker for the objective, once a trial; by default the objective itself is
-        sent there. What it returns should be kept for the next call.
+    - jobs: trials at a time; None: as many as there is room for.
+    - address: of a running Ray cluster; None: the one this process is connected to, or one that is
+      started on this machine for this search.
+    - asha: ``epochs`` of a whole trial, ``grace_period``, the epoch after which trials are compared
+      first, and ``reduction_factor``: one in so many goes on. The objective has to report its
+      epochs; a trial stopped early has the status ``stopped``. None: no trial is stopped.
+    - resources: what a trial needs, as Ray names it; one ``cpu`` by default.
+    - load: called on the worker for the objective, once a trial, so it should keep what it returns;
+      None: the objective itself is sent there.
 
-    Returns
-    -------
-    Search
-        A trial that was stopped early has the status ``stopped``.
-
-    Raises
-    ------
-    SearchError
-        Also if Ray is not installed, the cluster does not answer within half a minute, or has
-        nowhere what a trial needs.
-    ValueError
-        Also if an entry of ``asha``, ``resources`` or ``jobs`` is out of range.
+    Raises SearchError also if Ray is not installed, the cluster does not answer within half a
+    minute, or has nowhere what a trial needs; ValueError also if ``asha``, ``resources`` or
+    ``jobs`` is out of range.
     """
     if jobs is not None and (type(jobs) is not int or jobs < 1):
         raise ValueError(f"jobs is {jobs!r}, expected a whole number from 1")
@@ -127,7 +111,6 @@ def _tune(
     workers: int,
     asha: Mapping[str, int] | None,
 ) -> None:
-    """Let Ray Tune work until the state has nothing left to do."""
     from ray import tune
 
     scheduler = None if asha is None else _scheduler(asha)
@@ -247,7 +230,6 @@ class _State:
         return self.problem is not None or not self.waiting
 
     def next(self, trial_id: str) -> dict[str, Any]:
-        """Return the settings to try next."""
         number = self.waiting.pop(0)
         settings, seed = self.proposer.propose(number)
         self.running[trial_id] = (number, settings, seed)

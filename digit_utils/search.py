@@ -35,24 +35,15 @@ COLUMNS = ("validation_accuracy", "best_so_far", "outcome", "epochs_trained", "s
 
 @dataclass(frozen=True)
 class Search:
-    """A search that has come to its end.
+    """A search that has come to its end."""
 
-    Attributes
-    ----------
-    trials : list of Trial
-        In the order of their numbers.
-    """
-
-    trials: list[Trial]
+    trials: list[Trial]  # in the order of their numbers
 
     @property
     def best(self) -> Trial:
         """The trial with the smallest loss; of equals, the first. One stopped early is none.
 
-        Raises
-        ------
-        SearchError
-            If no trial came to a good end.
+        Raises SearchError if no trial came to a good end.
         """
         finished = [trial for trial in self.trials if trial.ok]
         if not finished:
@@ -66,15 +57,11 @@ class Search:
         return sum(len(trial.curve) for trial in self.trials)
 
     def table(self) -> pd.DataFrame:
-        """List the trials with their parameters as values.
+        """List the trials with their parameters as values; the index is ``trial``, from 1.
 
-        Returns
-        -------
-        DataFrame
-            Index ``trial`` from 1; a column for each parameter, then ``validation_accuracy``
-            (0 to 1, minus the loss), ``best_so_far``, ``outcome`` (``ok``, ``stopped`` early or
-            ``failed``), ``epochs_trained``, as far as reported, and ``seconds``. A failed trial
-            has NaN as accuracy, a stopped one its last; neither changes the best so far.
+        More columns: ``validation_accuracy`` (minus the loss; NaN if failed, the last one reported
+        if stopped), ``best_so_far`` (of ``ok`` trials alone), ``outcome`` (``ok``, ``stopped``
+        early or ``failed``), ``epochs_trained`` (as far as reported) and ``seconds``.
         """
         frame = pd.DataFrame([trial.parameters for trial in self.trials])
         frame["validation_accuracy"] = [
@@ -103,52 +90,30 @@ def run_search(
 ) -> Search:
     """Search a space, keeping every finished trial in a folder, and go on with what is there.
 
-    Parameters
-    ----------
-    objective : function
-        Takes the settings, a mapping of parameter to value, of which it must read every one.
-        Returns the loss, which in this book is minus the validation accuracy, or a dictionary with
-        ``loss`` (and ``status``, as hyperopt has it) and whatever else is worth keeping. If it has
-        a second argument, that is a function to call after each epoch as ``report(epoch, loss)``,
-        from 1 on; these losses are kept as the trial's curve. A trial whose objective raises an
-        exception, or whose loss is not a finite number, is recorded as failed; to hyperopt it
-        counts as the worst.
-    space : mapping of str to hyperopt expression
-        Flat, each expression labelled with its own key.
-    algo : function
-        ``tpe.suggest``, ``rand.suggest``, or one of them with arguments fixed by ``partial``.
-    max_evals : int
-        Trials in all, those in the folder among them.
-    folder : str or Path
-        Of this search alone.
-    seed : int
-        Of the proposals.
-    depends_on : mapping, optional
-        What else a trial's outcome depends on: numbers and texts, and functions, of which the
-        source counts. A folder is not continued when any of it has changed.
-    max_failures : int
-        Failures in a row that end the search.
-    known : sequence of Trial, optional
-        Trials of the same objective, of another search for example. Settings that they, or earlier
-        trials of this search, have tried are not tried again: the outcome is taken over. None:
-        everything proposed is tried, as an objective that depends on chance needs.
-    progress : function, optional
-        Called after each new trial, and after the last, with all trials so far and ``max_evals``.
+    - objective: takes a mapping of parameter to value, every one of which it must read. Returns the
+      loss (in this book minus the validation accuracy), or a dictionary with ``loss`` (and
+      ``status``, as hyperopt has it) and whatever else is worth keeping. A second argument is a
+      function to call after each epoch as ``report(epoch, loss)``, from 1 on; these losses are the
+      trial's curve. A trial that raises an exception, or whose loss is not finite, is recorded as
+      failed; to hyperopt it counts as the worst.
+    - space: flat, each hyperopt expression labelled with its own key.
+    - algo: ``tpe.suggest``, ``rand.suggest``, or one of them with arguments fixed by ``partial``.
+    - max_evals: trials in all, those in the folder among them.
+    - folder: of this search alone.
+    - seed: of the proposals.
+    - depends_on: what else a trial's outcome depends on: numbers, texts, and functions, of which
+      the source counts. A folder is not continued when any of it has changed.
+    - max_failures: failures in a row that end the search.
+    - known: trials of the same objective, of another search for example. Settings that they, or
+      earlier trials of this search, have tried are not tried again: the outcome is taken over.
+      None: everything proposed is tried, as an objective that depends on chance needs.
+    - progress: called after each new trial, and after the last, with all trials so far and
+      ``max_evals``.
 
-    Returns
-    -------
-    Search
-
-    Raises
-    ------
-    SearchError
-        If the folder is in use, cannot be written, holds another search or a damaged file, if the
-        objective leaves a parameter unread, or if too many trials failed in a row.
-    ValueError
-        If ``max_evals`` is below 1 or below the number of trials in the folder, another number is
-        out of its range, or the space or a function cannot be described.
-
-    Taught in 05_hyperopt.
+    Raises SearchError if the folder is in use, cannot be written, or holds another search or a
+    damaged file, if the objective leaves a parameter unread, or if too many trials failed in a row;
+    ValueError if ``max_evals`` is below the number of trials in the folder, a number is out of its
+    range, or the space or a function cannot be described. Taught in 05_hyperopt.
     """
     with open_search(objective, space, algo, max_evals, folder, seed, depends_on, max_failures) as (
         store,
@@ -192,20 +157,9 @@ def open_search(
 ) -> Iterator[tuple[TrialStore, dict[int, Trial], Proposer]]:
     """Check a request and hold its folder; what every engine begins with.
 
-    Parameters
-    ----------
-    objective, space, algo, max_evals, folder, seed, depends_on, max_failures
-        As of `run_search`, which lists what is raised.
-    **more
-        What else belongs to the definition of the search.
-
-    Yields
-    ------
-    store : TrialStore
-    kept : dict of int to Trial
-        The trials that are there, by number.
-    proposer : Proposer
-        It has not been told of them yet.
+    Arguments and errors are those of `run_search`; ``more`` also belongs to the search's
+    definition. Yields the store, the trials that are there by number, and a proposer not told of
+    them yet.
     """
     for name, value, least in (
         ("max_evals", max_evals, 1), ("max_failures", max_failures, 1), ("seed", seed, 0)
@@ -235,24 +189,9 @@ def make_trial(
     outcome: Outcome,
     before: Sequence[Trial],
 ) -> Trial:
-    """Turn an outcome into a trial.
+    """Turn an outcome into a trial; ``before`` are the trials that have ended.
 
-    Parameters
-    ----------
-    number, settings, proposal_seed
-        As `trial_store.Trial` has them.
-    outcome : Outcome
-    before : sequence of Trial
-        Those that have ended.
-
-    Returns
-    -------
-    Trial
-
-    Raises
-    ------
-    SearchError
-        If this is the first good trial and it left a setting unread.
+    Raises SearchError if this is the first good trial and it left a setting unread.
     """
     if outcome.error is None and outcome.unread and not any(trial.ok for trial in before):
         raise SearchError(
@@ -266,19 +205,7 @@ def make_trial(
 
 
 def stop_after_failures(trials: Sequence[Trial], most: int) -> None:
-    """End a search whose last trials all failed.
-
-    Parameters
-    ----------
-    trials : sequence of Trial
-        In the order in which they ended.
-    most : int
-
-    Raises
-    ------
-    SearchError
-        If the last ``most`` trials failed.
-    """
+    """Raise SearchError if the last ``most`` trials, in order of their ends, failed."""
     last = trials[-most:]
     if len(last) == most and all(trial.status == "failed" for trial in last):
         names = ", ".join(str(trial.number) for trial in last)
@@ -293,12 +220,7 @@ def stop_after_failures(trials: Sequence[Trial], most: int) -> None:
 class SearchProgress:
     """One line that updates itself while a search runs: best so far and time left.
 
-    Hand it to `run_search` as ``progress``.
-
-    Parameters
-    ----------
-    label : str
-        What is searching.
+    Hand it to `run_search` as ``progress``. Outside a notebook it shows nothing.
     """
 
     def __init__(self, label: str):
@@ -327,17 +249,8 @@ class SearchProgress:
 
 
 def usual_seconds(trials: Sequence[Trial]) -> float:
-    """Return what a trial takes, leaving out those whose score was known beforehand.
-
-    Parameters
-    ----------
-    trials : sequence of Trial
-        At least one.
-
-    Returns
-    -------
-    float
-    """
+    """Return the mean seconds of one or more trials, leaving out those far below the longest."""
+    # A trial whose score was known beforehand takes no time.
     longest = max(trial.seconds for trial in trials)
     return float(np.mean([t.seconds for t in trials if t.seconds >= longest / 10]))
 

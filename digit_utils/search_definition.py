@@ -25,21 +25,9 @@ def define_search(
     seed: int,
     depends_on: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """Describe a search, as JSON can hold it.
+    """Describe a search, with arguments as of `search.run_search`, as JSON can hold it.
 
-    Parameters
-    ----------
-    objective, space, algo, seed, depends_on
-        As of `search.run_search`.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    ValueError
-        If the space or a function cannot be described.
+    Raises ValueError if the space, a function or ``depends_on`` cannot be described.
     """
     described = describe_space(space)
     _refuse_named_settings(objective, described)
@@ -73,13 +61,7 @@ def _refuse_named_settings(objective: Callable, space: Mapping[str, Any]) -> Non
 
 
 def _source(function: Callable) -> Any:
-    """Return what a function does, as text to compare.
-
-    Raises
-    ------
-    ValueError
-        If it is not a plain function, or holds values that cannot be compared.
-    """
+    """Return a function's source and what it holds; ValueError if they cannot be compared."""
     if isinstance(function, partial):
         return {
             "function": _source(function.func),
@@ -124,7 +106,6 @@ def _code_text(code: CodeType) -> str:
 
 
 def _algorithm(algo: Callable) -> dict[str, Any]:
-    """Name an algorithm and the arguments that were fixed."""
     fixed: dict[str, Any] = {}
     while isinstance(algo, partial):
         fixed, algo = {**algo.keywords, **fixed}, algo.func

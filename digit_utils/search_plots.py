@@ -23,17 +23,9 @@ def plot_best_so_far(
 ) -> Axes:
     """Draw every trial as a dot and the best so far as a step line, one colour a search.
 
-    Parameters
-    ----------
-    searches : dict of str to DataFrame
-        Name to table, from ``search.Search.table``; up to four.
-    label : str
-        What the score is, if it is no accuracy.
-
-    Raises
-    ------
-    ValueError
-        If there is no search, more than four, or a table lacks a column.
+    ``searches`` maps one to four names to tables from ``search.Search.table``; ``label`` says what
+    the score is, if no accuracy. Raises ValueError for another number, an empty table or a missing
+    column.
     """
     if not 1 <= len(searches) <= len(_MARKS):
         raise ValueError(f"found {len(searches)} searches, expected 1 to {len(_MARKS)}")
@@ -62,21 +54,9 @@ def plot_best_so_far(
 def plot_parameters(frame: pd.DataFrame, parameters: Sequence[str]) -> np.ndarray:
     """Draw accuracy against each parameter of a search: a dot a trial, a bar the mean.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        From ``search.Search.table``.
-    parameters : sequence of str
-        Columns to draw, one small chart each.
-
-    Returns
-    -------
-    ndarray of Axes
-
-    Raises
-    ------
-    ValueError
-        If no parameter is named, or the table lacks one.
+    ``frame`` is from ``search.Search.table``; each of its columns that ``parameters`` names is a
+    chart of its own. Returns the grid of Axes. Raises ValueError if none is named or the table
+    lacks one.
     """
     if not parameters:
         raise ValueError("no parameters to draw; name at least one column of the table")
@@ -126,19 +106,9 @@ def plot_parallel_coordinates(
 ) -> Axes:
     """Draw a line a trial through its settings, the better the score the stronger; the best in red.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        From ``search.Search.table``. Failed trials are left out.
-    parameters : sequence of str
-        Columns to draw, one upright line each.
-    label : str
-        What the score is, if it is no accuracy.
-
-    Raises
-    ------
-    ValueError
-        If no parameter is named, the table lacks one, or no trial has a score.
+    ``frame`` is from ``search.Search.table``, failed trials are left out; each column that
+    ``parameters`` names is an upright line. ``label`` says what the score is, if no accuracy.
+    Raises ValueError if no parameter is named, the table lacks one, or no trial has a score.
     """
     if not parameters:
         raise ValueError("no parameters to draw; name at least one column of the table")
@@ -207,15 +177,8 @@ def _countable(value: object) -> object:
 def plot_importance(importance: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw how much each parameter matters to a forest that predicts the score.
 
-    Parameters
-    ----------
-    importance : DataFrame
-        From ``importance.parameter_importance``.
-
-    Raises
-    ------
-    ValueError
-        If the table is empty or lacks a column.
+    ``importance`` is from ``importance.parameter_importance``. Raises ValueError if it is empty or
+    lacks a column.
     """
     _check_columns(importance, ["importance", "spread"])
     ax = ax or plt.subplots(figsize=(7.2, 0.42 * len(importance) + 1.6))[1]
@@ -238,16 +201,9 @@ def plot_importance(importance: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def plot_confirmation(frame: pd.DataFrame, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw repeated scores of some settings: a row each, a mark for each kind of score.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Columns ``settings`` (the row), ``measured`` (the kind of score, up to four) and
-        ``accuracy`` (0 to 1); one line a score. Rows and kinds appear in their first order.
-
-    Raises
-    ------
-    ValueError
-        If the table is empty, lacks a column, or has more than four kinds.
+    ``frame`` has a line a score, with columns ``settings`` (the row), ``measured`` (the kind, up to
+    four) and ``accuracy`` (0 to 1); rows and kinds appear in their first order. Raises ValueError
+    if it is empty, lacks a column or has more kinds.
     """
     _check_columns(frame, ["settings", "measured", "accuracy"])
     settings, kinds = frame["settings"].unique(), frame["measured"].unique()

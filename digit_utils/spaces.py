@@ -17,24 +17,10 @@ from hyperopt.pyll.base import Apply, Literal
 def describe_space(space: Mapping[str, Apply]) -> dict[str, Any]:
     """Describe each parameter of a flat space, as JSON can hold it.
 
-    Parameters
-    ----------
-    space : mapping of str to hyperopt expression
-        Each expression labelled with its own key: ``{"rate": hp.choice("rate", [0.1, 0.2])}``.
-
-    Returns
-    -------
-    dict
-        ``{"rate": {"choice": [0.1, 0.2]}}``; other expressions by hyperopt's name with their
-        arguments: ``{"learning_rate": {"loguniform": [-9.2, -4.6]}}``.
-
-        A tuple or list to choose stays one.
-
-    Raises
-    ------
-    ValueError
-        If the space or a choice is empty, the space nested, or an expression's label is not its
-        key.
+    Each expression is labelled with its own key: ``{"rate": hp.choice("rate", [0.1, 0.2])}``
+    becomes ``{"rate": {"choice": [0.1, 0.2]}}``, other expressions hyperopt's name with their
+    arguments: ``{"rate": {"loguniform": [-9.2, -4.6]}}``. A tuple or list to choose stays one.
+    Raises ValueError if the space or a choice is empty, the space nested, or a label not its key.
     """
     if not isinstance(space, Mapping) or not space:
         raise ValueError(
@@ -47,19 +33,7 @@ def describe_space(space: Mapping[str, Apply]) -> dict[str, Any]:
 def to_draws(space: Mapping[str, Apply], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Turn settings into what hyperopt drew: positions for ``hp.choice``, values for the rest.
 
-    Parameters
-    ----------
-    space : mapping of str to hyperopt expression
-    settings : mapping of str to value
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    ValueError
-        If names differ from the space's, or a value is not among its choices.
+    Raises ValueError if names differ from the space's, or a value is not among its choices.
     """
     if set(settings) != set(space):
         raise ValueError(f"settings name {sorted(settings)}, the space {sorted(space)}")

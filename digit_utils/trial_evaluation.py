@@ -18,32 +18,15 @@ from digit_utils.provenance import package_versions
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one call of an objective.
+    """What came of one call of an objective."""
 
-    Attributes
-    ----------
-    loss : float or None
-        None if the call failed.
-    error : str or None
-        Why it failed.
-    seconds : float
-    curve : list of float
-        The losses it reported, one an epoch.
-    details : dict
-        Whatever else it returned.
-    unread : list of str
-        Settings it never looked at.
-    versions : dict
-        Packages it ran with.
-    """
-
-    loss: float | None
-    error: str | None
+    loss: float | None  # None if the call failed
+    error: str | None  # why it failed
     seconds: float
-    curve: list[float]
-    details: dict[str, Any]
-    unread: list[str]
-    versions: dict[str, str] = field(default_factory=dict)
+    curve: list[float]  # losses it reported, one an epoch
+    details: dict[str, Any]  # whatever else it returned
+    unread: list[str]  # settings it never looked at; none if it failed
+    versions: dict[str, str] = field(default_factory=dict)  # of the packages it ran with
 
 
 def evaluate(
@@ -51,19 +34,10 @@ def evaluate(
     values: Mapping[str, Any],
     listen: Callable[[int, float], None] | None = None,
 ) -> Outcome:
-    """Call an objective with settings.
+    """Call an objective, as of `search.run_search`, with a copy of the settings.
 
-    Parameters
-    ----------
-    objective : function
-        As of `search.run_search`.
-    values : mapping of str to value
-    listen : function, optional
-        Called with every epoch and loss that the objective reports.
-
-    Returns
-    -------
-    Outcome
+    ``listen`` is called with every epoch and loss that it reports. An exception, a loss that is not
+    finite or an epoch out of order becomes the outcome's error.
     """
     settings, curve = _Settings(values), []
 
@@ -88,16 +62,7 @@ def evaluate(
 
 
 def takes_report(objective: Callable) -> bool:
-    """Tell whether an objective wants a second argument, to report its epochs with.
-
-    Parameters
-    ----------
-    objective : function
-
-    Returns
-    -------
-    bool
-    """
+    """Tell whether an objective requires a second argument, to report its epochs with."""
     parameters = inspect.signature(objective).parameters.values()
     return sum(p.default is p.empty and p.kind in (0, 1) for p in parameters) >= 2
 

@@ -18,13 +18,6 @@ class Proposer:
     """Proposes the settings of a trial from its number and from the trials told before.
 
     Nothing else enters, so a search that was stopped proposes what one that was not would have.
-
-    Parameters
-    ----------
-    space : mapping of str to hyperopt expression
-    algo : function
-        ``tpe.suggest`` or another of hyperopt's.
-    seed : int
     """
 
     def __init__(self, space: Mapping[str, Any], algo: Callable, seed: int):
@@ -41,7 +34,7 @@ class Proposer:
         return as_in_space(self.space, settings), proposal_seed
 
     def tell(self, trial: Trial) -> None:
-        """Let the algorithm know what came of a trial; one stopped early counts with its last."""
+        """Tell the algorithm what came of a trial; one stopped early counts with its last loss."""
         number = trial.number - 1
         draws = to_draws(self.space, trial.parameters)
         result = (

@@ -37,43 +37,18 @@ class SearchError(ValueError):
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one trial.
+    """What came of one trial."""
 
-    Attributes
-    ----------
-    number : int
-        From 1.
-    parameters : dict
-        The settings, as values.
-    seed : int
-        Of the random numbers that proposed them.
-    status : str
-        ``"ok"``, ``"stopped"`` for one that was ended early because others did better, or
-        ``"failed"``.
-    loss : float or None
-        What is to be made small; of a stopped trial the last one reported, None for a failed one.
-    error : str or None
-        Why it failed.
-    seconds : float
-        What the objective took.
-    curve : list of float
-        The losses the objective reported, one an epoch.
-    details : dict
-        Whatever else the objective returned.
-    versions : dict
-        Packages it ran with.
-    """
-
-    number: int
-    parameters: dict[str, Any]
-    seed: int
-    status: str
-    loss: float | None
-    error: str | None
-    seconds: float
-    curve: list[float] = field(default_factory=list)
-    details: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
+    number: int  # from 1
+    parameters: dict[str, Any]  # values, not hyperopt's positions
+    seed: int  # of the random numbers that proposed the parameters
+    status: str  # "ok", "failed", or "stopped" early because others did better
+    loss: float | None  # to be made small; of a stopped trial the last reported, None if failed
+    error: str | None  # why it failed
+    seconds: float  # what the objective took; 0 if its outcome was taken over
+    curve: list[float] = field(default_factory=list)  # losses reported, one an epoch
+    details: dict[str, Any] = field(default_factory=dict)  # what else the objective returned
+    versions: dict[str, str] = field(default_factory=dict)  # of the packages it ran with
 
     @property
     def ok(self) -> bool:
@@ -84,18 +59,9 @@ class Trial:
 class TrialStore:
     """The folder of a search; use it with ``with``, so that no other process can.
 
-    Parameters
-    ----------
-    folder : str or Path
-        Made if it does not exist.
-    definition : mapping
-        What is searched: space, objective and whatever else a trial's outcome depends on. Numbers,
-        texts, lists and dictionaries.
-
-    Raises
-    ------
-    SearchError
-        On entering: if the folder is in use, cannot be written, or holds another search.
+    The folder is made if it does not exist. ``definition`` holds all that a trial's outcome depends
+    on (space, objective and so on), as JSON has it. Entering raises SearchError if the folder is in
+    use, cannot be written, or holds another search.
     """
 
     def __init__(self, folder: str | Path, definition: Mapping[str, Any]):
@@ -150,10 +116,7 @@ class TrialStore:
     def read(self) -> list[Trial]:
         """Return the finished trials, in order of their numbers.
 
-        Raises
-        ------
-        SearchError
-            If a file is damaged, cut short, empty, or written by a newer version.
+        Raises SearchError if a file is damaged, cut short, empty, or written by a newer version.
         """
         return [self._read_trial(number, path) for number, path in self._files()]
 
@@ -194,11 +157,7 @@ class TrialStore:
     def write(self, trial: Trial) -> Path:
         """Keep a finished trial.
 
-        Raises
-        ------
-        OSError
-            If it cannot be written, because the disk is full for example; the folder is then as
-            it was.
+        Raises OSError if the disk is full, for example; the folder is then as it was.
         """
         path = self.folder / f"trial_{trial.number:04}.json"
         return write_atomically(path, json_bytes({"format": FORMAT, **asdict(trial)}, path.name))
