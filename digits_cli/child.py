@@ -40,13 +40,7 @@ _kernel: Any = None  # the kernel's subprocess.Popen, once there is one
 
 
 def main() -> int:
-    """Execute the notebook described on standard input.
-
-    Returns
-    -------
-    int
-        0 when every cell ran, 1 otherwise; the events say what happened.
-    """
+    """Execute the notebook described on standard input; return 0 when every cell ran, else 1."""
     # Libraries may print: keep the event stream to ourselves and send their text to stderr.
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
@@ -84,7 +78,7 @@ def _end_now() -> None:
 
 
 def _kernel_manager_class(send: Any) -> type:
-    """Kernel manager for this very interpreter, whatever kernels are installed."""
+    """Return a manager that runs this very interpreter, whatever kernels are installed."""
     from ipykernel.kernelspec import RESOURCES, get_kernel_dict
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
@@ -225,17 +219,7 @@ def _problem_with(notebook: Any, parameters: dict[str, Any]) -> tuple[int, str] 
 
 
 def injected_values(notebook: Any) -> dict[str, Any]:
-    """Read back the values in the cell that papermill injected.
-
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-
-    Returns
-    -------
-    dict
-        Empty when nothing was injected.
-    """
+    """Read back the values that papermill injected; empty when it injected none."""
     values = {}
     for cell in cells_tagged(notebook, "injected-parameters"):
         for statement in ast.parse(cell.source).body:
@@ -244,7 +228,7 @@ def injected_values(notebook: Any) -> dict[str, Any]:
 
 
 def _save(notebook: Any, request: dict[str, Any], parameters: dict[str, Any]) -> None:
-    """Write the executed notebook without times and paths of this machine."""
+    """Write the executed notebook with its run record, without local paths and clock times."""
     # papermill notes the paths and the time of day of every cell: none of it belongs in a book.
     notebook.metadata["papermill"] = {"parameters": parameters}
     notebook.metadata["digits"] = {
@@ -268,7 +252,7 @@ def _save(notebook: Any, request: dict[str, Any], parameters: dict[str, Any]) ->
 
 
 def _peak_memory_mb() -> int | None:
-    """Most memory the finished kernel held, in MB."""
+    """Return the most memory the finished kernel held, in MB; None on Windows."""
     peak = peak_memory_mb(of_children=True)
     return None if peak is None else round(peak)
 

@@ -16,19 +16,8 @@ from digits_cli.plan import PlannedRun
 def hold_runs(planned: Sequence[PlannedRun]) -> Iterator[None]:
     """Hold each planned run's place; other chapters may run beside them in the same folder.
 
-    Parameters
-    ----------
-    planned : sequence of PlannedRun
-
-    Yields
-    ------
-    None
-
-    Raises
-    ------
-    RunnerError
-        If one of them is being run there by another process, or the folder cannot be written;
-        nothing has been started.
+    Raises RunnerError, before anything starts, if another process runs one of them there or the
+    folder cannot be written.
     """
     with ExitStack() as held:
         for plan in planned:
@@ -39,21 +28,9 @@ def hold_runs(planned: Sequence[PlannedRun]) -> Iterator[None]:
 
 @contextmanager
 def hold_site(root: Path) -> Iterator[None]:
-    """Hold the place where the site is built.
+    """Hold the place where the site of the checkout `root` is built.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-        The checkout.
-
-    Yields
-    ------
-    None
-
-    Raises
-    ------
-    RunnerError
-        If another process builds the site of this checkout.
+    Raises RunnerError if another process builds it or the folder cannot be written.
     """
     with ExitStack() as held:
         folder = root / "_build"

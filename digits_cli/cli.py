@@ -104,12 +104,7 @@ lie beside FILE have to be in a folder of the same path, or installed."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-    """
+    """Build the parser of all commands; each sets `act`, the function that runs it."""
     parser = argparse.ArgumentParser(
         prog="digits", description="Run, check and publish the chapters of the digits book."
     )
@@ -345,18 +340,11 @@ def _check_backend() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the `digits` command.
+    """Run the `digits` command and return its exit code.
 
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Without the program's name; those of the process by default.
-
-    Returns
-    -------
-    int
-        0: done. 1: a chapter or a check failed. 2: the request was wrong, nothing was started.
-        130: stopped with Ctrl-C.
+    `arguments` come without the program's name; None takes those of the process. The code is 0 when
+    done, 1 when a chapter or a check failed, 2 when the request was wrong and nothing was started,
+    130 after Ctrl-C, and 141 when whoever reads the output has closed it.
     """
     parser = build_parser()
     given = list(sys.argv[1:] if arguments is None else arguments)

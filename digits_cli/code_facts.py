@@ -16,40 +16,21 @@ from digits_cli.code_form import cell_form, cell_tree, module_form
 class Facts:
     """What one piece of code, or several together, say.
 
-    Attributes
-    ----------
-    digest : str
-        Hash of its form, see `code_form`.
-    modules : frozenset of str
-        What it may import of digit_utils, with dots. Not all of it need be a module:
-        ``from digit_utils.data import load_digits`` gives ``digit_utils.data.load_digits`` as well.
-    packages : frozenset of str
-        Top-level names that it imports.
-    texts : frozenset of str
-        Its string literals, without docstrings and without what it gives to `save_json`.
-    loaded, saved : frozenset of str
-        Those in calls of `load_json` and of `save_json`, by which chapters hand on results.
+    Not every name in `modules` need be a module: ``from digit_utils.data import load_digits`` gives
+    ``digit_utils.data.load_digits`` as well.
     """
 
-    digest: str
-    modules: frozenset[str] = frozenset()
-    packages: frozenset[str] = frozenset()
+    digest: str  # hash of its form, see `code_form`
+    modules: frozenset[str] = frozenset()  # what it may import of digit_utils, with dots
+    packages: frozenset[str] = frozenset()  # top-level names that it imports
+    # String literals, without docstrings (of modules) and without what it gives to `save_json`.
     texts: frozenset[str] = frozenset()
-    loaded: frozenset[str] = frozenset()
-    saved: frozenset[str] = frozenset()
+    loaded: frozenset[str] = frozenset()  # literals in calls of `load_json`
+    saved: frozenset[str] = frozenset()  # literals in calls of `save_json`
 
 
 def merge(many: Iterable[Facts]) -> Facts:
-    """Take several pieces as one, in their order.
-
-    Parameters
-    ----------
-    many : iterable of Facts
-
-    Returns
-    -------
-    Facts
-    """
+    """Take several pieces as one; their order counts in the digest."""
     many = list(many)
     return Facts(
         short_hash("".join(facts.digest for facts in many).encode()),
@@ -63,17 +44,8 @@ def merge(many: Iterable[Facts]) -> Facts:
 def closure(package: Path, wanted: Iterable[str]) -> dict[str, Facts]:
     """Read the modules of digit_utils that some names lead to, directly or through others.
 
-    Parameters
-    ----------
-    package : pathlib.Path
-        The folder of digit_utils.
-    wanted : iterable of str
-        Names with dots; those that are no modules are passed over.
-
-    Returns
-    -------
-    dict of str to Facts
-        By the module's path in the package, in alphabetical order.
+    `package` is the folder of digit_utils; `wanted` are names with dots, and those that are no
+    modules are passed over. Keys are the modules' paths in the package, in alphabetical order.
     """
     found: dict[str, Facts] = {}
     waiting = list(wanted)
@@ -94,19 +66,7 @@ def closure(package: Path, wanted: Iterable[str]) -> dict[str, Facts]:
 
 @functools.cache
 def module_facts(source: bytes, package: str) -> Facts:
-    """Read a module.
-
-    Parameters
-    ----------
-    source : bytes
-    package : str
-        The package it lies in, with dots.
-
-    Returns
-    -------
-    Facts
-        Of a module that is not Python, only the hash: a run will say so.
-    """
+    """Read a module of the dotted `package`; one that is not Python gives only its hash."""
     try:
         tree = ast.parse(source)
     except SyntaxError:
@@ -117,16 +77,7 @@ def module_facts(source: bytes, package: str) -> Facts:
 
 @functools.cache
 def cell_facts(source: str) -> Facts:
-    """Read a notebook's cell.
-
-    Parameters
-    ----------
-    source : str
-
-    Returns
-    -------
-    Facts
-    """
+    """Read the source of a notebook's cell."""
     return _read(cell_tree(source), cell_form(source), "")
 
 
@@ -156,7 +107,7 @@ def _read(tree: ast.Module, form: str, package: str) -> Facts:
 
 
 def _base(node: ast.ImportFrom, package: str) -> str:
-    """The module an import takes names from; one dot is the own package, each more one around."""
+    """Return where an import takes names from; one dot is the own package, each more one around."""
     if not node.level:
         return node.module or ""
     parts = package.split(".")
@@ -174,14 +125,5 @@ def _called(node: ast.Call) -> str:
 
 
 def short_hash(data: bytes) -> str:
-    """Hash bytes to 16 letters.
-
-    Parameters
-    ----------
-    data : bytes
-
-    Returns
-    -------
-    str
-    """
+    """Return the first 16 hexadecimal digits of the SHA-256 hash."""
     return hashlib.sha256(data).hexdigest()[:16]

@@ -20,17 +20,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def module_form(tree: ast.Module) -> str:
-    """Write out a module, without docstrings and without its version number.
-
-    Parameters
-    ----------
-    tree : ast.Module
-        Changed in place.
-
-    Returns
-    -------
-    str
-    """
+    """Write out a module without docstrings and `__version__`; the tree is changed in place."""
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
@@ -39,16 +29,7 @@ def module_form(tree: ast.Module) -> str:
 
 
 def cell_form(source: str) -> str:
-    """Write out a cell; one that is not plain Python (`%time`, `!ls`) stays the text it is.
-
-    Parameters
-    ----------
-    source : str
-
-    Returns
-    -------
-    str
-    """
+    """Write out a cell; one that is not plain Python (`%time`, `!ls`) stays the text it is."""
     try:
         tree = ast.parse(source)
     except SyntaxError:
@@ -59,14 +40,8 @@ def cell_form(source: str) -> str:
 def cell_tree(source: str) -> ast.Module:
     """Parse a cell; where it is no plain Python, without its magic lines.
 
-    Parameters
-    ----------
-    source : str
-
-    Returns
-    -------
-    ast.Module
-        Empty when what remains is no Python either: another language (``%%bash``), or a mistake.
+    The tree is empty when what remains is no Python either: another language (``%%bash``), or a
+    mistake.
     """
     # As it is first: in Python a line may begin with the remainder sign, within brackets.
     for text in (source, MAGIC.sub(r"\1pass", source)):
@@ -78,30 +53,14 @@ def cell_tree(source: str) -> ast.Module:
 
 
 def same_code(one: Any, other: Any) -> bool:
-    """Whether two notebooks run the same code, however it is laid out and commented.
-
-    Parameters
-    ----------
-    one, other : nbformat.NotebookNode
-
-    Returns
-    -------
-    bool
-    """
+    """Tell whether two notebooks run the same code, however it is laid out and commented."""
     return code_forms(one) == code_forms(other)
 
 
 def code_forms(notebook: Any) -> list[str]:
     """Return the form of each code cell in order, without what papermill injected.
 
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-
-    Returns
-    -------
-    list of str
-        The cell that sets up Colab has always the same form: it changes no output.
+    The cell that sets up Colab always has the same form: it changes no output.
     """
     return [
         INSTALL_TAG if INSTALL_TAG in tags(cell) else cell_form(cell.source)

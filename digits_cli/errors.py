@@ -9,10 +9,7 @@ from collections.abc import Iterable
 class RunnerError(Exception):
     """Something the reader can put right; shown without a Python traceback.
 
-    Parameters
-    ----------
-    message : str
-        What was found, where, what was expected and what to do.
+    The message says what was found, where, what was expected and what to do.
     """
 
     exit_code = 1
@@ -29,20 +26,7 @@ class ParameterError(UsageError):
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
-    """Offer the closest known names as a sentence.
-
-    Parameters
-    ----------
-    found : str
-        The name that was typed.
-    known : iterable of str
-        The names that exist.
-
-    Returns
-    -------
-    str
-        ``" Did you mean EPOCHS?"``, or an empty string when nothing is close.
-    """
+    """Return, for example, ``" Did you mean EPOCHS?"``; empty when no known name is close."""
     by_lower_case = {name.lower(): name for name in known}
     close = difflib.get_close_matches(found.lower(), by_lower_case, n=3, cutoff=0.6)
     return f" Did you mean {' or '.join(by_lower_case[name] for name in close)}?" if close else ""

@@ -21,56 +21,28 @@ from digits_cli.progress import Reporter, make_reporter
 
 @dataclass(frozen=True)
 class Failure:
-    """Where and why a notebook stopped.
+    """Where and why a notebook stopped."""
 
-    Parameters
-    ----------
-    message : str
-        One line for the terminal.
-    cell : int
-        Number of the cell, from 1; 0 when no cell had started.
-    source : str
-        The failing cell's code.
-    traceback : str
-        What Python printed; may hold colour codes.
-    """
-
-    message: str
-    cell: int = 0
-    source: str = ""
-    traceback: str = ""
+    message: str  # one line for the terminal
+    cell: int = 0  # number from 1; 0 when no cell had started
+    source: str = ""  # of the failing cell
+    traceback: str = ""  # what Python printed; may hold colour codes
 
 
 @dataclass(frozen=True)
 class ChapterRun:
-    """What came of running one chapter.
-
-    Parameters
-    ----------
-    name, profile : str
-    output : pathlib.Path
-        The executed notebook; `NN_name.failed.ipynb` after a failure.
-    seconds : float
-    peak_memory_mb : int or None
-        Most memory the kernel held; None where the system does not tell.
-    results : dict
-        What the chapter reported, see `digit_utils.results`.
-    failure : Failure or None
-    provenance : dict
-        Where and with what it ran, see `digit_utils.provenance`; empty if that is not known.
-    skipped : bool
-        Whether it was not run, because an earlier run stands.
-    """
+    """What came of running one chapter."""
 
     name: str
     profile: str
-    output: Path
+    output: Path  # the executed notebook; `NN_name.failed.ipynb` after a failure
     seconds: float
-    peak_memory_mb: int | None = None
-    results: dict[str, Any] = field(default_factory=dict)
+    peak_memory_mb: int | None = None  # of the kernel; None on Windows or after a failure
+    results: dict[str, Any] = field(default_factory=dict)  # see `digit_utils.results`
     failure: Failure | None = None
+    # See `digit_utils.provenance`; empty if that is not known.
     provenance: dict[str, Any] = field(default_factory=dict)
-    skipped: bool = False
+    skipped: bool = False  # not run, because an earlier run stands
 
     @property
     def ok(self) -> bool:
@@ -90,37 +62,19 @@ def run_chapters(
 ) -> list[ChapterRun]:
     """Run chapters in book order with papermill, checking every request first.
 
-    Parameters
-    ----------
-    wanted : sequence of str
-        Names, unique prefixes or paths; empty means all chapters.
-    profile : str
-        ``quick``, ``full`` or ``seed``.
-    parameters : mapping, optional
-        Values that go before the profile's.
-    out : path, optional
-        Folder for the executed notebooks; ``_build/runs/<profile>`` by default, and
-        ``_build/runs/<profile>-changed`` when ``parameters`` are given.
-    keep_going : bool
-        Whether to run later chapters after one has failed.
-    root : path, optional
-        The checkout; found from the working directory by default.
-    reporter : Reporter, optional
-        Shows progress; by default a bar on a terminal and plain lines elsewhere.
-    skip_fresh : bool
-        Whether to leave chapters alone whose last run in that folder would come out the same.
+    - wanted: names, unique prefixes or paths; empty means all chapters.
+    - profile: ``quick``, ``full``, ``seed``, or a folder that a reader added to `profiles/`.
+    - parameters: values that go before the profile's.
+    - out: folder for the executed notebooks; ``_build/runs/<profile>`` by default, and
+      ``_build/runs/<profile>-changed`` when `parameters` are given.
+    - keep_going: run later chapters after one has failed.
+    - root: the checkout; found from the working directory by default.
+    - reporter: by default a bar on a terminal and plain lines elsewhere.
+    - skip_fresh: leave chapters alone whose last run in that folder would come out the same.
 
-    Returns
-    -------
-    list of ChapterRun
-        One for each chapter that was started or skipped.
-
-    Raises
-    ------
-    UsageError
-        For an unknown chapter, profile or parameter, before anything is started.
-    RunnerError
-        When a notebook and its script disagree, or a chapter is being run there already.
+    Returns one ChapterRun for each chapter that was started or skipped. Raises UsageError for an
+    unknown chapter, profile or parameter, and RunnerError when a notebook and its script disagree
+    or a chapter is being run there already, before anything is started.
     """
     runs = []
     with tempfile.TemporaryDirectory(prefix="digits-") as scratch:
@@ -158,16 +112,7 @@ def _earlier_run(plan: PlannedRun) -> ChapterRun:
 def run_one(plan: PlannedRun, scratch: Path, show: Reporter) -> ChapterRun:
     """Run one planned chapter, and keep what it leaves.
 
-    Parameters
-    ----------
-    plan : PlannedRun
-    scratch : pathlib.Path
-        A folder of this run alone.
-    show : Reporter
-
-    Returns
-    -------
-    ChapterRun
+    `scratch` is a temporary folder of the caller's own; it is deleted if the runner is killed.
     """
     started = time.monotonic()
     executed = scratch / f"{plan.chapter.name}.executed.ipynb"
@@ -231,16 +176,7 @@ def _explain(name: str, event: dict[str, Any]) -> Failure:
 
 
 def read_results(notebook: Path) -> dict[str, Any]:
-    """Read what an executed chapter reported; empty when it reported nothing.
-
-    Parameters
-    ----------
-    notebook : pathlib.Path
-
-    Returns
-    -------
-    dict
-    """
+    """Read what an executed chapter reported; empty when it reported nothing."""
     from digit_utils import results
 
     try:
@@ -250,12 +186,7 @@ def read_results(notebook: Path) -> dict[str, Any]:
 
 
 def check_can_run() -> None:
-    """Raise unless the packages that execute notebooks are installed.
-
-    Raises
-    ------
-    RunnerError
-    """
+    """Raise RunnerError unless the packages that execute notebooks are installed."""
     import importlib.util
 
     missing = [

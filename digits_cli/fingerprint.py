@@ -53,24 +53,11 @@ def take(
 ) -> Fingerprint:
     """Take the fingerprint of a run about to start, or of one that would be made today.
 
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-    chapter : str
-        Its name, for messages.
-    parameters : mapping
-        Values that go before the chapter's own.
-    folder : pathlib.Path, optional
-        Where the chapter runs: what an earlier chapter left in its artifacts folder goes before
-        the copy recorded with the book. None: take the recorded one.
-    pins : mapping of str to list of str, optional
-        Versions that count as today's, from `locked_versions`; those installed by default.
-
-    Returns
-    -------
-    dict of str to dict
-        ``code``, ``parameters``, ``modules``, ``files`` and ``packages``, each by name. A hash,
-        a parameter's value, or a version; with ``pins`` a list of versions.
+    `parameters` go before the chapter's own. `folder` is where the chapter runs: what an earlier
+    chapter left in its artifacts folder goes before the copy recorded with the book; None takes the
+    recorded one. `pins`, from `locked_versions`, count as today's versions; None takes those
+    installed. Returns ``code``, ``parameters``, ``modules``, ``files`` and ``packages``, each by
+    name: a hash, a parameter's value, or a version (with `pins` a list of versions).
     """
     declared = {k: p.default for k, p in declared_parameters(notebook, chapter).items()}
     values = {**declared, **parameters}
@@ -98,19 +85,9 @@ def take(
 
 
 def differences(recorded: Mapping[str, Any], today: Fingerprint) -> list[str]:
-    """Say what has changed since a fingerprint was recorded.
+    """Say what has changed since a fingerprint was recorded in a run's metadata.
 
-    Parameters
-    ----------
-    recorded : mapping
-        From a run's metadata.
-    today : dict
-        From `take`.
-
-    Returns
-    -------
-    list of str
-        One short sentence for each part that differs; empty when the outputs are fresh.
+    One short sentence for each part that differs from `today`; empty when the outputs are fresh.
     """
     found = []
     if recorded.get("code") != today["code"]:
@@ -144,17 +121,7 @@ def differences(recorded: Mapping[str, Any], today: Fingerprint) -> list[str]:
 
 
 def locked_versions(root: Path) -> dict[str, list[str]] | None:
-    """Read which versions the lock pins; several where they depend on the Python.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-
-    Returns
-    -------
-    dict of str to list of str, or None
-        None without a lock.
-    """
+    """Read the versions the lock pins, several where Python's version decides; None if no lock."""
     path = root / LOCK
     if not path.is_file():
         return None
@@ -166,7 +133,7 @@ def locked_versions(root: Path) -> dict[str, list[str]] | None:
 
 
 def _own_cells(notebook: Any) -> list[Any]:
-    """The code cells whose text counts; the parameters count by their values."""
+    """Return the code cells whose text counts; the parameters count by their values."""
     others = {INSTALL_TAG, "parameters", "injected-parameters"}
     return [
         cell
@@ -176,11 +143,8 @@ def _own_cells(notebook: Any) -> list[Any]:
 
 
 def _files(texts: frozenset[str]) -> list[Path]:
-    """The files that come with the package and are named, with or without their ending.
-
-    A text that happens to be the name of a file counts as well: better a chapter that is run once
-    too often than one that is out of date and does not know it.
-    """
+    """Return the package's files that are named, with or without their ending."""
+    # A text that happens to be a file's name counts too: better a run too many than stale outputs.
     return sorted(
         path
         for folder in FOLDERS
@@ -191,7 +155,7 @@ def _files(texts: frozenset[str]) -> list[Path]:
 
 
 def _as_read(path: Path, artifacts: Path | None) -> Path:
-    """The file a chapter would find in place of a recorded one, see `digit_utils.artifacts`."""
+    """Return the file a chapter finds in place of a recorded one, see `digit_utils.artifacts`."""
     made = artifacts / path.name if artifacts and path.parent.name == "recorded" else None
     return made if made is not None and made.is_file() else path
 

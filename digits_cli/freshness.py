@@ -25,37 +25,13 @@ NO_FINGERPRINT = "no fingerprint: published before fingerprints were kept"
 
 
 def to_publish(root: Path, chapter: Chapter) -> Fingerprint:
-    """Take the fingerprint that a chapter's published outputs should have today.
-
-    That is of the profile `full`, the files recorded with the book and the versions in the lock.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-    chapter : Chapter
-
-    Returns
-    -------
-    dict of str to dict
-        See `fingerprint.take`.
-    """
+    """Take today's fingerprint for profile `full`, the recorded files and the locked versions."""
     values = profile_values(root, "full", chapter)
     return take(read_script(chapter.script), chapter.name, values, pins=locked_versions(root))
 
 
 def why_stale(root: Path, chapter: Chapter) -> list[str]:
-    """Say why a chapter's published outputs are stale.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-    chapter : Chapter
-
-    Returns
-    -------
-    list of str
-        Short sentences; empty when they are fresh.
-    """
+    """Say in short sentences why a chapter's published outputs are stale; empty when fresh."""
     stale = _why(chapter.notebook, to_publish(root, chapter), "not published")
     return stale or _other_outputs(chapter) or _other_results(root, chapter)
 
@@ -89,51 +65,18 @@ def _other_results(root: Path, chapter: Chapter) -> list[str]:
 
 
 def why_not_from_run(root: Path, chapter: Chapter) -> list[str]:
-    """Say why a chapter cannot be published from the full run that lies in the build folder.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-    chapter : Chapter
-
-    Returns
-    -------
-    list of str
-        Empty when it can.
-    """
+    """Say why a chapter cannot be published from its full run in _build; empty when it can."""
     run = run_folder(root, "full") / f"{chapter.name}.ipynb"
     return _why(run, to_publish(root, chapter), "not run yet") or _missing_artifacts(run)
 
 
 def why_run_again(plan: PlannedRun) -> list[str]:
-    """Say why a planned run would find other things than the last one in its folder did.
-
-    Parameters
-    ----------
-    plan : PlannedRun
-
-    Returns
-    -------
-    list of str
-        Empty when running it would change nothing.
-    """
+    """Say why a planned run would not come out as its folder's last one; empty if it would."""
     return _why_run(read_notebook(plan.snapshot), plan.chapter.name, plan.parameters, plan.output)
 
 
 def why_run_is_stale(root: Path, chapter: Chapter, profile: str) -> list[str]:
-    """Say why the last run of a chapter with a profile is stale.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-    chapter : Chapter
-    profile : str
-
-    Returns
-    -------
-    list of str
-        Empty when it is fresh.
-    """
+    """Say why the last run of a chapter with a profile is stale; empty when it is fresh."""
     values = profile_values(root, profile, chapter)
     output = run_folder(root, profile) / f"{chapter.name}.ipynb"
     return _why_run(read_script(chapter.script), chapter.name, values, output)
@@ -158,18 +101,7 @@ def _why(executed: Path, today: Fingerprint, nothing: str) -> list[str]:
 
 
 def saved_artifacts(notebook: Any, folder: Path) -> list[Path]:
-    """List the recorded artifacts that a chapter saves, where a run leaves them.
-
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-    folder : pathlib.Path
-        Of the run.
-
-    Returns
-    -------
-    list of pathlib.Path
-    """
+    """List the recorded artifacts that a chapter saves, where a run in `folder` leaves them."""
     code = code_sources(notebook)
     return [
         folder / "artifacts" / f"{name}.json"

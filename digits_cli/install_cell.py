@@ -44,24 +44,10 @@ _NEXT_CELL = re.compile(r"^# %%", re.MULTILINE)
 
 
 def install_cell(repository: str, ref: str) -> str:
-    """Write the cell's code.
+    """Write the cell's code, without a line break at its end.
 
-    Parameters
-    ----------
-    repository : str
-        Such as ``https://github.com/OWNER/REPO``.
-    ref : str
-        Branch or tag to install from.
-
-    Returns
-    -------
-    str
-        Without a line break at its end, as a cell holds it.
-
-    Raises
-    ------
-    UsageError
-        When either is not of that form; it would end up in code.
+    `repository` is such as ``https://github.com/OWNER/REPO``, `ref` a branch or tag. Raises
+    UsageError when either is not of that form; it would end up in code.
     """
     if parse_address(repository) != repository:
         raise UsageError(
@@ -74,21 +60,10 @@ def install_cell(repository: str, ref: str) -> str:
 
 
 def configured(root: Path) -> tuple[str, str]:
-    """Read the repository and the branch that ``_config.yml`` names.
+    """Read the repository's address and the branch (default main) from ``_config.yml``.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-
-    Returns
-    -------
-    tuple of str
-        Address without a slash at its end, branch.
-
-    Raises
-    ------
-    RunnerError
-        When the file is missing, is not YAML or names no repository on GitHub.
+    The address has no slash at its end. Raises RunnerError when the file is missing, is not YAML or
+    names no repository on GitHub.
     """
     repository = configured_address(root)
     if repository is None:
@@ -102,24 +77,10 @@ def configured(root: Path) -> tuple[str, str]:
 def write_install_cells(root: Path, ref: str | None = None) -> list[Path]:
     """Put today's cell into every chapter's script, and change nothing else in it.
 
-    Run `digits sync` afterwards: published outputs stay, for the cell has none and is not part
-    of what a chapter computes.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-    ref : str, optional
-        Branch or tag to install from; ``repository.branch`` of ``_config.yml`` by default.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The scripts that changed.
-
-    Raises
-    ------
-    RunnerError
-        When a script does not have exactly one such cell; nothing is written then.
+    Returns the scripts that changed. `ref` is the branch or tag to install from; None takes
+    ``repository.branch`` of ``_config.yml``. Run `digits sync` afterwards: published outputs stay,
+    for the cell is not part of what a chapter computes. Raises RunnerError, and writes nothing,
+    when a script does not have exactly one such cell.
     """
     from digit_utils.files import write_atomically
 

@@ -88,23 +88,9 @@ report(f"- {{len(digits.images):,}} labelled images.", n_labelled=len(digits.ima
 def new_chapter(root: Path, name: str) -> list[Path]:
     """Write a chapter's stub, its profiles and bounds, and list it in ``_toc.yml`` and README.md.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-    name : str
-        Of the form ``NN_snake_case``; NN is free.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The files written.
-
-    Raises
-    ------
-    UsageError
-        For another name; nothing is written then.
-    RunnerError
-        When the chapter before it is listed nowhere; nothing is written then.
+    `name` is ``NN_snake_case``; NN is free and comes after some chapter. Returns the files written.
+    Raises UsageError for another name, and RunnerError when ``_toc.yml`` or README.md does not list
+    the chapter before it; nothing is written then.
     """
     from digit_utils.files import write_atomically
 

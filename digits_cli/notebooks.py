@@ -16,18 +16,8 @@ ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 def read_notebook(path: Path) -> Any:
     """Read an ipynb file as version 4.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-
-    Returns
-    -------
-    nbformat.NotebookNode
-
-    Raises
-    ------
-    RunnerError
-        When the file is not a notebook.
+    Metadata named ``digits`` that is no run's record is dropped. Raises FileNotFoundError, and
+    RunnerError when the file is not a notebook.
     """
     import nbformat
 
@@ -43,7 +33,7 @@ def read_notebook(path: Path) -> Any:
 
 
 def _is_run_record(found: Any) -> bool:
-    """Whether this has the form of what a run leaves in a notebook's metadata."""
+    """Tell whether this has the form of what a run leaves in a notebook's metadata."""
     if not isinstance(found, dict):
         return False
     fingerprint = found.get("fingerprint", {})
@@ -54,13 +44,7 @@ def _is_run_record(found: Any) -> bool:
 
 
 def write_notebook(path: Path, notebook: Any) -> None:
-    """Write a notebook atomically, in the layout Jupyter itself uses.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-    notebook : nbformat.NotebookNode
-    """
+    """Write a notebook atomically, in the layout Jupyter itself uses."""
     import nbformat
 
     from digit_utils.files import write_atomically
@@ -70,46 +54,17 @@ def write_notebook(path: Path, notebook: Any) -> None:
 
 
 def tags(cell: Any) -> list[str]:
-    """Tags of a cell, empty when it has none.
-
-    Parameters
-    ----------
-    cell : nbformat.NotebookNode
-
-    Returns
-    -------
-    list of str
-    """
+    """Return a cell's tags, empty when it has none."""
     return list(cell.metadata.get("tags", []))
 
 
 def cells_tagged(notebook: Any, tag: str) -> list[Any]:
-    """Cells that carry a tag, in order.
-
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-    tag : str
-
-    Returns
-    -------
-    list of nbformat.NotebookNode
-    """
+    """Return the cells that carry a tag, in order."""
     return [cell for cell in notebook.cells if tag in tags(cell)]
 
 
 def title(notebook: Any) -> str:
-    """First heading of a notebook, without its number sign.
-
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-
-    Returns
-    -------
-    str
-        Empty when there is none.
-    """
+    """Return the first ``# `` heading without its sign, empty when there is none."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             for line in cell.source.splitlines():
@@ -119,18 +74,10 @@ def title(notebook: Any) -> str:
 
 
 def code_sources(notebook: Any) -> list[str]:
-    """Sources of the code cells in order: what the chapter computes.
+    """Return the sources of the code cells in order: what the chapter computes.
 
     What papermill injected is left out, and so is the cell that installs the helpers: a release
     changes the tag in it, and with it no result.
-
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-
-    Returns
-    -------
-    list of str
     """
     return [
         cell.source
@@ -140,30 +87,14 @@ def code_sources(notebook: Any) -> list[str]:
 
 
 def without_colour(text: str) -> str:
-    """Remove a terminal's colour codes from a text.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    str
-    """
+    """Remove a terminal's colour codes from a text."""
     return ANSI.sub("", text)
 
 
 def join_streams(outputs: list[Any]) -> list[Any]:
-    """Join neighbouring pieces of printed text, and drop TensorFlow's start-up notes.
+    """Join neighbouring pieces of a cell's printed text, and drop TensorFlow's start-up notes.
 
-    Parameters
-    ----------
-    outputs : list of nbformat.NotebookNode
-        Outputs of one cell.
-
-    Returns
-    -------
-    list of nbformat.NotebookNode
+    The outputs given are changed as well.
     """
     joined: list[Any] = []
     for output in outputs:

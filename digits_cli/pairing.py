@@ -43,39 +43,20 @@ METADATA = {
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing in which the two halves of a chapter disagree.
-
-    Parameters
-    ----------
-    chapter : str
-    what : str
-        A sentence, with the cell's number where there is one.
-    """
+    """One thing in which the two halves of a chapter disagree."""
 
     chapter: str
-    what: str
+    what: str  # a sentence, with the cell's number where there is one
 
     def __str__(self) -> str:
-        """Chapter and sentence, for the terminal."""
         return f"{self.chapter}: {self.what}"
 
 
 def read_script(path: Path) -> Any:
     """Read a py:percent script as a notebook without outputs, with stable cell ids.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-
-    Returns
-    -------
-    nbformat.NotebookNode
-        With the metadata of `METADATA`, and of cells tags, alt texts and the empty lines below.
-
-    Raises
-    ------
-    RunnerError
-        When jupytext cannot read the file.
+    It has the metadata of `METADATA`, and of cells tags, alt texts and the empty lines below.
+    Raises RunnerError when the file cannot be read.
     """
     import jupytext
     import nbformat
@@ -94,32 +75,12 @@ def read_script(path: Path) -> Any:
 
 
 def read_chapter(chapter: Chapter) -> Any:
-    """Read the notebook that is run.
-
-    Parameters
-    ----------
-    chapter : Chapter
-
-    Returns
-    -------
-    nbformat.NotebookNode
-        The ipynb half; made from the script when the chapter came with the package, which leaves
-        the published outputs out.
-    """
+    """Read the notebook that is run; an installed chapter's is its script's, without outputs."""
     return read_script(chapter.script) if chapter.installed else read_notebook(chapter.notebook)
 
 
 def notebook_bytes(chapter: Chapter) -> bytes:
-    """Bytes of the notebook that is run; see `read_chapter`.
-
-    Parameters
-    ----------
-    chapter : Chapter
-
-    Returns
-    -------
-    bytes
-    """
+    """Return the bytes of the notebook that is run; see `read_chapter`."""
     import nbformat
 
     if chapter.installed:
@@ -128,19 +89,13 @@ def notebook_bytes(chapter: Chapter) -> bytes:
 
 
 def _kept_metadata(cell: Any, *more: str) -> dict[str, Any]:
-    """Kept are the named keys; tags that are an empty list, as JupyterLab leaves it, are none."""
+    """Keep the compared keys and `more`; JupyterLab's empty list of tags counts as none."""
     keys = [key for key in (*COMPARED, *more) if cell.metadata.get(key, []) != []]
     return {key: cell.metadata[key] for key in keys}
 
 
 def set_stable_ids(notebook: Any) -> None:
-    """Name each cell after its content, so that inserting one leaves the others' ids alone.
-
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-        Changed in place.
-    """
+    """Name each cell, in place, after its content: inserting one leaves the others' ids alone."""
     seen: dict[str, int] = {}
     for cell in notebook.cells:
         digest = _digest(cell)
@@ -155,16 +110,9 @@ def _digest(cell: Any) -> str:
 def keep_outputs(fresh: Any, old: Any) -> None:
     """Carry outputs, and what they came from, over to the code cells that do the same as before.
 
-    A cell whose comments or layout alone have changed does the same.
-
-    The cell that installs the helpers keeps its own as well: it prints nothing of the chapter.
-
-    Parameters
-    ----------
-    fresh : nbformat.NotebookNode
-        Just read from the script; changed in place.
-    old : nbformat.NotebookNode
-        The notebook with outputs.
+    `fresh` is just read from the script and changed in place; `old` has the outputs. A cell whose
+    comments or layout alone have changed does the same. The cell that installs the helpers keeps
+    its own as well.
     """
     fresh_code = [cell for cell in fresh.cells if cell.cell_type == "code"]
     old_code = [cell for cell in old.cells if cell.cell_type == "code"]
@@ -179,17 +127,9 @@ def keep_outputs(fresh: Any, old: Any) -> None:
 
 
 def compare(fresh: Any, old: Any) -> list[str]:
-    """List what differs between a script and its notebook, outputs aside.
+    """List what differs between a script's content and the notebook on disk, outputs aside.
 
-    Parameters
-    ----------
-    fresh, old : nbformat.NotebookNode
-        The script's content and the notebook on disk.
-
-    Returns
-    -------
-    list of str
-        One sentence for each difference; empty when the two agree.
+    One sentence for each difference, "and perhaps more" after five; empty when the two agree.
     """
     found = []
     if len(fresh.cells) != len(old.cells):
@@ -217,16 +157,7 @@ def _label(number: int, cell: Any) -> str:
 
 
 def check_pair(chapter: Chapter) -> list[Difference]:
-    """Compare the two halves of one chapter.
-
-    Parameters
-    ----------
-    chapter : Chapter
-
-    Returns
-    -------
-    list of Difference
-    """
+    """Compare the two halves of a chapter; one that came with the package is a script alone."""
     found = []
     if not chapter.script.is_file():
         found.append("there is an .ipynb but no .py; the .py is the half that is edited")
@@ -240,38 +171,16 @@ def check_pair(chapter: Chapter) -> list[Difference]:
 
 
 def check_pairs(root: Path, chapters: Sequence[Chapter] | None = None) -> list[Difference]:
-    """Compare both halves of every chapter.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-    chapters : sequence of Chapter, optional
-        All of them by default.
-
-    Returns
-    -------
-    list of Difference
-    """
+    """Compare both halves of some chapters; None means all of them."""
     chosen = list_chapters(root) if chapters is None else chapters
     return [difference for chapter in chosen for difference in check_pair(chapter)]
 
 
 def refuse_to_lose(chapter: Chapter, fresh: Any, old: Any) -> None:
-    """Refuse to write a notebook anew while it holds text that somebody typed into it.
+    """Raise RunnerError when the notebook on disk, `old`, holds text somebody typed into it.
 
     That is a cell which no sync wrote, for its id is not that of its text; which is neither in the
-    script nor in the commit; and in whose place the script is as it was in the commit.
-
-    Parameters
-    ----------
-    chapter : Chapter
-    fresh, old : nbformat.NotebookNode
-        The script's content and the notebook on disk.
-
-    Raises
-    ------
-    RunnerError
-        With the cells' numbers and first lines.
+    script, `fresh`, nor in the commit; and in whose place the script is as it was in the commit.
     """
     here = [cell.source for cell in fresh.cells]
     typed = [
@@ -296,7 +205,7 @@ def refuse_to_lose(chapter: Chapter, fresh: Any, old: Any) -> None:
 
 
 def _committed_sources(chapter: Chapter) -> set[str]:
-    """Texts of the cells in the last commit's notebook; none where git knows of no such."""
+    """Return the cells' texts in the last commit's notebook; none where git knows of no such."""
     import nbformat
 
     command = ["git", "-C", str(chapter.folder), "show", f"HEAD:./{chapter.notebook.name}"]
@@ -308,23 +217,10 @@ def _committed_sources(chapter: Chapter) -> set[str]:
 
 
 def sync_pair(chapter: Chapter, force: bool = False) -> bool:
-    """Regenerate one notebook from its script.
+    """Regenerate one notebook from its script, and tell whether it changed.
 
-    Parameters
-    ----------
-    chapter : Chapter
-    force : bool
-        Whether text that was typed into the notebook alone may be lost.
-
-    Returns
-    -------
-    bool
-        Whether the notebook changed; when it is already right the file is not touched.
-
-    Raises
-    ------
-    RunnerError
-        When there is a notebook without a script, or text that would be lost.
+    A notebook that is already right is not touched. `force` lets go of text that was typed into the
+    notebook alone. Raises RunnerError when there is no script, or text that would be lost.
     """
     import nbformat
 

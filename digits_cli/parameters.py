@@ -25,38 +25,16 @@ _SIMPLE = {"int": int, "float": float, "str": str, "bool": bool, "None": type(No
 
 @dataclass(frozen=True)
 class Parameter:
-    """One line of a chapter's parameters cell.
-
-    Parameters
-    ----------
-    name : str
-    type : str
-        As written (``int | None``), or the default's own type for a plain assignment.
-    default : int, float, str, bool, None or list
-    comment : str
-        The comment behind it, without its number sign.
-    annotated : bool
-        Whether the type was written out.
-    """
+    """One line of a chapter's parameters cell."""
 
     name: str
-    type: str
+    type: str  # as written (`int | None`), or the default's own for a plain assignment
     default: Value
-    comment: str = ""
-    annotated: bool = True
+    comment: str = ""  # the text behind it, without its number sign
+    annotated: bool = True  # whether the type was written out
 
     def accepts(self, value: Value) -> bool:
-        """Tell whether a value is of the declared type.
-
-        Parameters
-        ----------
-        value : object
-
-        Returns
-        -------
-        bool
-            A whole number passes for a float; a truth value never passes for a number.
-        """
+        """Tell whether a value fits the type; an int passes for a float, a bool for no number."""
         return _fits(ast.parse(self.type, mode="eval").body, value)
 
     @property
@@ -66,7 +44,6 @@ class Parameter:
         return float(found[1]) if found else None
 
     def __str__(self) -> str:
-        """The declaration, as in the chapter."""
         text = f"{self.name}: {self.type} = {self.default!r}"
         return f"{text}  # {self.comment}" if self.comment else text
 
@@ -108,18 +85,7 @@ def _unfit(value: Value) -> str:
 
 
 def show_value(value: Value, most: int = 200) -> str:
-    """Write a value for a message: never very long, and always possible.
-
-    Parameters
-    ----------
-    value : object
-    most : int
-        Characters.
-
-    Returns
-    -------
-    str
-    """
+    """Write a value for a message: cut after `most` characters, and always possible."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # a number of very many digits, say
@@ -128,23 +94,10 @@ def show_value(value: Value, most: int = 200) -> str:
 
 
 def declared_parameters(notebook: Any, chapter: str) -> dict[str, Parameter]:
-    """Read the declarations in the cell tagged `parameters`.
+    """Read the declarations in the cell tagged `parameters`, in their order.
 
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-    chapter : str
-        Its name, for messages.
-
-    Returns
-    -------
-    dict of str to Parameter
-        In the order of the cell.
-
-    Raises
-    ------
-    ParameterError
-        When there is not exactly one such cell, or it holds anything but literals.
+    Raises ParameterError, which names `chapter`, when there is not exactly one such cell, or it
+    holds anything but literals.
     """
     cells = cells_tagged(notebook, "parameters")
     if len(cells) != 1:
@@ -157,21 +110,8 @@ def declared_parameters(notebook: Any, chapter: str) -> dict[str, Parameter]:
 def parse_declarations(source: str, chapter: str) -> dict[str, Parameter]:
     """Read declarations such as ``EPOCHS: int = 30  # passes over the data``.
 
-    Parameters
-    ----------
-    source : str
-        Text of the parameters cell.
-    chapter : str
-        For messages.
-
-    Returns
-    -------
-    dict of str to Parameter
-
-    Raises
-    ------
-    ParameterError
-        For a line that is not an assignment of a literal, or a type that is not understood.
+    Raises ParameterError, which names `chapter`, for a line that is not an assignment of a literal,
+    a type that is not understood, or a default of another type.
     """
     try:
         tree = ast.parse(source)
@@ -232,7 +172,7 @@ def _read_statement(statement: ast.stmt, comments: dict[int, str], chapter: str)
 
 
 def _comments(source: str) -> dict[int, str]:
-    """Comment of each line, by line number."""
+    """Return the comments by line number."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     return {
         token.start[0]: token.string.lstrip("#").strip()
@@ -244,23 +184,11 @@ def _comments(source: str) -> dict[int, str]:
 def check_value(
     chapter: str, declared: Mapping[str, Parameter], name: str, value: Value, source: str
 ) -> None:
-    """Raise unless a chapter declares a parameter of this name that accepts this value.
+    """Raise ParameterError unless a chapter declares a parameter `name` that accepts this value.
 
-    A number must not be smaller than the comment of the declaration says, as in
-    ``EPOCHS: int = 3  # passes over the data, at least 1``. A ``SEED`` has one range everywhere.
-
-    Parameters
-    ----------
-    chapter : str
-    declared : mapping of str to Parameter
-    name : str
-    value : object
-    source : str
-        Where the value comes from: ``-p`` or a file with its line.
-
-    Raises
-    ------
-    ParameterError
+    ``EPOCHS: int = 3  # passes over the data, at least 1`` refuses a smaller number by its comment;
+    a ``SEED`` is from 0 to 2**32 - 1 everywhere. `source` tells where the value comes from: ``-p``
+    or a file with its line.
     """
     if name not in declared:
         raise ParameterError(
@@ -309,17 +237,6 @@ def _hint(parameter: Parameter, value: Value) -> str:
 
 
 def listing(chapter: str, declared: Mapping[str, Parameter]) -> str:
-    """List what a chapter declares, for messages.
-
-    Parameters
-    ----------
-    chapter : str
-    declared : mapping of str to Parameter
-
-    Returns
-    -------
-    str
-        Several lines.
-    """
+    """List what a chapter declares in several lines, for messages."""
     lines = [f"  {parameter}" for parameter in declared.values()] or ["  nothing"]
     return "\n".join([f"{chapter} declares:", *lines])

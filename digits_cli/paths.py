@@ -20,18 +20,10 @@ INSTALLED_BOOK = Path(__file__).resolve().parent / "book"
 
 @dataclass(frozen=True)
 class Chapter:
-    """One chapter: the edited script and the notebook generated from it.
+    """One chapter: the edited script and the notebook generated from it."""
 
-    Parameters
-    ----------
-    name : str
-        Such as ``03_base_cnn``.
-    folder : pathlib.Path
-        The ``notebooks`` folder that holds both halves.
-    """
-
-    name: str
-    folder: Path
+    name: str  # such as 03_base_cnn
+    folder: Path  # `notebooks`, which holds both halves
 
     @property
     def script(self) -> Path:
@@ -50,23 +42,11 @@ class Chapter:
 
 
 def find_root(start: Path | str | None = None) -> Path:
-    """Find the book: the nearest folder above with `jupytext.toml` and `notebooks/`.
+    """Find the book: `start` or the nearest folder above with `jupytext.toml` and `notebooks/`.
 
-    Parameters
-    ----------
-    start : path, optional
-        Where to begin; the working directory by default. When nothing is found upwards of it,
-        the checkout that this package was installed from is tried, and then the chapters that
-        travel in its wheel.
-
-    Returns
-    -------
-    pathlib.Path
-
-    Raises
-    ------
-    UsageError
-        When there is no such folder.
+    `start` is the working directory by default. When nothing is found, the checkout that this
+    package was installed from is tried, and then the chapters that travel in its wheel. Raises
+    UsageError when there are none.
     """
     start = Path(start or Path.cwd()).resolve()
     package_checkout = Path(__file__).resolve().parents[1]
@@ -84,18 +64,8 @@ def find_root(start: Path | str | None = None) -> Path:
 def find_checkout(start: Path | str | None = None) -> Path:
     """Find the book for a command that writes into it; see `find_root`.
 
-    Parameters
-    ----------
-    start : path, optional
-
-    Returns
-    -------
-    pathlib.Path
-
-    Raises
-    ------
-    UsageError
-        When there is no checkout, but at most the chapters that came with the package.
+    Raises UsageError when there is no checkout, but at most the chapters that came with the
+    package.
     """
     root = find_root(start)
     if root == INSTALLED_BOOK:
@@ -108,17 +78,7 @@ def find_checkout(start: Path | str | None = None) -> Path:
 
 
 def list_chapters(root: Path) -> list[Chapter]:
-    """List the chapters in book order, found on disk rather than in a list kept by hand.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-
-    Returns
-    -------
-    list of Chapter
-        A chapter with only one of its two halves is listed as well; `digits sync` reports it.
-    """
+    """List the chapters found on disk in book order; one of the two halves is enough."""
     names = {path.stem for path in _halves(root) if CHAPTER_NAME.fullmatch(path.stem)}
     return [Chapter(name, root / "notebooks") for name in sorted(names)]
 
@@ -137,20 +97,9 @@ def _halves(root: Path) -> list[Path]:
 def select_chapters(root: Path, wanted: Sequence[str] = ()) -> list[Chapter]:
     """Turn what was typed into chapters, in book order and each once.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-    wanted : sequence of str
-        Full names, unique prefixes (``03``, ``3``) or paths to either half; empty means all.
-
-    Returns
-    -------
-    list of Chapter
-
-    Raises
-    ------
-    UsageError
-        For a name that matches no chapter, or a prefix that matches several.
+    `wanted` holds full names, unique prefixes (``03``, ``3``) or paths to either half; empty means
+    all. Raises UsageError for a name that matches no chapter or several, and for a book without
+    any.
     """
     chapters = list_chapters(root)
     if not chapters:
@@ -188,68 +137,26 @@ def _select_one(chapters: list[Chapter], text: str) -> Chapter:
 
 
 def list_profiles(root: Path) -> list[str]:
-    """List the profiles: the book's own, and any folder a reader adds to `profiles/`.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-
-    Returns
-    -------
-    list of str
-    """
+    """List the profiles: the book's own, and any folder a reader adds to `profiles/`."""
     folder = root / "profiles"
     own = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
     return [*PROFILES, *sorted(set(own) - set(PROFILES))]
 
 
 def build_folder(root: Path) -> Path:
-    """Folder for everything that is made: in the checkout, or where the reader stands.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-
-    Returns
-    -------
-    pathlib.Path
-        In the working directory when the chapters came with the package: where that is installed
-        is no place for a reader's runs.
-    """
+    """Return ``_build`` in the checkout, or in the working directory for an installed book."""
     return (Path.cwd() if root == INSTALLED_BOOK else root) / "_build"
 
 
 def run_folder(root: Path, profile: str) -> Path:
-    """Folder that holds the executed notebooks of a profile.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-    profile : str
-
-    Returns
-    -------
-    pathlib.Path
-    """
+    """Return the folder that holds the executed notebooks of a profile."""
     return build_folder(root) / "runs" / profile
 
 
 def folder_here(folder: Path | str, name: str) -> Path:
-    """Full path of a folder that somebody gave as ``name``; a relative one starts where they are.
+    """Return the full path of a folder given as option or parameter `name`; ``~`` is expanded.
 
-    Parameters
-    ----------
-    folder : path
-    name : str
-
-    Returns
-    -------
-    pathlib.Path
-
-    Raises
-    ------
-    UsageError
-        For an address such as ``s3://bucket/name``, which would become a folder called ``s3:``.
+    Raises UsageError for an address: ``s3://bucket/name`` would be a folder called ``s3:``.
     """
     if re.search(r"^[\w+.-]{2,}:/|\0", str(folder)):  # C:/ is a folder
         raise UsageError(f"{name} is {folder}, expected a folder on this machine.")
@@ -257,17 +164,7 @@ def folder_here(folder: Path | str, name: str) -> Path:
 
 
 def no_such_file(path: Path) -> str:
-    """Say that a file is not there, and offer one of nearly the same name beside it.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-
-    Returns
-    -------
-    str
-        ``"sweeps/batch_sise.yaml: there is no such file. Did you mean batch_size.yaml?"``
-    """
+    """Say that a file is not there, and offer one of nearly the same name beside it."""
     try:
         beside = [other.name for other in path.parent.iterdir()]
     except OSError:
@@ -276,16 +173,7 @@ def no_such_file(path: Path) -> str:
 
 
 def shown(path: Path) -> str:
-    """Write a path as the reader would type it: relative when it is below here.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-
-    Returns
-    -------
-    str
-    """
+    """Write a path as the reader would type it: relative when it is below the working directory."""
     try:
         return path.resolve().relative_to(Path.cwd().resolve()).as_posix()
     except (ValueError, OSError, RuntimeError):  # elsewhere; a link that leads to itself

@@ -32,25 +32,13 @@ FOLDER_PARAMETERS = ("DATA", "ARTIFACTS", "TRIALS")
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One chapter with everything needed to run it.
-
-    Parameters
-    ----------
-    chapter : Chapter
-    profile : str
-    parameters : dict
-        The values to inject; empty for a run with the chapter's own defaults.
-    folder : pathlib.Path
-        Where the kernel works and the executed notebook goes.
-    snapshot : pathlib.Path
-        The notebook as it was when the run was planned.
-    """
+    """One chapter with everything needed to run it."""
 
     chapter: Chapter
     profile: str
-    parameters: dict[str, Any]
-    folder: Path
-    snapshot: Path
+    parameters: dict[str, Any]  # to inject; empty for a run with the chapter's own defaults
+    folder: Path  # where the kernel works and the executed notebook goes
+    snapshot: Path  # the notebook as it was when the run was planned
 
     @property
     def output(self) -> Path:
@@ -71,22 +59,11 @@ def plan_runs(
     root: Path | str | None,
     snapshots: Path,
 ) -> list[PlannedRun]:
-    """Check a request as a whole; see `execute.run_chapters` for the arguments.
+    """Check a request as a whole, and make its folder; see `execute.run_chapters`.
 
-    Parameters
-    ----------
-    wanted, profile, parameters, out, root
-        As for `run_chapters`.
-    snapshots : pathlib.Path
-        Folder for copies of the notebooks, so that an edit during a long run changes nothing.
-
-    Returns
-    -------
-    list of PlannedRun
-
-    Raises
-    ------
-    UsageError, RunnerError
+    `snapshots` is a folder for copies of the notebooks, so that an edit during a long run changes
+    nothing. Raises UsageError for a wrong request, and RunnerError when a notebook and its script
+    disagree.
     """
     root = find_root(root)
     profiles = list_profiles(root)
@@ -130,41 +107,16 @@ def _snapshot(chapter: Chapter, folder: Path) -> Path:
 
 
 def profile_file(root: Path, profile: str, chapter: str) -> Path:
-    """File with a chapter's parameters for a profile.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-    profile, chapter : str
-
-    Returns
-    -------
-    pathlib.Path
-        It need not exist: a chapter without one runs with its defaults.
-    """
+    """Return the path of a chapter's values for a profile; without that file its defaults hold."""
     return root / "profiles" / profile / f"{chapter}.yaml"
 
 
 def read_profile_values(
     root: Path, profile: str, chapter: Chapter, declared: Mapping[str, Parameter]
 ) -> dict[str, Any]:
-    """Read the values a profile gives a chapter, and check their names and types.
+    """Read and check the values a profile gives a chapter; empty when it has no file for it.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-    profile : str
-    chapter : Chapter
-    declared : mapping of str to Parameter
-
-    Returns
-    -------
-    dict
-        Empty when the profile has no file for the chapter.
-
-    Raises
-    ------
-    ParameterError
+    Raises ParameterError for a name that is not declared or a value that does not fit.
     """
     path = profile_file(root, profile, chapter.name)
     values = {}
@@ -175,7 +127,7 @@ def read_profile_values(
 
 
 def profile_values(root: Path, profile: str, chapter: Chapter) -> dict[str, Any]:
-    """Values that a profile gives a chapter; none when it has no file for it."""
+    """Read the values a profile gives a chapter, unchecked; empty when it has no file for it."""
     path = profile_file(root, profile, chapter.name)
     values = _read_profile_if_any(path)
     return with_full_folders({name: value for name, (value, _) in values.items()})
@@ -187,7 +139,7 @@ def _read_profile_if_any(path: Path) -> dict[str, tuple[Any, int]]:
 
 
 def with_full_folders(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the folders among a chapter's values as full paths."""
+    """Write the folders among a chapter's values (`FOLDER_PARAMETERS`) as full paths."""
     return {
         name: str(folder_here(value, name))
         if name in FOLDER_PARAMETERS and value and isinstance(value, str)

@@ -25,20 +25,10 @@ NOT_FOR_KERNELS = (
 def watch(request: dict[str, Any], log: Path, scratch: Path) -> Iterator[dict[str, Any]]:
     """Start the process that executes a notebook, and leave nothing running afterwards.
 
-    Parameters
-    ----------
-    request : dict
-        What to execute, see `child`.
-    log : pathlib.Path
-        Receives what the child prints.
-    scratch : pathlib.Path
-        See `kernel_environment`.
-
-    Yields
-    ------
-    dict
-        The child's events as they come, and a ``tick`` for each half second without one. The
-        last is ``done``, ``failed``, or ``ended`` when the child ended without a word.
+    `request` says what to execute, see `child`; `log` receives what the child prints; `scratch` is
+    for `kernel_environment`. Yields the child's events as they come, and a ``tick`` for each half
+    second without one. The last is ``done``, ``failed``, or ``ended`` when the child ended without
+    a word.
     """
     with log.open("wb") as log_file:
         child = subprocess.Popen(
@@ -112,12 +102,9 @@ def _end(child: subprocess.Popen[bytes], kernel_pid: int | None) -> None:
 
 
 def kill_group(pid: int) -> None:
-    """End a process and all of its group at once; on Windows, which has no groups, it alone.
+    """End the process that leads a group, and all of the group, at once.
 
-    Parameters
-    ----------
-    pid : int
-        Of the process that leads the group. It may be gone already, which is what we want.
+    Windows has no groups: there the process alone ends. One that is gone already is no error.
     """
     with contextlib.suppress(OSError):
         if os.name == "nt":
@@ -127,17 +114,10 @@ def kill_group(pid: int) -> None:
 
 
 def kernel_environment(scratch: Path) -> dict[str, str]:
-    """Environment of a kernel: the reader's own, made quiet and repeatable.
+    """Return the environment of a kernel: the reader's own, made quiet and repeatable.
 
-    Parameters
-    ----------
-    scratch : pathlib.Path
-        Folder for IPython's, Jupyter's and Keras's own files, so that no start-up script, history
-        or settings of the reader's have a say.
-
-    Returns
-    -------
-    dict of str to str
+    `scratch` holds IPython's, Jupyter's and Keras's own files, so that no start-up script, history
+    or settings of the reader's have a say.
     """
     environment = dict(os.environ)
     for name in NOT_FOR_KERNELS:

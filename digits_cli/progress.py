@@ -33,31 +33,12 @@ class Reporter(Protocol):
 
 
 def make_reporter(n_chapters: int) -> Reporter:
-    """Choose the reporter that fits standard error.
-
-    Parameters
-    ----------
-    n_chapters : int
-
-    Returns
-    -------
-    Reporter
-    """
+    """Choose a bar when standard error is a terminal, and plain lines otherwise."""
     return BarReporter(n_chapters) if sys.stderr.isatty() else PlainReporter(n_chapters)
 
 
 def duration(seconds: float) -> str:
-    """Write a time span for people.
-
-    Parameters
-    ----------
-    seconds : float
-
-    Returns
-    -------
-    str
-        Such as ``8.3 s``, ``2 min 05 s`` or ``1 h 12 min``.
-    """
+    """Write a time span for people: ``8.3 s``, ``2 min 05 s`` or ``1 h 12 min``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -66,13 +47,9 @@ def duration(seconds: float) -> str:
 
 
 class PlainReporter:
-    """Lines for a log: one at a chapter's start, one at its end, at most one a minute between.
+    """Lines for a log: one at a chapter's start, one at its end, and some between.
 
-    Parameters
-    ----------
-    n_chapters : int
-    every : float
-        Least seconds between two lines on the same chapter.
+    `every` is the least number of seconds between two lines on the same chapter.
     """
 
     def __init__(self, n_chapters: int, every: float = 60.0) -> None:
@@ -83,7 +60,6 @@ class PlainReporter:
         self.started = self.spoke = 0.0
 
     def __enter__(self) -> PlainReporter:
-        """Begin showing."""
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -110,7 +86,7 @@ class PlainReporter:
         self.place = f"cell {index} of {n_cells}"
 
     def tick(self) -> None:
-        """Say where the chapter is, once a minute."""
+        """Say where the chapter is, unless the last line is younger than `every` seconds."""
         now = time.monotonic()
         if now - self.spoke >= self.every:
             self._say(f"{self.place}, {duration(now - self.started)} so far")
@@ -121,12 +97,7 @@ class PlainReporter:
 
 
 class BarReporter:
-    """A bar for each chapter on a terminal, drawn by rich.
-
-    Parameters
-    ----------
-    n_chapters : int
-    """
+    """A bar for each chapter on a terminal, drawn by rich."""
 
     def __init__(self, n_chapters: int) -> None:
         from rich.console import Console
@@ -143,7 +114,6 @@ class BarReporter:
         self.task: Any = None
 
     def __enter__(self) -> BarReporter:
-        """Begin drawing."""
         self.bars.start()
         return self
 
