@@ -1,12 +1,11 @@
 """Compare training recipes on this machine: `make bench`, or `make bench FULL=1`.
 
-Every recipe lives in a process of its own; one works at a time and the others wait. Epochs are
-timed in turn, round after round, so that a machine that slows down slows all of them, and of each
-recipe the fastest counts.
-
-Quick (two to six minutes): times and operations of all recipes; the fast recipe is trained to its
-end. How many epochs the others need is taken from the recorded full run.
-Full (forty minutes or more): every recipe is trained to its end.
+Each recipe has its own process. Epochs are timed in turn, round after round, so that a machine that
+slows down slows all; the fastest of each recipe counts. Quick (two to six minutes) trains only the
+fast recipe to its end and takes the others' epochs from the recorded full run. Full (forty minutes
+or more) trains all but the repeatable recipe to their ends. Writes _build/bench/benchmark.json and
+benchmark.md; --full --record also writes results/benchmark.json and its copy in
+digit_utils/recorded.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ N_TRAIN = 33_600  # images of an epoch in the runs: the post's four fifths of 42
 
 
 class RecipeProcess:
-    """A worker process: `ask` sends it a request and waits for the answer."""
+    """A worker process that answers one request at a time."""
 
     def __init__(self, name: str):
         self.name = name
@@ -61,7 +60,7 @@ class RecipeProcess:
         )
 
     def ask(self, do: str, **arguments) -> dict:
-        """Send a request, wait for the answer."""
+        """Send a request and wait for the answer; SystemExit if the process has ended."""
         line = ""
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
@@ -192,7 +191,7 @@ def measure(
 
 
 def ask_for_peak() -> float:
-    """Measure the fastest matrix product of this machine, as it is at this moment."""
+    """Measure the fastest matrix product of this machine at this moment, in FLOP/s."""
     say("the fastest matrix product of this machine")
     roof = RecipeProcess("fast")  # of its own: the matrices are not part of a recipe's memory
     try:
@@ -202,7 +201,7 @@ def ask_for_peak() -> float:
 
 
 def time_epochs(recipes: dict[str, RecipeProcess], found: dict, n_images: int, rounds: int) -> None:
-    """Time epochs on so many images, the recipes taking turns."""
+    """Time epochs on `n_images` images, the recipes taking turns."""
     for name, recipe in recipes.items():
         say(f"{found[name]['title']}: compiling for {n_images:,} images")
         operations = recipe.ask("prepare", n_images=n_images)["flops"]
@@ -222,7 +221,7 @@ def run(recipe: RecipeProcess, found: dict, seed: int) -> dict:
 
 
 def read_recorded() -> dict | None:
-    """Return the recorded full run, if there is one."""
+    """Return the recorded full run, or None."""
     try:
         return json.loads(RECORDED[0].read_bytes())
     except FileNotFoundError:
@@ -230,7 +229,7 @@ def read_recorded() -> dict | None:
 
 
 def say(text: str) -> None:
-    """Tell whoever waits what goes on."""
+    """Print a progress line, with the time, to standard error."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 

@@ -1,7 +1,7 @@
-"""The recipes that are compared, trained on the same images; each class says what its source does.
+"""The recipes that are compared, trained on the same images.
 
-`make` returns a recipe by name with three methods, so that the driver treats all alike:
-``timed_epoch``, ``run`` and ``flops_an_epoch``. Images are uint8 (n, 28, 28), labels integers.
+`make` returns a recipe by name with the methods ``timed_epoch``, ``run`` and ``flops_an_epoch``.
+Images are uint8 (n, 28, 28), labels integers.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class PostBase:
         return network
 
     def callbacks(self):
-        """Return what follows the training, beside early stopping."""
+        """Return the callbacks beside early stopping."""
         return []
 
     def batches(self, images, labels, seed):
-        """Return what ``fit`` takes, for one epoch after another."""
+        """Return the arguments of ``fit`` that hold the data."""
         return {
             "x": prepare_images(images),
             "y": keras.utils.to_categorical(labels, 10),
@@ -49,11 +49,11 @@ class PostBase:
 
 
 class PostDoubleConv(PostBase):
-    """The post's second network, with its augmentation by ``ImageDataGenerator``, RMSprop.
+    """The post's second network, with its augmentation by ``ImageDataGenerator``, and RMSprop.
 
     It trains for 30 epochs with `ReduceLROnPlateau` and without early stopping, as in the post's
-    search and final model; dropout, dense size and optimizer are those of its first training,
-    which had a constant rate and was stopped after 22 epochs.
+    search and final model; dropout, dense size and optimizer are those of its first training, which
+    had a constant rate and was stopped after 22 epochs.
     """
 
     title = "the post's double-conv recipe"
@@ -115,7 +115,7 @@ class KerasIoConvnet(PostBase):
 
 @dataclass
 class TimedEpoch:
-    """A training that is under way, with the batches of an epoch."""
+    """A training under way, with the batches of an epoch."""
 
     trainer: keras.Model
     network: keras.Model
@@ -137,13 +137,13 @@ class Fit:
         self.batch_size, self.epochs, self.settings = recipe.batch_size, recipe.epochs, {}
 
     def timed_epoch(self, images, labels) -> TimedEpoch:
-        """Return what trains one more epoch when called, and returns its seconds."""
+        """Return a callable that trains one more epoch and returns its seconds."""
         keras.utils.set_random_seed(0)
         network = self.recipe.build()
         return TimedEpoch(network, network, self.recipe.batches(images, labels, 0))
 
     def run(self, images, labels, validation, seed) -> dict:
-        """Train to the end; return the validation accuracy after each epoch, and the seconds."""
+        """Train to the end; return the validation accuracy and the seconds of each epoch."""
         keras.utils.set_random_seed(seed)
         network = self.recipe.build()
         x_validation = prepare_images(validation[0])
@@ -207,12 +207,12 @@ class Fast:
         self.settings = asdict(recipe)
 
     def timed_epoch(self, images, labels) -> TimedEpoch:
-        """Return what trains one more epoch when called, and returns its seconds."""
+        """Return a callable that trains one more epoch and returns its seconds."""
         trainer, network = make_trainer(self.recipe, images, seed=0)
         return TimedEpoch(trainer, network, make_batches(labels, self.batch_size))
 
     def run(self, images, labels, validation, seed) -> dict:
-        """Train to the end; return the validation accuracy after each epoch, and the seconds."""
+        """Train to the end; return the validation accuracy and the seconds of each epoch."""
         x_validation = prepare_images(validation[0])
 
         def score(network):
@@ -238,7 +238,7 @@ PEERS = {"post_base": PostBase, "post_double_conv": PostDoubleConv, "keras_io": 
 
 
 def make(name: str):
-    """Return a recipe by its name, ready to be timed and run."""
+    """Return a recipe by name; an unknown name gives the book's fast recipe."""
     if name in PEERS:
         return Fit(PEERS[name]())
     if name == "fast_longer":

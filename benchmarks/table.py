@@ -1,4 +1,4 @@
-"""The benchmark as numbers to read: what follows from the measured times, as a Markdown table."""
+"""Turn a benchmark's measurements into Markdown tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from digit_utils.benchmark import TARGETS, best_epoch, epochs_to, seconds_an_epo
 
 
 def as_markdown(result: dict) -> str:
-    """Return the tables and what they say, as Markdown."""
+    """Return the tables and a summary sentence as Markdown."""
     recipes = result["recipes"]
     peak = result["sgemm_peak"]
     lines = [

@@ -1,4 +1,4 @@
-"""One recipe in a process of its own, so that its memory is its own; the driver asks, it answers.
+"""Run one recipe in its own process, so that its memory is its own.
 
 Each line of standard input is a JSON request, each line of standard output a JSON answer.
 """
@@ -27,14 +27,14 @@ def main() -> None:
 
 
 def _read_requests(requests: queue.SimpleQueue[str]) -> None:
-    """Hand requests on; when the driver is gone, end at once, whatever is being trained."""
+    """Hand requests on; when the driver is gone, end at once, even during a training."""
     for line in sys.stdin:
         requests.put(line)
     os._exit(0)
 
 
 class Worker:
-    """What the driver may ask for; the methods' names are the requests'."""
+    """The requests that the driver may send: one method each, of the same name."""
 
     def __init__(self, name: str):
         from benchmarks.recipes import make
@@ -49,7 +49,7 @@ class Worker:
         self.epoch = None
 
     def describe(self) -> dict:
-        """Return what the recipe is."""
+        """Return the recipe's title, source, batch size, epochs and settings."""
         return {
             "title": self.recipe.title,
             "source": self.recipe.source,
@@ -59,17 +59,17 @@ class Worker:
         }
 
     def prepare(self, n_images: int) -> dict:
-        """Build the network and compile it by training on this many images once."""
+        """Build the network and compile it by training once on `n_images` images."""
         self.epoch = self.recipe.timed_epoch(self.images[:n_images], self.labels[:n_images])
         self.epoch()
         return {"flops": self.recipe.flops_an_epoch(n_images)}
 
     def train_epoch(self) -> dict:
-        """Train one epoch of what was prepared."""
+        """Train one epoch of what `prepare` built."""
         return {"seconds": self.epoch()}
 
     def predict(self, n_images: int) -> dict:
-        """Predict so many test images; the labels stay sealed, only the time counts."""
+        """Time the prediction of `n_images` test images; their labels stay sealed."""
         from digit_utils.data import prepare_images
 
         network = self.epoch.network
@@ -89,13 +89,13 @@ class Worker:
         return found
 
     def memory(self) -> dict:
-        """Return the most memory this process has held."""
+        """Return the peak memory of this process, in MB."""
         from digit_utils.provenance import peak_memory_mb
 
         return {"peak_mb": peak_memory_mb()}
 
     def sgemm_peak(self) -> dict:
-        """Measure the machine's fastest matrix product."""
+        """Measure the machine's fastest matrix product, in FLOP/s."""
         from digit_utils.cost import sgemm_peak
 
         return {"flops_a_second": sgemm_peak()}

@@ -1,4 +1,4 @@
-"""A page that stands alone: what a sweep and a search leave to look at."""
+"""Write a self-contained HTML page: the report of a sweep or a search."""
 
 from __future__ import annotations
 
@@ -15,19 +15,9 @@ _INK = "#010203"
 
 
 def write_page(path: Any, title: str, parts: Sequence[str]) -> Any:
-    """Write a page, whole or not at all.
+    """Write a page atomically; return its path.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-    title : str
-        Plain text.
-    parts : sequence of str
-        HTML, one after another below the title.
-
-    Returns
-    -------
-    pathlib.Path
+    `title` is plain text; `parts` are HTML, one after another below it.
     """
     title = html.escape(title)
     body = "\n".join([f"<h1>{title}</h1>", *parts])
@@ -36,7 +26,7 @@ def write_page(path: Any, title: str, parts: Sequence[str]) -> Any:
 
 @contextmanager
 def page_style() -> Any:
-    """Draw the figures made inside so that they fit a light and a dark page."""
+    """Style the figures drawn inside so that they fit a light and a dark page."""
     import matplotlib
 
     ink = dict.fromkeys(
@@ -57,19 +47,9 @@ def page_style() -> Any:
 
 
 def drawing(figure: Any, description: str, caption: str = "") -> str:
-    """Return a figure as HTML, drawn within `page_style`.
+    """Return a matplotlib figure, drawn within `page_style`, as HTML.
 
-    Parameters
-    ----------
-    figure : matplotlib Figure
-    description : str
-        For those who cannot see it.
-    caption : str
-        Plain text below it.
-
-    Returns
-    -------
-    str
+    `description` (for readers who cannot see it) and `caption` (below it) are plain text.
     """
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
@@ -83,18 +63,8 @@ def drawing(figure: Any, description: str, caption: str = "") -> str:
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], errors: Sequence[str | None]) -> str:
     """Return a table as HTML.
 
-    Parameters
-    ----------
-    heads : sequence of str
-        Plain text.
-    rows : sequence of sequences of str
-        HTML, a cell each.
-    errors : sequence of str or None
-        Plain text to show below each row.
-
-    Returns
-    -------
-    str
+    `heads` and `errors` are plain text, cells in `rows` HTML. An error is shown below its row; None
+    shows nothing. Raises ValueError unless there is one for each row.
     """
     lines = ["<tr>" + "".join(f"<th>{html.escape(head)}</th>" for head in heads) + "</tr>"]
     for cells, error in zip(rows, errors, strict=True):

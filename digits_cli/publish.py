@@ -1,4 +1,4 @@
-"""Keep the outputs in the notebooks that readers open on GitHub and Colab those of today's code."""
+"""Keep the published outputs, which readers open on GitHub and Colab, those of today's code."""
 
 from __future__ import annotations
 
@@ -35,33 +35,14 @@ def publish(
 ) -> list[ChapterRun | str]:
     """Refresh the published outputs that are stale, one chapter after the other.
 
-    A chapter is published as soon as its run is done, so what an interruption leaves is whole, and
-    the next call goes on with the rest. A full run of today's code that lies in the build folder
-    is taken as it is.
-
-    Parameters
-    ----------
-    wanted : sequence of str
-        Names, unique prefixes or paths; empty means all. A chapter named here is published from
-        its full run even if the published outputs are fresh.
-    run : bool
-        Whether to run chapters; if not, those that need it are named at the end.
-    root : path, optional
-        The checkout; found from the working directory by default.
-    say : function
-        Is told what happens.
-
-    Returns
-    -------
-    list of ChapterRun or str
-        What is not done: the run that failed, or the names of chapters that need one. Empty when
-        all is fresh.
-
-    Raises
-    ------
-    RunnerError
-        When the installed packages are not those of the lock, a chapter changed while it ran, it
-        ran with other parameters than its defaults, or an output names a folder of this machine.
+    Each chapter is published as soon as its run is done, so after an interruption the next call
+    goes on with the rest; a full run of today's code in the build folder is used as it is. `wanted`
+    holds names, unique prefixes or paths; empty means all. A chapter named there is published from
+    its full run even if it is fresh. With run=False, chapters that need a run are only reported.
+    `root` None: found from the working directory. Returns what is not done: names of chapters that
+    need a run, and the run that failed, which ends the call. Raises RunnerError when the installed
+    packages are not those of the lock, a chapter changes while it runs or ran with other parameters
+    than its defaults, or an output names a folder of this machine.
     """
     root = find_checkout(root)
     left: list[ChapterRun | str] = []
@@ -96,7 +77,6 @@ def _brief(reasons: Sequence[str], most: int = 3) -> str:
 
 
 def _run(root: Path, chapter: Chapter) -> ChapterRun:
-    """Run a chapter in full, so that it can be published."""
     from digit_utils.files import write_atomically
 
     check_can_run()
@@ -129,10 +109,7 @@ def _run(root: Path, chapter: Chapter) -> ChapterRun:
 
 
 def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
-    """Put the outputs of the full run into `notebooks/`, and record its results and artifacts.
-
-    Returns the files written; those that were right already are left alone.
-    """
+    """Publish the outputs, results and artifacts of the full run; return the files that changed."""
     from digit_utils.files import json_bytes, write_atomically
 
     executed = run_folder(root, "full") / f"{chapter.name}.ipynb"
@@ -167,7 +144,7 @@ def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
 
 
 def _prepare(chapter: Chapter, notebook: Any, root: Path) -> list[str]:
-    """Strip what belongs to the run alone; return what stands against publishing."""
+    """Strip what belongs to the run alone; return what forbids publishing."""
     run = notebook.metadata.pop("digits")
     notebook.metadata["digits"] = {
         "fingerprint": run["fingerprint"],

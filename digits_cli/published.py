@@ -1,7 +1,7 @@
-"""Lay out the published notebooks so that nbval can run them again and compare.
+"""Prepare copies of the published notebooks that nbval runs again and compares.
 
-The published outputs come from one machine and one set of trainings. What another run must have in
-common with them is which outputs there are, their words, and the reported values within bounds.
+The published outputs come from one machine and one set of trainings. What another run must share
+is which outputs there are, their words, and the reported values within bounds.
 """
 
 from __future__ import annotations
@@ -37,37 +37,15 @@ _UPDATES = ("display_id", "LiveProgress", "SearchProgress")
 
 @dataclass(frozen=True)
 class Rules:
-    """What may differ; `tests/regression/published.yaml` says why.
+    """What may differ; `tests/regression/published.yaml` says why."""
 
-    Parameters
-    ----------
-    words_follow_luck : tuple of str
-        Chapters whose sentences and tables are not compared.
-    free, counted : tuple of str
-        Patterns of ``chapter/name``: values not compared, and counts that a training decides.
-    """
-
-    words_follow_luck: tuple[str, ...] = ()
-    free: tuple[str, ...] = ()
-    counted: tuple[str, ...] = ()
+    words_follow_luck: tuple[str, ...] = ()  # chapters whose sentences and tables are not compared
+    free: tuple[str, ...] = ()  # `chapter/name` patterns of values that are not compared
+    counted: tuple[str, ...] = ()  # such patterns of counts that a training decides
 
 
 def read_rules(path: Path) -> Rules:
-    """Read the rules.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-
-    Returns
-    -------
-    Rules
-
-    Raises
-    ------
-    RunnerError
-        When the file is missing, or holds anything but the three lists of words.
-    """
+    """Read the rules; RunnerError if the file is missing or holds anything but the three lists."""
     expected = ", ".join(Rules.__dataclass_fields__)
     found = YamlSource(path, RunnerError).values
     if not isinstance(found, dict) or set(found) - set(Rules.__dataclass_fields__):
@@ -79,28 +57,12 @@ def read_rules(path: Path) -> Rules:
 
 
 def stage_published(wanted: Sequence[str] = (), root: Path | str | None = None) -> list[Path]:
-    """Write copies of the published notebooks that nbval can compare.
+    """Write copies of the published notebooks that nbval can compare; return their paths.
 
-    Each gets a last cell that checks the reported values against bounds around the published
-    ones. Each lies in a folder of its own, with what an earlier chapter left for it as that is
-    published, so that none sees what another has made tonight.
-
-    Parameters
-    ----------
-    wanted : sequence of str
-        Names, unique prefixes or paths; empty means all.
-    root : path, optional
-        The checkout; found from the working directory by default.
-
-    Returns
-    -------
-    list of pathlib.Path
-
-    Raises
-    ------
-    RunnerError
-        When a chapter is not published or reports nothing, or, with all chapters, the rules name
-        one that does not exist or values that no chapter reports.
+    A last cell checks the reported values against bounds around the published ones. Each copy has a
+    folder of its own with the recorded artifacts, so none sees what another makes. `wanted` as for
+    `publish`; empty means all. `root` None: found from the working directory. Raises RunnerError
+    when a chapter is not published or reports nothing, or, with all chapters, a rule fits nothing.
     """
     from digit_utils import results
 
@@ -128,16 +90,9 @@ def stage_published(wanted: Sequence[str] = (), root: Path | str | None = None) 
 
 
 def prepare(notebook: Any, chapter: str, values: Mapping[str, Any], rules: Rules) -> None:
-    """Turn one published notebook into one that can be compared.
+    """Turn a published notebook, in place, into one that nbval can compare.
 
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-        Changed in place.
-    chapter : str
-    values : mapping
-        What it reported.
-    rules : Rules
+    `values` is what the chapter reported.
     """
     import nbformat
 
@@ -166,25 +121,15 @@ def _uses(source: str, names: set[str]) -> bool:
 
 
 def _functions_that_use(source: str, names: set[str]) -> set[str]:
-    """Name the functions of a cell in whose bodies a name stands."""
+    """Return the functions of a cell whose bodies use one of the names."""
     functions = [node for node in cell_tree(source).body if isinstance(node, ast.FunctionDef)]
     return {node.name for node in functions if _uses(ast.unparse(ast.Module(node.body, [])), names)}
 
 
 def bounds_around(values: Mapping[str, Any], chapter: str, rules: Rules) -> dict[str, Any]:
-    """Say within what another run must come out.
+    """Return the bounds for another run, by name as in `flatten`: [low, high] or the exact value.
 
-    Parameters
-    ----------
-    values : mapping
-        What the published run reported.
-    chapter : str
-    rules : Rules
-
-    Returns
-    -------
-    dict
-        By name as `flatten` gives it: ``[low, high]`` or the value itself.
+    `values` is what the published run reported; names that `rules.free` lists have no bounds.
     """
     bounds: dict[str, Any] = {}
     for name, value in flatten(values).items():
@@ -209,7 +154,7 @@ def _listed(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 def _refuse_idle_rules(rules: Rules, values: Mapping[str, Mapping[str, Any]]) -> None:
-    """A rule that fits nothing was meant for something, which now is compared otherwise."""
+    """Refuse a rule that fits nothing: what it was meant for is now compared otherwise."""
     names = [f"{chapter}/{name}" for chapter in values for name in flatten(values[chapter])]
     idle = [name for name in rules.words_follow_luck if name not in values]
     idle += [

@@ -10,22 +10,10 @@ from digit_utils.strict_json import parse_json
 
 
 def make_record(chapter: str, run: dict[str, Any], results: dict[str, Any]) -> dict:
-    """Put a chapter's results beside what is needed to measure them again.
+    """Join a chapter's results with what is needed to measure them again.
 
-    Results that begin with ``sealed`` come from the sealed test labels: the record of such a
-    chapter is also the record that the seal was opened.
-
-    Parameters
-    ----------
-    chapter : str
-    run : dict
-        The ``digits`` metadata of the executed notebook: profile, seconds, memory, provenance.
-    results : dict
-        What the chapter reported.
-
-    Returns
-    -------
-    dict
+    `run` is the ``digits`` metadata of the executed notebook. Results that begin with ``sealed``
+    come from the sealed test labels, so such a record also documents that the seal was opened.
     """
     return {
         "chapter": chapter,
@@ -38,17 +26,9 @@ def make_record(chapter: str, run: dict[str, Any], results: dict[str, Any]) -> d
 
 
 def same_run(old: Path, record: dict) -> bool:
-    """Whether a file records the same run already, by another commit or version or not.
+    """Tell whether a file already records the same run, whatever its commit or versions.
 
-    Parameters
-    ----------
-    old : pathlib.Path
-    record : dict
-        From `make_record`.
-
-    Returns
-    -------
-    bool
+    A file that is missing or unreadable counts as another run.
     """
     try:
         known = parse_json(read_bytes(old))

@@ -43,27 +43,13 @@ _PICTURES = ("image/png", "image/jpeg")  # the types nbval does not compare
 
 
 def make_references(root: Path | str | None = None, wanted: Sequence[str] = ()) -> list[Path]:
-    """Write a reference for each chapter from its quick run.
+    """Write a reference for each chapter from its quick run; return their paths.
 
-    A reference holds the chapter's code with the quick parameters, those outputs that nbval
-    compares, and a last cell that checks the reported values against `bounds.yaml`.
-
-    Parameters
-    ----------
-    root : path, optional
-        The checkout; found from the working directory by default.
-    wanted : sequence of str
-        Names, unique prefixes or paths; empty means all.
-
-    Returns
-    -------
-    list of pathlib.Path
-
-    Raises
-    ------
-    RunnerError
-        When a quick run is missing or out of date, a chapter has no bounds, or a quick run's own
-        values lie outside them.
+    A reference holds the chapter's code with the quick parameters, the outputs that nbval compares,
+    and a last cell that checks the reported values against `bounds.yaml`. `wanted` holds names,
+    unique prefixes or paths; empty means all. `root` None: found from the working directory. Raises
+    RunnerError when a quick run is missing or out of date, a chapter has no bounds, a quick run's
+    own values lie outside them, or an output names a folder of this machine.
     """
     from digit_utils import results
 
@@ -97,7 +83,7 @@ def make_references(root: Path | str | None = None, wanted: Sequence[str] = ()) 
 
 
 def why_stale_reference(root: Path, chapter: Chapter) -> str:
-    """Say what has changed since a chapter's reference was made; empty when nothing has."""
+    """Return what has changed since a chapter's reference was made; empty when nothing has."""
     path = root / FOLDER / f"{chapter.name}.ipynb"
     bounds = read_bounds(root / BOUNDS).get(chapter.name)
     if not bounds:
@@ -133,19 +119,10 @@ def _turn_into_reference(notebook: Any, chapter: str, bounds: Mapping[str, Any])
 
 
 def bounds_cell(bounds: Mapping[str, Any], source: str, flat: bool = False) -> str:
-    """Write the code of a last cell that checks what the chapter reported.
+    """Return the code of a last cell that checks what the chapter reported.
 
-    Parameters
-    ----------
-    bounds : mapping
-    source : str
-        Where they are from, for the cell's first line.
-    flat : bool
-        Whether the bounds name the values inside lists and dictionaries, as `flatten` does.
-
-    Returns
-    -------
-    str
+    `source` is where the bounds are from. `flat`: they name values inside lists and dictionaries,
+    as `flatten` does.
     """
     literal = pprint.pformat(dict(bounds), width=90, sort_dicts=False)
     return (
@@ -159,17 +136,7 @@ def bounds_cell(bounds: Mapping[str, Any], source: str, flat: bool = False) -> s
 
 
 def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Name the numbers inside dictionaries and lists ``name/key`` and ``name/0``.
-
-    Parameters
-    ----------
-    values : mapping
-        As `results.report` was given them.
-
-    Returns
-    -------
-    dict
-    """
+    """Name the values inside dictionaries and lists ``name/key`` and ``name/0``."""
     return dict(_leaves("", values))
 
 
@@ -186,7 +153,7 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _redirect_artifacts(notebook: Any, folder: str) -> None:
-    """Set ARTIFACTS in the injected cell, which is made when the profile needed none."""
+    """Set ARTIFACTS in the injected cell, adding that cell when the profile needed none."""
     import nbformat
 
     declares = any("ARTIFACTS" in cell.source for cell in cells_tagged(notebook, "parameters"))
@@ -205,20 +172,9 @@ def _redirect_artifacts(notebook: Any, folder: str) -> None:
 
 
 def read_bounds(path: Path) -> dict[str, dict[str, Any]]:
-    """Read the bounds: chapter, then result, then ``[low, high]`` or the exact value.
+    """Read the bounds by chapter and result: [low, high] or an exact value.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    RunnerError
-        When the file is missing or of another shape.
+    Raises RunnerError when the file is missing or of another shape.
     """
     if not path.exists():
         raise RunnerError(
@@ -249,19 +205,10 @@ def _is_range(bound: list[Any]) -> bool:
 
 
 def outside(values: Mapping[str, Any], bounds: Mapping[str, Any]) -> list[str]:
-    """List the values that are missing or not where they should be.
+    """Return one sentence for each value that is missing or out of bounds.
 
-    Parameters
-    ----------
-    values : mapping of str to object
-        What a chapter reported.
-    bounds : mapping of str to object
-        ``[low, high]``, both included, or an exact value.
-
-    Returns
-    -------
-    list of str
-        One sentence each; empty when all is well.
+    A bound is [low, high], both included, or an exact value; values without a bound are not
+    checked.
     """
     problems = []
     for name, bound in bounds.items():
@@ -277,18 +224,7 @@ def outside(values: Mapping[str, Any], bounds: Mapping[str, Any]) -> list[str]:
 
 
 def check_bounds(values: Mapping[str, Any], bounds: Mapping[str, Any]) -> None:
-    """Raise when a reported value lies outside its bounds; the references' last cell.
-
-    Parameters
-    ----------
-    values, bounds : mapping
-        As for `outside`.
-
-    Raises
-    ------
-    AssertionError
-        Naming every value that is not where it should be.
-    """
+    """Raise AssertionError naming every value out of bounds; the references' last cell calls it."""
     problems = outside(values, bounds)
     if problems:
         raise AssertionError("Results out of bounds:\n" + "\n".join(problems))

@@ -1,4 +1,4 @@
-"""What the terminal shows after a run: failures, a summary, the table of chapters."""
+"""Print what the terminal shows after a run: failures, a summary, the table of chapters."""
 
 from __future__ import annotations
 
@@ -26,12 +26,7 @@ from digits_cli.references import BOUNDS, why_stale_reference
 
 
 def print_failure(run: ChapterRun) -> None:
-    """Show the failing cell and its traceback on standard error.
-
-    Parameters
-    ----------
-    run : ChapterRun
-    """
+    """Print the failing cell and its traceback to standard error; nothing if the run succeeded."""
     failure = run.failure
     if failure is None:
         return
@@ -47,12 +42,7 @@ def print_failure(run: ChapterRun) -> None:
 
 
 def print_summary(runs: Sequence[ChapterRun]) -> None:
-    """Print one row a chapter: time, memory and what it found.
-
-    Parameters
-    ----------
-    runs : sequence of ChapterRun
-    """
+    """Print one row a chapter: time, peak memory and results."""
     rows = [
         [
             f"{run.name}{' (as it was)' * run.skipped}{' (failed)' * (not run.ok)}",
@@ -68,7 +58,7 @@ def print_summary(runs: Sequence[ChapterRun]) -> None:
 
 
 def _brief(results: dict[str, Any], most: int = 4) -> str:
-    """The first few plain values a chapter reported."""
+    """Show the first few plain values that a chapter reported."""
     pairs = []
     for name, value in results.items():
         if isinstance(value, float):
@@ -80,13 +70,7 @@ def _brief(results: dict[str, Any], most: int = 4) -> str:
 
 
 def print_table(head: list[str], rows: list[list[str]]) -> None:
-    """Print a table: ruled on a terminal, plain columns elsewhere.
-
-    Parameters
-    ----------
-    head : list of str
-    rows : list of list of str
-    """
+    """Print a table: ruled on a terminal, plain columns elsewhere."""
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table
@@ -106,17 +90,10 @@ def print_table(head: list[str], rows: list[list[str]]) -> None:
 
 
 def print_status(wanted: Sequence[str] = ()) -> bool:
-    """Print the chapters: whether their published outputs are fresh, and when they were last run.
+    """Print which chapters and references are stale, why, and when each profile was last run.
 
-    Parameters
-    ----------
-    wanted : sequence of str
-        Names, unique prefixes or paths; empty means all.
-
-    Returns
-    -------
-    bool
-        Whether all of them are fresh.
+    `wanted` holds names, unique prefixes or paths; empty means all. Returns whether all published
+    outputs are fresh; stale references do not count.
     """
     root = find_checkout()
     rows: list[list[str]] = []

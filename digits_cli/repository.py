@@ -1,8 +1,7 @@
-"""Where the book's repository is: `_config.yml` says it, and a fork's build finds its own.
+"""Find and rewrite the address of the book's repository.
 
-The address stands in many files, because Colab, pip and citations need it as text. `_config.yml` is
-the one that counts: the others are rewritten to agree (`rewrite_address`), and a site that is built
-in a fork leads to the fork (`find_address`).
+It stands in many files, because Colab, pip and citations need it as text. `_config.yml` counts:
+`rewrite_address` makes the others agree. A site built in a fork links to the fork (`find_address`).
 """
 
 from __future__ import annotations
@@ -33,53 +32,23 @@ PLACES = ("_config.yml", "CITATION.cff", "README.md", "pyproject.toml", "book/*.
 
 
 def parse_address(text: str) -> str | None:
-    """Read the address of a repository on GitHub, in any form that git accepts.
-
-    Parameters
-    ----------
-    text : str
-        Such as ``git@github.com:owner/name.git``.
-
-    Returns
-    -------
-    str or None
-        As ``https://github.com/owner/name``; None when it is anything else.
-    """
+    """Return ``https://github.com/owner/name`` for any form of it that git accepts, else None."""
     found = _ADDRESS.fullmatch(text.strip())
     return GITHUB + found[1] if found else None
 
 
 def addresses_in(text: str) -> list[str]:
-    """List the addresses of repositories on GitHub that a text names.
+    """List the GitHub repositories a text names, as ``https://github.com/owner/name``.
 
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    list of str
-        As ``https://github.com/owner/name``, in order, each as often as it stands there.
+    They are in order, with repeats.
     """
     return [GITHUB + slug for slug in re.findall(rf"https://github\.com/({_SLUG})", text)]
 
 
 def configured_address(root: Path) -> str | None:
-    """Read the address that `_config.yml` names.
+    """Return the repository's address in `_config.yml`, or None when it names none.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-
-    Returns
-    -------
-    str or None
-        None when it names none.
-
-    Raises
-    ------
-    RunnerError
-        When the file cannot be read, or names something that is not on GitHub.
+    Raises RunnerError when the file cannot be read, or the address is not on GitHub.
     """
     written = configured_repository(root).get("url")
     if written is None:
@@ -94,21 +63,9 @@ def configured_address(root: Path) -> str | None:
 
 
 def configured_repository(root: Path) -> dict[str, Any]:
-    """Read what `_config.yml` says of the repository.
+    """Return the entry ``repository`` of `_config.yml`; empty without the file or the entry.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-
-    Returns
-    -------
-    dict
-        Empty when there is no such file, or when it says nothing.
-
-    Raises
-    ------
-    RunnerError
-        When the file cannot be read.
+    Raises RunnerError when the file cannot be read.
     """
     path = root / "_config.yml"
     if not path.exists():
@@ -123,20 +80,10 @@ def configured_repository(root: Path) -> dict[str, Any]:
 
 
 def find_address(root: Path, environ: Mapping[str, str] | None = None) -> tuple[str | None, str]:
-    """Find the address of the repository that this checkout belongs to, and who says so.
+    """Return the address of this checkout's repository, and the name of its source for messages.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-    environ : mapping of str to str, optional
-        The process's environment by default.
-
-    Returns
-    -------
-    address : str or None
-        From GitHub Actions' variables, the git remote `origin`, or else `_config.yml`.
-    source : str
-        Its name, for messages.
+    The sources, in order: GitHub Actions' variables in `environ` (None: the process's environment),
+    the git remote `origin`, `_config.yml`. The address is None when none of them names one.
     """
     environ = os.environ if environ is None else environ
     server = environ.get("GITHUB_SERVER_URL", GITHUB).rstrip("/") + "/"
@@ -160,19 +107,10 @@ def _origin(root: Path) -> str:
 
 
 def rewrite_text(text: str, old: str | None, new: str | None) -> str:
-    """Put one address in the place of another.
+    """Replace one repository's address by another in links to GitHub, Colab and Binder.
 
-    Parameters
-    ----------
-    text : str
-    old, new : str or None
-        As ``https://github.com/owner/name``. With None, or the same twice, nothing changes.
-
-    Returns
-    -------
-    str
-        With links to GitHub, Colab and Binder changed; other repositories are left alone, even
-        those whose names begin alike.
+    Addresses are ``https://github.com/owner/name``. Other repositories are left alone, even those
+    whose names begin alike. With None, or the same address twice, nothing changes.
     """
     if not old or not new or old == new:
         return text
@@ -182,19 +120,7 @@ def rewrite_text(text: str, old: str | None, new: str | None) -> str:
 
 
 def rewrite_notebook(notebook: Any, old: str | None, new: str | None) -> bool:
-    """Put one address in the place of another in the text and code of a notebook.
-
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-        Changed in place; outputs are what a run left and stay.
-    old, new : str or None
-
-    Returns
-    -------
-    bool
-        Whether anything changed.
-    """
+    """Apply `rewrite_text` to the cells' sources, in place; return whether any changed."""
     changed = False
     for cell in notebook.cells:
         text = rewrite_text(cell.source, old, new)
@@ -204,26 +130,11 @@ def rewrite_notebook(notebook: Any, old: str | None, new: str | None) -> bool:
 
 
 def rewrite_address(new: str | None = None, root: Path | str | None = None) -> list[Path]:
-    """Make every file of the checkout name this repository.
+    """Make every file of the checkout name this repository; return the files written.
 
-    Parameters
-    ----------
-    new : str, optional
-        Its address; by default the one that `find_address` finds.
-    root : path, optional
-        The checkout; found from the working directory by default.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The files written.
-
-    Raises
-    ------
-    UsageError
-        For an address that is not of a repository on GitHub.
-    RunnerError
-        When `_config.yml` names no repository.
+    `new` None: the address that `find_address` finds; `root` None: found from the working
+    directory. An interrupted call can be repeated. Raises UsageError for an address that is not on
+    GitHub, and RunnerError when `_config.yml` names no repository.
     """
     from digit_utils.files import write_atomically
     from digits_cli.pairing import set_stable_ids, sync_pair

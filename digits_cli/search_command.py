@@ -1,4 +1,4 @@
-"""`digits search`: a search written down in a Python file, run and resumed from a terminal."""
+"""Run and resume a search that a Python file describes: `digits search`."""
 
 from __future__ import annotations
 
@@ -25,35 +25,15 @@ def search_from_file(
     jobs: int | None = None,
     address: str | None = None,
 ) -> tuple[Any, Path]:
-    """Run a search to its end, or go on with the trials that are there.
+    """Run a search to its end, resuming from the trials already there; return it and its folder.
 
-    Parameters
-    ----------
-    file : path
-        A Python file with ``SPACE`` and ``objective``, and perhaps ``ALGORITHM``, ``DEPENDS_ON``,
-        ``ASHA`` and ``RESOURCES``; see `digit_utils.search.run_search` and
-        `digit_utils.ray_search.run_ray_search` for what each must be.
-    trials : int
-        Trials in all.
-    folder : path, optional
-        Keeps the trials; ``_build/searches/<name of the file>`` by default.
-    seed : int
-    engine : str
-        ``hyperopt``, one trial after another in this process, or ``ray``.
-    jobs, address : optional
-        Of the Ray engine.
-
-    Returns
-    -------
-    search : digit_utils.search.Search
-    folder : pathlib.Path
-
-    Raises
-    ------
-    UsageError
-        If the file lacks something, or a number is out of range; nothing has been tried.
-    RunnerError
-        If the search cannot start or go on.
+    `file` holds ``SPACE`` and ``objective``, and perhaps ``ALGORITHM``, ``DEPENDS_ON``, ``ASHA``
+    and ``RESOURCES``; see `digit_utils.search.run_search` and
+    `digit_utils.ray_search.run_ray_search`. `trials` counts those already there. `folder` None:
+    ``_build/searches/<name of the file>``. `engine` is ``hyperopt`` (one trial after another in
+    this process) or ``ray``, which alone takes `jobs` and `address`. Raises UsageError if the file
+    lacks something or a number is out of range, before any trial; RunnerError if the search cannot
+    start or resume.
     """
     if engine != "ray" and (jobs is not None or address is not None):
         raise UsageError("--jobs and --address are for --engine ray; this one runs one at a time.")
@@ -123,20 +103,8 @@ def _run(
 def load_objective(text: str, name: str) -> Callable:
     """Return the objective of a search file from its text, on a worker that may lack the file.
 
-    Parameters
-    ----------
-    text : str
-    name : str
-        Full path of the file.
-
-    Returns
-    -------
-    function
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If it imports what this machine lacks.
+    `name` is the file's full path. Raises ModuleNotFoundError if it imports what this machine
+    lacks.
     """
     settle()  # this machine has a keras.json of its own
     try:
@@ -163,24 +131,13 @@ def _make_module(text: str, name: str) -> ModuleType:
 def load_search(file: Path) -> ModuleType:
     """Load a Python file that describes a search.
 
-    Parameters
-    ----------
-    file : pathlib.Path
-
-    Returns
-    -------
-    module
-
-    Raises
-    ------
-    UsageError
-        If there is no such file, it raises an error, or lacks ``SPACE`` or ``objective``.
+    Raises UsageError if the file is missing, raises an error, or lacks ``SPACE`` or ``objective``.
     """
     return _load(file)[1]
 
 
 def _load(file: Path) -> tuple[str, ModuleType]:
-    """Return the file's text and what came of executing it."""
+    """Return the file's text and the module made from it."""
     if file.is_dir():
         raise UsageError(f"{shown(file)} is a folder; expected a Python file with a search.")
     if not file.is_file():

@@ -1,4 +1,4 @@
-"""Tell how a search goes, and what it found: on the terminal, as CSV and as a page."""
+"""Report a search's progress and outcome: on the terminal, as CSV and as a page."""
 
 from __future__ import annotations
 
@@ -27,15 +27,12 @@ RESULT = "result."  # in the CSV: a parameter may have any name
 def search_progress() -> Iterator[Callable[[Sequence[Any], int], None]]:
     """Show each trial as it ends: a bar on a terminal, a line a trial elsewhere.
 
-    Yields
-    ------
-    function
-        To hand to a search as ``progress``.
+    Yields the function to pass to a search as ``progress``.
     """
     started, new = time.monotonic(), itertools.count(1)
 
     def standing(trials: Sequence[Any], of: int) -> str:
-        """Say what is best so far, and how long the rest will take."""
+        """Return the best loss so far and the estimated time left."""
         good = [trial for trial in trials if trial.ok]
         text = "no loss yet"
         if good:
@@ -79,18 +76,9 @@ def _outcome(trial: Any) -> str:
 
 
 def print_best(found: Any, folder: Path, most: int = 5) -> bool:
-    """Print the best trials; keep all of them as ``trials.csv``, and a page as ``report.html``.
+    """Print the `most` best trials; write all to ``trials.csv``, and a page to ``report.html``.
 
-    Parameters
-    ----------
-    found : digit_utils.search.Search
-    folder : pathlib.Path
-    most : int
-
-    Returns
-    -------
-    bool
-        Whether any trial came to a good end.
+    While another process holds the folder, no file is written. Returns whether any trial succeeded.
     """
     import pandas as pd
 
@@ -129,16 +117,7 @@ def _values(trial: Any) -> list[str]:
 
 
 def summary(found: Any) -> str:
-    """Say in a sentence or two how the trials ended.
-
-    Parameters
-    ----------
-    found : digit_utils.search.Search
-
-    Returns
-    -------
-    str
-    """
+    """Say in a sentence or two how the trials ended."""
     trials = found.trials
     parts = [f"{len(trials)} trial{'s' if len(trials) != 1 else ''}"]
     for status, words in (("failed", "of them failed"), ("stopped", "of them stopped early")):
@@ -155,17 +134,7 @@ def summary(found: Any) -> str:
 
 
 def write_search_report(found: Any, folder: Path) -> Path:
-    """Write ``report.html``: the course of the search, its settings, and what may matter.
-
-    Parameters
-    ----------
-    found : digit_utils.search.Search
-    folder : pathlib.Path
-
-    Returns
-    -------
-    pathlib.Path
-    """
+    """Write ``report.html``: the course of the search, its settings and their importance."""
     names = list(found.trials[0].parameters)
     frame = found.table()
     parts = [f"<p>{html.escape(summary(found))}</p>"]

@@ -26,24 +26,10 @@ from digits_cli.yaml_source import YamlSource
 
 
 def check_links(profile: str | None = None, root: Path | str | None = None) -> int:
-    """Follow every link of the book that leads elsewhere.
+    """Check every external link of the book; return 0 when all are answered, else 1.
 
-    Parameters
-    ----------
-    profile : str or None
-        As for `build_site`.
-    root : path, optional
-        The checkout; found from the working directory by default.
-
-    Returns
-    -------
-    int
-        0 when all of them were answered. `_build/linkcheck/output.txt` lists the broken ones.
-
-    Raises
-    ------
-    RunnerError
-        As `build_site`.
+    `profile`, `root` and errors as for `build_site`. ``_build/linkcheck/output.txt`` lists the
+    broken ones.
     """
     root = find_checkout(root)
     with hold_site(root):
@@ -80,28 +66,12 @@ def _jupyter_book(source: Path, work: Path, *options: str) -> list[str]:
 
 
 def build_site(profile: str | None = "quick", root: Path | str | None = None) -> int:
-    """Build `_build/html` from the executed notebooks of a profile, or from the published ones.
+    """Build `_build/html` from a profile's executed notebooks; return Jupyter Book's exit code.
 
-    The new site takes the old one's place only when it is complete: a failed build leaves the
-    last good site, never a half-written one.
-
-    Parameters
-    ----------
-    profile : str or None
-        None: the notebooks as they are published in `notebooks/`; nothing is run for it.
-    root : path, optional
-        The checkout; found from the working directory by default.
-
-    Returns
-    -------
-    int
-        Jupyter Book's exit code.
-
-    Raises
-    ------
-    RunnerError
-        When chapters are missing, out of date or not in `_toc.yml`, a page was not made, or
-        another process builds the site.
+    `profile` None: from `notebooks/` as published, without a run. `root` None: found from the
+    working directory. A failed build leaves the last good site in place. Raises RunnerError when
+    chapters are missing, out of date or not in `_toc.yml`, a page was not made, or another process
+    builds the site.
     """
     root = find_checkout(root)
     with hold_site(root):
@@ -144,7 +114,7 @@ def _build_site(root: Path, profile: str | None) -> int:
 
 
 def _show(command: list[str], cwd: Path) -> int:
-    """Run Jupyter Book, pass on what it says, and return its exit code."""
+    """Run Jupyter Book, pass on its output, and return its exit code."""
     with subprocess.Popen(
         command,
         cwd=cwd,
@@ -168,22 +138,10 @@ def _show(command: list[str], cwd: Path) -> int:
 
 
 def stage_site(root: Path, profile: str | None) -> list[str]:
-    """Fill `_build/site` afresh with everything the book is made of.
+    """Fill `_build/site` afresh with the book's sources; return `toc_pages`.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-    profile : str or None
-
-    Returns
-    -------
-    list of str
-        The pages of `_toc.yml`, without endings.
-
-    Raises
-    ------
-    RunnerError
-        When chapters are missing, out of date or not in `_toc.yml`.
+    `profile` as for `build_site`. Raises RunnerError when chapters are missing, out of date or not
+    in `_toc.yml`.
     """
     for name in ("_config.yml", "_toc.yml", "book"):
         if not (root / name).exists():
@@ -229,17 +187,9 @@ def stage_site(root: Path, profile: str | None) -> list[str]:
 
 
 def toc_pages(path: Path) -> list[str]:
-    """List the pages a table of contents names, the root first.
+    """Return the pages that `_toc.yml` names, the root first, without suffixes.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        ``_toc.yml``.
-
-    Returns
-    -------
-    list of str
-        Without endings, as in ``notebooks/03_base_cnn``.
+    Raises RunnerError when the file cannot be read or an entry is not a text.
     """
     pages = list(_walk(YamlSource(path, RunnerError).values))
     for page in pages:

@@ -20,27 +20,11 @@ from digits_cli.plan import profile_values
 
 
 def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> dict[str, Any]:
-    """Take the executed notebooks of a profile, provided they ran today's code and values.
+    """Return a profile's executed notebooks by chapter, with injected parameters if any.
 
-    The prose comes from the script, so a corrected sentence needs no new run; the outputs come
-    from the run, so changed code does.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-    profile : str
-    chapters : sequence of Chapter
-
-    Returns
-    -------
-    dict of str to nbformat.NotebookNode
-        By chapter, with the injected parameters where there were any.
-
-    Raises
-    ------
-    RunnerError
-        When a chapter has not been run with this profile, or its code or the profile's values
-        have changed since.
+    Prose comes from the script, so a corrected sentence needs no new run; outputs come from the
+    run. Raises RunnerError when a chapter has not been run with this profile, or its code or the
+    profile's values have changed since.
     """
     folder = run_folder(root, profile)
     found, missing, changed, moved = {}, [], [], []
@@ -74,21 +58,9 @@ def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> 
 
 
 def published_chapters(root: Path, chapters: Sequence[Chapter]) -> dict[str, Any]:
-    """Take the chapters as they are published, with what `results/` tells of their runs.
+    """Return the published notebooks by chapter, with what `results/` records of their runs.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-    chapters : sequence of Chapter
-
-    Returns
-    -------
-    dict of str to nbformat.NotebookNode
-
-    Raises
-    ------
-    RunnerError
-        When a chapter has code without outputs: it was never published, or changed since.
+    Raises RunnerError when a chapter has code without outputs: never published, or changed since.
     """
     found, bare = {}, []
     for chapter in chapters:
@@ -122,18 +94,9 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 
 def with_outputs(current: Any, executed: Any) -> Any:
-    """Give a chapter the outputs of a run of the same code.
+    """Copy outputs, injected parameters and metadata from a run of the same code into `current`.
 
-    Parameters
-    ----------
-    current : nbformat.NotebookNode
-        Read from the script; changed in place and returned.
-    executed : nbformat.NotebookNode
-        Its code cells are the same, except for the injected parameters.
-
-    Returns
-    -------
-    nbformat.NotebookNode
+    Changes `current` in place and returns it.
     """
     injected = cells_tagged(executed, "injected-parameters")
     ran = (
@@ -157,13 +120,7 @@ def with_outputs(current: Any, executed: Any) -> Any:
 
 
 def number_cells(notebook: Any) -> None:
-    """Number the executed code cells 1, 2, 3 as after a fresh run.
-
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-        Changed in place.
-    """
+    """Number the executed code cells 1, 2, 3 in place, as after a fresh run."""
     count = 0
     for cell in notebook.cells:
         if cell.cell_type == "code" and cell.source.strip():
@@ -175,18 +132,7 @@ def number_cells(notebook: Any) -> None:
 
 
 def machine_traces(notebook: Any, root: Path) -> list[str]:
-    """Find outputs that name a folder of this machine.
-
-    Parameters
-    ----------
-    notebook : nbformat.NotebookNode
-    root : pathlib.Path
-
-    Returns
-    -------
-    list of str
-        One sentence for each trace.
-    """
+    """Return one sentence for each output that names a folder of this machine."""
     home = Path.home()
     places = {str(root), sys.prefix, "ipykernel_"}
     if home != Path("/"):

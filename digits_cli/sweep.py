@@ -1,10 +1,9 @@
 """Run a chapter once for each point of a sweep; finished runs are never run again.
 
-Each run has a folder of its own, named by a hash of the notebook's code and of the values, and
-leaves ``run.json`` there as its last act. A run whose folder holds one that says *ok* is skipped,
-so a sweep that was stopped at any moment goes on with the same command, and a changed notebook or
-changed values run anew. Helpers are not part of the name; each record holds the commit of the
-checkout it was made in, if there was one, and a sweep that mixes several says so.
+Each run's folder is named by a hash of the notebook's code and the values. ``run.json`` is written
+last; a run whose record says *ok* is skipped, so an interrupted sweep resumes with the same
+command, and changed code or values run anew. Helpers are not part of the hash: each record holds
+the commit of its checkout, if any, and a sweep that mixes several says so.
 """
 
 from __future__ import annotations
@@ -33,24 +32,15 @@ from digits_cli.sweep_place import FolderPlace, place_of
 
 @dataclass(frozen=True)
 class SweepRun:
-    """One run of a sweep: asked for, and perhaps finished.
+    """One run of a sweep: requested, and perhaps finished."""
 
-    Attributes
-    ----------
-    key : str
-        Names its folder.
-    parameters : dict
-    record : dict
-        What ``run.json`` holds; empty before the run has ended.
-    """
-
-    key: str
+    key: str  # names its folder
     parameters: dict[str, Any]
-    record: dict[str, Any] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)  # of run.json; empty until the end
 
     @property
     def ok(self) -> bool:
-        """Whether it has come to a good end."""
+        """Whether it succeeded."""
         return self.record.get("status") == "ok"
 
 
@@ -64,44 +54,19 @@ def run_sweep(
     engine: str = "local",
     address: str | None = None,
 ) -> tuple[Sweep, list[SweepRun], FolderPlace]:
-    """Run what a sweep asks for and has not got yet.
+    """Run what a sweep asks for and has not got yet; return it, its runs and their place.
 
-    Parameters
-    ----------
-    file : path
-        The sweep's YAML file.
-    out : path or str, optional
-        For the runs: a folder, ``_build/sweeps/<name of the file>`` by default, or an address that
-        papermill can write to.
-    jobs : int, optional
-        Runs at a time, each in a process of its own; by default one, or with Ray as many as there
-        are processors.
-    root : path, optional
-        The checkout; found from the working directory by default.
-    only_list : bool
-        Whether to print what would run, and stop.
-    report : function, optional
-        Called with the sweep, its runs and a folder at the end, while the place is held.
-    engine : str
-        ``local`` or ``ray``.
-    address : str, optional
-        With Ray, of a running cluster.
+    Runs are in the order of the file, failed ones included. Raises UsageError for a request that
+    cannot work, before anything starts; RunnerError when notebook and script disagree, the place is
+    in use or cannot be written, or the cluster does not answer.
 
-    Returns
-    -------
-    sweep : Sweep
-    runs : list of SweepRun
-        In the order of the file. Those that failed are among them.
-    place : FolderPlace
-        Where they are.
-
-    Raises
-    ------
-    UsageError
-        For a request that cannot work, before anything is started.
-    RunnerError
-        When a notebook and its script disagree, the place is in use or cannot be written, or the
-        cluster does not answer.
+    out: folder, or address that papermill can write to; None: ``_build/sweeps/<name of the file>``.
+    jobs: runs at a time, each in its own process; None: one, or with Ray one per processor.
+    root: the checkout; None: found from the working directory.
+    only_list: print what would run, and stop.
+    report: called at the end with the sweep, its runs and a folder, while the place is held.
+    engine: ``local`` or ``ray``.
+    address: of a running Ray cluster; None starts one.
     """
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs is {jobs}, expected at least 1.")
@@ -176,7 +141,7 @@ def _run_all(
     execute: Execute,
     jobs: int,
 ) -> dict[str, SweepRun]:
-    """Run points, some at a time; return what came of them by key."""
+    """Run points, `jobs` at a time; return the finished runs by key."""
     stop = threading.Event()
     started = time.monotonic()
     done: dict[str, SweepRun] = {}

@@ -1,4 +1,4 @@
-"""How one run of a sweep is executed: in a process of this machine, or on a worker of Ray's."""
+"""Execute one run of a sweep: in a process of this machine, or on a Ray worker."""
 
 from __future__ import annotations
 
@@ -20,23 +20,13 @@ from digits_cli.sweep_place import FORMAT
 
 @dataclass(frozen=True)
 class Request:
-    """All that a run needs; it can be sent to another machine.
-
-    Attributes
-    ----------
-    key : str
-    chapter : Chapter
-    profile : str
-    parameters : dict
-    notebook : bytes
-        As it was when the sweep began, whatever is edited meanwhile.
-    """
+    """All that a run needs; it can be sent to another machine."""
 
     key: str
     chapter: Chapter
     profile: str
     parameters: dict[str, Any]
-    notebook: bytes
+    notebook: bytes  # as it was when the sweep began, whatever is edited meanwhile
 
 
 # Runs a request in a folder, giving up when asked to; returns the record.
@@ -44,25 +34,9 @@ Execute = Callable[[Request, Path, Callable[[], bool]], dict[str, Any]]
 
 
 def run_here(request: Request, folder: Path, stopped: Callable[[], bool]) -> dict[str, Any]:
-    """Run a request in a process of its own on this machine.
+    """Run a request in its own process, leave its notebook in `folder`, and return the record.
 
-    Parameters
-    ----------
-    request : Request
-    folder : pathlib.Path
-        Where it works, and leaves its notebook.
-    stopped : function
-        Tells whether to give up.
-
-    Returns
-    -------
-    dict
-        The record.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If it was asked to give up.
+    Raises KeyboardInterrupt once `stopped` returns True.
     """
     with tempfile.TemporaryDirectory(prefix="digits-") as scratch:
         snapshot = Path(scratch) / request.chapter.notebook.name
@@ -93,25 +67,11 @@ def _record(request: Request, result: ChapterRun) -> dict[str, Any]:
 
 @contextmanager
 def on_ray(address: str | None, jobs: int | None) -> Iterator[tuple[Execute, int]]:
-    """Run requests on the workers of Ray, which need digit_utils and no checkout.
+    """Run requests on Ray workers, which need digit_utils but no checkout.
 
-    Parameters
-    ----------
-    address : str or None
-        Of a running cluster; None starts one on this machine.
-    jobs : int or None
-        Runs at a time; None: a processor each.
-
-    Yields
-    ------
-    execute : function
-        As `run_here`. What a run leaves is brought back to this machine.
-    jobs : int
-
-    Raises
-    ------
-    RunnerError
-        If Ray is not installed or the cluster does not answer.
+    `address` None starts a cluster on this machine; `jobs` None: one run per processor. Yields a
+    function like `run_here`, which copies the run's files back to this machine, and the number of
+    runs at a time. Raises RunnerError if Ray is not installed or the cluster does not answer.
     """
     from digit_utils.ray_cluster import ClusterUnavailable, connect, reason
 
@@ -148,7 +108,7 @@ def on_ray(address: str | None, jobs: int | None) -> Iterator[tuple[Execute, int
 
 
 def _run_there(request: Request) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Run a request on a worker; return its record, and the files it left."""
+    """Run a request on a worker; return its record and the files it left."""
     with tempfile.TemporaryDirectory(prefix="digits-") as temporary:
         folder = Path(temporary)
         if not request.chapter.folder.is_dir():  # another machine has no checkout, or elsewhere
@@ -181,11 +141,10 @@ class _StopWhenAsked:
         """Nothing to show."""
 
     def cell(self, index: int, n_cells: int) -> None:
-        """Look up from work."""
         self.tick()
 
     def tick(self) -> None:
-        """End the run's process if the sweep has been stopped."""
+        """Raise KeyboardInterrupt if the sweep has been stopped."""
         if self.stopped():
             raise KeyboardInterrupt
 

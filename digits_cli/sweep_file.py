@@ -28,51 +28,22 @@ ENTRIES = ("chapter", "profile", "constants", "seeds", "metric", *WAYS)
 
 @dataclass(frozen=True)
 class Sweep:
-    """A checked sweep.
-
-    Attributes
-    ----------
-    chapter : Chapter
-    profile : str
-    points : list of dict
-        The values of each run, those of the profile included.
-    varied : list of str
-        Parameters that the sweep varies, the seed left out.
-    metric : str or None
-        The result that the report draws; None: the first number a chapter reports.
-    constants : dict
-        What all runs have in common, beside the profile's values.
-    file : str
-        The sweep's file.
-    """
+    """A checked sweep."""
 
     chapter: Chapter
     profile: str
-    points: list[dict[str, Any]]
-    varied: list[str]
-    metric: str | None
-    constants: dict[str, Any]
+    points: list[dict[str, Any]]  # the values of each run, with the profile's
+    varied: list[str]  # parameters, without SEED
+    metric: str | None  # the result that the report draws; None: see `choose_metric`
+    constants: dict[str, Any]  # what all runs share beside the profile's values
     file: str
 
 
 def read_sweep(path: Path, root: Path) -> Sweep:
     """Read a sweep and check names, types and sizes of everything in it.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        A YAML file; ``book/how_to_run.md`` describes it.
-    root : pathlib.Path
-        The checkout.
-
-    Returns
-    -------
-    Sweep
-
-    Raises
-    ------
-    UsageError
-        For anything that cannot be run; the message names the line.
+    ``book/how_to_run.md`` describes the file. Raises UsageError, which names the line, for anything
+    that cannot be run.
     """
     source = YamlSource(path)
     entries = source.values
@@ -131,19 +102,9 @@ def read_sweep(path: Path, root: Path) -> Sweep:
 
 
 def as_columns(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Name what a chapter reported as the table of a sweep does.
+    """Name what a chapter reported as the table of a sweep does, each name after `prefix`.
 
-    Parameters
-    ----------
-    values : mapping
-        As `digit_utils.results.read` returns them.
-    prefix : str
-        Goes before each name.
-
-    Returns
-    -------
-    dict
-        A dictionary becomes an entry for each of its own, ``name.entry``.
+    A dictionary becomes one column for each entry, ``name.entry``; other values as in `as_cell`.
     """
     columns = {}
     for name, value in values.items():
@@ -154,15 +115,12 @@ def as_columns(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def as_cell(value: Any) -> Any:
-    """Write a list or a dictionary as JSON, for a cell of a table; other values are themselves."""
+    """Return a list or a dictionary as JSON, for a cell of a table; any other value as it is."""
     return json.dumps(value) if isinstance(value, list | dict) else value
 
 
 def _note_unknown_metric(source: YamlSource, chapter: Chapter, metric: str | None) -> None:
-    """Say so before the runs when the chapter as it was last run reports no such number.
-
-    No more than a note: what it reports may have changed since.
-    """
+    """Print a note, as the report may have changed, when the last run gave no such number."""
     if metric is None:
         return
     try:
@@ -336,7 +294,7 @@ def _with_seeds(
 
 
 def _refuse_twins(source: YamlSource, points: list[dict], ways: list[str]) -> None:
-    """Two runs with the same values would write to the same place."""
+    """Refuse two runs with the same values: they would write to the same place."""
     seen: dict[bytes, int] = {}
     for number, point in enumerate(points, start=1):
         key = _identity(point)
@@ -349,7 +307,7 @@ def _refuse_twins(source: YamlSource, points: list[dict], ways: list[str]) -> No
 
 
 def _identity(point: Mapping[str, Any]) -> bytes:
-    """What tells a run from the others; short, as there may be ten thousand with a long text."""
+    """Hash a point: short, as there may be ten thousand with a long text."""
     text = json.dumps(point, sort_keys=True, default=repr)  # a date is refused later
     return hashlib.sha256(text.encode()).digest()
 
@@ -359,17 +317,6 @@ def _brief(point: Mapping[str, Any]) -> str:
 
 
 def label(point: Mapping[str, Any], sweep: Sweep) -> str:
-    """Say what tells a run from the others.
-
-    Parameters
-    ----------
-    point : mapping
-        One of ``sweep.points``.
-    sweep : Sweep
-
-    Returns
-    -------
-    str
-    """
+    """Return the values that tell a run from the others, as text."""
     names = (name for name in (*sweep.varied, "SEED") if name in point)
     return _brief({name: point[name] for name in names}) or "the profile's values"

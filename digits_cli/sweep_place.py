@@ -1,6 +1,6 @@
-"""Where a sweep's runs are kept: a folder of this machine, or a place that papermill can write to.
+"""Keep a sweep's runs in a folder of this machine, or in a place that papermill can write to.
 
-Either way a run's record is written last and whole, so that a record vouches for its run.
+A run's record is written last and atomically, so that a record vouches for its run.
 """
 
 from __future__ import annotations
@@ -28,23 +28,10 @@ GATHERED = ("runs.csv", REPORT)  # what is text; Parquet stays here
 
 
 def place_of(out: str | Path | None, default: Path) -> FolderPlace | RemotePlace:
-    """Return the place that somebody named.
+    """Return the place `out` names: a folder, or an address such as ``s3://bucket/sweep``.
 
-    Parameters
-    ----------
-    out : str, path or None
-        A folder, an address such as ``s3://bucket/sweep``, or None.
-    default : pathlib.Path
-        The folder for None, and what stands beside a remote place.
-
-    Returns
-    -------
-    FolderPlace or RemotePlace
-
-    Raises
-    ------
-    UsageError
-        For a web address.
+    `default` is the folder for None; beside it lies the local copy of a remote place. Raises
+    UsageError for a web address (http).
     """
     if out and "://" in str(out):
         address = str(out).rstrip("/")
@@ -59,30 +46,19 @@ def place_of(out: str | Path | None, default: Path) -> FolderPlace | RemotePlace
 
 
 class FolderPlace:
-    """A folder of this machine.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-    """
+    """A folder of this machine."""
 
     def __init__(self, folder: Path):
         self.folder = folder
 
     @property
     def report(self) -> str:
-        """Where the report is, for people."""
+        """Where the report is, for messages."""
         return shown(self.folder / REPORT)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Hold the place, so that no other process writes there.
-
-        Raises
-        ------
-        RunnerError
-            If another process holds it, or it cannot be written.
-        """
+        """Lock the place; RunnerError if another process holds it, or it cannot be written."""
         try:
             with claim_folder(self.folder):
                 yield
@@ -100,14 +76,14 @@ class FolderPlace:
         return _known(found)
 
     def start(self, key: str) -> Path:
-        """Return the folder that a run works in; what it leaves there is kept."""
+        """Return a run's work folder, without an old record; what the run leaves is kept."""
         folder = self.folder / key
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RECORD).unlink(missing_ok=True)
         return folder
 
     def keep(self, key: str, record: dict[str, Any]) -> None:
-        """Keep a run's record: the last act."""
+        """Write a run's record; call this last. A success removes the notebooks of failed tries."""
         folder = self.folder / key
         if record["status"] == "ok":
             for path in folder.glob("*.failed.ipynb"):
@@ -115,20 +91,15 @@ class FolderPlace:
         write_atomically(folder / RECORD, json_bytes(record))
 
     def publish(self, keys: list[str]) -> None:
-        """Everything is where it belongs."""
+        """Do nothing: everything is where it belongs."""
 
 
 class RemotePlace(FolderPlace):
     """An address that papermill can write to, such as ``s3://bucket/sweep``.
 
-    Runs work in a folder of this machine and stay there, too; notebooks and records are copied to
-    the address as soon as they are there. A run that could not be copied is copied next time.
-
-    Parameters
-    ----------
-    address : str
-    folder : pathlib.Path
-        On this machine. It also keeps a second sweep of this machine away.
+    Runs work and stay in `folder` on this machine, which also locks out a second sweep here.
+    Notebooks and records are copied to the address as soon as they exist; a failed copy is tried
+    again.
     """
 
     def __init__(self, address: str, folder: Path):
@@ -137,36 +108,30 @@ class RemotePlace(FolderPlace):
 
     @property
     def report(self) -> str:
-        """Where the report is, for people."""
+        """Where the report is, for messages."""
         return f"{self.address}/{REPORT} and {super().report}"
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Hold the local folder, and see whether the address can be written.
-
-        Raises
-        ------
-        RunnerError
-            If it cannot; nothing has been run.
-        """
+        """Lock the local folder; RunnerError, before any run, if the address cannot be written."""
         with super().hold():
             self._write("sweep.json", json.dumps({"format": FORMAT}))
             yield
 
     def read(self, keys: list[str]) -> dict[str, dict[str, Any]]:
-        """Return the records of those runs that have ended, there or here, by key.
+        """Return the records of runs that have ended, there or here, by key.
 
-        Raises
-        ------
-        RunnerError
-            If the address cannot be read.
+        A success takes precedence over a failure. Raises RunnerError if the address cannot be read.
         """
         there, here = self._there(keys), super().read(keys)
         good = {key: record for key, record in here.items() if _better(record, there.get(key))}
         return {**there, **good}
 
     def keep(self, key: str, record: dict[str, Any]) -> None:
-        """Keep a run here, then copy its notebook there and its record last."""
+        """Write a run's record here, then copy its notebook and, last, its record to the address.
+
+        A failed copy only prints a note.
+        """
         super().keep(key, record)
         try:
             self._copy(key, record)
@@ -174,13 +139,7 @@ class RemotePlace(FolderPlace):
             print(f"note: run {key} is not copied yet: {error}", file=sys.stderr, flush=True)
 
     def publish(self, keys: list[str]) -> None:
-        """Copy the report there, and whatever run could not be copied before.
-
-        Raises
-        ------
-        RunnerError
-            If the address cannot be written.
-        """
+        """Copy the report, and runs not copied before; RunnerError if that fails."""
         there = self._there(keys)
         for key, record in super().read(keys).items():
             if _better(record, there.get(key)):
@@ -234,7 +193,7 @@ class RemotePlace(FolderPlace):
 
 @contextmanager
 def _told(what: str) -> Iterator[None]:
-    """Turn whatever a store raises into one clear error."""
+    """Turn whatever a store raises into one RunnerError."""
     from papermill.exceptions import PapermillException, PapermillOptionalDependencyException
 
     try:
@@ -258,7 +217,7 @@ def _better(record: dict[str, Any], other: dict[str, Any] | None) -> bool:
 
 
 def _known(texts: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """Parse records; a damaged or foreign one counts as none."""
+    """Parse records; leave out damaged and foreign ones."""
     found = {}
     for key, text in texts.items():
         try:

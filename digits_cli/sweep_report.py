@@ -1,4 +1,4 @@
-"""Gather the runs of a sweep: one table as CSV and Parquet, and a page to look at."""
+"""Gather the runs of a sweep: one table as CSV and Parquet, and a page."""
 
 from __future__ import annotations
 
@@ -20,19 +20,7 @@ RESULT = "result."  # a chapter may report a value with the name of a parameter
 
 
 def write_report(sweep: Sweep, runs: Sequence[SweepRun], folder: Path) -> Path:
-    """Write ``runs.csv``, ``runs.parquet`` and ``report.html``.
-
-    Parameters
-    ----------
-    sweep : Sweep
-    runs : sequence of SweepRun
-    folder : pathlib.Path
-
-    Returns
-    -------
-    pathlib.Path
-        The page.
-    """
+    """Write ``runs.csv``, ``runs.parquet`` and ``report.html``; return the path of the page."""
     table = gather(runs)
     write_atomically(folder / "runs.csv", table.to_csv(index=False).encode())
     path = _write_page(sweep, runs, table, folder / "report.html")
@@ -53,18 +41,11 @@ def _one_type_a_column(table: Any) -> Any:
 
 
 def gather(runs: Sequence[SweepRun]) -> Any:
-    """Put runs into one table, a row a run.
+    """Return a DataFrame with a row a run; runs that have not ended have empty cells.
 
-    Parameters
-    ----------
-    runs : sequence of SweepRun
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``run``, ``status``, ``commit``, ``seconds``, ``peak_memory_mb``, ``error``,
-        parameters, and ``result.<name>`` for each value the chapter reported. A dictionary becomes
-        a column an entry, a list the text of its JSON. Runs that have not ended have empty cells.
+    Columns: ``run``, ``status``, ``commit``, ``seconds``, ``peak_memory_mb``, ``error``, the
+    parameters, and ``result.<name>`` for each reported value. A dictionary becomes one column for
+    each entry, a list its JSON text.
     """
     import pandas as pd
 
@@ -85,18 +66,10 @@ def gather(runs: Sequence[SweepRun]) -> Any:
 
 
 def choose_metric(sweep: Sweep, table: Any) -> str | None:
-    """Return the column to draw: the one asked for, else the first reported fraction.
+    """Return the column of `gather` to draw: the requested one, else the first with fractions.
 
-    Parameters
-    ----------
-    sweep : Sweep
-    table : pandas.DataFrame
-        From `gather`.
-
-    Returns
-    -------
-    str or None
-        None when no run reported a number, or not the one asked for.
+    Without fractions, it is the first number. None when no run reported a number, or not the
+    requested one.
     """
     numbers = [
         name

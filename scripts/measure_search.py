@@ -3,12 +3,11 @@
     python scripts/measure_search.py cost       # about ten minutes; nothing else should run
     python scripts/measure_search.py sweep      # runs sweeps/batch_size.yaml, ten minutes or so
 
-``cost`` measures four things, all on this machine: what the plain search adds to a trial; what
-Ray's driver spends on a trial and on an epoch's report, which bounds how many workers one driver
-can serve; the trials of ``searches/post_space.py`` by the plain engine, by one worker, by two, and
-by two with early stopping; and what a sweep's bookkeeping costs a run, up to a thousand runs that
-do nothing. The outcomes are ``results/search_cost.json`` and ``results/example_sweep.json``,
-copied to ``digit_utils/recorded``, which chapter 8 reads.
+``cost`` measures what the plain search adds to a trial; what Ray's driver spends on a trial and on
+an epoch's report; the trials of ``searches/post_space.py`` by the plain engine, one worker, two,
+and two with early stopping; and a sweep's bookkeeping, up to a thousand empty runs. Writes
+``results/search_cost.json`` and ``results/example_sweep.json``, with copies in
+``digit_utils/recorded``, which chapter 8 reads.
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ def silent(settings: Any) -> float:
 
 
 def timed(search: Any, *arguments: Any, **options: Any) -> tuple[float, Any]:
-    """Run a search in a folder of its own; return its seconds and what it found."""
+    """Run a search in a folder of its own; return its seconds and the search."""
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         start = time.perf_counter()
         found = search(*arguments, Path(folder) / "search", **options)
@@ -97,10 +96,9 @@ def bookkeeping_of_a_search() -> list[dict[str, float]]:
 
 
 def driver_of_ray() -> dict[str, float]:
-    """Measure the processor time that Ray's driver spends, with trials that do nothing.
+    """Measure the processor time that Ray's driver spends on trials that do nothing.
 
-    Not the time that goes by: with two workers most of that is waiting, which does not grow with
-    the number of workers.
+    Wall time would be mostly waiting, which does not grow with the number of workers.
     """
     import ray
 
@@ -124,7 +122,7 @@ def driver_of_ray() -> dict[str, float]:
 
 
 def trials_of_the_book(trials: int) -> dict[str, dict[str, float]]:
-    """Time real trials by every engine; the start of the workers is counted apart."""
+    """Time real trials with each engine; the start of the workers is reported separately."""
     task = load_search(TASK)
     load = partial(load_objective, TASK.read_text(encoding="utf-8"), str(TASK))
     request = (task.objective, task.SPACE, task.ALGORITHM)
@@ -205,7 +203,7 @@ def bookkeeping_of_a_sweep() -> list[dict[str, float]]:
 
 
 def example_sweep() -> dict[str, Any]:
-    """Run the example sweep, and keep what its report is drawn from."""
+    """Run the example sweep; return what its report is drawn from."""
     file = ROOT / "sweeps" / "batch_size.yaml"
     sweep, runs, place = sweeps.run_sweep(file, root=ROOT, jobs=2, report=write_report)
     if not all(run.ok for run in runs):

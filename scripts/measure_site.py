@@ -1,11 +1,11 @@
-"""Let Lighthouse judge the built site: performance, accessibility, best practices, SEO.
+"""Measure the built site with Lighthouse: performance, accessibility, best practices, SEO.
 
     make site
     python scripts/measure_site.py              # about five minutes; needs npx (Node) and Chromium
 
-Each page is judged three times and the median is kept: the scores of performance move with what
-else the machine does. The pages are served here, compressed as every host does it. Lighthouse's
-defaults hold, a phone on a slow network. The outcome is ``results/lighthouse.json``.
+Each page is measured three times and the median kept, as performance scores vary with the machine's
+load. Pages are served locally, compressed, with Lighthouse's defaults (a phone on a slow network).
+Writes ``results/lighthouse.json``.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ COMPRESSED = (".html", ".css", ".js", ".json", ".svg")
 
 
 class Compressing(SimpleHTTPRequestHandler):
-    """Serve files as GitHub Pages would: text compressed, and to be kept for ten minutes."""
+    """Serve files as GitHub Pages would: text compressed, cached for ten minutes."""
 
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_):
-        """Keep silent."""
+        """Log nothing."""
 
     def do_GET(self):
-        """Send a file."""
+        """Send a file, or 404."""
         path = Path(self.translate_path(self.path))
         if not path.is_file():
             self.send_error(404)
@@ -80,7 +80,7 @@ def judge(address: str) -> tuple[dict[str, float], str]:
 
 
 def main() -> int:
-    """Judge the pages and write the record."""
+    """Measure the pages and write the record."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     if not SITE.is_dir():
         sys.exit("_build/html is missing: run `make site` first")

@@ -1,8 +1,7 @@
 """Turn the picture of a digit back into the strokes of a pen.
 
-The picture is enlarged, cut at half ink and thinned to lines one pixel wide. Where lines meet is a
-*knot*; between knots run *pieces*. At each knot the two pieces that bend least are joined into one
-stroke, as a hand would go on. A stroke begins at a loose end when it has one.
+The picture is enlarged, cut at half ink and thinned to lines one pixel wide. Lines meet at *knots*;
+between knots run *pieces*. At each knot the two pieces that bend least are joined into one stroke.
 """
 
 from __future__ import annotations
@@ -21,20 +20,8 @@ AROUND = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
 def trace_strokes(image: np.ndarray) -> list[np.ndarray]:
     """Trace the strokes of one digit.
 
-    Parameters
-    ----------
-    image : ndarray of uint8, shape (28, 28)
-        From 0 (background) to 255 (full ink).
-
-    Returns
-    -------
-    list of ndarray, each (n_points, 2)
-        Points as x and y, in pixels of the image; a stroke of one point is a dot.
-
-    Raises
-    ------
-    ValueError
-        If the image holds no ink.
+    `image` is uint8 (28, 28), 255 for full ink. Each stroke is (n_points, 2), x and y in pixels of
+    the image; one point is a dot. Raises ValueError if no ink is above half.
     """
     large = zoom(
         np.pad(image, 1).astype(np.float32), ENLARGE, order=1, grid_mode=True, mode="grid-constant"
@@ -108,7 +95,7 @@ def _length(piece: np.ndarray) -> float:
 
 
 def _ends(pieces: list[np.ndarray]) -> dict[tuple[float, float], list[tuple[int, int]]]:
-    """Return for each place where a piece begins (0) or stops (-1) which ones do."""
+    """Return, for each place where a piece begins (0) or stops (-1), the pieces and sides there."""
     places: dict[tuple[float, float], list[tuple[int, int]]] = {}
     for number, piece in enumerate(pieces):
         for side in (0, -1):
@@ -164,7 +151,7 @@ def _leaving(piece: np.ndarray, side: int) -> np.ndarray:
 
 
 def _smooth(piece: np.ndarray) -> np.ndarray:
-    """Smooth a stroke, take points at even steps, and return it in pixels of the image."""
+    """Smooth a stroke, resample it at even steps, and return it in pixels of the image."""
     points = (piece + 0.5) / ENLARGE - 1
     if len(points) < 3:
         return points

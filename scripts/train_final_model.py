@@ -5,15 +5,13 @@ Two steps, in this order::
     python scripts/train_final_model.py select    # compare candidates on the labelled images
     python scripts/train_final_model.py train     # train the chosen one on all of them
 
-``select`` trains every candidate on folds of the 42,000 labelled images and counts its mistakes on
-the images left out. It keeps each fold's outcome in ``results/final_model_selection.json`` as soon
-as it is there, and goes on where it stopped. It never sees a test label.
+``select`` counts each candidate's mistakes on left-out folds of the 42,000 labelled images, without
+any test label. It keeps each fold in ``results/final_model_selection.json`` and resumes from there.
 
-``train`` trains the members of the ensemble on all labelled images, one seed each, removes the
-batch normalisation, rounds the weights to float16, saves them, and scores what it loads back from
-the file. This opens the sealed test labels, once, after every choice: each member alone, each
-with copies moved by a pixel, and all together. Everything goes to ``results/final_model.json``.
-A member already trained is not trained again.
+``train`` trains the members of the ensemble on all labelled images, one seed each, folds the batch
+normalisation, rounds the weights to float16, saves them, and scores what it loads back: each member
+alone, each with copies moved by a pixel, and all together. This opens the sealed test labels, once.
+It writes ``results/final_model.json``. A member already trained is not trained again.
 """
 
 from __future__ import annotations
@@ -84,7 +82,7 @@ def select(n_folds: int) -> None:
 
 
 def count_mistakes(network, images, labels, seconds) -> dict:
-    """Count the mistakes on images left out, with and without moved copies."""
+    """Count the mistakes on left-out images, with and without moved copies."""
     network = as_shipped(network)
     prepared = prepare_images(images)
     plain = network.predict(prepared, batch_size=1000, verbose=0)
@@ -99,10 +97,10 @@ def count_mistakes(network, images, labels, seconds) -> dict:
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean cross-entropy, at the temperature that suits the network best.
+    """Return the mean cross-entropy at the network's best temperature.
 
-    Label smoothing leaves a network less sure than it should be. One number, by which all logits
-    are multiplied, puts that right for all images alike, so it must not decide between candidates.
+    Label smoothing leaves a network underconfident; one factor on all logits corrects that for all
+    images alike, so it must not decide between candidates.
     """
     logits = np.log(np.clip(probabilities, 1e-12, 1))
     found = []
@@ -114,7 +112,7 @@ def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def selection_table() -> list[dict]:
-    """Return one row a candidate: the sums over its folds."""
+    """Return one row a candidate: the sums over its folds, and the mean seconds."""
     rows = []
     for name, entry in json.loads(SELECTION.read_bytes())["candidates"].items():
         folds = list(entry["folds"].values())
@@ -191,7 +189,7 @@ def train_final(members: int) -> None:
 
 
 def check_chosen(candidates: dict) -> None:
-    """Refuse to go on unless the chosen recipe won, against all others, on the same folds."""
+    """Exit unless the chosen recipe won against all others on the same folds."""
     folds = {name: tuple(sorted(entry["folds"])) for name, entry in candidates.items()}
     if set(CANDIDATES) - set(folds) or len(set(folds.values())) != 1:
         raise SystemExit(
