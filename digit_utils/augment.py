@@ -12,35 +12,18 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="digit_utils")
 class RandomAffine(keras.layers.Layer):
-    """Rotate, zoom, shift and slant each image at random, in one resampling.
+    """Rotate, zoom, shift and slant each image at random, in one bilinear resampling.
 
-    The changes are composed into a single matrix per image and applied by one
-    bilinear interpolation. Chaining Keras's ``RandomRotation``, ``RandomZoom`` and
-    ``RandomTranslation`` would resample, and so blur, three times. The ranges mean what they
-    meant in the deprecated ``ImageDataGenerator`` (which gave its shear in degrees): every value
-    is drawn uniformly from ``[-range, +range]``, height and width are zoomed independently.
+    Chaining Keras's ``RandomRotation``, ``RandomZoom`` and ``RandomTranslation`` would resample,
+    and so blur, three times. Every value is drawn uniformly from ``[-range, +range]``, height and
+    width are zoomed independently, as in the deprecated ``ImageDataGenerator`` (which gave its
+    shear in degrees). The layer acts only while training; in ``predict`` and ``evaluate`` it passes
+    images on.
 
-    The layer acts only while training; in ``predict`` and ``evaluate`` it passes images on.
-
-    Parameters
-    ----------
-    rotation : float
-        Largest rotation either way, in degrees; 180 allows every angle.
-    zoom : float
-        Largest zoom in or out, as a fraction of the image's size, below 1.
-    shift : float
-        Largest shift along each axis, as a fraction of the image's size, below 1.
-    shear : float
-        Largest slant to either side, in pixels sideways a pixel of height; 0 for none.
-    seed : int, optional
-        Seed of the layer's own random stream.
-
-    Raises
-    ------
-    ValueError
-        If a range is not a number within its limits.
-
-    Taught in 04_augmentation.
+    ``rotation`` is in degrees, up to 180 for every angle; ``zoom`` and ``shift`` are fractions of
+    the image's size, below 1; ``shear`` is in pixels sideways per pixel of height, 0 for none.
+    Raises ValueError for a range outside these limits. ``seed`` seeds the layer's own random
+    stream. Taught in 04_augmentation.
     """
 
     def __init__(
@@ -107,7 +90,7 @@ class RandomAffine(keras.layers.Layer):
         return ops.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return ``input_shape``: an affine change keeps the image's size."""
+        """Return ``input_shape``, which does not change."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:

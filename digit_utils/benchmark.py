@@ -14,10 +14,10 @@ TARGETS = (0.99, 0.9946, 0.996)
 
 
 def epochs_timed(result: dict, name: str) -> list[float]:
-    """Return the seconds of every epoch that was timed on the largest number of images or trained.
+    """Return the seconds of every epoch that was timed on the most images, or trained in a run.
 
-    All are scaled to the images of an epoch in the runs. The first epoch of a run holds its
-    compilation and is left out; so are runs of another machine.
+    The first are scaled to the images of an epoch in the runs. A run's first epoch, which holds its
+    compilation, is left out; so are recorded runs, which are of another machine.
     """
     recipe = result["recipes"][name]
     largest = max(recipe["epoch_seconds"], key=int)
@@ -29,16 +29,12 @@ def epochs_timed(result: dict, name: str) -> list[float]:
 
 
 def seconds_an_epoch(result: dict, name: str) -> float:
-    """Return the seconds of a recipe's fastest epoch.
-
-    A shared machine slows an epoch down, to twice its time when it lends one core instead of two;
-    nothing speeds one up.
-    """
+    """Return the seconds of a recipe's fastest epoch; a shared machine only ever slows one down."""
     return min(epochs_timed(result, name))
 
 
 def epochs_to(runs: list[dict], target: float) -> int | None:
-    """Return the first epoch after which the mean over the runs reaches the target."""
+    """Return the first epoch, from 1, with a mean accuracy of at least the target, or None."""
     for epoch in range(min((len(run["accuracy"]) for run in runs), default=0)):
         if mean(run["accuracy"][epoch] for run in runs) >= target:
             return epoch + 1
@@ -54,14 +50,15 @@ def best_epoch(runs: list[dict]) -> tuple[int, float]:
 
 
 def startup_seconds(runs: list[dict]) -> float:
-    """Return what building and compiling take: how much longer a run's first epoch is."""
+    """Return the seconds to build and compile: first less fastest later epoch, median over runs."""
     return median(run["epoch_seconds"][0] - min(run["epoch_seconds"][1:]) for run in runs)
 
 
 def speed_up(result: dict) -> dict | None:
     """Compare the fast recipe with the post's double-conv recipe up to its best epoch.
 
-    The fast recipe counts to its end, compilation included, whatever it reached on the way.
+    The fast recipe counts to its end, compilation included, whatever it reached on the way. None if
+    either has no runs.
     """
     slow, fast = (result["recipes"][name] for name in ("post_double_conv", "fast"))
     if not slow["runs"] or not fast["runs"]:

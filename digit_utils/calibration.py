@@ -16,42 +16,17 @@ from scipy.stats import binomtest
 
 
 def confidence_of(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Return the probability a network gives to its own answer.
+    """Return the probability a network gives to its own answer, float64 (n,).
 
-    Parameters
-    ----------
-    logits : ndarray of float, (n, n_classes)
-    temperature : float
-        The logits are divided by it first. Above 1 makes the network less sure, below 1 surer;
-        its answers stay the same.
-
-    Returns
-    -------
-    ndarray of float64, (n,)
-
-    Taught in 12_can_you_trust_its_confidence.
+    ``logits``, float (n, n_classes), are divided by ``temperature`` first: above 1 makes the
+    network less sure, below 1 surer; its answers stay the same. Raises ValueError for logits of
+    another shape or a temperature not above 0. Taught in 12_can_you_trust_its_confidence.
     """
     return softmax(_check_logits(logits) / _check_temperature(temperature), axis=1).max(axis=1)
 
 
 def mean_log_loss(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
-    """Return the mean of minus the logarithm of the probability given to the true digit, in nats.
-
-    Parameters
-    ----------
-    logits : ndarray of float, (n, n_classes)
-    labels : ndarray of int, (n,)
-    temperature : float
-        As of `confidence_of`.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        If logits and labels differ in number.
+    """Return the mean of `log_losses`, in nats.
 
     Taught in 12_can_you_trust_its_confidence.
     """
@@ -61,21 +36,8 @@ def mean_log_loss(logits: np.ndarray, labels: np.ndarray, temperature: float = 1
 def log_losses(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Return minus the logarithm of the probability given to each image's true digit, in nats.
 
-    Parameters
-    ----------
-    logits, labels, temperature
-        As of `mean_log_loss`.
-
-    Returns
-    -------
-    ndarray of float64, (n,)
-
-    Raises
-    ------
-    ValueError
-        If logits and labels differ in number.
-
-    Taught in 12_can_you_trust_its_confidence.
+    ``logits`` and ``temperature`` are as for `confidence_of`, ``labels`` integers (n,). Raises
+    ValueError if logits and labels differ in number. Taught in 12_can_you_trust_its_confidence.
     """
     logits, labels = _check_logits(logits), np.asarray(labels)
     if labels.shape != (len(logits),):
@@ -90,17 +52,9 @@ def log_losses(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0)
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the temperature, from 0.05 to 20, at which the log loss is smallest.
 
-    Parameters
-    ----------
-    logits : ndarray of float, (n, n_classes)
-        Of images the network has not learned from; it is surer of those it has.
-    labels : ndarray of int, (n,)
-
-    Returns
-    -------
-    float
-
-    Guo and others (2017). Taught in 12_can_you_trust_its_confidence.
+    ``logits`` and ``labels``, as for `log_losses`, must be of images the network has not learned
+    from: it is surer of those it has. Guo and others (2017).
+    Taught in 12_can_you_trust_its_confidence.
     """
     found = minimize_scalar(
         lambda log_temperature: mean_log_loss(logits, labels, float(np.exp(log_temperature))),
@@ -114,29 +68,12 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, n_bins: int = 1
     """Return the expected calibration error, over bins that hold equally many images.
 
     In each bin the mean confidence is compared with the share of right answers; the result is the
-    mean of the differences. Bins of equal width would put nearly all images of a good network
-    into the last one. Equal confidences are put into bins in the order of the images.
-
-    Parameters
-    ----------
-    confidence : ndarray of float, (n,)
-        From 0 to 1.
-    right : ndarray of bool, (n,)
-    n_bins : int
-        At most one for each image.
-
-    Returns
-    -------
-    float
-        From 0 to 1. It cannot be negative, so chance alone makes it larger than 0.
-
-    Raises
-    ------
-    ValueError
-        If the two differ in shape, a confidence is not from 0 to 1, or ``n_bins`` does not fit.
-
-    Naeini and others (2015); equal masses after Nguyen and O'Connor (2015). Taught in
-    12_can_you_trust_its_confidence.
+    mean of the differences, from 0 to 1. It cannot be negative, so chance alone makes it larger
+    than 0. Bins of equal width would put nearly all images of a good network into the last one.
+    Equal confidences are put into bins in the order of the images. ``confidence`` is float (n,)
+    from 0 to 1, ``right`` bool (n,); raises ValueError for others, or unless ``n_bins`` is from 1
+    to n. Naeini and others (2015); equal masses after Nguyen and O'Connor (2015).
+    Taught in 12_can_you_trust_its_confidence.
     """
     confidence, right = _check_pairs(confidence, right)
     if not 1 <= n_bins <= len(confidence):
@@ -155,25 +92,10 @@ def doubt_table(
 ) -> pd.DataFrame:
     """Compare the doubt a network has with the mistakes it makes, in bins on a logarithmic scale.
 
-    Parameters
-    ----------
-    confidence : ndarray of float, (n,)
-    right : ndarray of bool, (n,)
-    edges : tuple of float
-        Limits of the bins of *doubt*, 1 minus the confidence, increasing.
-
-    Returns
-    -------
-    DataFrame
-        A row for each bin that holds images. Index ``from``; columns ``to``, ``images``,
-        ``doubt`` (the mean), ``error`` (share of mistakes), ``low`` and ``high`` (Wilson's 95 %
-        interval of it).
-
-    Raises
-    ------
-    ValueError
-        If the two differ in shape, or a confidence is not from 0 to 1.
-
+    ``edges`` are the limits of the bins of *doubt*, 1 minus the confidence, increasing. Returns a
+    row for each bin that holds images: index ``from``; columns ``to``, ``images``, ``doubt`` (the
+    mean), ``error`` (share of mistakes), ``low`` and ``high`` (Wilson's 95 % interval of it).
+    ``confidence``, ``right`` and their errors are as for `calibration_error`.
     Taught in 12_can_you_trust_its_confidence.
     """
     confidence, right = _check_pairs(confidence, right)
@@ -195,23 +117,10 @@ def doubt_table(
 def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return how many mistakes remain if only the surest answers are given.
 
-    Parameters
-    ----------
-    confidence : ndarray of float, (n,)
-        Any score that is higher for surer answers. Ties are broken by the order of the images.
-    right : ndarray of bool, (n,)
-
-    Returns
-    -------
-    coverage, risk : ndarray of float, (n,)
-        Share of the images answered, rising to 1; share of mistakes among the answers given.
-
-    Raises
-    ------
-    ValueError
-        If the two differ in shape.
-
-    El-Yaniv and Wiener (2010). Taught in 12_can_you_trust_its_confidence.
+    Returns coverage, the share of the images answered, rising to 1, and risk, the share of mistakes
+    among the answers given, each float (n,). ``confidence`` may be any score that is higher for
+    surer answers; ties are broken by the order of the images. ``right`` is bool (n,); raises
+    ValueError for others. El-Yaniv and Wiener (2010). Taught in 12_can_you_trust_its_confidence.
     """
     confidence, right = _check_pairs(confidence, right, is_probability=False)
     answered = np.arange(1, len(right) + 1)
@@ -222,25 +131,9 @@ def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray
 def confidence_needed(confidence: np.ndarray, right: np.ndarray, accuracy: float) -> float:
     """Return the lowest confidence to answer at so that the answers are as accurate as wanted.
 
-    Parameters
-    ----------
-    confidence : ndarray of float, (n,)
-        Any score that is higher for surer answers.
-    right : ndarray of bool, (n,)
-    accuracy : float
-        Share of right answers wanted among those given.
-
-    Returns
-    -------
-    float
-        Answer where the confidence is at least this. Infinity if no such confidence exists.
-
-    Raises
-    ------
-    ValueError
-        If the two differ in shape.
-
-    Taught in 12_can_you_trust_its_confidence.
+    Answer where the confidence is at least this; infinity if no such confidence exists.
+    ``confidence``, ``right`` and errors are as for `risk_coverage`; ``accuracy`` is the share of
+    right answers among those given. Taught in 12_can_you_trust_its_confidence.
     """
     _, risk = risk_coverage(confidence, right)
     descending = -np.sort(-np.asarray(confidence, dtype=float))

@@ -16,22 +16,9 @@ from scipy.stats import binom, binomtest, norm, t
 def right_and_wrong(right_a: np.ndarray, right_b: np.ndarray) -> np.ndarray:
     """Count the images by who got them right, as McNemar's test takes them.
 
-    Parameters
-    ----------
-    right_a, right_b : ndarray of bool, (n_images,)
-        Whether each network got each image right.
-
-    Returns
-    -------
-    ndarray of int, (2, 2)
-        Rows: the first network right, wrong. Columns: the second right, wrong. The two numbers
-        off the diagonal are the images on which only one was right.
-
-    Raises
-    ------
-    ValueError
-        If the arrays are empty or differ in shape, or hold anything but true and false.
-
+    Takes bool (n_images,), whether each network got each image right. Returns int (2, 2): rows are
+    the first right, wrong; columns the second. Off the diagonal are the images that only one got
+    right. Raises ValueError if the arrays are empty, not bool, or differ in shape.
     Taught in 09_is_it_really_better.
     """
     right_a, right_b = np.asarray(right_a), np.asarray(right_b)
@@ -55,16 +42,12 @@ def right_and_wrong(right_a: np.ndarray, right_b: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference in accuracy, as a share, with its two kinds of luck.
-
-    ``seed_error`` and ``image_error`` are standard errors: how far other seeds, or other images,
-    would move ``mean``. ``low`` and ``high`` bound the interval that covers both.
-    """
+    """A difference in accuracy, as a share, with its two kinds of luck."""
 
     mean: float
-    seed_error: float
-    image_error: float
-    low: float
+    seed_error: float  # standard error: how far other seeds would move the mean
+    image_error: float  # the same for other images
+    low: float  # of the interval that covers both
     high: float
 
 
@@ -73,27 +56,12 @@ def difference_over_seeds(
 ) -> Difference:
     """Compare two ways of training, each done with several seeds, on the same images.
 
-    The scatter of the differences from seed to seed gives the one standard error, that from image
+    Takes bool (n_seeds, n_images), whether each network got each image right; the difference is the
+    first minus the second. The scatter from seed to seed gives one standard error, that from image
     to image, after averaging over the seeds, the other. They add up as squares. The second holds a
-    little of the first, so the interval is rather too wide than too narrow.
-
-    Parameters
-    ----------
-    right_a, right_b : ndarray of bool, (n_seeds, n_images)
-        Whether each network got each image right; at least two seeds.
-    confidence : float
-
-    Returns
-    -------
-    Difference
-        Of the first minus the second.
-
-    Raises
-    ------
-    ValueError
-        If the two differ in shape, or there are fewer than two seeds or images.
-
-    The degrees of freedom follow Satterthwaite (1946). Taught in 09_is_it_really_better.
+    little of the first, so the interval is too wide rather than too narrow. Raises ValueError if
+    the two differ in shape, or there are fewer than two seeds or images. The degrees of freedom
+    follow Satterthwaite (1946). Taught in 09_is_it_really_better.
     """
     right_a, right_b = np.asarray(right_a, dtype=float), np.asarray(right_b, dtype=float)
     if right_a.shape != right_b.shape or right_a.ndim != 2 or min(right_a.shape) < 2:
@@ -114,32 +82,13 @@ def difference_over_seeds(
 def mcnemar_from_totals(
     mistakes_a: int, mistakes_b: int, n_images: int, n_disagree: int | None = None
 ) -> tuple[float, float]:
-    """Bound McNemar's p-value when only the numbers of mistakes are known.
+    """Return the smallest and largest p-value of McNemar's test that two totals of mistakes allow.
 
-    The difference of the two numbers is the difference of the images that only one got right.
-    Their sum depends on how many mistakes both share: the more, the clearer the difference.
-
-    Parameters
-    ----------
-    mistakes_a, mistakes_b : int
-        Mistakes of two classifiers on the same images.
-    n_images : int
-    n_disagree : int, optional
-        Images on which the two predicted different classes, if known. No more than these can
-        be right for one alone.
-
-    Returns
-    -------
-    tuple of float
-        The smallest and the largest p-value that the totals allow.
-
-    Raises
-    ------
-    ValueError
-        If a number of mistakes is not from 0 to ``n_images``, or fewer images are said to differ
-        than the totals do, or more than there are mistakes.
-
-    McNemar (1947), exact. Taught in 09_is_it_really_better.
+    The more mistakes both share, the clearer the difference. ``n_disagree`` is the number of images
+    on which the two predicted different classes, if known: no more can be right for one alone.
+    Raises ValueError if a number of mistakes is not from 0 to ``n_images``, or ``n_disagree`` is
+    smaller than their difference or larger than their sum. McNemar (1947), exact.
+    Taught in 09_is_it_really_better.
     """
     if not (0 <= mistakes_a <= n_images and 0 <= mistakes_b <= n_images):
         raise ValueError(
@@ -170,28 +119,11 @@ def images_needed(
 ) -> int:
     """Return how many images a paired test needs to see a difference in accuracy.
 
-    Parameters
-    ----------
-    difference : float
-        Difference of the two accuracies, from 0 to 1: 0.001 for a tenth of a percentage point.
-    disagreement : float
-        Share of the images that exactly one of the two gets right.
-    power : float
-        Probability of seeing the difference.
-    significance : float
-        Two-sided p-value below which it counts as seen.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ValueError
-        If the difference is 0, or larger than the disagreement, which cannot be, or power or
-        significance is not a probability that fits.
-
-    Connor (1987). Taught in 09_is_it_really_better.
+    ``difference`` is of shares: 0.001 is a tenth of a percentage point, of either sign.
+    ``disagreement`` is the share of the images that exactly one of the two gets right, ``power``
+    the probability of seeing the difference, ``significance`` the two-sided p-value below which it
+    counts as seen. Raises ValueError if the difference is 0 or larger than the disagreement, or
+    unless ``0 < significance / 2 < power < 1``. Connor (1987). Taught in 09_is_it_really_better.
     """
     difference = abs(difference)
     if not 0 < difference <= disagreement <= 1:
@@ -220,22 +152,8 @@ def simulated_power(
 ) -> float:
     """Simulate exams of two classifiers; return the share in which McNemar's test sees the gap.
 
-    Parameters
-    ----------
-    n_images : int
-        Images an exam.
-    difference, disagreement
-        As of `images_needed`: the truth of the simulation.
-    generator : numpy.random.Generator
-    n_exams : int
-        Exams to simulate.
-    significance : float
-
-    Returns
-    -------
-    float
-        From 0 to 1. Only what is significant in favour of the truly better one counts.
-
+    ``difference`` and ``disagreement``, as in `images_needed`, are the truth of the simulation,
+    with ``n_images`` per exam. Only what is significant in favour of the truly better one counts.
     Taught in 09_is_it_really_better.
     """
     only_one = generator.binomial(n_images, disagreement, size=n_exams)
@@ -251,32 +169,13 @@ def equal_rivals(
     disagreement: float,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """Simulate networks that are equally good and sit the same exam.
+    """Simulate equally good networks that sit the same exam; return the mistakes of each.
 
-    Some images are harder than others, and harder for all. An image's chance of being misread is
+    Some images are harder than others, and harder for all: an image's chance of being misread is
     drawn from a beta distribution whose mean is the error and whose spread gives two networks the
-    wanted disagreement.
-
-    Parameters
-    ----------
-    n_images, n_networks : int
-    accuracy : float
-        True accuracy of every network, from 0 to 1.
-    disagreement : float
-        Share of the images that exactly one of two networks gets right. At most
-        ``2 * accuracy * (1 - accuracy)``, at which the networks have nothing in common.
-    generator : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray of int, (n_networks,)
-        Mistakes of each.
-
-    Raises
-    ------
-    ValueError
-        If the accuracy is not between 0 and 1 or the disagreement cannot be.
-
+    wanted ``disagreement``, the share of the images that exactly one of them gets right. Raises
+    ValueError unless it is above 0 and at most ``2 * accuracy * (1 - accuracy)``, at which the
+    networks have nothing in common, and ``accuracy`` is between 0 and 1.
     Taught in 09_is_it_really_better.
     """
     error = 1 - accuracy

@@ -14,26 +14,7 @@ from digit_utils.optimizers import NEWTON_SCHULZ_STEPS, takes_orthogonal_step
 
 
 def forward_flops(network: keras.Model) -> int:
-    """Count the floating-point operations of one image's way through a network.
-
-    A multiplication and an addition are two operations. Convolutions and dense layers are
-    counted, over every output position and the whole kernel; what else a network does
-    (normalisation, activation, pooling) is a few operations a value, and is left out.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Built; nested networks are counted too.
-
-    Returns
-    -------
-    int
-        Operations an image.
-
-    Raises
-    ------
-    ValueError
-        If a layer has a kernel that cannot be counted.
+    """Count the operations of one image's forward pass: the sum of `layer_flops`.
 
     Taught in 07_how_fast_can_it_learn.
     """
@@ -43,32 +24,12 @@ def forward_flops(network: keras.Model) -> int:
 def training_flops(
     network: keras.Model, n_images: int, batch_size: int = 0, muon: bool = False
 ) -> int:
-    """Count the operations of one epoch of training.
+    """Count the operations of one epoch of training on ``n_images`` images.
 
-    Every layer with weights is run once forwards and twice backwards: once for the gradient of
-    its weights, once for that of its input. The first layer's input are the images, which need
-    no gradient. With Muon, the matrix products of its steps are added.
-
-    Parameters
-    ----------
-    network : keras.Model
-    n_images : int
-        Images an epoch.
-    batch_size : int
-        Images a step; needed with Muon only.
-    muon : bool
-        Whether the network is trained by ``optimizers.ConvMuon``.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ValueError
-        If a layer cannot be counted, there is none to count, or ``muon`` comes without a
-        ``batch_size``.
-
+    Every layer with weights runs once forwards and twice backwards, for the gradients of its
+    weights and of its input; the first layer's input, the images, needs none. ``muon`` adds the
+    matrix products of `optimizers.ConvMuon` and needs ``batch_size``. Raises ValueError if that is
+    missing, a layer cannot be counted or there is none to count.
     Taught in 07_how_fast_can_it_learn.
     """
     forward = [operations for _, operations in layer_flops(network)]
@@ -84,23 +45,12 @@ def training_flops(
 
 
 def layer_flops(network: keras.Model) -> list[tuple[keras.layers.Layer, int]]:
-    """Count the operations of one image in each layer with a kernel, in the network's order.
+    """Count the floating-point operations of one image in each layer with a kernel, in order.
 
-    Parameters
-    ----------
-    network : keras.Model
-        Built; nested networks are counted too.
-
-    Returns
-    -------
-    list of (layer, int)
-
-    Raises
-    ------
-    ValueError
-        If a layer has a kernel that this function does not know how to count.
-
-    Taught in 07_how_fast_can_it_learn.
+    A multiplication and an addition are two operations, over every output position and the whole
+    kernel. The network must be built; nested networks count too. Normalisation, activation and
+    pooling are a few operations per value and are left out. Raises ValueError for a layer with a
+    kernel that is neither Conv2D nor Dense. Taught in 07_how_fast_can_it_learn.
     """
     found = []
     for layer in network.layers:
@@ -134,21 +84,8 @@ def _muon_step_flops(shape: Sequence[int]) -> int:
 def sgemm_peak(sizes: tuple[int, ...] = (1024, 2048, 4096), seconds: float = 0.5) -> float:
     """Measure the operations a second this machine reaches in a product of large matrices.
 
-    A yardstick for training, which is made of such products and more. Single precision; the best
-    of several repetitions of each size.
-
-    Parameters
-    ----------
-    sizes : tuple of int
-        Rows and columns of the square matrices to try.
-    seconds : float
-        How long to repeat each.
-
-    Returns
-    -------
-    float
-        Operations a second.
-
+    A yardstick for training, which is made of such products and more. Square matrices of each of
+    ``sizes``, in single precision, for ``seconds`` each; the best counts.
     Taught in 07_how_fast_can_it_learn.
     """
     best = 0.0

@@ -11,21 +11,8 @@ import numpy as np
 def average_probabilities(members: Sequence[np.ndarray]) -> np.ndarray:
     """Average the probabilities several networks give to the same images.
 
-    Parameters
-    ----------
-    members : sequence of ndarray, each (n_images, n_classes) float
-        One array of probabilities a network, rows in the same order.
-
-    Returns
-    -------
-    ndarray, (n_images, n_classes) float64
-        The mean; each row still sums to one.
-
-    Raises
-    ------
-    ValueError
-        If there is no member, shapes differ, or rows are not probabilities.
-
+    Each member is float (n_images, n_classes), rows in the same order; the mean is float64. Raises
+    ValueError if there is no member, shapes differ, or rows are not probabilities.
     Taught in 06_final_model.
     """
     if len(members) == 0:
@@ -46,31 +33,13 @@ def average_probabilities(members: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def predict_shifted(network: Any, images: np.ndarray, batch_size: int = 1000) -> np.ndarray:
-    """Average a network's probabilities over an image and the same image moved by one pixel.
+    """Average a network's probabilities over an image and its copies moved by one pixel.
 
     Five copies: as it is, and one pixel to the left, to the right, up and down. This is *test-time
-    augmentation*: the network has learned from moved digits, and what it says of each copy is
-    wrong in its own way.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Input as ``images``; output (n, n_classes) probabilities.
-    images : ndarray, (n, height, width, 1) float
-        As `preparation.prepare_images` makes them: the background is 0.
-    batch_size : int
-        Images predicted at a time.
-
-    Returns
-    -------
-    ndarray, (n, n_classes) float64
-
-    Raises
-    ------
-    ValueError
-        If the network's output is not probabilities.
-
-    Taught in 06_final_model.
+    augmentation*: the network has learned from moved digits, and what it says of each copy is wrong
+    in its own way. ``images`` is float (n, height, width, 1) with a background of 0, as
+    `preparation.prepare_images` makes them; returns float64 (n, n_classes). Raises ValueError if
+    the network's output is not probabilities. Taught in 06_final_model.
     """
     height, width = images.shape[1:3]
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))

@@ -13,14 +13,8 @@ from digit_utils.data import Digits, sealed_test_labels
 def accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
     """Return the share of images whose predicted class is their label, from 0 to 1.
 
-    Parameters
-    ----------
-    labels, predicted : ndarray, (n,) of integers 0 to 9
-
-    Raises
-    ------
-    ValueError
-        If the two differ in shape, or are not one class an image.
+    Both are integers 0 to 9, (n,). Raises ValueError if they differ in shape or are empty, or for
+    probabilities in place of classes.
     """
     return float(np.mean(_correct(labels, predicted)))
 
@@ -28,44 +22,21 @@ def accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
 def accuracy_interval(
     labels: np.ndarray, predicted: np.ndarray, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Return Wilson's confidence interval of the accuracy.
+    """Return the lower and upper bound, from 0 to 1, of Wilson's interval of the accuracy.
 
-    It answers: had we drawn other images of the same kind, where might the accuracy have come
-    out? It does not cover the luck of another training run.
-
-    Parameters
-    ----------
-    labels, predicted : ndarray, (n,) of integers 0 to 9
-    confidence : float
-        Coverage, from 0 to 1.
-
-    Returns
-    -------
-    tuple of float
-        Lower and upper bound, from 0 to 1.
-
-    Wilson (1927), as implemented in ``scipy.stats.binomtest``. Taught in 03_base_cnn.
+    It answers: had we drawn other images of the same kind, where might the accuracy have come out?
+    It does not cover the luck of another training run. ``labels``, ``predicted`` and errors are as
+    for `accuracy`. Wilson (1927), as implemented in ``scipy.stats.binomtest``.
+    Taught in 03_base_cnn.
     """
     correct = _correct(labels, predicted)
     return interval_of_share(correct.mean(), len(correct), confidence)
 
 
 def interval_of_share(share: float, n_images: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's confidence interval of a share of so many images.
+    """Return the lower and upper bound, from 0 to 1, of Wilson's interval of a share.
 
-    Parameters
-    ----------
-    share : float
-        From 0 to 1; rounded to whole images, as a mean over several trainings needs.
-    n_images : int
-    confidence : float
-        Coverage, from 0 to 1.
-
-    Returns
-    -------
-    tuple of float
-        Lower and upper bound, from 0 to 1.
-
+    ``share``, from 0 to 1, is rounded to whole images, as a mean over several trainings needs.
     Wilson (1927), as implemented in ``scipy.stats.binomtest``. Taught in 07_how_fast_can_it_learn.
     """
     interval = binomtest(round(share * n_images), n_images).proportion_ci(confidence, "wilson")
@@ -74,32 +45,19 @@ def interval_of_share(share: float, n_images: int, confidence: float = 0.95) -> 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Outcome of comparing two classifiers on the same images.
+    """Outcome of comparing two classifiers on the same images."""
 
-    ``only_a`` and ``only_b`` count the images that just the one got right; ``p_value`` is
-    two-sided.
-    """
-
-    only_a: int
+    only_a: int  # images that just the first got right
     only_b: int
-    p_value: float
+    p_value: float  # two-sided
 
 
 def paired_test(labels: np.ndarray, predicted_a: np.ndarray, predicted_b: np.ndarray) -> PairedTest:
     """Compare two classifiers on the same images by the exact McNemar test.
 
-    Images that both get right, or both wrong, say nothing about which is better. Of the rest,
-    a fair coin would give each classifier half.
-
-    Parameters
-    ----------
-    labels, predicted_a, predicted_b : ndarray, (n,) of integers 0 to 9
-
-    Returns
-    -------
-    PairedTest
-
-    McNemar (1947). Taught in 04_augmentation.
+    Only images that just one gets right count: a fair coin would give each classifier half of them.
+    Without any, the p-value is 1. Arrays and errors are as for `accuracy`. McNemar (1947).
+    Taught in 04_augmentation.
     """
     correct_a, correct_b = _correct(labels, predicted_a), _correct(labels, predicted_b)
     only_a = int(np.sum(correct_a & ~correct_b))
@@ -110,18 +68,14 @@ def paired_test(labels: np.ndarray, predicted_a: np.ndarray, predicted_b: np.nda
 
 @dataclass(frozen=True)
 class SealedScore:
-    """Accuracy on the sealed test images with its 95 % interval, all from 0 to 1.
-
-    ``paired`` compares with other predictions, if any were given: ``only_a`` counts the images
-    that just the scored predictions got right, ``only_b`` those that just the others did.
-    """
+    """Accuracy on the sealed test images with its 95 % interval, all from 0 to 1."""
 
     chapter: str
     accuracy: float
     low: float
     high: float
     n: int
-    paired: PairedTest | None = None
+    paired: PairedTest | None = None  # only_a: right in the scored ones alone
 
 
 def score_sealed_test(
@@ -134,35 +88,14 @@ def score_sealed_test(
     """Open the seal: score predictions of the 28,000 test images, or of some of them.
 
     This is the only function that sees the test labels. Call it once, when every choice has been
-    made; whoever looks at the score and then changes something has turned the test into
-    validation data.
+    made; whoever looks at the score and then changes something has turned the test into validation
+    data.
 
-    Parameters
-    ----------
-    digits : Digits
-        As returned by ``load_digits``.
-    predicted : ndarray, (28000,) of integers 0 to 9
-        One class for each of ``digits.test_images``, or for each of ``rows``.
-    chapter : str
-        Who opens it, for the record.
-    versus : ndarray, (28000,) of integers 0 to 9, optional
-        Predictions to compare with, by ``paired_test``.
-    rows : ndarray of int, optional
-        Which test images were predicted, where it would take too long to predict all.
-
-    Returns
-    -------
-    SealedScore
-
-    Raises
-    ------
-    SealedLabelsUnavailable
-        If the digits were read from Kaggle's files: only Kaggle knows those labels.
-    ValueError
-        If there is not one class for each test image, or ``rows`` names one twice or one that is
-        not there.
-
-    Taught in 06_final_model.
+    ``predicted``, and ``versus`` to compare it with by `paired_test`, hold one class for each of
+    ``digits.test_images``, or for each of ``rows``, the indices of those predicted. ``chapter``
+    says who opens it, for the record. Raises SealedLabelsUnavailable if the test images are
+    Kaggle's, whose labels only Kaggle knows, or were changed; ValueError if there is not one class
+    for each image, or ``rows`` names one twice or one that is not there. Taught in 06_final_model.
     """
     labels = sealed_test_labels(digits)
     if rows is not None:

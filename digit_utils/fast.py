@@ -25,64 +25,31 @@ from digit_utils.training import set_seed
 class Recipe:
     """How to train a network in little time.
 
-    Attributes
-    ----------
-    width : int
-        Filters of the first convolution; see `models.build_fast_cnn`.
-    normalization : str
-        ``"fused"``, ``"keras"`` or ``"none"``.
-    dropout : float
-        Fraction of the last maps' values dropped before the outputs.
-    epochs : int
-        Passes over the images.
-    batch_size : int
-        Images a step.
-    optimizer : str
-        ``"muon"`` or ``"adamw"``.
-    learning_rate : float
-        Peak of the one-cycle schedule.
-    warmup : float
-        Share of the steps until the peak; 0 holds the learning rate constant.
-    weight_decay : float
-        Share of each kernel taken off a step, times the learning rate.
-    label_smoothing : float
-        Probability spread over all digits in the target.
-    rotation, zoom, shift, shear : float
-        Ranges of `augment.RandomAffine`; all 0 for no augmentation.
-    ema : float
-        Momentum of the moving average of the weights, which is what is kept; 0 for none.
-
     Taught in 07_how_fast_can_it_learn.
     """
 
-    width: int = 16
-    normalization: str = "fused"
-    dropout: float = 0.0
+    width: int = 16  # filters of the first convolution; see `models.build_fast_cnn`
+    normalization: str = "fused"  # or "keras" or "none"
+    dropout: float = 0.0  # fraction of the last maps' values dropped before the outputs
     epochs: int = 3
     batch_size: int = 256
-    optimizer: str = "muon"
-    learning_rate: float = 0.06
-    warmup: float = 0.25
-    weight_decay: float = 0.02
-    label_smoothing: float = 0.05
-    rotation: float = 10.0
+    optimizer: str = "muon"  # or "adamw"
+    learning_rate: float = 0.06  # peak of the one-cycle schedule
+    warmup: float = 0.25  # share of the steps until the peak; 0 holds the rate constant
+    weight_decay: float = 0.02  # share of each kernel taken off a step, times the rate
+    label_smoothing: float = 0.05  # probability spread over all digits in the target
+    rotation: float = 10.0  # this to shear: as for `RandomAffine`; all 0 for no augmentation
     zoom: float = 0.1
     shift: float = 0.1
     shear: float = 0.0
-    ema: float = 0.0
+    ema: float = 0.0  # momentum of the weights' moving average, which is kept; 0 for none
 
 
 class ResidentImages(keras.layers.Layer):
     """Images kept beside the network, in its own memory, and fetched by their row number.
 
-    ``fit`` then hands over four bytes an image instead of 3,136. The pixels stay ``uint8`` and
-    become numbers from 0 to 1 when they are fetched.
-
-    Parameters
-    ----------
-    images : ndarray of uint8, (n, height, width)
-
-    Taught in 07_how_fast_can_it_learn.
+    ``fit`` then hands over four bytes per image instead of 3,136. ``images`` is uint8
+    (n, height, width); raises ValueError for others. Taught in 07_how_fast_can_it_learn.
     """
 
     def __init__(self, images: Any, **kwargs: Any) -> None:
@@ -109,23 +76,9 @@ def with_resident_images(
 ) -> keras.Model:
     """Return a model that takes row numbers, fetches and augments those images, and predicts.
 
-    It shares the network's weights: train it, then use ``network`` itself.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Input (n, 28, 28, 1) float in [0, 1].
-    images : ndarray of uint8, (n, 28, 28)
-        The training images.
-    augmenter : keras layer, optional
-        Active only while training.
-
-    Returns
-    -------
-    keras.Model
-        Uncompiled. Input (n,) int32.
-
-    Taught in 07_how_fast_can_it_learn.
+    ``network`` takes float (n, 28, 28, 1) in [0, 1], ``images`` is uint8 (n, 28, 28). The model,
+    uncompiled, takes int32 (n,) and shares the network's weights: train it, then use ``network``
+    itself. Taught in 07_how_fast_can_it_learn.
     """
     layers = [keras.layers.Input((), dtype="int32"), ResidentImages(images)]
     return keras.Sequential(layers + ([] if augmenter is None else [augmenter]) + [network])
@@ -133,20 +86,15 @@ def with_resident_images(
 
 @dataclass
 class Training:
-    """A trained network, and what it took.
-
-    ``seconds`` counts the training alone, its preparation and compilation included;
-    ``epoch_seconds`` each epoch, of which the first holds the compilation. ``scores`` is what
-    the scoring function said after each epoch; its time is not counted.
-    """
+    """A trained network, and what it took."""
 
     network: keras.Model
-    epoch_seconds: list[float]
-    scores: list[float]
+    epoch_seconds: list[float]  # the first holds preparation and compilation
+    scores: list[float]  # after each epoch; empty without a scoring function
 
     @property
     def seconds(self) -> float:
-        """Seconds of all epochs."""
+        """Seconds of the training alone, preparation and compilation included, scoring not."""
         return sum(self.epoch_seconds)
 
 
@@ -159,26 +107,11 @@ def train(
 ) -> Training:
     """Train a network by a recipe.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    images : ndarray of uint8, (n, 28, 28)
-    labels : ndarray of integers 0 to 9, (n,)
-    seed : int
-        Of the weights, the order of the images and their augmentation.
-    score : function, optional
-        Called with the network after every epoch; returns a number to record.
-
-    Returns
-    -------
-    Training
-
-    Raises
-    ------
-    ValueError
-        If there is no image, images and labels differ in number, images are not uint8
-        (n, height, width), or the recipe names an unknown optimizer or normalisation.
-
+    ``images`` is uint8 (n, 28, 28), ``labels`` holds integers 0 to 9 (n,). ``seed`` sets the
+    weights, the order of the images and their augmentation. ``score`` gets the network after every
+    epoch and returns a number to record. Raises ValueError if there is no image, images and labels
+    differ in number, images are of another type or shape, the recipe names an unknown optimizer or
+    normalisation, or with a warmup it takes fewer than two steps.
     Taught in 07_how_fast_can_it_learn.
     """
     start = time.perf_counter()
@@ -190,16 +123,10 @@ def train(
 class Trainer:
     """Train many networks by one recipe, and trace the training step only once.
 
-    Before it trains, Keras turns the step into a program. That takes seconds, as long as a short
-    training itself. Networks of one recipe, on equally many images, can share the program. On
-    TensorFlow each comes out as from the function `train`. On JAX and PyTorch Keras draws a first
-    batch for each new program, so there the images come in another order from the second on.
-
-    Parameters
-    ----------
-    recipe : Recipe
-
-    Taught in 09_is_it_really_better.
+    Tracing takes seconds, as long as a short training itself. Networks of one recipe, on equally
+    many images, can share the traced program. On TensorFlow each comes out as from the function
+    `train`. On JAX and PyTorch Keras draws a first batch for each new program, so there the images
+    come in another order from the second network on. Taught in 09_is_it_really_better.
     """
 
     def __init__(self, recipe: Recipe):
@@ -273,17 +200,8 @@ def make_trainer(
 ) -> tuple[keras.Model, keras.Model]:
     """Return a compiled model that trains from row numbers, and the network inside it.
 
-    Parameters
-    ----------
-    recipe, images, seed
-        As of `train`.
-
-    Returns
-    -------
-    trainer, network : keras.Model
-        ``trainer.fit(rows, one_hot_labels)`` trains ``network``.
-
-    Taught in 07_how_fast_can_it_learn.
+    ``model.fit(rows, one_hot_labels)`` trains the network. Parameters are those of `train`; sets
+    the global seed. Taught in 07_how_fast_can_it_learn.
     """
     set_seed(seed)
     network = _build_network(recipe)
@@ -306,24 +224,12 @@ def make_trainer(
 
 
 def make_batches(labels: np.ndarray, batch_size: int, seed: int = 0) -> dict:
-    """Return what ``fit`` takes to go through all rows in a new random order every epoch.
+    """Return arguments of ``fit`` to go through all rows in a new random order every epoch.
 
-    Keras turns arrays into a TensorFlow pipeline that tunes itself while it runs, and waits up to
-    half a second after every epoch for the tuner to stop. Row numbers need no tuning, so on
-    TensorFlow the pipeline is built here, without. Other backends take the arrays.
-
-    Parameters
-    ----------
-    labels : ndarray of integers 0 to 9, (n,)
-    batch_size : int
-    seed : int
-        Of the order, on TensorFlow; elsewhere it follows from `training.set_seed`.
-
-    Returns
-    -------
-    dict
-        Arguments of ``fit``: row numbers as ``x``, one-hot labels as targets.
-
+    These are row numbers as ``x`` and one-hot labels as targets, from ``labels``, integers 0 to 9
+    (n,). ``seed`` sets the order on TensorFlow; elsewhere it follows from `training.set_seed`.
+    Keras turns arrays into a TensorFlow pipeline that tunes itself, and waits up to half a second
+    after every epoch for the tuner to stop; so on TensorFlow the pipeline is built here, without.
     Taught in 07_how_fast_can_it_learn.
     """
     rows = np.arange(len(labels), dtype="int32")
@@ -340,23 +246,9 @@ def make_batches(labels: np.ndarray, batch_size: int, seed: int = 0) -> dict:
 
 
 def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
-    """Return the recipe's optimizer with its schedule.
+    """Return the recipe's optimizer with its schedule; ``steps`` counts all training steps.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    steps : int
-        Training steps in all.
-
-    Returns
-    -------
-    keras.optimizers.Optimizer
-
-    Raises
-    ------
-    ValueError
-        If the recipe names an unknown optimizer.
-
+    Raises ValueError for an unknown optimizer, or fewer than two steps with a warmup.
     Taught in 07_how_fast_can_it_learn.
     """
     known = {"muon": ConvMuon, "adamw": keras.optimizers.AdamW}

@@ -11,11 +11,7 @@ from digit_utils.normalization import FusedBatchNormalization
 def build_base_cnn() -> keras.Sequential:
     """Build the post's base network: three times convolution and pooling, then a dense layer.
 
-    Returns
-    -------
-    keras.Sequential
-        Uncompiled. Input (n, 28, 28, 1) float in [0, 1]; output (n, 10) probabilities.
-
+    Uncompiled; input float (n, 28, 28, 1) in [0, 1], output probabilities (n, 10).
     Taught in 03_base_cnn.
     """
     return keras.Sequential(
@@ -42,27 +38,10 @@ def build_double_conv_cnn(
 ) -> keras.Sequential:
     """Build the post's second network: two convolutions before each pooling, and dropout.
 
-    Parameters
-    ----------
-    width : int
-        Filters of the first block; the second has twice, the third four times as many.
-        The post's is 32. Half of it has a quarter of the weights in most convolutions.
-    dropout : tuple of four floats
-        Fraction dropped after each of the three blocks and after the dense layer.
-    dense_units : int
-        Neurons of the dense layer.
-
-    Returns
-    -------
-    keras.Sequential
-        Uncompiled. Input (n, 28, 28, 1) float in [0, 1]; output (n, 10) probabilities.
-
-    Raises
-    ------
-    ValueError
-        If ``dropout`` does not hold four fractions in [0, 1).
-
-    Taught in 04_augmentation.
+    ``width`` is the first block's number of filters, in the post 32; the second has twice, the
+    third four times as many. ``dropout`` is the fraction dropped after each of the three blocks and
+    after the dense layer; raises ValueError unless it holds four fractions in [0, 1). Uncompiled;
+    input float (n, 28, 28, 1) in [0, 1], output probabilities (n, 10). Taught in 04_augmentation.
     """
     if len(dropout) != 4 or not all(0 <= rate < 1 for rate in dropout):
         raise ValueError(f"dropout is {dropout!r}; expected four fractions from 0 to below 1")
@@ -84,29 +63,12 @@ def build_fast_cnn(
 ) -> keras.Sequential:
     """Build the lean network of the fast recipe: five convolutions, no hidden dense layer.
 
-    The first convolution stops at every second pixel, so all others work on a quarter of the
-    positions or fewer, and the last maps, 3 by 3 values each, go straight to the ten outputs.
-
-    Parameters
-    ----------
-    width : int
-        Filters of the first convolution; the others have 2, 4, 4 and 8 times as many.
-    normalization : str
-        Between convolution and activation: ``"fused"`` or ``"keras"`` batch normalisation, which
-        compute the same at different speed, or ``"none"``.
-    dropout : float
-        Fraction of the last maps' values dropped before the ten outputs; 0 for no such layer.
-
-    Returns
-    -------
-    keras.Sequential
-        Uncompiled. Input (n, 28, 28, 1) float in [0, 1]; output (n, 10) logits.
-
-    Raises
-    ------
-    ValueError
-        If ``normalization`` is not one of the three.
-
+    The first convolution has stride 2, so all others work on a quarter of the positions or fewer;
+    the last maps, 3 by 3 values each, go straight to the ten outputs. The convolutions have 1, 2,
+    4, 4 and 8 times ``width`` filters. ``normalization`` is ``"fused"`` or ``"keras"`` batch
+    normalisation, which compute the same at different speed, or ``"none"``; raises ValueError for
+    another. ``dropout`` is the fraction of the last maps' values dropped; 0 leaves the layer out.
+    Uncompiled; input float (n, 28, 28, 1) in [0, 1], output logits (n, 10).
     Taught in 07_how_fast_can_it_learn.
     """
     known = {

@@ -12,16 +12,13 @@ import numpy as np
 class FusedBatchNormalization(keras.layers.BatchNormalization):
     """Keras's batch normalisation, trained through TensorFlow's fused kernel where there is one.
 
-    Keras 3 computes the mean, the variance and the scaled images as separate operations, each of
-    which reads and writes all of the layer's maps. TensorFlow's fused kernel does it in one. The
-    parameters, and what the layer computes once trained, are those of the parent; while training
-    the running variance is Bessel-corrected, as the kernel returns it, which at thousands of
-    values a channel is no visible difference.
-
-    On other backends, for inputs that are not (n, height, width, channels), in other precisions
-    than float32, and when synchronised or renormalised, the layer is its parent.
-
-    Ioffe and Szegedy (2015), arXiv:1502.03167. Taught in 07_how_fast_can_it_learn.
+    Keras 3 computes mean, variance and scaled images as separate operations, each of which reads
+    and writes all of the layer's maps; the fused kernel is one. Parameters, and what the trained
+    layer computes, are the parent's. While training, the running variance is Bessel-corrected,
+    which at thousands of values per channel is no visible difference. On other backends, for inputs
+    that are not (n, height, width, channels), with a mask or without ``center``, in other
+    precisions than float32, and when synchronised or renormalised, the layer is its parent. Ioffe
+    and Szegedy (2015), arXiv:1502.03167. Taught in 07_how_fast_can_it_learn.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -61,29 +58,12 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 def fold_batch_normalization(network: keras.Sequential) -> keras.Sequential:
     """Return a network that predicts the same without batch normalisation, and without dropout.
 
-    Once training is over, batch normalisation multiplies each map by one number and adds
-    another. The convolution before it can do both by itself: scale its kernel, shift its bias.
-    What is left is smaller, and faster to run anywhere.
-
-    Parameters
-    ----------
-    network : keras.Sequential
-        Every batch normalisation follows a convolution without an activation, directly or with
-        max-pooling in between. In the second case it must have no scale of its own: a negative
-        one would turn the largest value into the smallest.
-
-    Returns
-    -------
-    keras.Sequential
-        Uncompiled, with its own copy of the weights.
-
-    Raises
-    ------
-    ValueError
-        If a batch normalisation has another place or works along another axis than the channels,
-        has a scale after max-pooling, or the network is not a Sequential.
-
-    Used by scripts/train_final_model.py.
+    Each normalisation is folded into kernel and bias of the convolution before it; the result is
+    smaller and faster, uncompiled, with its own copy of the weights. Raises ValueError if the
+    network is not a Sequential, or a normalisation works along another axis than the channels, does
+    not follow a convolution without activation (max-pooling may lie between), or has a scale after
+    max-pooling: a negative one would turn the largest value into the smallest. Used by
+    scripts/train_final_model.py.
     """
     if not isinstance(network, keras.Sequential):
         raise ValueError(f"found a {type(network).__name__}; expected a Sequential to fold")

@@ -17,24 +17,14 @@ NEWTON_SCHULZ_STEPS = 5
 class ConvMuon(keras.optimizers.AdamW):
     """Muon for the kernels of convolutions, AdamW for everything else.
 
-    Muon replaces each step by the nearest orthogonal matrix: every direction the gradient points
-    in is walked equally far, not the steep ones much and the flat ones hardly. A kernel becomes a
-    matrix by flattening all but its last axis. Keras's own ``Muon`` leaves convolutions to AdamW.
-
-    Biases, normalisation, dense layers and convolutions of one-channel images, whose matrices are
-    tiny, take AdamW's step at the same learning rate.
-
-    Parameters
-    ----------
-    learning_rate : float or LearningRateSchedule
-        Not to be compared with AdamW's: 0.02 to 0.08 are fair starts.
-    momentum : float
-        Nesterov momentum of the orthogonal steps.
-    **options
-        As of ``keras.optimizers.AdamW``.
-
-    Jordan and others (2024), https://kellerjordan.github.io/posts/muon/.
-    Taught in 07_how_fast_can_it_learn.
+    Muon replaces each step by the nearest orthogonal matrix, so that it goes equally far in every
+    direction of the gradient. A kernel becomes a matrix by flattening all but its last axis.
+    Keras's own ``Muon`` leaves convolutions to AdamW. Here biases, normalisation, dense layers and
+    convolutions of one-channel images, whose matrices are tiny, take AdamW's step at the same
+    ``learning_rate``. It does not compare with AdamW's: 0.02 to 0.08 are fair starts. ``momentum``
+    is the Nesterov momentum of the orthogonal steps; ``options`` are those of
+    ``keras.optimizers.AdamW``. Jordan and others (2024),
+    https://kellerjordan.github.io/posts/muon/. Taught in 07_how_fast_can_it_learn.
     """
 
     def __init__(
@@ -64,24 +54,16 @@ class ConvMuon(keras.optimizers.AdamW):
 
 
 def takes_orthogonal_step(shape: Sequence[int]) -> bool:
-    """Whether `ConvMuon` orthogonalises the step of a variable of this shape."""
+    """Return whether `ConvMuon` orthogonalises the step of a variable of this shape."""
     return len(shape) == 4 and shape[2] > 1
 
 
 def orthogonalize(matrix: Any) -> Any:
     """Return roughly the nearest matrix with orthonormal rows or columns, whichever are fewer.
 
-    Five Newton-Schulz steps push the singular values towards one, by matrix products alone. Most
-    end between about 0.7 and 1.2, which serves as well as exactly one; those that were below about
-    a hundredth of the largest stay shorter.
-
-    Parameters
-    ----------
-    matrix : tensor, (m, n) float
-
-    Returns
-    -------
-    tensor, (m, n)
+    Five Newton-Schulz steps push the singular values of a float (m, n) matrix towards one. Most end
+    between about 0.7 and 1.2, which serves as well as exactly one; those that were below about a
+    hundredth of the largest stay shorter.
     """
     a, b, c = NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
@@ -96,23 +78,11 @@ def orthogonalize(matrix: Any) -> Any:
 
 @keras.saving.register_keras_serializable(package="digit_utils")
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that climbs from zero to its peak and falls back to zero, both in a line.
+    """A learning rate that rises from zero to its peak and falls back to zero, both linearly.
 
-    Parameters
-    ----------
-    peak : float
-        The highest learning rate.
-    steps : int
-        Training steps in all, at least two: the first has a rate of zero.
-    warmup : float
-        Share of the steps that climb, above 0 and below 1.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two steps, or the share is not between 0 and 1.
-
-    Smith and Topin (2017), arXiv:1708.07120. Taught in 07_how_fast_can_it_learn.
+    ``steps`` counts all training steps, of which the first has a rate of zero; ``warmup`` is the
+    share of them that rises. Raises ValueError for fewer than two steps or a share not strictly
+    between 0 and 1. Smith and Topin (2017), arXiv:1708.07120. Taught in 07_how_fast_can_it_learn.
     """
 
     def __init__(self, peak: float, steps: int, warmup: float = 0.25) -> None:

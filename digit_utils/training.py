@@ -15,13 +15,9 @@ from IPython.display import display, update_display
 def set_seed(seed: int) -> None:
     """Seed Python's, NumPy's and the backend's random numbers.
 
-    On a GPU some operations still add up in a different order from run to run; see
-    `make_repeatable` for bitwise repeatability, at a price.
-
-    Raises
-    ------
-    ValueError
-        If ``seed`` is not a whole number from 0 to 2**32 - 1.
+    On a GPU some operations still add up in a different order from run to run; `make_repeatable`
+    gives bitwise repeatability, at a price. Raises ValueError unless ``seed`` is an int from 0 to
+    2**32 - 1.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ValueError(f"seed is {seed!r}; expected a whole number from 0 to 2**32 - 1")
@@ -31,16 +27,9 @@ def set_seed(seed: int) -> None:
 def make_repeatable() -> None:
     """Make every later training with one seed give identical weights on one machine.
 
-    Threads then add numbers up in a fixed order, which costs a little time. Call it before the
-    first network is built; it holds for the whole process.
-
-    Raises
-    ------
-    NotImplementedError
-        On backends other than TensorFlow: JAX is repeatable on a CPU without it, PyTorch has a
-        switch of its own.
-
-    Taught in 07_how_fast_can_it_learn.
+    Costs a little time and holds for the whole process; call it before the first network is built.
+    Raises NotImplementedError on backends other than TensorFlow: JAX is repeatable on a CPU without
+    it, PyTorch has a switch of its own. Taught in 07_how_fast_can_it_learn.
     """
     if keras.backend.backend() != "tensorflow":
         raise NotImplementedError(
@@ -55,11 +44,11 @@ def make_repeatable() -> None:
 def forget_networks() -> None:
     """Free the memory of networks nothing refers to any more; call it between trainings.
 
-    ``keras.utils.clear_session`` alone does not: in every training Keras's optimizer sums the
-    gradients with ``all_reduce``, and TensorFlow registers that step's gradient, which holds
-    the whole training graph, for the life of the process. Nothing takes a gradient through an
-    optimizer step, so the entries can go. Networks still in use keep working. The leak is
-    https://github.com/tensorflow/tensorflow/issues/80895.
+    ``keras.utils.clear_session`` alone does not: Keras's optimizer sums the gradients with
+    ``all_reduce``, whose own gradient TensorFlow registers, and with it the whole training graph,
+    for the life of the process (https://github.com/tensorflow/tensorflow/issues/80895). Nothing
+    takes a gradient through an optimizer step, so the entries can go. Networks still in use keep
+    working.
     """
     keras.utils.clear_session()
     if keras.backend.backend() == "tensorflow":
@@ -75,22 +64,8 @@ def forget_networks() -> None:
 def with_augmentation(network: keras.Model, augmenter: keras.layers.Layer | None) -> keras.Model:
     """Put an augmenter in front of a network, sharing the network's own weights.
 
-    Train what is returned, then use ``network`` itself to predict and to save: it knows
-    nothing of augmentation.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Input (n, 28, 28, 1).
-    augmenter : keras layer, optional
-        Active only while training. ``None`` returns ``network`` unchanged.
-
-    Returns
-    -------
-    keras.Model
-        Uncompiled; input and output as of ``network``.
-
-    Taught in 04_augmentation.
+    Train what is returned, uncompiled, then use ``network`` itself to predict and to save. ``None``
+    as ``augmenter`` returns ``network`` unchanged. Taught in 04_augmentation.
     """
     if augmenter is None:
         return network
@@ -98,17 +73,10 @@ def with_augmentation(network: keras.Model, augmenter: keras.layers.Layer | None
 
 
 def history_frame(history: keras.callbacks.History) -> pd.DataFrame:
-    """Return a ``fit`` history as a table: one row an epoch, counted from 1.
+    """Return a ``fit`` history as a table: one row per epoch, counted from 1.
 
-    Returns
-    -------
-    DataFrame
-        Index ``epoch``; columns as Keras names them: ``loss``, ``accuracy``, ``val_loss``, …
-
-    Raises
-    ------
-    ValueError
-        If not one epoch was trained.
+    Index ``epoch``; columns as Keras names them: ``loss``, ``accuracy``, ``val_loss``, … Raises
+    ValueError if no epoch was trained.
     """
     if not history.history:
         raise ValueError("found no epoch in the history of this training; train one at least")
@@ -118,14 +86,9 @@ def history_frame(history: keras.callbacks.History) -> pd.DataFrame:
 
 
 class LiveProgress(keras.callbacks.Callback):
-    """One line that updates itself while a network trains, instead of a line an epoch.
+    """One line, starting with ``label``, that updates itself while a network trains.
 
     Outside a notebook, where a line cannot be updated, it is printed once, at the end.
-
-    Parameters
-    ----------
-    label : str
-        What is being trained.
     """
 
     def __init__(self, label: str = "Training"):
