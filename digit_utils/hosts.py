@@ -31,13 +31,25 @@ GPU_SHARING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCA
 
 # TensorFlow's C++ half writes notes about the machine (its processor, its missing GPU) straight
 # to standard error. They differ from machine to machine and say nothing about the chapter.
-_CHATTER = re.compile(
+CHATTER = re.compile(
     r"WARNING: All log messages before absl::InitializeLog"
     r"|[IW]\d{4} \d\d:\d\d:\d\d"
     r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] "
     r"|.*Unable to register cu\w+ (factory|plug-in)"
     r"|To enable the following instructions"
 )
+
+# Copies standard error without those lines. A process of its own, so that TensorFlow's last words
+# are passed on when it aborts, on a processor it was not built for, say.
+SIEVE = """
+import re, sys
+for line in sys.stdin.buffer:
+    if not re.match(sys.argv[1].encode(), line):
+        sys.stderr.buffer.write(line)
+        sys.stderr.flush()
+"""
+# For debugging Keras; they would end every training early, and nothing would tell.
+KERAS_SWITCHES = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED")
 
 
 class HostError(RuntimeError):
@@ -58,7 +70,7 @@ def prepare() -> None:
 def settle() -> list[str]:
     """Set this process and its children up as the book needs them, before Keras is imported.
 
-    Returns a sentence for each setting that was found and has no say any more; usually none.
+    Returns a sentence for each setting that was found and put aside; usually none.
     """
     share_gpu()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -67,20 +79,26 @@ def settle() -> list[str]:
     if _QuietTensorFlow not in sys.meta_path:
         sys.meta_path.insert(0, _QuietTensorFlow)  # type: ignore[arg-type]
     found = []
+    for name in KERAS_SWITCHES:
+        if value := os.environ.pop(name, None):
+            found.append(f"{name} is {value} and was switched off.")
     file, asked = keras_settings()
-    if asked:
+    if asked and "keras" in sys.modules:
+        found.append(
+            f"Keras is loaded and has read {file}, which the book does without: restart the kernel "
+            "and begin with this cell."
+        )
+    elif asked:
         os.environ["KERAS_HOME"] = str(file.parent / "digits-book")
         settings = ", ".join(f"{name} {value!r}" for name, value in asked.items())
         found.append(
             f"{file} asks for {settings}. The book leaves this file aside and computes with "
             f"{keras_backend()}, float32, channels_last. To choose a backend, set KERAS_BACKEND."
         )
-        if "keras" in sys.modules:
-            found.append("Keras has read it already: restart the kernel and begin with this cell.")
     backend = os.environ.get("MPLBACKEND", "")
     if "ipykernel" in sys.modules and backend and not backend.startswith("module://"):
         os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-        found.append(f"MPLBACKEND is {backend}; the figures go into the notebook all the same.")
+        found.append(f"MPLBACKEND is {backend}; figures are shown in the notebook instead.")
     return found
 
 
@@ -88,20 +106,24 @@ def settle() -> list[str]:
 def tensorflow_hushed() -> Iterator[None]:
     """Keep back what TensorFlow says of the machine as it starts; pass on all the rest.
 
-    It writes to standard error from C++ at any log level, so the stream itself is led into a file.
+    It writes to standard error from C++ at any log level, so the stream itself is led elsewhere.
     """
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
+    try:
+        terminal = os.dup(2)
+    except OSError:  # no standard error, as in a daemon: nothing to keep quiet
+        yield
+        return
+    command = [sys.executable, "-ISc", SIEVE, CHATTER.pattern]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as sieve:
+        assert sieve.stdin
+        os.dup2(sieve.stdin.fileno(), 2)
         try:
             yield
         finally:
-            sys.stderr.flush()
+            if sys.stderr:
+                sys.stderr.flush()
             os.dup2(terminal, 2)
             os.close(terminal)
-            said.seek(0)
-            sys.stderr.write(without_chatter(said.read().decode("utf-8", "replace")))
 
 
 class _QuietTensorFlow:
@@ -117,7 +139,7 @@ class _QuietTensorFlow:
 
 def without_chatter(text: str) -> str:
     """Drop from standard error's text what TensorFlow writes about the machine as it starts."""
-    return "".join(line for line in text.splitlines(keepends=True) if not _CHATTER.match(line))
+    return "".join(line for line in text.splitlines(keepends=True) if not CHATTER.match(line))
 
 
 def share_gpu() -> None:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from digit_utils.provenance import keras_backend, processors
@@ -54,22 +54,27 @@ def connect(
     machine of it has what a job needs, or there is no folder for Ray's sockets.
     """
     needs = {"cpu": 1, **(needs or {})}
-    with _own_folder() as folder, _connected(address, jobs, needs, folder) as workers:
+    with (
+        nullcontext("") if address else _own_folder() as folder,
+        _connected(address, jobs, needs, folder) as workers,
+    ):
         yield workers
 
 
 @contextmanager
 def _own_folder() -> Iterator[str]:
-    """Make a folder for Ray's session; it is Ray's home, too, if the user's cannot be written."""
-    for place in (os.environ.get("RAY_TMPDIR"), tempfile.gettempdir(), "/tmp"):
-        if not place or len(os.path.abspath(place)) > LONGEST:
-            continue
-        try:
-            held = tempfile.TemporaryDirectory("", "digits-", place, ignore_cleanup_errors=True)
-            break
-        except OSError:
-            continue
-    else:
+    """Make a folder for Ray's session; it is Ray's home, too, if the user's cannot be written.
+
+    RAY_TMPDIR is taken as it is: Ray asks for it as well, and says what it does not like of it.
+    """
+    held: Any = None
+    if chosen := os.environ.get("RAY_TMPDIR"):
+        held = nullcontext(chosen)
+    for place in (tempfile.gettempdir(), "/tmp"):
+        if held is None and len(os.path.abspath(place)) <= LONGEST:
+            with suppress(OSError):
+                held = tempfile.TemporaryDirectory("", "digits-", place, ignore_cleanup_errors=True)
+    if held is None:
         raise ClusterUnavailable(
             f"Ray needs a folder that can be written, whose path has at most {LONGEST} characters, "
             "and found none; set RAY_TMPDIR to one"

@@ -24,6 +24,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from digit_utils import hosts
+
+hosts.settle()  # before Keras: the records are made without anybody's keras.json
+
 import keras
 import numpy as np
 from hyperopt import rand

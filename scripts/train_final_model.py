@@ -22,6 +22,10 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from digit_utils import hosts
+
+hosts.settle()  # before Keras: the records are made without anybody's keras.json
+
 import keras
 import numpy as np
 

@@ -19,6 +19,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from digit_utils.provenance import package_versions
+from digits_cli.paths import CHAPTER_NAME
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,9 @@ class Chapter:
 def read_chapters(folder: Path) -> list[Chapter]:
     """Read the notebooks of a folder, in the order of their numbers."""
     chapters = []
-    for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+    for path in sorted(folder.glob("*.ipynb")):
+        if not CHAPTER_NAME.fullmatch(path.stem):
+            continue  # a reader's copy
         notebook = json.loads(path.read_text(encoding="utf-8"))
         cells = (cell for cell in notebook["cells"] if cell["cell_type"] == "markdown")
         text = "\n\n".join("".join(cell["source"]) for cell in cells)

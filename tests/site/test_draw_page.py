@@ -302,13 +302,13 @@ def test_touch_draws_and_does_not_scroll(touched):
     assert page.evaluate("scrollY") == before
 
 
-@pytest.mark.parametrize("cancelled", [False, True])
-def test_the_pen_takes_over_from_the_palm(touched, cancelled):
-    """The palm may rest all the time, or the system may tell the page to forget it."""
+@pytest.mark.parametrize("then", ["rests", "touchCancel", "touchEnd"])
+def test_the_pen_takes_over_from_the_palm(touched, then):
+    """The palm rests all the time, the system has the page forget it, or it lifts and returns."""
     ((palm,),) = on_screen(touched, placed([[(1, 1)]], size=0.9, left=0, top=0))
     touched.touch("touchStart", palm)
-    if cancelled:
-        touched.touch("touchCancel")
+    if then != "rests":
+        touched.touch(then)
     for stroke in on_screen(touched, placed(DIGITS[4])):
         for kind, (x, y) in [
             ("mousePressed", stroke[0]),
@@ -318,9 +318,12 @@ def test_the_pen_takes_over_from_the_palm(touched, cancelled):
             event = {"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1}
             event |= {"pointerType": "pen", "buttons": int(kind != "mouseReleased")}
             touched.session.send("Input.dispatchMouseEvent", event)
+    if then == "touchEnd":
+        touched.touch("touchStart", palm)
+        touched.touch("touchEnd")
     assert answer(touched) == 4
     assert touched.evaluate("() => digitsBook.readInk()[250 * 280 + 250]") == 0, "the palm's mark"
-    if not cancelled:
+    if then == "rests":
         touched.touch("touchEnd")
     touched.locator("[data-draw=clear]").press("Enter")
     assert answer(touched) is None

@@ -74,7 +74,8 @@ def test_recorded_copy_with_one_line_of_notice(tmp_path, recorded, capsys):
 
 
 def test_own_goes_before_recorded(tmp_path, recorded, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in ("HOME", "USERPROFILE"):  # the second is Windows'
+        monkeypatch.setenv(variable, str(tmp_path))
     save_json(recorded, "best", {"from": "book"})
     save_json("~/artifacts", "best", {"from": "me"})
     assert load_json("~/artifacts", "best", "05_hyperopt") == ({"from": "me"}, "artifacts")

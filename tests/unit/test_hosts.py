@@ -228,12 +228,22 @@ def test_keras_settings_are_put_aside_and_named_and_tensorflow_is_quiet(tmp_path
     assert done.stderr == ""
 
 
+def test_what_tensorflow_says_as_it_aborts_is_passed_on(tmp_path):
+    (tmp_path / "tensorflow.py").write_text(
+        "import os\nos.write(2, b'I0000 00:00:1 1 a note\\nF no AVX here\\n')\nos.abort()\n"
+    )
+    code = "from digit_utils import hosts\nhosts.prepare()\nimport tensorflow\n"
+    here = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=here)
+    assert done.returncode != 0 and done.stderr.splitlines()[0] == "F no AVX here", done.stderr
+
+
 def test_figures_go_into_a_notebook_whatever_mplbackend_says(monkeypatch):
     monkeypatch.setattr(os, "environ", {**os.environ, "MPLBACKEND": "agg"})
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     assert hosts.settle() == [] and os.environ["MPLBACKEND"] == "agg"
     monkeypatch.setitem(sys.modules, "ipykernel", None)
-    assert hosts.settle() == ["MPLBACKEND is agg; the figures go into the notebook all the same."]
+    assert hosts.settle() == ["MPLBACKEND is agg; figures are shown in the notebook instead."]
     assert os.environ["MPLBACKEND"] == "module://matplotlib_inline.backend_inline"
     assert hosts.settle() == []
 

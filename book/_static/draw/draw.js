@@ -76,7 +76,8 @@
   // ---- Pen, finger, mouse and keys ---------------------------------------------------------------
 
   let pointer = null; // the one that is drawing
-  let palm = null; // a stroke by touch that did not end by lifting: still going on, or broken off by the system
+  let penDrew = false; // on this sheet; what else touches it is the hand that holds the pen
+  let palms = []; // strokes by touch that are unfinished, broken off by the system, or a mere dot
 
   function pointOf(event) {
     const frame = sheet.getBoundingClientRect();
@@ -90,9 +91,11 @@
     if (event.button !== 0) return;
     const atWork = pointer !== null && sheet.hasPointerCapture(pointer);
     if (atWork && event.pointerType !== "pen" && event.pointerId !== pointer) return; // a second finger
+    if (penDrew && event.pointerType === "touch") return;
     event.preventDefault();
-    if (event.pointerType === "pen" && strokes.includes(palm)) {
-      strokes.splice(strokes.indexOf(palm), 1); // the hand that holds the pen came first
+    if (event.pointerType === "pen" && !penDrew) {
+      penDrew = true;
+      strokes = strokes.filter((stroke) => !palms.includes(stroke));
       redraw();
     }
     stopExample();
@@ -106,7 +109,7 @@
     sheet.classList.add("by-pointer"); // no ring around the sheet while a pen is at work
     sheet.focus({ preventScroll: true }); // so that Undo and Clear work by key at once
     strokes.push([pointOf(event)]);
-    palm = event.pointerType === "touch" ? strokes.at(-1) : null;
+    if (event.pointerType === "touch") palms.push(strokes.at(-1));
     sheet.parentElement.classList.remove("empty");
     drawStroke(strokes.at(-1), 0);
     inside.loadNeighbours(neighboursAreHere);
@@ -125,7 +128,9 @@
 
   function lift(event) {
     if (pointer === null || (event.type !== "blur" && event.pointerId !== pointer)) return;
-    if (event.type === "pointerup") palm = null;
+    const [x, y] = strokes.at(-1)[0];
+    const isDot = strokes.at(-1).every((point) => Math.hypot(point[0] - x, point[1] - y) < PEN);
+    if (event.type === "pointerup" && !isDot) palms = palms.filter((stroke) => stroke !== strokes.at(-1));
     pointer = null;
     answer(event.timeStamp);
   }
@@ -143,6 +148,8 @@
 
   function clear() {
     pointer = null;
+    penDrew = false;
+    palms = [];
     stopExample();
     strokes = [];
     redraw();
