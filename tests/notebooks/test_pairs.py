@@ -84,6 +84,12 @@ def test_jupyter_and_jupytext_leave_every_chapter_as_it_is(tmp_path, act, added,
         assert len(new) == len(old)
 
 
+def test_nbconvert_knows_that_a_chapter_is_python(tmp_path):
+    command = [sys.executable, "-m", "nbconvert", "--to", "script", "--output-dir", tmp_path]
+    subprocess.run([*command, CHAPTERS[0].notebook], check=True, capture_output=True)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".py"]
+
+
 @each_chapter
 def test_it_is_published_with_the_outputs_of_its_code(chapter):
     notebook = read_notebook(chapter.notebook)
