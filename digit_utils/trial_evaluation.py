@@ -67,7 +67,7 @@ def takes_report(objective: Callable) -> bool:
     return sum(p.default is p.empty and p.kind in (0, 1) for p in parameters) >= 2
 
 
-class _Settings(MutableMapping, dict):
+class _Settings(MutableMapping, dict):  # type: ignore[misc, metaclass]
     """The objective's own copy of the settings; it remembers which of them were read."""
 
     # What is not named here goes through __getitem__: get, pop, items and the like.
@@ -75,12 +75,12 @@ class _Settings(MutableMapping, dict):
     __len__, __contains__ = dict.__len__, dict.__contains__  # asking is not reading
 
     def __init__(self, values: Mapping[str, Any]):
-        dict.__init__(self, copy.deepcopy(dict(values)))
+        dict.__init__(self, copy.deepcopy(dict(values)))  # type: ignore[call-overload]
         self.names, self.unread = tuple(values), set(values)
 
     def __getitem__(self, name: str) -> Any:
         self.unread.discard(name)
-        return dict.__getitem__(self, name)
+        return dict.__getitem__(self, name)  # type: ignore[index]
 
     def __missing__(self, name: str) -> Any:
         taken_out = name in self.names  # by the objective itself
@@ -89,10 +89,10 @@ class _Settings(MutableMapping, dict):
         )
 
     def __iter__(self) -> Iterator[str]:  # with dict's own, ** and dict() would pass by __getitem__
-        return dict.__iter__(self)
+        return dict.__iter__(self)  # type: ignore[arg-type]
 
     def __reduce__(self) -> tuple:  # a copy, and what another process gets, is a plain one
-        return dict, (dict(self),)
+        return dict, (dict(self),)  # type: ignore[arg-type]
 
 
 def _finite(loss: Any, name: str) -> float:
