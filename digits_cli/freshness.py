@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import digit_utils
-from digit_utils import results
-from digit_utils.files import read_bytes
 from digit_utils.provenance import installed_version, keras_backend
 from digit_utils.strict_json import parse_json
 from digits_cli.code_form import cell_facts, closure, short_hash
@@ -149,6 +147,9 @@ def why_stale(root: Path, chapter: Chapter) -> list[str]:
 
 def _other_outputs(root: Path, chapter: Chapter) -> list[str]:
     """Say if the outputs are not the published ones, or tell other results than the record does."""
+    from digit_utils import results
+    from digit_utils.files import read_bytes  # loads NumPy, which a run needs not wait for
+
     notebook = read_notebook(chapter.notebook)
     if notebook.metadata["digits"].get("outputs") != outputs_hash(notebook):
         return ["its outputs are not those that were published"]  # by hand, or a run in Jupyter
@@ -157,12 +158,7 @@ def _other_outputs(root: Path, chapter: Chapter) -> list[str]:
         same = parse_json(read_bytes(root / record))["results"] == results.read(chapter.notebook)
     except FileNotFoundError:
         return [f"{record} is missing"]
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-    ):  # whose words name folders of this machine
+    except (OSError, ValueError, LookupError, TypeError):  # its words name folders of this machine
         return [f"its outputs cannot be compared with {record}: one cannot be read"]
     return [] if same else [f"{record} records other results than its outputs show"]
 
