@@ -222,13 +222,15 @@ def test_a_script_changed_since_jupyter_saved_both_halves_is_the_newer(book, com
     chapter = first(book)
     if committed == "before":
         commit()
-    type_into(chapter.notebook, "A thought.")
-    question = "**Is one more than zero?**"
+    type_into(chapter.notebook, "A thought.", "A cell.")
+    question, cell = "**Is one more than zero?**", "\n# %% [markdown]\n# A cell.\n"
     edit(chapter.script, question, f"{question}\n#\n# A thought.")
+    chapter.script.write_text(chapter.script.read_text() + cell)
     assert check_pairs(book) == []
+    script = chapter.script.read_bytes()
     if committed == "after":
         commit()
-    script = chapter.script.read_bytes()
+        edit(chapter.script, cell, "")
     edit(chapter.script, "A thought", "A second thought")
     assert sync_pair(chapter)
     type_into(chapter.notebook, "In the notebook alone.")
