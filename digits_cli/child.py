@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.provenance import peak_memory_mb, provenance
-from digits_cli import fingerprint
+from digits_cli import freshness
 from digits_cli.notebooks import (
     cells_tagged,
     join_streams,
@@ -114,7 +114,7 @@ def _execute(request: dict[str, Any], send: Any) -> int:
     parameters = request["parameters"]
     # Of the code that runs, not of what the checkout holds when it ends.
     request["provenance"] = provenance(Path(request["checkout"]))
-    request["fingerprint"] = fingerprint.take(
+    request["fingerprint"] = freshness.take(
         notebook, Path(request["input"]).stem, parameters, Path(request["cwd"])
     )
     made = {"provenance": request["provenance"]}

@@ -1,16 +1,21 @@
-"""What of a piece of code can change its outcome: its syntax tree, written out in one way.
+"""Read code without running it: what of it can change its outcome, and what it names.
 
-Comments, line breaks and quotes are not in it. The form is the same under every Python the book
-runs on; `ast.dump` and `ast.unparse` write other things under another version.
+The form of a piece of code is its syntax tree, written out in one way: comments, line breaks and
+quotes are not in it. It is the same under every Python the book runs on; `ast.dump` and
+`ast.unparse` write other things under another version.
 """
 
 from __future__ import annotations
 
 import ast
+import functools
+import hashlib
 import re
-from typing import Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from digits_cli.notebooks import INSTALL_TAG, tags
+from digits_cli.notebooks import INSTALL_TAG, code_cells, tags
 
 # `%time f()`, `!ls`, and the same behind a name: `took = %timeit -o f()`.
 MAGIC = re.compile(r"^([ \t]*)(?:[\w, \t]+=[ \t]*)?[!%].*", re.MULTILINE)
@@ -19,12 +24,89 @@ QUIET = re.compile(r";\s*(?:#[^\n]*(?:\n\s*|\Z))*\Z")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+class Facts(NamedTuple):
+    """What one piece of code says."""
+
+    digest: str  # hash of its form
+    # Names with dots; `from digit_utils.data import load_digits` gives digit_utils.data.load_digits
+    # as well, which is no module.
+    imported: frozenset[str] = frozenset()
+    # String literals, without docstrings (of modules) and without what it gives to `save_json`.
+    texts: frozenset[str] = frozenset()
+
+
+def closure(package: Path, imported: Iterable[str]) -> dict[str, Facts]:
+    """Read the modules of digit_utils that some names lead to, directly or through others.
+
+    `package` is the folder of digit_utils. Keys are paths in it, in alphabetical order.
+    """
+    found: dict[str, Facts] = {}
+    waiting = list(imported)
+    for name in waiting:  # which grows meanwhile
+        top, *inner = name.split(".")
+        if top != "digit_utils":
+            continue
+        # Importing digit_utils.a.b runs the __init__ of digit_utils and of a as well.
+        around = name.rpartition(".")[0]
+        waiting.append(around)
+        place = package.joinpath(*inner)
+        path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        key = path.relative_to(package).as_posix()
+        if key not in found and path.is_file():
+            found[key] = _module_facts(path.read_bytes(), name if place.is_dir() else around)
+            waiting += found[key].imported
+    return dict(sorted(found.items()))
+
+
+@functools.cache
+def _module_facts(source: bytes, package: str) -> Facts:
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return Facts(short_hash(source))
+    form = module_form(tree)  # takes the docstrings out: they name no files
+    return _facts(tree, form, package)
+
+
+def cell_facts(source: str) -> Facts:
+    """Read the source of a notebook's cell."""
+    return _facts(cell_tree(source), cell_form(source), "")
+
+
+def _facts(tree: ast.Module, form: str, package: str) -> Facts:
+    imported, texts = set(), set()
+    waiting: list[ast.AST] = [tree]
+    for node in waiting:  # which grows meanwhile
+        match node:
+            case ast.Import():
+                imported.update(alias.name for alias in node.names)
+            case ast.ImportFrom(module=module, level=level):
+                # One dot is the own package, each more the one around it.
+                around = package.split(".")[: 1 - level or None] if level else []
+                base = ".".join([*around, *([module] if module else [])])
+                imported.update([base, *(f"{base}.{alias.name}" for alias in node.names)])
+            case ast.Constant(value=str(text)):
+                texts.add(text)
+            case ast.Call(func=ast.Name(id="save_json") | ast.Attribute(attr="save_json")):
+                continue  # names what is made, not what is read
+        waiting += ast.iter_child_nodes(node)
+    return Facts(short_hash(form.encode()), frozenset(imported), frozenset(texts))
+
+
+def short_hash(data: bytes) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 hash."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
 def module_form(tree: ast.Module) -> str:
     """Write out a module without docstrings and `__version__`; the tree is changed in place."""
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
-    tree.body = [statement for statement in tree.body if not _is_version(statement)]
+    assigned = [s for s in tree.body if isinstance(s, ast.Assign)]
+    for statement in assigned:
+        if ast.unparse(statement.targets[0]) == "__version__":
+            tree.body.remove(statement)
     return repr(_plain(tree))
 
 
@@ -38,11 +120,7 @@ def cell_form(source: str) -> str:
 
 
 def cell_tree(source: str) -> ast.Module:
-    """Parse a cell; where it is no plain Python, without its magic lines.
-
-    The tree is empty when what remains is no Python either: another language (``%%bash``), or a
-    mistake.
-    """
+    """Parse a cell, without its magic lines if it is no Python with them; empty if never."""
     # As it is first: in Python a line may begin with the remainder sign, within brackets.
     for text in (source, MAGIC.sub(r"\1pass", source)):
         try:
@@ -64,13 +142,8 @@ def code_forms(notebook: Any) -> list[str]:
     """
     return [
         INSTALL_TAG if INSTALL_TAG in tags(cell) else cell_form(cell.source)
-        for cell in notebook.cells
-        if cell.cell_type == "code" and "injected-parameters" not in tags(cell)
+        for cell in code_cells(notebook, "injected-parameters")
     ]
-
-
-def _is_version(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__version__"
 
 
 def _plain(node: Any) -> Any:

@@ -1,27 +1,136 @@
-"""Whether outputs, published or of a run, are still what today's code would make, and why not."""
+"""Whether outputs, published or of a run, are still what today's code would make, and why not.
+
+A run's fingerprint says what its outputs come from, part by part, so that a change can be named:
+the chapter's code, its parameters, the modules of digit_utils it imports (and those they import),
+the files of the package it reads, and the versions of the packages that compute. What cannot change
+a result is not in it: prose, comments, formatting, docstrings, the cell that sets up Colab,
+`digits` itself, tools for tests. Python itself is left out, for the book is tested with several
+versions.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from digit_utils import results
-from digit_utils.files import read_bytes
+import digit_utils
+from digit_utils.provenance import installed_version, keras_backend
 from digit_utils.strict_json import parse_json
-from digits_cli.code_facts import short_hash
-from digits_cli.fingerprint import Fingerprint, differences, locked_versions, take
-from digits_cli.notebooks import code_sources, read_notebook
+from digits_cli.code_form import cell_facts, closure, short_hash
+from digits_cli.notebooks import INSTALL_TAG, code_cells, code_sources, read_notebook
 from digits_cli.pairing import read_script
+from digits_cli.parameters import declared_parameters
 from digits_cli.paths import Chapter, run_folder
 from digits_cli.plan import PlannedRun, profile_values
 
+# The package that a kernel imports, wherever it was installed from.
+PACKAGE = Path(digit_utils.__file__).resolve().parent
 # Results one chapter hands to another; a copy is kept with the package, so that the later
 # chapter runs on its own.
 RECORDED = ("best_parameters",)
-
+# The runtime packages that compute or draw, by the name they are imported by.
+PACKAGES = {
+    "cleanlab": "cleanlab", "hyperopt": "hyperopt", "keras": "keras", "matplotlib": "matplotlib",
+    "numpy": "numpy", "pandas": "pandas", "scipy": "scipy", "seaborn": "seaborn",
+    "skimage": "scikit-image", "sklearn": "scikit-learn", "statsmodels": "statsmodels",
+    "tensorflow": "tensorflow",
+}  # fmt: skip
+PIN = re.compile(r"^([a-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 NO_FINGERPRINT = "no fingerprint: published before fingerprints were kept"
+
+Fingerprint = dict[str, dict[str, Any]]
+
+
+def take(
+    notebook: Any,
+    chapter: str,
+    parameters: Mapping[str, Any],
+    folder: Path | None = None,
+    pins: Mapping[str, list[str]] | None = None,
+) -> Fingerprint:
+    """Take the fingerprint of a run about to start, or of one that would be made today.
+
+    `parameters` go before the chapter's own. `folder` is where the chapter runs: what an earlier
+    chapter left in its artifacts folder goes before the copy recorded with the book. `pins`, from
+    `locked_versions`, go before the versions installed, and make each a list of versions.
+    """
+    declared = {k: p.default for k, p in declared_parameters(notebook, chapter).items()}
+    values = {**declared, **parameters}
+    # Parameters count by their values.
+    cells = code_cells(notebook, INSTALL_TAG, "parameters", "injected-parameters")
+    code = [cell_facts(cell.source) for cell in cells if cell.source.strip()]
+    modules = closure(PACKAGE, [name for facts in code for name in facts.imported])
+    everything = [*code, *modules.values()]
+    texts = {text for facts in everything for text in facts.texts}
+    tops = {name.partition(".")[0] for facts in everything for name in facts.imported}
+    artifacts = folder / str(values.get("ARTIFACTS", "artifacts")) if folder else None
+    files = {}
+    for path in sorted([*PACKAGE.glob("assets/*"), *PACKAGE.glob("recorded/*")]):
+        # A text may be a file's name by chance: better a run too many than stale outputs.
+        if path.is_file() and {path.name, path.stem} & texts:
+            made = artifacts / path.name if artifacts and path.stem in RECORDED else path
+            data = (made if made.is_file() else path).read_bytes()
+            files[f"digit_utils/{path.relative_to(PACKAGE).as_posix()}"] = short_hash(data)
+    packages = {PACKAGES[name] for name in tops if name in PACKAGES}
+    if "keras" in packages:
+        # What it computes with is imported nowhere in our code; the book is made with TensorFlow.
+        packages.add(keras_backend() if pins is None else "tensorflow")
+    return {
+        "code": {"cells": short_hash("".join(facts.digest for facts in code).encode())},
+        "parameters": values,
+        "modules": {f"digit_utils/{name}": facts.digest for name, facts in modules.items()},
+        "files": files,
+        "packages": {
+            name: installed_version(name) if pins is None else pins.get(name, [])
+            for name in sorted(packages)
+        },
+    }
+
+
+def locked_versions(root: Path) -> dict[str, list[str]] | None:
+    """Read the versions the lock pins, several where Python's version decides; None if no lock."""
+    path = root / "requirements.lock"
+    if not path.is_file():
+        return None
+    found: dict[str, list[str]] = {}
+    # Names and versions are ASCII; whatever else is damaged, it is in no version.
+    for name, pinned in PIN.findall(path.read_text(encoding="utf-8", errors="replace")):
+        found.setdefault(name, []).append(pinned)
+    return found
+
+
+def differences(recorded: Mapping[str, Any], today: Fingerprint) -> list[str]:
+    """Say what has changed since a fingerprint was recorded in a run's metadata.
+
+    One short sentence for each part that differs from `today`; empty when the outputs are fresh.
+    """
+    found = ["its code has changed"] if recorded.get("code") != today["code"] else []
+    for part in ("modules", "files", "parameters", "packages"):
+        found += _part_differences(part, recorded.get(part, {}), today[part])
+    return found
+
+
+def _part_differences(part: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted(old.keys() | new.keys()):
+        if part == "parameters":
+            if name not in old or name not in new:
+                yield f"parameter {name} is {'gone' if name in old else 'new'}"
+            elif json.dumps(old[name]) != json.dumps(new[name]):
+                yield f"parameter {name} is {new[name]!r}, was {old[name]!r}"
+        elif name not in new:
+            yield f"{name} is no longer used"
+        elif part == "packages":
+            allowed = [new[name]] if isinstance(new[name], str) else new[name] or []
+            if old.get(name) not in allowed:
+                today = " or ".join(allowed) or "in no lock"
+                yield f"{name} is {today}, was {old.get(name, 'not used')}"
+        elif name not in old:
+            yield f"{name} is used now"
+        elif old[name] != new[name]:
+            yield f"{name} has changed"
 
 
 def to_publish(root: Path, chapter: Chapter) -> Fingerprint:
@@ -33,7 +142,25 @@ def to_publish(root: Path, chapter: Chapter) -> Fingerprint:
 def why_stale(root: Path, chapter: Chapter) -> list[str]:
     """Say in short sentences why a chapter's published outputs are stale; empty when fresh."""
     stale = _why(chapter.notebook, to_publish(root, chapter), "not published")
-    return stale or _other_outputs(chapter) or _other_results(root, chapter)
+    return stale or _other_outputs(root, chapter)
+
+
+def _other_outputs(root: Path, chapter: Chapter) -> list[str]:
+    """Say if the outputs are not the published ones, or tell other results than the record does."""
+    from digit_utils import results
+    from digit_utils.files import read_bytes  # loads NumPy, which a run needs not wait for
+
+    notebook = read_notebook(chapter.notebook)
+    if notebook.metadata["digits"].get("outputs") != outputs_hash(notebook):
+        return ["its outputs are not those that were published"]  # by hand, or a run in Jupyter
+    record = f"results/{chapter.name}.json"
+    try:
+        same = parse_json(read_bytes(root / record))["results"] == results.read(chapter.notebook)
+    except FileNotFoundError:
+        return [f"{record} is missing"]
+    except (OSError, ValueError, LookupError, TypeError):  # its words name folders of this machine
+        return [f"its outputs cannot be compared with {record}: one cannot be read"]
+    return [] if same else [f"{record} records other results than its outputs show"]
 
 
 def outputs_hash(notebook: Any) -> str:
@@ -43,48 +170,30 @@ def outputs_hash(notebook: Any) -> str:
     return short_hash(json.dumps(shown, sort_keys=True).encode("utf-8"))
 
 
-def _other_outputs(chapter: Chapter) -> list[str]:
-    """Say if the outputs were changed by hand, or by a run in Jupyter."""
-    notebook = read_notebook(chapter.notebook)
-    same = notebook.metadata["digits"].get("outputs") == outputs_hash(notebook)
-    return [] if same else ["its outputs are not those that were published"]
-
-
-def _other_results(root: Path, chapter: Chapter) -> list[str]:
-    """Say if the outputs and the record beside them tell two things, after a merge for example."""
-    record = root / "results" / f"{chapter.name}.json"
-    try:
-        recorded = parse_json(read_bytes(record))
-        shown = results.read(chapter.notebook)
-    except FileNotFoundError:
-        return [f"results/{record.name} is missing"]
-    except (OSError, ValueError):  # whose words name folders of this machine
-        return [f"its outputs cannot be compared with results/{record.name}: one cannot be read"]
-    same = isinstance(recorded, dict) and recorded.get("results") == shown
-    return [] if same else [f"results/{record.name} records other results than its outputs show"]
-
-
 def why_not_from_run(root: Path, chapter: Chapter) -> list[str]:
     """Say why a chapter cannot be published from its full run in _build; empty when it can."""
-    run = run_folder(root, "full") / f"{chapter.name}.ipynb"
-    return _why(run, to_publish(root, chapter), "not run yet") or _missing_artifacts(run)
+    return _why_run(run_folder(root, "full") / chapter.notebook.name, to_publish(root, chapter))
 
 
 def why_run_again(plan: PlannedRun) -> list[str]:
     """Say why a planned run would not come out as its folder's last one; empty if it would."""
-    return _why_run(read_notebook(plan.snapshot), plan.chapter.name, plan.parameters, plan.output)
+    today = take(read_notebook(plan.snapshot), plan.chapter.name, plan.parameters, plan.folder)
+    return _why_run(plan.output, today)
 
 
 def why_run_is_stale(root: Path, chapter: Chapter, profile: str) -> list[str]:
     """Say why the last run of a chapter with a profile is stale; empty when it is fresh."""
-    values = profile_values(root, profile, chapter)
-    output = run_folder(root, profile) / f"{chapter.name}.ipynb"
-    return _why_run(read_script(chapter.script), chapter.name, values, output)
+    values, folder = profile_values(root, profile, chapter), run_folder(root, profile)
+    today = take(read_script(chapter.script), chapter.name, values, folder)
+    return _why_run(folder / chapter.notebook.name, today)
 
 
-def _why_run(notebook: Any, name: str, values: Mapping[str, Any], output: Path) -> list[str]:
-    today = take(notebook, name, values, output.parent)
-    return _why(output, today, "not run yet") or _missing_artifacts(output)
+def _why_run(executed: Path, today: Fingerprint) -> list[str]:
+    return _why(executed, today, "not run yet") or [
+        f"artifacts/{path.name} is missing"
+        for path in saved_artifacts(read_notebook(executed), executed.parent)
+        if not path.is_file()
+    ]
 
 
 def _why(executed: Path, today: Fingerprint, nothing: str) -> list[str]:
@@ -93,7 +202,7 @@ def _why(executed: Path, today: Fingerprint, nothing: str) -> list[str]:
     notebook = read_notebook(executed)
     recorded = notebook.metadata.get("digits", {}).get("fingerprint")
     found = [NO_FINGERPRINT] if recorded is None else differences(recorded, today)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    code = [cell for cell in code_cells(notebook) if cell.source.strip()]
     if not found and any(cell.execution_count is None for cell in code):
         # Changed, synchronised, and changed back: the outputs were dropped on the way.
         found = ["some of its code has no output"]
@@ -102,14 +211,6 @@ def _why(executed: Path, today: Fingerprint, nothing: str) -> list[str]:
 
 def saved_artifacts(notebook: Any, folder: Path) -> list[Path]:
     """List the recorded artifacts that a chapter saves, where a run in `folder` leaves them."""
-    code = code_sources(notebook)
-    return [
-        folder / "artifacts" / f"{name}.json"
-        for name in RECORDED
-        if any("save_json" in source and name in source for source in code)
-    ]
-
-
-def _missing_artifacts(output: Path) -> list[str]:
-    saved = saved_artifacts(read_notebook(output), output.parent)
-    return [f"artifacts/{path.name} is missing" for path in saved if not path.is_file()]
+    code = [source for source in code_sources(notebook) if "save_json" in source]
+    saved = [name for name in RECORDED if any(name in source for source in code)]
+    return [folder / "artifacts" / f"{name}.json" for name in saved]

@@ -16,8 +16,8 @@ ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 def read_notebook(path: Path) -> Any:
     """Read an ipynb file as version 4.
 
-    Metadata named ``digits`` that is no run's record is dropped. Raises FileNotFoundError, and
-    RunnerError when the file is not a notebook.
+    Metadata named ``digits`` that is no run's record is dropped: a notebook without one is stale.
+    Raises FileNotFoundError, and RunnerError when the file is not a notebook.
     """
     import nbformat
 
@@ -27,20 +27,15 @@ def read_notebook(path: Path) -> Any:
         raise
     except Exception as error:
         raise RunnerError(f"{path} is not a readable notebook: {error}") from error
-    if not _is_run_record(notebook.metadata.get("digits", {})):
-        del notebook.metadata["digits"]  # somebody's own; a notebook without one is stale
+    record = notebook.metadata.get("digits", {})
+    try:
+        parts = [record.get("parameters", {}), *record.get("fingerprint", {}).values()]
+        damaged = not all(isinstance(part, dict) for part in parts)
+    except AttributeError:
+        damaged = True
+    if damaged:
+        del notebook.metadata["digits"]
     return notebook
-
-
-def _is_run_record(found: Any) -> bool:
-    """Tell whether this has the form of what a run leaves in a notebook's metadata."""
-    if not isinstance(found, dict):
-        return False
-    fingerprint = found.get("fingerprint", {})
-    if not isinstance(fingerprint, dict):
-        return False
-    parts = [fingerprint.get(part, {}) for part in ("modules", "files", "parameters", "packages")]
-    return all(isinstance(part, dict) for part in [*parts, found.get("parameters", {})])
 
 
 def write_notebook(path: Path, notebook: Any) -> None:
@@ -63,14 +58,17 @@ def cells_tagged(notebook: Any, tag: str) -> list[Any]:
     return [cell for cell in notebook.cells if tag in tags(cell)]
 
 
+def code_cells(notebook: Any, *without: str) -> list[Any]:
+    """Return the code cells in order, but for those with one of some tags."""
+    cells = (cell for cell in notebook.cells if cell.cell_type == "code")
+    return [cell for cell in cells if not set(without) & set(tags(cell))]
+
+
 def title(notebook: Any) -> str:
     """Return the first ``# `` heading without its sign, empty when there is none."""
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            for line in cell.source.splitlines():
-                if line.startswith("# "):
-                    return line[2:].strip()
-    return ""
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    found = re.search(r"^# (.*)", prose, re.MULTILINE)
+    return found[1].strip() if found else ""
 
 
 def code_sources(notebook: Any) -> list[str]:
@@ -79,11 +77,7 @@ def code_sources(notebook: Any) -> list[str]:
     What papermill injected is left out, and so is the cell that installs the helpers: a release
     changes the tag in it, and with it no result.
     """
-    return [
-        cell.source
-        for cell in notebook.cells
-        if cell.cell_type == "code" and not {"injected-parameters", INSTALL_TAG} & set(tags(cell))
-    ]
+    return [cell.source for cell in code_cells(notebook, "injected-parameters", INSTALL_TAG)]
 
 
 def without_colour(text: str) -> str:
@@ -98,13 +92,12 @@ def join_streams(outputs: list[Any]) -> list[Any]:
     """
     joined: list[Any] = []
     for output in outputs:
-        if output.output_type != "stream":
-            joined.append(output)
-        elif joined and joined[-1].get("name") == output.name:
+        printed = output.output_type == "stream"
+        if printed and joined and joined[-1].get("name") == output.name:
             joined[-1].text += output.text
         else:
             joined.append(output)
     for output in joined:
-        if output.output_type == "stream" and output.name == "stderr":
+        if output.get("name") == "stderr":
             output.text = without_chatter(output.text)
-    return [o for o in joined if o.output_type != "stream" or o.text]
+    return [output for output in joined if output.get("text", True)]

@@ -5,51 +5,33 @@ from __future__ import annotations
 import difflib
 import hashlib
 import subprocess
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from digits_cli.code_form import code_forms
 from digits_cli.errors import RunnerError
-from digits_cli.notebooks import read_notebook, write_notebook
+from digits_cli.notebooks import code_cells, read_notebook, write_notebook
 from digits_cli.paths import Chapter, list_chapters, shown
 
 COMPARED = ("tags", "mystnb")  # of a cell's metadata; the rest is an editor's
 # What JupyterLab and jupytext put into a notebook when they save it, so that nothing differs after
 # that but Python's version. The settings are those of jupytext.toml, which a wheel does not hold.
-METADATA = {
+METADATA: dict[str, dict[str, Any]] = {
     "jupytext": {
-        "cell_metadata_filter": "tags,mystnb,-all",
-        "comment_magics": False,
+        "cell_metadata_filter": "tags,mystnb,-all", "comment_magics": False,
         "notebook_metadata_filter": "-all",
     },
     "kernelspec": {
-        "display_name": "Python 3 (ipykernel)",
-        "language": "python",
-        "name": "python3",
+        "display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3",
     },
     "language_info": {
-        "codemirror_mode": {"name": "ipython", "version": 3},
-        "file_extension": ".py",
-        "mimetype": "text/x-python",
-        "name": "python",
-        "nbconvert_exporter": "python",
-        "pygments_lexer": "ipython3",
-        "version": "3.11.0",
+        "codemirror_mode": {"name": "ipython", "version": 3}, "file_extension": ".py",
+        "mimetype": "text/x-python", "name": "python", "nbconvert_exporter": "python",
+        "pygments_lexer": "ipython3", "version": "3.11.0",
     },
-}
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One thing in which the two halves of a chapter disagree."""
-
-    chapter: str
-    what: str  # a sentence, with the cell's number where there is one
-
-    def __str__(self) -> str:
-        return f"{self.chapter}: {self.what}"
+}  # fmt: skip
 
 
 def read_script(path: Path) -> Any:
@@ -80,12 +62,10 @@ def read_chapter(chapter: Chapter) -> Any:
 
 
 def notebook_bytes(chapter: Chapter) -> bytes:
-    """Return the bytes of the notebook that is run; see `read_chapter`."""
+    """Return the notebook that is run as a file's content; see `read_chapter`."""
     import nbformat
 
-    if chapter.installed:
-        return nbformat.writes(read_chapter(chapter), version=4).encode("utf-8")
-    return chapter.notebook.read_bytes()
+    return nbformat.writes(read_chapter(chapter), version=4).encode("utf-8")
 
 
 def _kept_metadata(cell: Any, *more: str) -> dict[str, Any]:
@@ -96,10 +76,10 @@ def _kept_metadata(cell: Any, *more: str) -> dict[str, Any]:
 
 def set_stable_ids(notebook: Any) -> None:
     """Name each cell, in place, after its content: inserting one leaves the others' ids alone."""
-    seen: dict[str, int] = {}
+    seen = Counter()
     for cell in notebook.cells:
         digest = _digest(cell)
-        seen[digest] = seen.get(digest, 0) + 1
+        seen[digest] += 1
         cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
 
 
@@ -107,113 +87,40 @@ def _digest(cell: Any) -> str:
     return hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
 
 
-def keep_outputs(fresh: Any, old: Any) -> None:
-    """Carry outputs, and what they came from, over to the code cells that do the same as before.
-
-    `fresh` is just read from the script and changed in place; `old` has the outputs. A cell whose
-    comments or layout alone have changed does the same. The cell that installs the helpers keeps
-    its own as well.
-    """
-    fresh_code = [cell for cell in fresh.cells if cell.cell_type == "code"]
-    old_code = [cell for cell in old.cells if cell.cell_type == "code"]
-    matcher = difflib.SequenceMatcher(None, code_forms(old), code_forms(fresh), autojunk=False)
-    for block in matcher.get_matching_blocks():
-        for step in range(block.size):
-            source, target = old_code[block.a + step], fresh_code[block.b + step]
-            target.outputs = source.get("outputs", [])
-            target.execution_count = source.get("execution_count")
-    if "digits" in old.metadata:
-        fresh.metadata["digits"] = old.metadata["digits"]
+def check_pairs(root: Path, chapters: Sequence[Chapter] | None = None) -> list[str]:
+    """List in sentences what differs between the halves of some chapters, or all; not outputs."""
+    found = []
+    for chapter in list_chapters(root) if chapters is None else chapters:
+        if not chapter.script.is_file():
+            told = ["there is an .ipynb but no .py; the .py is the half that is edited"]
+        elif chapter.installed:  # with the package came a script alone
+            told = []
+        elif not chapter.notebook.is_file():
+            told = ["there is a .py but no .ipynb"]
+        else:
+            told = _compare(read_script(chapter.script), read_notebook(chapter.notebook))
+        found += [f"{chapter.name}: {what}" for what in told]
+    return found
 
 
-def compare(fresh: Any, old: Any) -> list[str]:
-    """List what differs between a script's content and the notebook on disk, outputs aside.
-
-    One sentence for each difference, "and perhaps more" after five; empty when the two agree.
-    """
+def _compare(fresh: Any, old: Any) -> list[str]:
     found = []
     if len(fresh.cells) != len(old.cells):
         found.append(f"the .py has {len(fresh.cells)} cells, the .ipynb {len(old.cells)}")
     for number, (ours, theirs) in enumerate(zip(fresh.cells, old.cells, strict=False), start=1):
-        label = _label(number, ours)
+        label, one, other = _label(number, ours), _kept_metadata(ours), _kept_metadata(theirs)
         if ours.cell_type != theirs.cell_type:
             found.append(f"{label} is {ours.cell_type} in the .py, {theirs.cell_type} in the other")
         elif ours.source != theirs.source:
             found.append(f"{label} has another text in the .ipynb")
-        elif _kept_metadata(ours) != _kept_metadata(theirs):
-            found.append(
-                f"{label} has metadata {_kept_metadata(ours)} in the .py, "
-                f"{_kept_metadata(theirs)} in the .ipynb"
-            )
-        if len(found) >= 5:
-            found.append("and perhaps more")
-            return found
-    return found
+        elif one != other:
+            found.append(f"{label} has metadata {one} in the .py, {other} in the .ipynb")
+    return found if len(found) < 5 else [*found[:5], "and perhaps more"]
 
 
 def _label(number: int, cell: Any) -> str:
     line = next((line for line in cell.source.splitlines() if line.strip()), "empty")
     return f"cell {number} ({line if len(line) <= 48 else line[:45] + '...'})"
-
-
-def check_pair(chapter: Chapter) -> list[Difference]:
-    """Compare the two halves of a chapter; one that came with the package is a script alone."""
-    found = []
-    if not chapter.script.is_file():
-        found.append("there is an .ipynb but no .py; the .py is the half that is edited")
-    elif chapter.installed:
-        pass  # a script alone: nothing to disagree with
-    elif not chapter.notebook.is_file():
-        found.append("there is a .py but no .ipynb")
-    else:
-        found += compare(read_script(chapter.script), read_notebook(chapter.notebook))
-    return [Difference(chapter.name, what) for what in found]
-
-
-def check_pairs(root: Path, chapters: Sequence[Chapter] | None = None) -> list[Difference]:
-    """Compare both halves of some chapters; None means all of them."""
-    chosen = list_chapters(root) if chapters is None else chapters
-    return [difference for chapter in chosen for difference in check_pair(chapter)]
-
-
-def refuse_to_lose(chapter: Chapter, fresh: Any, old: Any) -> None:
-    """Raise RunnerError when the notebook on disk, `old`, holds text somebody typed into it.
-
-    That is a cell which no sync wrote, for its id is not that of its text; which is neither in the
-    script, `fresh`, nor in the commit; and in whose place the script is as it was in the commit.
-    """
-    here = [cell.source for cell in fresh.cells]
-    typed = [
-        cell.source.strip()
-        and cell.source not in here
-        and not cell.get("id", "").startswith(_digest(cell))
-        for cell in old.cells
-    ]
-    if not any(typed):
-        return
-    committed, found = _committed_sources(chapter) or set(here), []
-    matcher = difflib.SequenceMatcher(None, [c.source for c in old.cells], here, autojunk=False)
-    for _, start, end, first, last in matcher.get_opcodes():
-        lost = [n for n in range(start, end) if typed[n] and old.cells[n].source not in committed]
-        if len(lost) > sum(source not in committed for source in here[first:last]):
-            found += [_label(n + 1, old.cells[n]) for n in lost]
-    if found:
-        raise RunnerError(
-            f"{shown(chapter.notebook)} holds text that {chapter.name}.py does not: "
-            f"{', '.join(found)}. Copy it into the .py, or drop it: digits sync --force."
-        )
-
-
-def _committed_sources(chapter: Chapter) -> set[str]:
-    """Return the cells' texts in the last commit's notebook; none where git knows of no such."""
-    import nbformat
-
-    command = ["git", "-C", str(chapter.folder), "show", f"HEAD:./{chapter.notebook.name}"]
-    try:
-        text = subprocess.run(command, capture_output=True, check=True).stdout.decode("utf-8")
-        return {cell.source for cell in nbformat.reads(text, as_version=4).cells}
-    except (OSError, ValueError, subprocess.CalledProcessError):
-        return set()
 
 
 def sync_pair(chapter: Chapter, force: bool = False) -> bool:
@@ -239,3 +146,54 @@ def sync_pair(chapter: Chapter, force: bool = False) -> bool:
             return False
     write_notebook(chapter.notebook, fresh)
     return True
+
+
+def keep_outputs(fresh: Any, old: Any) -> None:
+    """Carry outputs, and what they came from, over to the cells that do the same as before."""
+    fresh_code, old_code = code_cells(fresh), code_cells(old)
+    matcher = difflib.SequenceMatcher(None, code_forms(old), code_forms(fresh), autojunk=False)
+    for block in matcher.get_matching_blocks():
+        for step in range(block.size):
+            source, target = old_code[block.a + step], fresh_code[block.b + step]
+            target.outputs = source.get("outputs", [])
+            target.execution_count = source.get("execution_count")
+    if "digits" in old.metadata:
+        fresh.metadata["digits"] = old.metadata["digits"]
+
+
+def refuse_to_lose(chapter: Chapter, fresh: Any, old: Any) -> None:
+    """Raise RunnerError when the notebook on disk, `old`, holds text somebody typed into it.
+
+    That is a cell which no sync wrote, for its id is not that of its text; which is neither in the
+    script, `fresh`, nor in the commit; and in whose place the script is as it was in the commit.
+    """
+    here, there = [cell.source for cell in fresh.cells], [cell.source for cell in old.cells]
+    typed = [
+        number
+        for number, cell in enumerate(old.cells)
+        if cell.source.strip() and not cell.get("id", "").startswith(_digest(cell))
+    ]
+    if not {there[number] for number in typed} - set(here):
+        return
+    committed, lost = _committed_sources(chapter) or set(here), []
+    matcher = difflib.SequenceMatcher(None, there, here, autojunk=False)
+    for _, start, end, first, last in matcher.get_opcodes():
+        gone = [n for n in typed if start <= n < end and there[n] not in {*here, *committed}]
+        if len(gone) > sum(source not in committed for source in here[first:last]):
+            lost += [_label(n + 1, old.cells[n]) for n in gone]
+    if lost:
+        raise RunnerError(
+            f"{shown(chapter.notebook)} holds text that {chapter.name}.py does not: "
+            f"{', '.join(lost)}. Copy it into the .py, or drop it: digits sync --force."
+        )
+
+
+def _committed_sources(chapter: Chapter) -> set[str]:
+    import nbformat
+
+    command = ["git", "-C", str(chapter.folder), "show", f"HEAD:./{chapter.notebook.name}"]
+    try:
+        text = subprocess.run(command, capture_output=True, check=True).stdout.decode("utf-8")
+        return {cell.source for cell in nbformat.reads(text, as_version=4).cells}
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return set()  # git knows of no such

@@ -9,11 +9,12 @@ from typing import Any
 from digit_utils import results
 from digits_cli.errors import RunnerError
 from digits_cli.execute import ChapterRun, check_can_run, run_chapters
-from digits_cli.fingerprint import differences, take
 from digits_cli.freshness import (
     RECORDED,
+    differences,
     outputs_hash,
     saved_artifacts,
+    take,
     to_publish,
     why_not_from_run,
     why_stale,

@@ -117,7 +117,7 @@ def print_status(wanted: Sequence[str] = ()) -> bool:
         print(textwrap.fill(", ".join(names), 98, initial_indent="  ", subsequent_indent="  "))
     if because:
         print("\n`digits publish` (or `make publish`) runs these in full and publishes them.")
-    unlike = sorted({difference.chapter for difference in check_pairs(root, chapters)})
+    unlike = [chapter.name for chapter in chapters if check_pairs(root, [chapter])]
     if unlike:
         print("\n.py and .ipynb differ, `digits sync` makes the .ipynb anew:")
         print(textwrap.fill(", ".join(unlike), 98, initial_indent="  ", subsequent_indent="  "))

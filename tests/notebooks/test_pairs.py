@@ -17,7 +17,7 @@ from jupytext.cli import jupytext as jupytext_command
 from digit_utils import results
 from digits_cli.cli import main
 from digits_cli.notebooks import cells_tagged, code_sources, read_notebook
-from digits_cli.pairing import check_pair, read_script
+from digits_cli.pairing import check_pairs, read_script
 from digits_cli.parameters import check_value, declared_parameters
 from digits_cli.paths import list_chapters
 from digits_cli.references import BOUNDS, read_bounds
@@ -48,7 +48,7 @@ def section(text: str, heading: str) -> str:
 
 @each_chapter
 def test_both_halves_are_equal(chapter):
-    assert [str(difference) for difference in check_pair(chapter)] == [], "run `make sync`"
+    assert check_pairs(ROOT, [chapter]) == [], "run `make sync`"
 
 
 def open_and_save(paths):

@@ -14,13 +14,12 @@ from pathlib import Path
 import pytest
 from runner_books import chapter, make_book, pretend_run
 
-from digits_cli import execute, fingerprint, publish
+from digits_cli import execute, freshness, publish
 from digits_cli.cli import main
-from digits_cli.code_facts import cell_facts, closure, short_hash
-from digits_cli.code_form import cell_form, module_form
+from digits_cli.code_form import cell_form, closure, module_form, short_hash
 from digits_cli.execute import ChapterRun, Failure, run_chapters
 from digits_cli.freshness import NO_FINGERPRINT, why_run_is_stale, why_stale
-from digits_cli.notebooks import read_notebook, write_notebook
+from digits_cli.notebooks import code_cells, read_notebook, write_notebook
 from digits_cli.pairing import sync_pair
 from digits_cli.paths import list_chapters
 
@@ -78,7 +77,7 @@ def package(tmp_path, monkeypatch):
     (folder / "unused.py").write_text("def nothing():\n    return 0\n")
     (folder / "artifacts.py").write_text("def load_json(*a, **b):\n    return {}, ''\n")
     (folder / "recorded/best_parameters.json").write_text("{}\n")
-    monkeypatch.setattr(fingerprint, "PACKAGE", folder)
+    monkeypatch.setattr(freshness, "PACKAGE", folder)
     return folder
 
 
@@ -120,12 +119,8 @@ def edit(path, old, new):
     ("file", "old", "new", "told"),
     [
         ("notebooks/01_draws.py", "print(shapes", "print(2, shapes", "its code has changed"),
-        (
-            "notebooks/01_draws.py",
-            "EPOCHS: int = 3",
-            "EPOCHS: int = 30",
-            "parameter EPOCHS is 30, was 3",
-        ),
+        ("notebooks/01_draws.py", "EPOCHS: int = 3", "EPOCHS: int = 30",
+         "parameter EPOCHS is 30, was 3"),
         ("notebooks/01_draws.py", 'ARTIFACTS: str = "artifacts"  # folder\n', "",
          "parameter ARTIFACTS is gone"),
         ("digit_utils/shapes.py", "line(epochs)", "line(-epochs)",
@@ -168,11 +163,7 @@ def test_a_change_that_counts_is_named(book, file, old, new, told):
 def test_a_change_that_cannot_count_leaves_outputs_fresh_and_in_place(book, file, old, new):
     edit(book / file, old, new)
     assert reasons(book) == []
-    code = [
-        cell
-        for cell in read_notebook(book / "notebooks/01_draws.ipynb").cells
-        if cell.cell_type == "code"
-    ]
+    code = code_cells(read_notebook(book / "notebooks/01_draws.ipynb"))
     assert all(cell.outputs and cell.execution_count for cell in code)
 
 
@@ -189,39 +180,41 @@ def test_outputs_without_a_fingerprint_or_lost_on_the_way_are_stale(book):
     assert reasons(book) == ["not published"]
 
 
-def test_outputs_and_a_record_that_tell_two_things_are_stale(book):
-    record = book / "results/01_draws.json"
-    good = record.read_text()
-    record.write_text(json.dumps({**json.loads(good), "results": {"accuracy": 0.123}}))
-    told = ["results/01_draws.json records other results than its outputs show"]
-    assert reasons(book) == told
-    record.write_text("[]")
-    assert reasons(book) == told
-    record.write_text("[")
-    (why,) = reasons(book)
-    assert "cannot be compared with results/01_draws.json: one cannot be read" in why
-    record.unlink()
-    assert reasons(book) == ["results/01_draws.json is missing"]
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        ('{"results": {"accuracy": 0.1}}', "{} records other results than its outputs show"),
+        ("[]", "its outputs cannot be compared with {}: one cannot be read"),
+        ("[", "its outputs cannot be compared with {}: one cannot be read"),
+        (None, "{} is missing"),
+    ],
+)
+def test_outputs_and_a_record_that_tell_two_things_are_stale(book, record, told):
+    path = book / "results/01_draws.json"
+    good = path.read_bytes()
+    path.unlink()
+    if record:
+        path.write_text(record)
+    assert reasons(book) == [told.format("results/01_draws.json")]
     assert publish.publish(root=book, run=False) == []  # from the run that is there
-    assert record.read_text() == good
+    assert path.read_bytes() == good
 
 
-def test_outputs_changed_by_hand_are_stale_and_stay_so_through_a_sync(book):
+@pytest.mark.parametrize(
+    ("change", "stale"),
+    [
+        (lambda code: code[-1].outputs.pop(), True),  # the picture
+        (lambda code: code[0].outputs[0].update(text="0\n"), True),
+        (lambda code: code[0].update(execution_count=7), False),
+    ],
+)
+def test_outputs_changed_by_hand_are_stale_and_stay_so_through_a_sync(book, change, stale):
     path = book / "notebooks/01_draws.ipynb"
-    published = path.read_bytes()
-
-    def reasons_after(change):
-        path.write_bytes(published)
-        notebook = read_notebook(path)
-        change([cell for cell in notebook.cells if cell.cell_type == "code"])
-        write_notebook(path, notebook)
-        edit(book / "notebooks/01_draws.py", "# %%", "# %%")
-        return reasons(book)
-
-    told = ["its outputs are not those that were published"]
-    assert reasons_after(lambda code: code[-1].outputs.pop()) == told  # the picture
-    assert reasons_after(lambda code: code[0].outputs[0].update(text="0\n")) == told
-    assert reasons_after(lambda code: code[0].update(execution_count=7)) == []
+    notebook = read_notebook(path)
+    change(code_cells(notebook))
+    write_notebook(path, notebook)
+    assert main(["sync"]) == 0
+    assert reasons(book) == ["its outputs are not those that were published"] * stale
 
 
 def test_a_file_of_the_package_counts_when_it_is_named(book, package):
@@ -428,35 +421,21 @@ def test_a_run_with_other_installed_versions_is_stale(tmp_path, package, monkeyp
     (found,) = list_chapters(tmp_path)
     lock(tmp_path, "99.1")
     assert why_run_is_stale(tmp_path, found, "quick") == [], "the lock is for what is published"
-    monkeypatch.setattr(fingerprint, "installed_version", lambda name: "99.2")
+    monkeypatch.setattr(freshness, "installed_version", lambda name: "99.2")
     assert why_run_is_stale(tmp_path, found, "quick") == [f"numpy is 99.2, was {version('numpy')}"]
     assert why_run_is_stale(tmp_path, found, "full") == ["not run yet"]
 
 
-def test_only_what_another_chapter_left_stands_in_for_a_recorded_file(chain):
-    """A chapter may load what it saves; and `load_recorded` passes the folder over."""
-    both = "from digit_utils.artifacts import load_json, save_json\nif SEED:\n"
-    both += (
-        "    save_json(ARTIFACTS, 'best_parameters', {})\nload_json(ARTIFACTS, 'best_parameters')"
-    )
-    recorded = "from digit_utils.artifacts import load_recorded\nload_recorded('best_parameters')"
-    make_book(chain, c04_both=chapter(both), c05_recorded=chapter(recorded))
-    names = ["03_reads", "04_both", "05_recorded"]
+def test_what_an_earlier_chapter_left_stands_in_for_the_recorded_file(chain):
+    names = ["02_saves", "03_reads"]
     for name in names:
         pretend_run(chain, name)
     made = chain / "_build/runs/quick/artifacts/best_parameters.json"
     made.parent.mkdir(parents=True)
     made.write_text('{"made": "here"}')
-    told = {
-        found.name: why_run_is_stale(chain, found, "quick")
-        for found in list_chapters(chain)
-        if found.name in names
-    }
+    _, *found = list_chapters(chain)
     changed = ["digit_utils/recorded/best_parameters.json has changed"]
-    assert told == {"03_reads": changed, "04_both": [], "05_recorded": []}
-    (chain / "digit_utils/recorded/best_parameters.json").write_text('{"new": 1}')
-    for found in list_chapters(chain)[3:]:
-        assert why_run_is_stale(chain, found, "quick") == changed
+    assert [why_run_is_stale(chain, c, "quick") for c in found] == [[], changed]
 
 
 def test_a_run_with_another_backend_is_no_run_of_this_one(book, monkeypatch):
@@ -505,11 +484,12 @@ def test_the_form_of_a_cell(one, other, same):
     ],
     ids=["magic", "indented", "assigned", "command", "remainder"],
 )
-def test_imports_are_seen_beside_lines_that_begin_with_a_percent_sign(rest):
-    assert cell_facts(f"from digit_utils import shapes\n{rest}\n").modules == {
-        "digit_utils",
-        "digit_utils.shapes",
-    }
+def test_imports_are_seen_beside_lines_that_begin_with_a_percent_sign(tmp_path, package, rest):
+    book = make_book(tmp_path, c01_draws=chapter(f"from digit_utils import lines\n{rest}"))
+    pretend_run(book, "01_draws")
+    (found,) = list_chapters(book)
+    edit(package / "lines.py", "return n", "return -n")
+    assert why_run_is_stale(book, found, "quick") == ["digit_utils/lines.py has changed"]
 
 
 def test_the_form_of_a_module_is_the_same_under_every_python():
@@ -523,17 +503,21 @@ def test_the_closure_follows_imports_of_every_kind(package):
     (package / "deep/__init__.py").write_text("")
     (package / "deep/one.py").write_text("from . import two\nfrom .. import lines\n")
     (package / "deep/two.py").write_text("def f():\n    from digit_utils.shapes import draw\n")
-    found = closure(package, {"digit_utils.deep.one"})
-    assert list(found) == [
-        "__init__.py", "deep/__init__.py", "deep/one.py", "deep/two.py", "lines.py", "shapes.py",
-    ]  # fmt: skip
+    two = ["__init__.py", "deep/__init__.py", "deep/two.py", "lines.py", "shapes.py"]
+    assert list(closure(package, {"digit_utils.deep.two"})) == two
+    assert list(closure(package, {"digit_utils.deep.one"})) == sorted([*two, "deep/one.py"])
+
+
+# Runtime packages that run the chapters, and hand on what was computed.
+HANDS_ON = {
+    "filelock", "ipykernel", "ipython", "jupytext", "nbclient", "nbformat", "packaging",
+    "papermill", "pyarrow", "pyyaml", "rich",
+}  # fmt: skip
 
 
 def test_every_runtime_package_counts_or_is_said_not_to():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = {text.partition(">")[0] for text in project["dependencies"]}
-    counted = set(fingerprint.PACKAGES.values())
-    assert counted | fingerprint.HANDS_ON == named
-    assert not counted & fingerprint.HANDS_ON
-    pinned = fingerprint.locked_versions(ROOT)
-    assert all(pinned[name] for name in fingerprint.PACKAGES.values())
+    counted = set(freshness.PACKAGES.values())
+    assert counted == named - HANDS_ON
+    assert counted <= freshness.locked_versions(ROOT).keys()
