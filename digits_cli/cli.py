@@ -1,8 +1,4 @@
-"""The `digits` command.
-
-Only what is quick is imported up here: `digits --help` must answer at once, and nothing in the
-runner may load TensorFlow.
-"""
+"""The `digits` command. Only what is quick is imported up here: `--help` answers at once."""
 
 from __future__ import annotations
 
@@ -21,6 +17,7 @@ from digits_cli.errors import RunnerError, UsageError, did_you_mean
 from digits_cli.parser import build_parser
 from digits_cli.paths import find_checkout, list_chapters, shown, tell_others
 
+ADVICE = "Install the book's tools: pip install -e '.[book]'."
 BACKENDS = ("tensorflow", "jax", "torch")  # of Keras, and able to train
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 KEPT = {
@@ -44,8 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # argparse gives up on chapters that follow an option; they are chapters all the same.
     if extra and (options.command != "run" or any(text.startswith("-") for text in extra)):
         parser.error(f"unrecognized arguments: {' '.join(extra)}")
-    if extra:
-        options.chapters += extra
+    vars(options).setdefault("chapters", []).extend(extra)
 
     def tell(text: object) -> None:
         print(f"digits {options.command}: {text}", file=sys.stderr)
@@ -62,10 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tell(error)
         return error.exit_code
     except ModuleNotFoundError as error:
-        tell(
-            f"{sys.executable} has no {error.name}. "
-            "Install the book's tools: pip install -e '.[book]'."
-        )
+        tell(f"{sys.executable} has no {error.name}. {ADVICE}")
         return 1
     except BrokenPipeError:
         # `digits ... | head` has read enough. Python would complain again as it closes the pipe.
@@ -92,10 +85,8 @@ def _check_backend() -> None:
     """Refuse a backend that no chapter could train with; Keras would do so in a traceback."""
     backend = keras_backend()
     if backend not in BACKENDS:
-        raise UsageError(
-            f"KERAS_BACKEND is {backend!r:.80}, expected one of {', '.join(BACKENDS)}."
-            + did_you_mean(backend, BACKENDS)
-        )
+        told = f"KERAS_BACKEND is {backend!r:.80}, expected one of {', '.join(BACKENDS)}."
+        raise UsageError(told + did_you_mean(backend, BACKENDS))
 
 
 def _pair_up_parameters(arguments: list[str]) -> list[str]:
@@ -145,11 +136,10 @@ def _sweep(options: Namespace) -> int:
         options.file, options.out, options.jobs, only_list=options.list, report=write_report,
         engine=options.engine, address=options.address,
     )  # fmt: skip
-    if options.list:
-        return 0
-    failed = sum(not run.ok for run in runs)
-    print(f"{len(runs) - failed} of {len(runs)} runs are good. Report: {place.report}")
-    return 1 if failed else 0
+    good = sum(run.ok for run in runs)
+    if not options.list:
+        print(f"{good} of {len(runs)} runs are good. Report: {place.report}")
+    return 0 if options.list or good == len(runs) else 1
 
 
 def _search(options: Namespace) -> int:
@@ -179,23 +169,19 @@ def _sync(options: Namespace) -> int:
     tell_others(root)
     if options.check:
         differences = check_pairs(root)
-        for difference in differences:
-            print(difference)
+        print("\n".join(map(str, differences)) or "Every .ipynb equals its .py.")
         if differences:
             print("Run `digits sync` (or `make sync`), and commit both halves.", file=sys.stderr)
-            return 1
-        print("Every .ipynb equals its .py.")
-        return 0
-    refused = 0
+        return 1 if differences else 0
+    code = 0
     for chapter in list_chapters(root):
         try:
-            changed = sync_pair(chapter, options.force)
+            done = "wrote" if sync_pair(chapter, options.force) else "as it was"
+            print(f"{done}: {shown(chapter.notebook)}")
         except RunnerError as error:
-            refused += 1
             print(f"digits sync: {error}", file=sys.stderr)
-            continue
-        print(f"{'wrote' if changed else 'as it was'}: {shown(chapter.notebook)}")
-    return 1 if refused else 0
+            code = 1
+    return code
 
 
 def _install_cell(options: Namespace) -> int:
@@ -243,20 +229,19 @@ def _publish(options: Namespace) -> int:
 def _references(options: Namespace) -> int:
     from digits_cli.references import make_references
 
-    _tell_written(make_references(wanted=options.chapters))
-    return 0
+    return _tell_written(make_references(wanted=options.chapters))
 
 
 def _stage_published(options: Namespace) -> int:
     from digits_cli.published import stage_published
 
-    _tell_written(stage_published(options.chapters))
-    return 0
+    return _tell_written(stage_published(options.chapters))
 
 
-def _tell_written(paths: Iterable[Path]) -> None:
+def _tell_written(paths: Iterable[Path]) -> int:
     for path in paths:
         print(f"wrote: {shown(path)}")
+    return 0
 
 
 ACTS = {
@@ -264,7 +249,3 @@ ACTS = {
     "install-cell": _install_cell, "site": _site, "status": _status, "address": _address,
     "publish": _publish, "references": _references, "stage-published": _stage_published,
 }  # fmt: skip
-
-
-if __name__ == "__main__":
-    sys.exit(main())

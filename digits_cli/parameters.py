@@ -67,11 +67,7 @@ def show_value(value: Any) -> str:
 
 
 def declared_parameters(notebook: Any, chapter: str) -> dict[str, Parameter]:
-    """Read the declarations in the cell tagged `parameters`, in their order.
-
-    Raises ParameterError, which names `chapter`, when there is not exactly one such cell, or it
-    holds anything but declarations.
-    """
+    """Read the declarations in the cell tagged `parameters`, in their order."""
     cells = cells_tagged(notebook, "parameters")
     if len(cells) != 1:
         found = f"{len(cells)} cells tagged 'parameters'"
@@ -98,10 +94,8 @@ def _declaration(statement: ast.stmt, source: str, chapter: str) -> Parameter:
             fits = False
     if not fits:
         text = ast.get_source_segment(source, statement)
-        raise ParameterError(
-            f"{where}: found '{text:.200}', expected NAME: type = literal with one of the types "
-            f"{', '.join(TYPES)}."
-        )
+        expected = f"NAME: type = literal, with one of the types {', '.join(TYPES)}"
+        raise ParameterError(f"{where}: found '{text:.200}', expected {expected}.")
     last = re.split(r"\r\n?|\n", source)[(given.end_lineno or 1) - 1]
     behind = last.encode()[given.end_col_offset or 0 :].decode()
     parameter = Parameter(name, kind, ast.literal_eval(given), behind.partition("#")[2].strip())
@@ -138,11 +132,9 @@ def read_profile(path: Path) -> dict[str, tuple[Any, int]]:
 def check_value(
     chapter: str, declared: Mapping[str, Parameter], name: str, value: Any, source: str
 ) -> None:
-    """Raise ParameterError unless a chapter declares a parameter `name` that accepts this value.
+    """Raise ParameterError unless a chapter declares a parameter `name` that takes this value.
 
-    ``EPOCHS: int = 3  # passes over the data, at least 1`` refuses a smaller number by its comment;
-    a ``SEED`` is from 0 to 2**32 - 1 everywhere. `source` tells where the value comes from: ``-p``
-    or a file with its line.
+    `source` tells where the value comes from: ``-p`` or a file with its line.
     """
     listing = "\n  ".join([f"{chapter} declares:", *map(str, declared.values())])
     if name not in declared:

@@ -12,9 +12,7 @@ from digits_cli.errors import UsageError, did_you_mean
 
 CHAPTER_NAME = re.compile(r"\d\d_[a-z0-9_]+")
 PROFILES = ("quick", "full", "seed")
-
-# In a wheel the scripts and profiles travel here (see pyproject.toml); a checkout has no such
-# folder.
+# In a wheel the scripts and profiles travel here (see pyproject.toml); a checkout has none.
 INSTALLED_BOOK = Path(__file__).resolve().parent / "book"
 
 
@@ -65,16 +63,15 @@ def find_checkout(start: Path | str | None = None) -> Path:
     if root == INSTALLED_BOOK:
         raise UsageError(
             f"{Path(start or Path.cwd()).resolve()} is not inside a checkout of the book, which "
-            "this command needs: it works on the book's own files. The chapters that came with "
-            "the package can be run (`digits run`, `digits sweep`)."
+            "this command needs. `digits run` and `digits sweep` run the chapters in the package."
         )
     return root
 
 
 def list_chapters(root: Path) -> list[Chapter]:
     """List the chapters found on disk in book order; one of the two halves is enough."""
-    names = {path.stem for path in _halves(root) if CHAPTER_NAME.fullmatch(path.stem)}
-    return [Chapter(name, root / "notebooks") for name in sorted(names)]
+    names = {path.stem for path in _halves(root)}
+    return [Chapter(n, root / "notebooks") for n in sorted(names) if CHAPTER_NAME.fullmatch(n)]
 
 
 def tell_others(root: Path) -> None:
@@ -89,10 +86,9 @@ def _halves(root: Path) -> list[Path]:
 
 
 def select_chapters(root: Path, wanted: Sequence[str] = ()) -> list[Chapter]:
-    """Turn what was typed into chapters, in book order and each once.
+    """Turn full names, unique prefixes (``03``, ``3``) and paths into chapters in book order.
 
-    `wanted` holds full names, unique prefixes (``03``, ``3``) or paths to either half; empty means
-    all. Raises UsageError for a name that matches no chapter or several.
+    Nothing wanted means all.
     """
     chapters = list_chapters(root)
     if not chapters:

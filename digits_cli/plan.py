@@ -55,17 +55,13 @@ def plan_runs(
 ) -> list[PlannedRun]:
     """Check a request as a whole, and make its folder; see `execute.run_chapters`.
 
-    `snapshots` is a folder for copies of the notebooks, so that an edit during a long run changes
-    nothing. Raises UsageError for a wrong request, and RunnerError when a notebook and its script
-    disagree.
+    `snapshots` keeps copies of the notebooks, so that an edit during a long run changes nothing.
     """
     root = find_root(root)
     profiles = list_profiles(root)
     if profile not in profiles:
-        raise UsageError(
-            f"There is no profile '{profile}'.{did_you_mean(profile, profiles)} "
-            f"Profiles: {', '.join(profiles)}."
-        )
+        told = f"There is no profile '{profile}'.{did_you_mean(profile, profiles)}"
+        raise UsageError(f"{told} Profiles: {', '.join(profiles)}.")
     chapters = select_chapters(root, wanted)
     differences = check_pairs(root, chapters)
     if differences:
@@ -105,10 +101,7 @@ def profile_file(root: Path, profile: str, chapter: str) -> Path:
 def profile_values(
     root: Path, profile: str, chapter: Chapter, declared: Mapping[str, Parameter] | None = None
 ) -> dict[str, Any]:
-    """Read the values a profile gives a chapter, and check them if `declared` is given.
-
-    Raises ParameterError for a name that is not declared or a value that does not fit.
-    """
+    """Read the values a profile gives a chapter, and check them if `declared` is given."""
     path = profile_file(root, profile, chapter.name)
     found = read_profile(path) if path.exists() else {}
     if declared is not None:
@@ -122,12 +115,11 @@ read_profile_values = profile_values  # the name it has where the values are che
 
 def with_full_folders(values: Mapping[str, Any]) -> dict[str, Any]:
     """Write the folders among a chapter's values (`FOLDER_PARAMETERS`) as full paths."""
-    return {
-        name: str(folder_here(value, name))
-        if name in FOLDER_PARAMETERS and value and isinstance(value, str)
-        else value
-        for name, value in values.items()
-    }
+    full = dict(values)
+    for name in FOLDER_PARAMETERS:
+        if full.get(name) and isinstance(full[name], str):
+            full[name] = str(folder_here(full[name], name))
+    return full
 
 
 def _add_command_line(
@@ -140,10 +132,9 @@ def _add_command_line(
         takers = [chapter for chapter in declared if name in declared[chapter]]
         if not takers and len(declared) > 1:
             known = sorted({known for chapter in declared.values() for known in chapter})
-            raise ParameterError(
-                f"None of {', '.join(declared)} has a parameter {name} (-p)."
-                f"{did_you_mean(name, known)} They declare {', '.join(known)}."
-            )
+            told = f"None of {', '.join(declared)} has a parameter {name} (-p)."
+            told += f"{did_you_mean(name, known)} They declare {', '.join(known)}."
+            raise ParameterError(told)
         for chapter in takers or declared:
             check_value(chapter, declared[chapter], name, value, "-p")
             requested[chapter][name] = value
