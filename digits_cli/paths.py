@@ -109,8 +109,8 @@ def _select_one(chapters: list[Chapter], text: str) -> Chapter:
     if len(found) == 1:
         return found[0]
     if found:
-        matches = ", ".join(c.name for c in found)
-        raise UsageError(f"'{text}' matches {len(found)} chapters: {matches}. Type more of it.")
+        matches = f"{len(found)} chapters: {', '.join(c.name for c in found)}"
+        raise UsageError(f"'{text}' matches {matches}. Type more of the name.")
     meant = " A parameter goes after -p." if "=" in text else did_you_mean(key, names)
     if is_file:
         meant += f" For another notebook use `papermill {text:.200} output.ipynb`."

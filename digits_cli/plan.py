@@ -73,10 +73,6 @@ def plan_runs(
     declared = {c.name: declared_parameters(read_chapter(c), c.name) for c in chapters}
     requested = {c.name: profile_values(root, profile, c, declared[c.name]) for c in chapters}
     _add_command_line(requested, declared, parameters or {})
-    for name, values in requested.items():
-        artifacts = declared[name].get("ARTIFACTS")
-        if artifacts and artifacts.default != "artifacts":
-            values.setdefault("ARTIFACTS", "artifacts")
     # Values of one's own go to a folder of their own: the site and the references are made from
     # the profile's, which must hold the profile's values.
     run = f"{profile}-changed" if parameters else profile

@@ -213,12 +213,6 @@ def test_a_folder_is_meant_from_here_and_a_tilde_is_home(plan, book, monkeypatch
         given("s3://mine")
 
 
-def test_a_chapter_with_another_artifacts_default_still_writes_into_the_run(plan, book):
-    other = FIRST.replace('ARTIFACTS: str = "artifacts"', 'ARTIFACTS: str = "elsewhere"')
-    make_book(book, c01_first=other)
-    assert plan(["01"])[0].parameters == {"ARTIFACTS": "artifacts"}
-
-
 def test_a_profile_of_comments_alone_means_the_defaults(plan, book):
     write_profile(book, "# the chapter's own defaults\n", profile="full")
     assert plan(["01"], profile="full")[0].parameters == {}
