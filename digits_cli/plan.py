@@ -9,12 +9,7 @@ from typing import Any
 
 from digits_cli.errors import ParameterError, RunnerError, UsageError, did_you_mean
 from digits_cli.pairing import check_pairs, notebook_bytes, read_chapter
-from digits_cli.parameters import (
-    Parameter,
-    check_value,
-    declared_parameters,
-    listing,
-)
+from digits_cli.parameters import Parameter, check_value, declared_parameters, read_profile
 from digits_cli.paths import (
     Chapter,
     find_root,
@@ -24,7 +19,6 @@ from digits_cli.paths import (
     select_chapters,
     shown,
 )
-from digits_cli.values import read_profile
 
 # A relative one is meant from where the command runs, but the notebook runs in its build folder.
 FOLDER_PARAMETERS = ("DATA", "ARTIFACTS", "TRIALS")
@@ -61,17 +55,13 @@ def plan_runs(
 ) -> list[PlannedRun]:
     """Check a request as a whole, and make its folder; see `execute.run_chapters`.
 
-    `snapshots` is a folder for copies of the notebooks, so that an edit during a long run changes
-    nothing. Raises UsageError for a wrong request, and RunnerError when a notebook and its script
-    disagree.
+    `snapshots` keeps copies of the notebooks, so that an edit during a long run changes nothing.
     """
     root = find_root(root)
     profiles = list_profiles(root)
     if profile not in profiles:
-        raise UsageError(
-            f"There is no profile '{profile}'.{did_you_mean(profile, profiles)} "
-            f"Profiles: {', '.join(profiles)}."
-        )
+        told = f"There is no profile '{profile}'.{did_you_mean(profile, profiles)}"
+        raise UsageError(f"{told} Profiles: {', '.join(profiles)}.")
     chapters = select_chapters(root, wanted)
     differences = check_pairs(root, chapters)
     if differences:
@@ -81,29 +71,22 @@ def plan_runs(
             + "\n`digits sync` writes the .ipynb from the .py: what only the .ipynb has is lost."
         )
     declared = {c.name: declared_parameters(read_chapter(c), c.name) for c in chapters}
-    requested = {c.name: read_profile_values(root, profile, c, declared[c.name]) for c in chapters}
+    requested = {c.name: profile_values(root, profile, c, declared[c.name]) for c in chapters}
     _add_command_line(requested, declared, parameters or {})
     # Values of one's own go to a folder of their own: the site and the references are made from
     # the profile's, which must hold the profile's values.
     run = f"{profile}-changed" if parameters else profile
     folder = folder_here(out, "--out") if out is not None else run_folder(root, run)
-    for name, values in requested.items():
-        artifacts = declared[name].get("ARTIFACTS")
-        if artifacts and artifacts.default != "artifacts":
-            values.setdefault("ARTIFACTS", "artifacts")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"Cannot make the folder {folder}: {error.strerror}.") from error
-    return [
-        PlannedRun(c, profile, requested[c.name], folder, _snapshot(c, snapshots)) for c in chapters
-    ]
-
-
-def _snapshot(chapter: Chapter, folder: Path) -> Path:
-    path = folder / chapter.notebook.name
-    path.write_bytes(notebook_bytes(chapter))
-    return path
+    plans = []
+    for chapter in chapters:
+        snapshot = snapshots / chapter.notebook.name
+        snapshot.write_bytes(notebook_bytes(chapter))
+        plans.append(PlannedRun(chapter, profile, requested[chapter.name], folder, snapshot))
+    return plans
 
 
 def profile_file(root: Path, profile: str, chapter: str) -> Path:
@@ -111,41 +94,28 @@ def profile_file(root: Path, profile: str, chapter: str) -> Path:
     return root / "profiles" / profile / f"{chapter}.yaml"
 
 
-def read_profile_values(
-    root: Path, profile: str, chapter: Chapter, declared: Mapping[str, Parameter]
+def profile_values(
+    root: Path, profile: str, chapter: Chapter, declared: Mapping[str, Parameter] | None = None
 ) -> dict[str, Any]:
-    """Read and check the values a profile gives a chapter; empty when it has no file for it.
-
-    Raises ParameterError for a name that is not declared or a value that does not fit.
-    """
+    """Read the values a profile gives a chapter, and check them if `declared` is given."""
     path = profile_file(root, profile, chapter.name)
-    values = {}
-    for name, (value, line) in _read_profile_if_any(path).items():
-        check_value(chapter.name, declared, name, value, f"{shown(path)}, line {line}")
-        values[name] = value
-    return with_full_folders(values)
+    found = read_profile(path) if path.exists() else {}
+    if declared is not None:
+        for name, (value, line) in found.items():
+            check_value(chapter.name, declared, name, value, f"{shown(path)}, line {line}")
+    return with_full_folders({name: value for name, (value, _) in found.items()})
 
 
-def profile_values(root: Path, profile: str, chapter: Chapter) -> dict[str, Any]:
-    """Read the values a profile gives a chapter, unchecked; empty when it has no file for it."""
-    path = profile_file(root, profile, chapter.name)
-    values = _read_profile_if_any(path)
-    return with_full_folders({name: value for name, (value, _) in values.items()})
-
-
-def _read_profile_if_any(path: Path) -> dict[str, tuple[Any, int]]:
-    """Read a profile; a folder or a broken link in its place is an error, not a missing file."""
-    return read_profile(path) if path.exists() or path.is_symlink() else {}
+read_profile_values = profile_values  # the name it has where the values are checked
 
 
 def with_full_folders(values: Mapping[str, Any]) -> dict[str, Any]:
     """Write the folders among a chapter's values (`FOLDER_PARAMETERS`) as full paths."""
-    return {
-        name: str(folder_here(value, name))
-        if name in FOLDER_PARAMETERS and value and isinstance(value, str)
-        else value
-        for name, value in values.items()
-    }
+    full = dict(values)
+    for name in FOLDER_PARAMETERS:
+        if full.get(name) and isinstance(full[name], str):
+            full[name] = str(folder_here(full[name], name))
+    return full
 
 
 def _add_command_line(
@@ -157,12 +127,10 @@ def _add_command_line(
     for name, value in with_full_folders(parameters).items():
         takers = [chapter for chapter in declared if name in declared[chapter]]
         if not takers and len(declared) > 1:
-            known = {known for chapter in declared.values() for known in chapter}
-            lists = [listing(chapter, declared[chapter]) for chapter in declared]
-            raise ParameterError(
-                f"None of {', '.join(declared)} has a parameter {name} (-p)."
-                f"{did_you_mean(name, known)}\n" + "\n".join(lists)
-            )
+            known = sorted({known for chapter in declared.values() for known in chapter})
+            told = f"None of {', '.join(declared)} has a parameter {name} (-p)."
+            told += f"{did_you_mean(name, known)} They declare {', '.join(known)}."
+            raise ParameterError(told)
         for chapter in takers or declared:
             check_value(chapter, declared[chapter], name, value, "-p")
             requested[chapter][name] = value

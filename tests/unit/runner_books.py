@@ -27,8 +27,7 @@ SEED: int = 0  # of everything
 RATE: float = 0.5  # per step
 NAME: str = "x"  # anything
 DEEP: bool = False  # or wide
-LIMIT: int | None = None  # none: no limit
-WIDTHS: list[int] = [1, 2]  # units
+LIMIT: int = 0  # 0: no limit
 DATA: str = ""  # folder
 ARTIFACTS: str = "artifacts"  # folder
 
@@ -36,7 +35,7 @@ ARTIFACTS: str = "artifacts"  # folder
 import os
 from pathlib import Path
 
-print(SEED, RATE, repr(NAME), DEEP, LIMIT, WIDTHS)
+print(SEED, RATE, repr(NAME), DEEP, LIMIT)
 
 # %% tags=["nbval-check-output"]
 1 + 1

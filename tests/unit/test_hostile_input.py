@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import io
 import json
 import os
@@ -14,7 +13,6 @@ import numpy as np
 import pytest
 from fuzzing.csv_files import csv_bytes
 from fuzzing.harness import time_limit
-from fuzzing.yaml_files import BOMB
 from runner_books import FIRST, digits, make_book
 
 from digit_utils import results
@@ -28,16 +26,13 @@ from digit_utils.trial_store import SearchError, TrialStore
 from digits_cli.errors import ParameterError, UsageError
 from digits_cli.notebooks import read_notebook
 from digits_cli.parameters import check_value, parse_declarations
-from digits_cli.paths import select_chapters
 from digits_cli.records import same_run
 from digits_cli.search_command import load_search
 from digits_cli.site import stage_site
 from digits_cli.sweep_file import read_sweep
 from digits_cli.sweep_place import FORMAT, RECORD, FolderPlace
-from digits_cli.values import parse_command_line_value, read_profile
 
 HUGE = "0x" + "f" * 5000
-DEEP = "[" * 3000
 
 
 def named(value):
@@ -156,28 +151,14 @@ def test_a_record_that_leads_astray_counts_as_none(tmp_path, change):
 
 # ---- YAML ----------------------------------------------------------------------------------------
 
-LAUGHS = "".join(
-    f"  L{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9) if i else 'x, y'}]\n" for i in range(8)
-)
 RANGE = "chapter: 01\nrandom: {samples: 3, values: {%s: {low: %s, high: %s}}}\n"
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (f"chapter: {DEEP}\n", "nested too deeply"),
-        (f"chapter: 01\nconstants:\n{LAUGHS}seeds: [0]\n", "more than 200,000 values"),
-        (f"chapter: {HUGE}\nseeds: [0]\n", "beyond 64 bits"),
-        (f"chapter: 01\nseeds: [{HUGE}]\n", "beyond 64 bits"),
-        ("chapter: 01\nseeds: [!!int '']\n", "line 2: cannot be read"),
-        ("chapter: 01\nseeds: [!!bool x]\n", "line 2: cannot be read"),
-        ("chapter: 01\nseeds: [!!timestamp x]\n", "line 2: cannot be read"),
-        ("chapter: 01\nseeds: [0001-01-01 00:00:00 +23:59]\n", "a datetime"),
+        (f"chapter: {HUGE}\nseeds: [0]\n", "a number of 5,002 characters"),
         ("chapter: 01\nconstants: !!python/object:os.abort {SEED: 1}\n", "expected a plain list"),
-        (
-            "chapter: 01\nseeds: !!python/tuple [1]\n",
-            "line 2: found tag:yaml.org,2002:python/tuple",
-        ),
         (
             "chapter: 01\nrandom: {samples: 99999999, values: {RATE: [1]}}\n",
             "asks for 99999999 runs",
@@ -195,8 +176,6 @@ RANGE = "chapter: 01\nrandom: {samples: 3, values: {%s: {low: %s, high: %s}}}\n"
         ("chapter: 01\nrandom: {samples: 9999, values: {SEED: [1, 2]}}\n", "2 different runs"),
         ("chapter: 01\nrandom: {samples: 9, values: {SEED: [2024-01-01]}}\n", "a date"),
         (RANGE % ("LIMIT", "0", "0xffffffffffffffffff"), "beyond 64 bits"),
-        ("chapter: " + "a" * 300 + ".py\nseeds: [0]\n", "There is no chapter"),
-        ("# " + "x" * 1_000_001, "larger than 1 MB"),
     ],
     ids=named,
 )
@@ -215,53 +194,9 @@ def test_a_range_up_to_the_largest_whole_number_can_be_drawn_from(book, tmp_path
     assert len(read_sweep(path, book).points) == 3
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        "!!python/object/apply:os.abort []",
-        "!!python/name:os.system ''",
-        "2024-99-99",
-        "!!int ''",
-        "!!set {a}",
-        HUGE,
-        DEEP,
-        "&a [*a]",
-        "{a: 1}",
-    ],
-    ids=named,
-)
-def test_a_profile_with_such_a_value_is_refused(tmp_path, value):
-    path = tmp_path / "01_first.yaml"
-    path.write_text(f"# first\nSEED: {value}\n")
-    with pytest.raises(ParameterError, match=r"01_first\.yaml"):
-        read_profile(path)
-
-
-@pytest.mark.parametrize("name", ["!!python/name:os.system SEED", "<<", "=", "2024-99-99", "[a]"])
-def test_a_profile_with_such_a_name_is_refused(tmp_path, name):
-    path = tmp_path / "01_first.yaml"
-    path.write_text(f"# first\n? {name}\n: 1\n")
-    with pytest.raises(ParameterError, match=r"01_first\.yaml, line [12]"):
-        read_profile(path)
-
-
-def test_a_profile_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(ParameterError, match="cannot be read"):
-        read_profile(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "text", ["2024-99-99", "!!int ''", "!!bool x", DEEP, "9" * 5000 + "x"], ids=named
-)
-def test_odd_texts_on_the_command_line_stay_texts(text):
-    assert parse_command_line_value(text) == text
-
-
 # ---- Parameters are data -------------------------------------------------------------------------
 
-DECLARED = parse_declarations(
-    'SEED: int = 0\nNAME: str = ""\nWORDS: list[str] = []\nRATE: float = 0.5\n', "01_first"
-)
+DECLARED = parse_declarations('SEED: int = 0\nNAME: str = ""\nRATE: float = 0.5\n', "01_first")
 
 
 @pytest.mark.parametrize(
@@ -302,9 +237,8 @@ DECLARED = parse_declarations(
 def test_a_text_that_looks_like_code_comes_out_of_papermill_as_it_went_in(value):
     from fuzzing.yaml_files import _assigned
 
-    for name, given in (("NAME", value), ("WORDS", [value, value])):
-        check_value("01_first", DECLARED, name, given, "-p")
-        assert _assigned({name: given}) == {name: given}
+    check_value("01_first", DECLARED, "NAME", value, "-p")
+    assert _assigned({"NAME": value}) == {"NAME": value}
 
 
 @pytest.mark.parametrize(
@@ -337,27 +271,6 @@ def test_a_name_that_is_not_declared_never_becomes_code(book, tmp_path, name):
             read_sweep(path, book)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "says"),
-    [
-        ("SEED", 2**63, "must fit into 64 bits"),
-        ("SEED", 10**5000, "a value too large to show"),
-        ("RATE", float("nan"), "must be a finite number"),
-        ("RATE", float("inf"), "must be a finite number"),
-        ("RATE", 10**400, "must fit into 64 bits"),
-        ("NAME", "a\ud800", "Its character 2 is not text"),
-        ("NAME", "\udcff", "Its character 1 is not text"),  # a byte of a file's name, on Linux
-        ("WORDS", ["\ud800"], "is not text"),
-        ("NAME", {"a": 1}, "a mapping"),
-        ("NAME", b"x", "a bytes"),
-    ],
-    ids=named,
-)
-def test_a_value_no_notebook_can_hold_is_refused(name, value, says):
-    with pytest.raises(ParameterError, match=says):
-        check_value("01_first", DECLARED, name, value, "-p")
-
-
 def test_the_runner_would_notice_code_in_the_injected_cell():
     """The second line of defence: what was injected is read back, and must be literals."""
     import nbformat
@@ -380,11 +293,6 @@ def test_a_search_file_that_leaves_is_told(tmp_path):
     path.write_text("raise SystemExit(0)\n")
     with pytest.raises(UsageError, match=r"search\.py: cannot be loaded \(SystemExit"):
         load_search(path)
-
-
-def test_a_chapter_with_an_endless_name_is_told(book):
-    with pytest.raises(UsageError, match="There is no chapter"):
-        select_chapters(book, ["a" * 5000 + ".ipynb"])
 
 
 # ---- Digits --------------------------------------------------------------------------------------
@@ -452,7 +360,7 @@ def run_book(tmp_path):
         ("_config.yml", b"a: 1\nrepository: x\n", "install-cell", "_config.yml, line 2: cannot be"),
         ("_toc.yml", b"\xff\xfe\x00", "site", "_toc.yml is not a UTF-8 text file"),
         ("_toc.yml", b"root: 3\n", "site", "_toc.yml names 3, expected a page's name"),
-        ("_toc.yml", b"root: &a [*a]\n", "site", "_toc.yml, line 1: is nested too deeply"),
+        ("_toc.yml", b"root: &a [*a]\n", "site", "_toc.yml, line 1: aliases ('*name') are not"),
         ("tests/regression/bounds.yaml", b"\xff", "references", "is not a UTF-8 text file"),
         ("tests/regression/published.yaml", b"\xff", "stage-published", "is not a UTF-8 text file"),
         ("results/01_first.json", b"{", "site --published", "01_first.json cannot be read"),
@@ -482,33 +390,6 @@ def test_a_notebook_with_somebody_else_s_record_has_none(run_book, found):
     stage_site(run_book, "quick")  # the code is the same, and nothing says it ran with other values
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="links take a right of their own there")
-def test_what_stands_in_a_profile_s_place_is_not_taken_for_none(run_book):
-    path = run_book / "profiles/quick/01_first.yaml"
-    path.parent.mkdir(parents=True)
-    path.symlink_to("nowhere.yaml")
-    done = digits(run_book, "run")
-    assert done.returncode == 2 and "nowhere.yaml: there is no such file" in done.stderr
-    path.unlink()
-    path.mkdir()
-    done = digits(run_book, "run")
-    assert done.returncode == 2 and "01_first.yaml: cannot be read (Is a dir" in done.stderr
-    loop = run_book / "loop.yaml"
-    loop.symlink_to("loop.yaml")
-    done = digits(run_book, "sweep", "loop.yaml")
-    assert done.returncode == 2 and "loop.yaml: cannot be read" in done.stderr
-
-
-def test_a_few_letters_on_the_command_line_do_not_become_a_thousand_million_values():
-    assert parse_command_line_value(BOMB) == BOMB
-    assert parse_command_line_value("[1, '*a']") == [1, "*a"]
-
-
-def test_a_hundred_thousand_brackets_on_the_command_line_are_told_at_once():
-    with time_limit(10):  # a tenth of a second; PyYAML alone takes minutes
-        assert parse_command_line_value("[" * 100_000) == "[" * 100_000
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
 def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "train.csv")
@@ -517,9 +398,6 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "digits.zip")
     with pytest.raises(DigitDataError, match=r"digits\.zip: found a pipe"):
         load_digits(tmp_path / "digits.zip")
-    os.mkfifo(tmp_path / "sweep.yaml")
-    with pytest.raises(ParameterError, match=r"sweep\.yaml is a pipe"):
-        read_profile(tmp_path / "sweep.yaml")
     os.mkfifo(tmp_path / "trial_0001.json")
     os.mkfifo(tmp_path / "search.json")
     with pytest.raises(SearchError, match=r"search\.json: cannot be read \(it is a pipe"):
@@ -536,12 +414,6 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "run" / RECORD)
     assert FolderPlace(tmp_path).read(["run"]) == {}
     assert not same_run(tmp_path / "search.json", {})
-
-
-def test_a_number_that_takes_a_minute_to_read_is_refused_unread(tmp_path):
-    (tmp_path / "quick.yaml").write_text("SEED: 1" + ":1" * 450_000)
-    with time_limit(10), pytest.raises(ParameterError, match="line 1: found a number of 900,001"):
-        read_profile(tmp_path / "quick.yaml")
 
 
 def test_a_long_text_is_not_kept_once_a_run(book, tmp_path):
@@ -686,28 +558,3 @@ def test_a_damaged_file_of_networks_is_refused_before_it_asks_for_memory(tmp_pat
     path.write_bytes(_npz(arrays))
     with pytest.raises(ShippedModelError, match="damaged"):
         load_networks(path)
-
-
-@pytest.mark.parametrize(
-    ("source", "says"),
-    [
-        ("A: int = " + "-" * 100_000 + "1", "nested too deeply"),
-        ("A: int = " + "-" * 3000 + "1", "nested too deeply"),
-        ("A: list = " + "[" * 150 + "]" * 150, "but its default is"),
-        ("A: list = " + "[" * 5000, "is not Python"),
-        ("A: list = {[]: 1}", "expected a literal"),
-        ("A: int = " + "9" * 5000, "is not Python"),
-        ("A: int = 0x" + "f" * 5000, "but its default is"),
-        ("A = 1\0", "is not Python"),
-    ],
-    ids=named,
-)
-def test_a_cell_that_python_itself_cannot_read_is_refused(source, says):
-    with pytest.raises(ParameterError, match=says):
-        parse_declarations(source, "01_first")
-
-
-def test_the_literals_of_a_cell_are_read_and_not_executed():
-    with pytest.raises(ParameterError, match="expected a literal"):
-        parse_declarations("A: int = __import__('os').abort()\n", "01_first")
-    assert ast.literal_eval("1") == 1

@@ -20,11 +20,11 @@ from digit_utils.folder_lock import claim_folder
 from digits_cli.errors import RunnerError
 from digits_cli.execute import run_chapters
 from digits_cli.pairing import check_pairs, sync_pair
+from digits_cli.parameters import read_profile
 from digits_cli.paths import list_chapters
 from digits_cli.search_command import load_search
 from digits_cli.site import build_site
 from digits_cli.sweep_file import read_sweep
-from digits_cli.values import read_profile
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights and limits")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits addresses")

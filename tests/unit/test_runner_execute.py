@@ -58,7 +58,7 @@ def test_values_come_back_and_hostile_ones_stay_data(ran):
     assert results.read(output) == {"seed": 7, "rate": -0.001, "name": INJECTION}
     (cell,) = cells_tagged(read_notebook(output), "injected-parameters")
     assert "SEED = 7" in cell.source
-    assert printed(output).startswith(f"7 -0.001 {INJECTION!r} False None [1, 2]")
+    assert printed(output).startswith(f"7 -0.001 {INJECTION!r} False 0")
 
 
 def test_the_executed_notebook_holds_its_run_and_nothing_of_this_machine(ran):
@@ -71,7 +71,7 @@ def test_the_executed_notebook_holds_its_run_and_nothing_of_this_machine(ran):
     assert 10 < notebook.metadata.digits.peak_memory_mb < 2000
     assert notebook.metadata.digits.seconds > 0
     made_of = notebook.metadata.digits.fingerprint
-    assert made_of.parameters.SEED == 7 and made_of.parameters.WIDTHS == [1, 2]
+    assert made_of.parameters.SEED == 7 and made_of.parameters.LIMIT == 0
     assert "digit_utils/results.py" in made_of.modules
     assert dict(notebook.metadata.papermill) == {"parameters": asked}
     assert all("papermill" not in cell.metadata for cell in notebook.cells)

@@ -10,11 +10,15 @@ from runner_books import FIRST, SECOND, make_book, sweep_file
 
 from digits_cli.errors import ParameterError, RunnerError, UsageError
 from digits_cli.pairing import read_chapter
-from digits_cli.parameters import check_value, declared_parameters, parse_declarations
+from digits_cli.parameters import (
+    check_value,
+    declared_parameters,
+    parse_command_line_value,
+    parse_declarations,
+)
 from digits_cli.paths import list_chapters
 from digits_cli.plan import plan_runs
 from digits_cli.sweep_file import read_sweep
-from digits_cli.values import parse_command_line_value, read_profile
 
 
 @pytest.fixture
@@ -41,31 +45,26 @@ def write_profile(book, text, chapter="01_first", profile="quick"):
 
 def test_declarations_are_read_with_type_default_and_comment():
     declared = parse_declarations(
-        'A: int = -3  # apples # and pears\nB = 0.5\nC: "str" = "#no"\nD: int | None = None\n'
-        "E: list[str] = [\n    'a',\n]  # letters\n",
-        "01_x",
+        "A: int = -3  # apples # and pears\nB: str = '#ö'  # ü\n\nC: bool = True", "01_x"
     )
     assert [(p.name, p.type, p.default, p.comment) for p in declared.values()] == [
         ("A", "int", -3, "apples # and pears"),
-        ("B", "float", 0.5, ""),
-        ("C", "str", "#no", ""),
-        ("D", "int | None", None, ""),
-        ("E", "list[str]", ["a"], "letters"),
+        ("B", "str", "#ö", "ü"),
+        ("C", "bool", True, ""),
     ]
-    assert [p.annotated for p in declared.values()] == [True, False, True, True, True]
 
 
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        ("import os", "line 1: found 'import os'"),
-        ("A: int = 1\nA.b = 2", "line 2"),
-        ("A: int = 2 * 3", "expected a literal"),
-        ("A: int = 'three'", "A is int, but its default is 'three'"),
-        ("A: tuple = 1", "type 'tuple'"),
-        ("A: list[thing] = []", "type 'list[thing]'"),
+        ("import os", "line 1: found 'import os', expected NAME: type = literal"),
+        ("A: int = 1\nA.b = 2", "line 2: found 'A.b = 2'"),
+        ("A: int = 2 * 3", "found 'A: int = 2 * 3'"),
+        ("A: int = __import__('os').abort()", "expected NAME: type = literal"),
+        ("A: int | None = 1", "types int, float, str, bool"),
+        ("A = 1", "expected NAME: type = literal"),
         ("A: int", "expected NAME: type = literal"),
-        ("A = B = 1", "expected NAME: type = literal"),
+        ("A: int = 'three'", "A is int, but its default is 'three'"),
         ("A: int = (", "not Python"),
     ],
 )
@@ -76,20 +75,16 @@ def test_a_parameters_cell_of_anything_else_is_refused(source, told):
 
 
 @pytest.mark.parametrize(
-    ("declaration", "good", "bad"),
+    ("kind", "good", "bad"),
     [
-        ("A: int = 1", [0, -5], [True, 1.0, "1", None, [1]]),
-        ("A: float = 1.0", [2, 0.5, -1e-9], [True, "0.5", None, float("nan"), float("inf")]),
-        ("A: bool = True", [False], [0, "no", None]),
-        ("A: str = ''", ["", "a"], [1, None, True, ["a"]]),
-        ("A: int | None = 1", [None, 3], [False, 2.5, "x"]),
-        ("A: list = []", [[], [1, "a"]], [1, [[1]], [{"a": 1}]]),
-        ("A: list[float] = []", [[1, 0.5]], [["a"], [True], 0.5]),
-        ("A = 3", [4], [4.5, True]),
+        ("int = 1", [0, -5], [True, 1.0, "1", None, [1], 2**63]),
+        ("float = 1.0", [2, 0.5, -1e-9], [True, "0.5", None, float("nan"), float("inf")]),
+        ("bool = True", [False], [0, "no", None]),
+        ("str = ''", ["", "a"], [1, None, True, ["a"], {"a": 1}]),
     ],
 )
-def test_types(declaration, good, bad):
-    declared = parse_declarations(declaration, "01_x")
+def test_types(kind, good, bad):
+    declared = parse_declarations(f"A: {kind}", "01_x")
     for value in good:
         check_value("01_x", declared, "A", value, "-p")
     for value in bad:
@@ -105,21 +100,13 @@ def test_types(declaration, good, bad):
         ("1e-3", 0.001),
         ("True", True),
         ("false", False),
-        ("None", None),
-        ("null", None),
-        ("[1, 2]", [1, 2]),
         ('"5"', "5"),
         ("relu", "relu"),
         ("", ""),
-        ("  ", "  "),
         ("a # b", "a # b"),
-        ("# a", "# a"),
-        ("12:30", "12:30"),
         ("2020-01-01", "2020-01-01"),
-        ("{a: 1}", "{a: 1}"),
+        ("[1, 2]", "[1, 2]"),
         ('"; import os; os.abort() #', '"; import os; os.abort() #'),
-        ("__import__('os')", "__import__('os')"),
-        ("!!python/object/apply:os.abort []", "!!python/object/apply:os.abort []"),
     ],
 )
 def test_command_line_values(text, value):
@@ -134,7 +121,6 @@ def test_an_unknown_parameter_is_named_with_close_matches_and_the_declarations(p
     told = str(error.value)
     assert "01_first has no parameter RAT (-p). Did you mean RATE?" in told
     assert "RATE: float = 0.5  # per step" in told
-    assert "LIMIT: int | None = None" in told
     assert error.value.exit_code == 2
 
 
@@ -144,27 +130,21 @@ def test_a_wrong_type_is_told_with_declared_type_default_and_found_value(plan):
     assert "SEED of 01_first is int (default 0); -p gives 'zero', a text." in str(error.value)
 
 
-LEAST = parse_declarations(
-    "N: int = 3  # passes, at least 2; more take longer\nRATE: float = 1.0  # at least 0.5\n"
-    "SIZES: list[int] = [4]  # at least 4\nFREE: int = 0  # the least\n",
-    "01_x",
-)
-
-
 @pytest.mark.parametrize(
     ("name", "value", "fits"),
-    [
-        ("N", 2, True), ("N", 1, False), ("N", -(2**62), False), ("RATE", 0.5, True),
-        ("RATE", 0, False), ("SIZES", [4, 9], True), ("SIZES", [9, 3], False), ("SIZES", [], True),
-        ("FREE", -1, True),
-    ],
-)  # fmt: skip
+    [("N", 2, True), ("N", 1, False), ("RATE", 0.5, True), ("RATE", 0, False), ("FREE", -1, True)],
+)
 def test_a_number_is_not_smaller_than_the_comment_says(name, value, fits):
+    declared = parse_declarations(
+        "N: int = 3  # passes, at least 2; more take longer\nRATE: float = 1.0  # at least 0.5\n"
+        "FREE: int = 0  # the least\n",
+        "01_x",
+    )
     if fits:
-        check_value("01_x", LEAST, name, value, "-p")
+        check_value("01_x", declared, name, value, "-p")
         return
     with pytest.raises(ParameterError, match=rf"{name} of 01_x is at least .*; -p gives"):
-        check_value("01_x", LEAST, name, value, "-p")
+        check_value("01_x", declared, name, value, "-p")
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
@@ -202,9 +182,9 @@ def test_values_reach_every_chapter_that_declares_them_and_need_one(plan):
 
 
 def test_the_command_line_goes_before_the_profile(plan, book):
-    write_profile(book, "SEED: 1\nRATE: 2  # a whole number will do\nWIDTHS: [3]\n")
+    write_profile(book, "SEED: 1\nRATE: 2  # a whole number will do\n")
     (run,) = plan(["01"], SEED=5)
-    assert run.parameters == {"SEED": 5, "RATE": 2, "WIDTHS": [3]}
+    assert run.parameters == {"SEED": 5, "RATE": 2}
     assert run.output == book / "_build" / "runs" / "quick-changed" / "01_first.ipynb"
 
 
@@ -236,12 +216,6 @@ def test_a_folder_is_meant_from_here_and_a_tilde_is_home(plan, book, monkeypatch
         given("s3://mine")
 
 
-def test_a_chapter_with_another_artifacts_default_still_writes_into_the_run(plan, book):
-    other = FIRST.replace('ARTIFACTS: str = "artifacts"', 'ARTIFACTS: str = "elsewhere"')
-    make_book(book, c01_first=other)
-    assert plan(["01"])[0].parameters == {"ARTIFACTS": "artifacts"}
-
-
 def test_a_profile_of_comments_alone_means_the_defaults(plan, book):
     write_profile(book, "# the chapter's own defaults\n", profile="full")
     assert plan(["01"], profile="full")[0].parameters == {}
@@ -257,8 +231,16 @@ def test_a_profile_of_comments_alone_means_the_defaults(plan, book):
         ("SEED: 1\nRATE: [1\n", "line 3: this is not YAML"),
         ("- SEED\n", "line 1: expected NAME: value"),
         ("just a text\n", "line 1: expected NAME: value"),
-        ("# head\nSEED: {a: 1}\n", "line 2: SEED holds a nested value"),
-        ("WIDTHS: [[1]]\n", "line 1: WIDTHS holds a nested value"),
+        ("# head\nSEED: {a: 1}\n", "line 2 gives {'a': 1}, a mapping"),
+        ("SEED: [1]\n", "line 1 gives [1], a list"),
+        ("NAME: 2024-01-01\n", "line 1: found a date"),
+        ("NAME: !!python/name:os.system ''\n", "line 1: found tag:yaml.org,2002:python/name"),
+        ("SEED: 0x%s\n" % ("f" * 40), "a whole number beyond 64 bits"),
+        ("<<: {SEED: 1}\n", "line 1: merge keys ('<<') are not read"),
+        ("NAME: &a [*a]\n", "line 1: aliases ('*name') are not read"),
+        (f"SEED: {'[' * 3000}\n", "this is not YAML"),
+        (f"SEED: 1{':1' * 1000}\n", "line 1: cannot be read: a number of 2,001 characters"),
+        ("#" * 1_000_001, "larger than 1 MB"),
         ("SEED: 1\n\nSEED: 2\n", "line 3: SEED is set twice, first in line 1"),
         ("? [a]\n: 1\n", "expected a name before the colon"),
         ("DEEP: 1\n", "DEEP of 01_first is bool"),
@@ -272,11 +254,15 @@ def test_a_bad_profile_is_told_with_file_and_line(plan, book, text, told):
     assert error.value.exit_code == 2
 
 
-def test_a_profile_that_is_not_text_is_told(book):
+def test_a_profile_that_is_not_text_or_no_file_is_told(plan, book):
     path = write_profile(book, "")
     path.write_bytes(b"\xff\xfe\x00SEED")
-    with pytest.raises(ParameterError, match="01_first.yaml"):
-        read_profile(path)
+    with pytest.raises(ParameterError, match="01_first.yaml is not a UTF-8 text file"):
+        plan(["01"])
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ParameterError, match="01_first.yaml: cannot be read"):
+        plan(["01"])
 
 
 def test_profiles_are_the_book_s_and_the_reader_s_own(plan, book):

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from runner_books import SECOND, digits, make_book, start_digits
 
-from digits_cli.cli import SEARCH_HELP
+from digits_cli.parser import SEARCH_HELP
 from digits_cli.search_command import load_objective
 
 SEARCH = """

@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from runner_books import FIRST, SECOND, SQUARE, digits, make_book, start_digits, sweep_file
 
-from digits_cli.cli import SWEEP_HELP
 from digits_cli.errors import UsageError
 from digits_cli.pairing import sync_pair
+from digits_cli.parser import SWEEP_HELP
 from digits_cli.paths import list_chapters
 from digits_cli.sweep import SweepRun
 from digits_cli.sweep_file import read_sweep
@@ -110,7 +110,7 @@ GOOD = "chapter: 01_first\n"
         (GOOD + "random: {samples: 9, values: {NAME: [a, b]}}\n", 2, "found 2 different runs"),
         ("chapter: true\nseeds: [0]\n", 1, "expected a chapter's name"),
         (GOOD + "seeds: [0, 1]\nconstants:\n  ARTIFACTS: x\n", 4, "one folder for all runs"),
-        (GOOD + "grid: &g {RATE: [*g]}\n", 2, "nested too deeply"),
+        (GOOD + "grid: &g {RATE: [*g]}\n", 2, "aliases ('*name') are not read"),
         (
             GOOD + "list:\n- &a {RATE: 1}\n- {<<: *a, SEED: 1}\n",
             4,
@@ -199,7 +199,7 @@ def finished_runs(book, tmp_path):
 
 
 def test_a_report_stands_mixed_results_formulas_and_gaps(finished_runs, tmp_path):
-    text = 'chapter: 01_first\nlist: [{NAME: "$\\\\x$"}, {LIMIT: 3}, {LIMIT: null}, {RATE: 0.25}]\n'
+    text = 'chapter: 01_first\nlist: [{NAME: "$\\\\x$"}, {LIMIT: 3}, {LIMIT: 4}, {RATE: 0.25}]\n'
     sweep, runs = finished_runs(
         text, [{"n": 3, "acc": 0.5}, {"n": "not reached", "acc": 0.25}, {"acc": 1.0}, None]
     )
