@@ -11,7 +11,6 @@ import time
 
 import boto3
 import pytest
-from digits_cli.sweep_place import FolderPlace, place_of
 from moto.server import ThreadedMotoServer
 from runner_books import SQUARE, digits, make_book, start_digits, sweep_file
 
