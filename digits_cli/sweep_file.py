@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
 import math
+import operator
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -28,6 +30,7 @@ WAYS = ("grid", "list", "random")
 ENTRIES = ("chapter", "profile", "constants", "seeds", "metric", *WAYS)
 # A run takes seconds at least; a file of a few lines must not ask for more than a lifetime of them.
 MOST_RUNS = 10_000
+LINES = "NAME: value lines"
 FORMAT = 1  # of the records
 RECORD_TYPES: dict[str, Any] = {
     "notebook": str | None, "error": str | None, "commit": str | None, "parameters": dict,
@@ -99,7 +102,7 @@ def read_sweep(path: Path, root: Path) -> Sweep:
     def check(name: str, value: Any, *path: Any) -> None:
         check_value(chapter.name, declared, name, value, source.where(*path))
 
-    constants = _mapping(source, "constants") if "constants" in entries else {}
+    constants = _entry(source, dict, LINES, "constants") if "constants" in entries else {}
     for name, value in constants.items():
         check(name, value, "constants", name)
     ways = [way for way in WAYS if way in entries]
@@ -196,12 +199,11 @@ def _check_metric(source: YamlSource, chapter: Chapter, metric: Any) -> None:
             print(f"note: {source.error(('metric',), text)}", file=sys.stderr)
 
 
-def _mapping(source: YamlSource, *path: Any) -> dict[str, Any]:
-    value: Any = source.values
-    for step in path:
-        value = value[step]
-    text = f"{path[-1]} is empty or no mapping, expected NAME: value lines"
-    _need(isinstance(value, dict) and value, source, path, text)
+def _entry(source: YamlSource, kind: type, expected: str, *path: Any) -> Any:
+    """Return what stands at a path in the file; refuse another kind, and what is empty."""
+    value = functools.reduce(operator.getitem, path, source.values)
+    text = f"{path[-1]} is {show_value(value)}, expected {expected}"
+    _need(isinstance(value, kind) and value, source, path, text)
     return value
 
 
@@ -211,14 +213,10 @@ def _limit(source: YamlSource, runs: int, *path: Any) -> None:
 
 
 def _grid(source: YamlSource, check: Check) -> list[dict]:
-    choices = _mapping(source, "grid")
-    for name, values in choices.items():
-        text = (
-            f"{name} is {show_value(values)}, expected a list of values such as "
-            "[1, 2]; a single value goes under constants"
-        )
-        _need(isinstance(values, list) and values, source, ("grid", name), text)
-        for place, value in enumerate(values):
+    choices = _entry(source, dict, LINES, "grid")
+    expected = "a list of values such as [1, 2]; a single value goes under constants"
+    for name in choices:
+        for place, value in enumerate(_entry(source, list, expected, "grid", name)):
             check(name, value, "grid", name, place)
     _limit(source, math.prod(map(len, choices.values())), "grid")
     combinations = itertools.product(*choices.values())
@@ -226,9 +224,7 @@ def _grid(source: YamlSource, check: Check) -> list[dict]:
 
 
 def _list(source: YamlSource, check: Check) -> list[dict]:
-    points = source.values["list"]
-    text = "expected at least one run, such as '- {EPOCHS: 2}'"
-    _need(isinstance(points, list) and points, source, ("list",), text)
+    points = _entry(source, list, "at least one run, such as '- {EPOCHS: 2}'", "list")
     _limit(source, len(points), "list")
     for place, point in enumerate(points):
         text = "expected a mapping such as {EPOCHS: 2}"
@@ -241,7 +237,7 @@ def _list(source: YamlSource, check: Check) -> list[dict]:
 def _random(source: YamlSource, check: Check) -> list[dict]:
     import numpy as np
 
-    entries = _mapping(source, "random")
+    entries = _entry(source, dict, LINES, "random")
     for name in entries:
         text = f"there is no entry {name!r}; expected samples, seed and values"
         _need(name in ("samples", "seed", "values"), source, ("random", name), text)
@@ -253,7 +249,7 @@ def _random(source: YamlSource, check: Check) -> list[dict]:
     _limit(source, samples, "random", "samples")
     text = "expected an entry 'values' with what to draw from"
     _need("values" in entries, source, ("random",), text)
-    ranges = _mapping(source, "random", "values")
+    ranges = _entry(source, dict, LINES, "random", "values")
     draws = {name: _sampler(source, check, name, given) for name, given in ranges.items()}
     generator = np.random.default_rng(entries["seed"])
     points: dict[bytes, dict] = {}
@@ -297,9 +293,7 @@ def _sampler(source: YamlSource, check: Check, name: str, given: Any) -> Callabl
 
 
 def _with_seeds(source: YamlSource, points: list[dict], check: Check) -> list[dict]:
-    seeds = source.values["seeds"]
-    text = f"seeds is {show_value(seeds)}, expected a list such as [0, 1, 2]"
-    _need(isinstance(seeds, list) and seeds, source, ("seeds",), text)
+    seeds = _entry(source, list, "a list such as [0, 1, 2]", "seeds")
     for place, seed in enumerate(seeds):
         check("SEED", seed, "seeds", place)
     twice = any("SEED" in point for point in (*points, source.values.get("constants", {})))

@@ -54,18 +54,14 @@ def gather(runs: Sequence[SweepRun]) -> Any:
 def choose_metric(sweep: Sweep, table: Any) -> str | None:
     """Return the column of `gather` to draw: the requested one, else the first with fractions.
 
-    Without fractions, it is the first number. None when no run reported a number, or not the
-    requested one.
+    Without fractions, it is the first number; None if there is none, or not the requested one.
     """
-    numbers = [
-        name
-        for name in table.columns
-        if name.startswith(RESULT) and table[name].dtype.kind in "fi" and table[name].notna().any()
-    ]
+    results = table[[name for name in table.columns if name.startswith(RESULT)]]
+    numbers = results.select_dtypes("number").dropna(axis="columns", how="all")
     if sweep.metric is not None:
         return RESULT + sweep.metric if RESULT + sweep.metric in numbers else None
     # A column with gaps holds floats whatever was reported, so ask for values with a fraction.
-    fractions = [name for name in numbers if (table[name].dropna() % 1 != 0).any()]
+    fractions = [name for name in numbers if (numbers[name].dropna() % 1 != 0).any()]
     return next(iter(fractions or numbers), None)
 
 

@@ -98,7 +98,7 @@ GOOD = "chapter: 01_first\n"
         (GOOD + "grid:\n  RATE:\n  - 0.1\n  - fast\n", 5, "gives 'fast', a text"),
         (GOOD + "grid:\n  UNITS: [1, 0]\n", 3, "is at least 1"),
         (GOOD + "grid:\n  RATE: []\n", 3, "expected a list of values"),
-        (GOOD + "grid: {}\n", 2, "grid is empty"),
+        (GOOD + "grid: {}\n", 2, "grid is {}, expected NAME: value lines"),
         (GOOD + "grid: {RATE: [.nan]}\n", 2, "must be a finite number"),
         (GOOD + "grid: {RATE: [0.1]}\nlist: [{RATE: 1}]\n", 3, "expected one of them"),
         (GOOD + "grid: {RATE: [1, 1]}\n", 2, "runs 1 and 2 have the same values"),
