@@ -1,9 +1,9 @@
 """Run a chapter once for each point of a sweep; finished runs are never run again.
 
 Each run's folder is named by a hash of the notebook's code and the values. ``run.json`` is written
-last; a run whose record says *ok* is skipped, so an interrupted sweep resumes with the same
-command, and changed code or values run anew. Helpers are not part of the hash: each record holds
-the commit of its checkout, if any, and a sweep that mixes several says so.
+last and atomically, so that it vouches for the rest: runs whose record says *ok* are skipped when
+the same command is given again. Helpers are not part of the hash: records hold the commit of the
+checkout, and a sweep that mixes several says so.
 """
 
 from __future__ import annotations
@@ -11,37 +11,38 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from digit_utils.files import json_bytes, read_bytes, write_atomically
+from digit_utils.folder_lock import claim_folder
 from digits_cli.errors import RunnerError, UsageError
-from digits_cli.notebooks import code_sources
+from digits_cli.execute import run_one
+from digits_cli.notebooks import without_colour
 from digits_cli.pairing import check_pairs, notebook_bytes
-from digits_cli.paths import build_folder, find_root
+from digits_cli.paths import Chapter, build_folder, find_root, folder_here, shown
+from digits_cli.plan import PlannedRun
 from digits_cli.progress import duration
-from digits_cli.sweep_engine import Execute, Request, on_ray, run_here
-from digits_cli.sweep_file import Sweep, label, read_sweep
-from digits_cli.sweep_place import FolderPlace, place_of
+from digits_cli.sweep_file import (
+    FORMAT,
+    Sweep,
+    SweepRun,
+    keyed_points,
+    label,
+    parse_record,
+    read_sweep,
+)
 
-
-@dataclass(frozen=True)
-class SweepRun:
-    """One run of a sweep: requested, and perhaps finished."""
-
-    key: str  # names its folder
-    parameters: dict[str, Any]
-    record: dict[str, Any] = field(default_factory=dict)  # of run.json; empty until the end
-
-    @property
-    def ok(self) -> bool:
-        """Whether it succeeded."""
-        return self.record.get("status") == "ok"
+RECORD, REPORT = "run.json", "report.html"
 
 
 def run_sweep(
@@ -53,20 +54,13 @@ def run_sweep(
     report: Callable[[Sweep, list[SweepRun], Path], Any] | None = None,
     engine: str = "local",
     address: str | None = None,
-) -> tuple[Sweep, list[SweepRun], FolderPlace]:
+) -> tuple[Sweep, list[SweepRun], Place]:
     """Run what a sweep asks for and has not got yet; return it, its runs and their place.
 
-    Runs are in the order of the file, failed ones included. Raises UsageError for a request that
-    cannot work, before anything starts; RunnerError when notebook and script disagree, the place is
-    in use or cannot be written, or the cluster does not answer.
-
-    out: folder, or address that papermill can write to; None: ``_build/sweeps/<name of the file>``.
-    jobs: runs at a time, each in its own process; None: one, or with Ray one per processor.
-    root: the checkout; None: found from the working directory.
-    only_list: print what would run, and stop.
-    report: called at the end with the sweep, its runs and a folder, while the place is held.
-    engine: ``local`` or ``ray``.
-    address: of a running Ray cluster; None starts one.
+    `out` None: ``_build/sweeps/<name of the file>``; `jobs` None: one at a time, or with Ray one
+    per processor. `report` is called at the end, while the place is locked. Runs are in the order
+    of the file. Raises UsageError for a request that cannot work, FolderUnavailable, and
+    RunnerError when script, address or cluster stand in the way.
     """
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs is {jobs}, expected at least 1.")
@@ -81,114 +75,274 @@ def run_sweep(
             + "\n".join(f"  {difference}" for difference in differences)
             + "\n`digits sync` writes the .ipynb from the .py: what only the .ipynb has is lost."
         )
-    place = place_of(out, build_folder(root) / "sweeps" / file.stem)
+    place = Place(out, build_folder(root) / "sweeps" / file.stem)
     # Read once: what is run is what the runs are named by, whatever is edited meanwhile.
     notebook = notebook_bytes(sweep.chapter)
+    points = keyed_points(sweep, notebook)
     if only_list:
-        runs = _plan(sweep, place, notebook)
+        runs = place.runs(points)
         for run in runs:
-            print(
-                f"{run.key}  {'finished' if run.ok else 'to run':8}  {label(run.parameters, sweep)}"
-            )
-        finished = sum(run.ok for run in runs)
-        print(f"{finished} of {len(runs)} runs are finished", file=sys.stderr)
+            state = "finished" if run.ok else "to run"
+            print(f"{run.key}  {state:8}  {label(run.parameters, sweep)}")
+        _tell(f"{sum(run.ok for run in runs)} of {len(runs)} runs are finished")
         return sweep, runs, place
-    with place.hold():
-        runs = _plan(sweep, place, notebook)
+    with claim_folder(place.folder):
+        place.check()
+        runs = place.runs(points)
         todo = [run for run in runs if not run.ok]
         if len(todo) < len(runs):
-            print(
-                f"{len(runs) - len(todo)} of {len(runs)} runs are finished already", file=sys.stderr
-            )
+            _tell(f"{len(runs) - len(todo)} of {len(runs)} runs are finished already")
         if todo:
-            with _engine(engine, address, jobs) as (execute, at_a_time):
-                done = _run_all(sweep, notebook, todo, place, execute, at_a_time)
+            local = nullcontext((partial(run_here, sweep, notebook), jobs or 1))
+            with on_ray(sweep, notebook, address, jobs) if engine == "ray" else local as workers:
+                done = _run_all(sweep, todo, place, *workers)
             runs = [done.get(run.key, run) for run in runs]
-        _tell_commits(runs)
+        commits = {run.record["commit"] for run in runs if run.record.get("commit")}
+        if len(commits) > 1:
+            _tell(
+                f"note: these runs were made at {len(commits)} different commits (column commit); "
+                "name another place to run all of them with the code as it is now"
+            )
         if report is not None:
             report(sweep, runs, place.folder)
-            place.publish([run.key for run in runs])
+            place.publish(runs)
     return sweep, runs, place
 
 
-@contextmanager
-def _engine(name: str, address: str | None, jobs: int | None) -> Iterator[tuple[Execute, int]]:
-    if name == "ray":
-        with on_ray(address, jobs) as ready:
-            yield ready
-    else:
-        yield run_here, jobs or 1
-
-
-def _plan(sweep: Sweep, place: FolderPlace, notebook: bytes) -> list[SweepRun]:
-    import nbformat
-
-    code = code_sources(nbformat.reads(notebook.decode("utf-8"), as_version=4))
-    points = {}
-    for point in sweep.points:
-        identity = {"chapter": sweep.chapter.name, "code": code, "parameters": point}
-        key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-        points[key] = point
-    records = place.read(list(points))
-    return [SweepRun(key, point, records.get(key, {})) for key, point in points.items()]
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _run_all(
-    sweep: Sweep,
-    notebook: bytes,
-    todo: list[SweepRun],
-    place: FolderPlace,
-    execute: Execute,
-    jobs: int,
+    sweep: Sweep, todo: list[SweepRun], place: Place, execute: Callable[..., dict], jobs: int
 ) -> dict[str, SweepRun]:
     """Run points, `jobs` at a time; return the finished runs by key."""
     stop = threading.Event()
     started = time.monotonic()
     done: dict[str, SweepRun] = {}
 
-    def run_point(run: SweepRun) -> SweepRun:
-        request = Request(run.key, sweep.chapter, sweep.profile, run.parameters, notebook)
-        folder = place.start(run.key)
-        record = execute(request, folder, stop.is_set)
-        place.keep(run.key, record)  # written last, it vouches for the rest
-        return replace(run, record=record)
+    def go_on(*_: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
 
-    waiting: set[Any] = set()
+    def run_point(run: SweepRun) -> SweepRun:
+        run = replace(run, record=execute(run, place.start(run.key), go_on))
+        place.keep(run)
+        return run
+
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         try:
-            waiting = {pool.submit(run_point, run) for run in todo}
+            waiting: set[Any] = {pool.submit(run_point, run) for run in todo}
             while waiting:
                 finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in finished:
                     run = future.result()
                     done[run.key] = run
-                    _tell(sweep, run, len(done), len(todo), time.monotonic() - started)
+                    rest = (time.monotonic() - started) * (len(todo) / len(done) - 1)
+                    left = f", about {duration(rest)} left" if rest else ""
+                    how = (
+                        f"{'done' if run.ok else 'failed'} after {duration(run.record['seconds'])}"
+                    )
+                    values = label(run.parameters, sweep)
+                    _tell(f"[{len(done)}/{len(todo)}] {run.key} {how}: {values}{left}")
+                    if not run.ok:
+                        _tell(f"    {run.record['error']}")
         except BaseException:
             stop.set()
-            for future in waiting:
-                future.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
     return done
 
 
-def _tell(sweep: Sweep, run: SweepRun, ended: int, of: int, seconds: float) -> None:
-    left = f", about {duration(seconds / ended * (of - ended))} left" if ended < of else ""
-    state = "done" if run.ok else "failed"
-    print(
-        f"[{ended}/{of}] {run.key} {state} after {duration(run.record['seconds'])}: "
-        f"{label(run.parameters, sweep)}{left}",
-        file=sys.stderr,
-        flush=True,
-    )
-    if not run.ok:
-        print(f"    {run.record['error']}", file=sys.stderr, flush=True)
+def run_here(
+    sweep: Sweep, notebook: bytes, run: SweepRun, folder: Path, go_on: Callable[..., None]
+) -> dict[str, Any]:
+    """Run in a process of its own, leaving the executed notebook in `folder`; return the record.
+
+    `go_on` is called every half second, and raises to end the run.
+    """
+    show: Any = SimpleNamespace(tick=go_on, cell=go_on)  # a reporter that shows nothing
+    with tempfile.TemporaryDirectory(prefix="digits-") as scratch:
+        snapshot = Path(scratch) / sweep.chapter.notebook.name
+        snapshot.write_bytes(notebook)
+        plan = PlannedRun(sweep.chapter, sweep.profile, run.parameters, folder, snapshot)
+        result = run_one(plan, Path(scratch), show)
+    error = None
+    if result.failure is not None:
+        lines = without_colour(result.failure.traceback).strip().splitlines()
+        error = " ".join([result.failure.message, *lines[-1:]])
+    return {
+        **_record(run, error, round(result.seconds, 1)),
+        "notebook": result.output.name if result.output.is_file() else None,
+        "commit": result.provenance.get("commit"),
+        "versions": result.provenance.get("versions"),
+        "results": result.results,
+        "peak_memory_mb": result.peak_memory_mb,
+    }
 
 
-def _tell_commits(runs: list[SweepRun]) -> None:
-    commits = {run.record["commit"] for run in runs if run.record.get("commit")}
-    if len(commits) > 1:
-        print(
-            f"note: these runs were made at {len(commits)} different commits (column commit); name "
-            "another place to run all of them with the code as it is now",
-            file=sys.stderr,
-        )
+def _record(run: SweepRun, error: str | None, seconds: float) -> dict[str, Any]:
+    return {
+        "format": FORMAT, "run": run.key, "status": "ok" if error is None else "failed",
+        "notebook": None, "parameters": run.parameters, "seconds": seconds, "error": error,
+    }  # fmt: skip
+
+
+@contextmanager
+def on_ray(
+    sweep: Sweep, notebook: bytes, address: str | None, jobs: int | None
+) -> Iterator[tuple[Callable[..., dict], int]]:
+    """Give a function that runs a run on Ray's workers, and the number of runs at a time.
+
+    Workers need this package but no checkout; the files of a run are copied back to this machine.
+    `address` None starts a cluster here. RunnerError if Ray is missing or does not answer.
+    """
+    from digit_utils.ray_cluster import ClusterUnavailable, connect, reason
+
+    try:
+        with connect(address, jobs, {"cpu": 1}) as workers:
+            import ray
+
+            remote = ray.remote(num_cpus=1, max_retries=0)(_run_there)
+
+            def execute(run: SweepRun, folder: Path, go_on: Callable[..., None]) -> dict:
+                waiting = remote.remote(replace(sweep, points=[]), notebook, run)
+                while not ray.wait([waiting], timeout=0.5)[0]:
+                    go_on()
+                try:
+                    record, files = ray.get(waiting)
+                except ray.exceptions.RayError as error:
+                    text = f"the worker ended without a result: {reason(str(error))}"
+                    return _record(run, text, 0.0)
+                for name, content in files.items():
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    write_atomically(folder / name, content)
+                return record
+
+            yield execute, workers
+    except ClusterUnavailable as error:
+        raise RunnerError(str(error)) from error
+
+
+def _run_there(sweep: Sweep, notebook: bytes, run: SweepRun) -> tuple[dict, dict[str, bytes]]:
+    """Run on a worker; return the record and the files that the run left."""
+    with tempfile.TemporaryDirectory(prefix="digits-") as temporary:
+        folder = Path(temporary)
+        if not sweep.chapter.folder.is_dir():  # another machine has no checkout, or elsewhere
+            sweep = replace(sweep, chapter=Chapter(sweep.chapter.name, folder))
+        record = run_here(sweep, notebook, run, folder, lambda *_: None)
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        return record, {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+class Place:
+    """Where runs are kept: a folder of this machine, copied to an address if one is asked for.
+
+    Notebooks and records are copied as soon as they exist; a failed copy is tried again at the end.
+    """
+
+    def __init__(self, out: str | Path | None, default: Path):
+        """`out`: a folder, an address such as ``s3://bucket/sweep``, or None for `default`."""
+        self.address = str(out).rstrip("/") if out and "://" in str(out) else None
+        self.folder = folder_here(out, "--out") if out and not self.address else default
+        self.there: dict[str, str] = {}  # the status of each record known to be at the address
+        if self.address:
+            if self.address.startswith("http"):
+                text = "a web server keeps no folders, use s3:// or alike"
+                raise UsageError(f"--out is {self.address}; {text}")
+            # Of its own: what was run for one place is not yet at another.
+            digest = hashlib.sha256(self.address.encode("utf-8", "surrogateescape")).hexdigest()
+            self.folder = default.with_name(f"{default.name}-{digest[:8]}")
+
+    @property
+    def report(self) -> str:
+        """Where the report is, for messages."""
+        here = shown(self.folder / REPORT)
+        return f"{self.address}/{REPORT} and {here}" if self.address else here
+
+    def check(self) -> None:
+        """Raise RunnerError if the address cannot be written."""
+        if self.address:
+            self._papermill("write", "sweep.json", json.dumps({"format": FORMAT}))
+
+    def runs(self, points: dict[str, dict[str, Any]]) -> list[SweepRun]:
+        """Return the runs of keyed points, each with its record if it has ended, here or there.
+
+        A success goes before a failure; damaged and foreign records count as none. Raises
+        RunnerError if the address cannot be read.
+        """
+        runs = []
+        names = self._names("") if self.address else set()
+        for key, point in points.items():
+            run = SweepRun(key, point)
+            with suppress(OSError, ValueError):
+                raw = read_bytes(self.folder / key / RECORD)
+                run = replace(run, record=parse_record(key, raw))
+            if key in names and RECORD in self._names(f"{key}/"):
+                with suppress(ValueError):
+                    record = parse_record(key, self._papermill("read", f"{key}/{RECORD}"))
+                    self.there[key] = record["status"]
+                    run = run if run.ok else replace(run, record=record)
+            runs.append(run)
+        return runs
+
+    def start(self, key: str) -> Path:
+        """Return a run's folder, without an old record; what the run leaves is kept."""
+        folder = self.folder / key
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RECORD).unlink(missing_ok=True)
+        self.there.pop(key, None)
+        return folder
+
+    def keep(self, run: SweepRun) -> None:
+        """Write a run's record, the last of its files; a success removes what failed tries left."""
+        if run.ok:
+            for path in (self.folder / run.key).glob("*.failed.ipynb"):
+                path.unlink()
+        write_atomically(self.folder / run.key / RECORD, json_bytes(run.record))
+        try:
+            self._copy_run(run)
+        except RunnerError as error:  # no reason to end the others
+            _tell(f"note: run {run.key} is not copied yet: {error}")
+
+    def publish(self, runs: list[SweepRun]) -> None:
+        """Copy the report, and runs not copied before; RunnerError if that fails."""
+        for run in runs:
+            self._copy_run(run)
+        self._copy("runs.csv", REPORT)  # what is text; Parquet stays here
+
+    def _copy_run(self, run: SweepRun) -> None:
+        if run.record and run.record["status"] != self.there.get(run.key):
+            names = [name for name in (run.record.get("notebook"), RECORD) if name]
+            self._copy(*(f"{run.key}/{name}" for name in names))
+            self.there[run.key] = run.record["status"]
+
+    def _copy(self, *names: str) -> None:
+        for name in names if self.address else ():
+            self._papermill("write", name, (self.folder / name).read_text(encoding="utf-8"))
+
+    def _names(self, below: str) -> set[str]:
+        """Return the names of folders and files at the address, or in a folder below it."""
+        # Some stores list a folder's children, some everything below; some texts, some objects.
+        found = [getattr(item, "name", item) for item in self._papermill("listdir", below)]
+        return {part for path in found for part in str(path).split("/")}
+
+    def _papermill(self, act: str, name: str, *content: str) -> Any:
+        """List, read or write with papermill; turn whatever a store raises into a RunnerError."""
+        from papermill.exceptions import PapermillOptionalDependencyException
+        from papermill.iorw import papermill_io
+
+        path = f"{self.address}/{name}"
+        place = path if act == "read" else self.address
+        what = f"{place} cannot be {'written' if act == 'write' else 'read'}"
+        try:
+            return getattr(papermill_io.get_handler(path), act)(*content, path)
+        except PapermillOptionalDependencyException as error:
+            raise RunnerError(
+                f"{what}: a package is missing; install it, for s3:// with: "
+                f"pip install 'papermill[s3]' ({error})"
+            ) from error
+        except Exception as error:
+            raise RunnerError(
+                f"{what} ({type(error).__name__}: {error}); check the name and your rights to it."
+            ) from error

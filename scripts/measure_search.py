@@ -168,11 +168,13 @@ def _row(seconds: float, found: Any) -> dict[str, float]:
 def bookkeeping_of_a_sweep() -> list[dict[str, float]]:
     """Time sweeps whose runs are not executed: what is left is the bookkeeping."""
 
-    def run_nothing(request: Any, folder: Path, stopped: Any) -> dict[str, Any]:
-        (folder / "01_nothing.ipynb").write_bytes(request.notebook)
+    def run_nothing(
+        sweep: Any, notebook: bytes, run: Any, folder: Path, go_on: Any
+    ) -> dict[str, Any]:
+        (folder / "01_nothing.ipynb").write_bytes(notebook)
         return {
-            "format": 1, "run": request.key, "status": "ok", "notebook": "01_nothing.ipynb",
-            "parameters": request.parameters, "results": {"x": 0.5}, "seconds": 0.0,
+            "format": 1, "run": run.key, "status": "ok", "notebook": "01_nothing.ipynb",
+            "parameters": run.parameters, "results": {"x": 0.5}, "seconds": 0.0,
         }  # fmt: skip
 
     rows = []

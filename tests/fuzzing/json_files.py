@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from digit_utils.artifacts import ArtifactError, load_json
 from digit_utils.trial_store import SearchError, Trial, TrialStore
-from digits_cli.sweep_place import RECORD, FolderPlace
+from digits_cli.sweep import RECORD, Place
 from fuzzing.harness import Refused, Target, damaged, leaves_nothing_behind
 
 TOKENS = [
@@ -191,22 +191,21 @@ def records(draw: Any) -> bytes:
 
 def read_record(raw: bytes, folder: Path) -> None:
     """Read a run's record; a damaged one counts as none, a good one can be reported."""
-    from digits_cli.sweep import SweepRun
     from digits_cli.sweep_report import gather
 
     key = RUN["run"]
     (folder / key).mkdir()
     (folder / key / RECORD).write_bytes(raw)
-    found = FolderPlace(folder).read([key])
+    (run,) = Place(None, folder).runs({key: {"SEED": 1}})
+    record = run.record
     values = _strict(raw)
-    if not found:
+    if not record:
         assert values != RUN, "a good record was not found"
         raise Refused("counts as none")
-    assert found[key] == values
-    record = found[key]
+    assert record == values
     notebook = record.get("notebook")
     assert notebook is None or Path(notebook).name == notebook, "leads out of the run's folder"
-    table = gather([SweepRun(key, {"SEED": 1}, record)])
+    table = gather([run])
     assert list(table["run"]) == [key]
     assert record["status"] in ("ok", "failed") and isinstance(record.get("error"), str | None)
 

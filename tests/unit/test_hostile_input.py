@@ -29,8 +29,8 @@ from digits_cli.parameters import check_value, parse_declarations
 from digits_cli.records import same_run
 from digits_cli.search_command import load_search
 from digits_cli.site import stage_site
-from digits_cli.sweep_file import read_sweep
-from digits_cli.sweep_place import FORMAT, RECORD, FolderPlace
+from digits_cli.sweep import RECORD, Place
+from digits_cli.sweep_file import FORMAT, read_sweep
 
 HUGE = "0x" + "f" * 5000
 
@@ -144,9 +144,9 @@ def test_a_record_that_leads_astray_counts_as_none(tmp_path, change):
     (tmp_path / "abc").mkdir()
     path = tmp_path / "abc" / "run.json"
     path.write_text(json.dumps(record))
-    assert FolderPlace(tmp_path).read(["abc"]) == {"abc": record}
+    assert Place(None, tmp_path).runs({"abc": {}})[0].record == record
     path.write_text(json.dumps({**record, **change}))
-    assert FolderPlace(tmp_path).read(["abc"]) == {}
+    assert Place(None, tmp_path).runs({"abc": {}})[0].record == {}
 
 
 # ---- YAML ----------------------------------------------------------------------------------------
@@ -412,7 +412,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path):
         load_networks(tmp_path / "search.json")
     (tmp_path / "run").mkdir()
     os.mkfifo(tmp_path / "run" / RECORD)
-    assert FolderPlace(tmp_path).read(["run"]) == {}
+    assert Place(None, tmp_path).runs({"run": {}})[0].record == {}
     assert not same_run(tmp_path / "search.json", {})
 
 

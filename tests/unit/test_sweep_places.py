@@ -15,7 +15,7 @@ from moto.server import ThreadedMotoServer
 from runner_books import SQUARE, digits, make_book, start_digits, sweep_file
 
 from digits_cli.errors import RunnerError, UsageError
-from digits_cli.sweep_place import FolderPlace, place_of
+from digits_cli.sweep import Place
 
 TEXT = "chapter: 01\ngrid: {EPOCHS: [1, 99]}\nseeds: [2, 3]\nmetric: square\n"
 
@@ -153,56 +153,53 @@ sys.exit(main(["sweep", "sweep.yaml", "--out", "s3://digits/later"]))
     assert sum(name.endswith("/01_square.ipynb") for name in found) == 3
 
 
+RECORDS = {
+    status: {
+        "format": 1, "run": "abc", "status": status, "notebook": None, "seconds": 1.5,
+        "parameters": {}, "results": {},
+    }
+    for status in ("ok", "failed")
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("good", ["here", "there"])
 def test_a_good_record_wins_from_whichever_side(s3, tmp_path, good):
-    place = place_of(f"s3://digits/{good}", tmp_path / "sweep")
-    records = {
-        status: {
-            "format": 1,
-            "run": "abc",
-            "status": status,
-            "notebook": None,
-            "seconds": 1.5,
-            "parameters": {},
-            "results": {},
-        }
-        for status in ("ok", "failed")
-    }
+    place = Place(f"s3://digits/{good}", tmp_path / "sweep")
     ours, theirs = ("ok", "failed") if good == "here" else ("failed", "ok")
-    place.start("abc")
-    FolderPlace.keep(place, "abc", records[ours])
-    s3.put_object(
-        Bucket="digits", Key=f"{good}/abc/run.json", Body=json.dumps(records[theirs]).encode()
-    )
-    assert place.read(["abc"]) == {"abc": records["ok"]}
+    (place.start("abc") / "run.json").write_text(json.dumps(RECORDS[ours]))
+    body = json.dumps(RECORDS[theirs]).encode()
+    s3.put_object(Bucket="digits", Key=f"{good}/abc/run.json", Body=body)
+    (run,) = place.runs({"abc": {}})
+    assert run.record == RECORDS["ok"]
     for name in ("runs.csv", "report.html"):
         (place.folder / name).write_text("x")
-    place.publish(["abc"])
-    assert json.loads(text_of(s3, f"{good}/abc/run.json")) == records["ok"]
+    place.publish([run])
+    assert json.loads(text_of(s3, f"{good}/abc/run.json")) == RECORDS["ok"]
 
 
 def test_two_addresses_do_not_share_their_runs(tmp_path):
-    places = [place_of(f"s3://digits/{name}", tmp_path / "sweep") for name in "ab"]
+    places = [Place(f"s3://digits/{name}", tmp_path / "sweep") for name in "ab"]
     assert len({place.folder for place in places} | {tmp_path / "sweep"}) == 3
     with pytest.raises(UsageError, match="a web server keeps no folders"):
-        place_of("https://example.org/sweep", tmp_path)
+        Place("https://example.org/sweep", tmp_path)
 
 
 def test_a_record_that_cannot_be_read_is_not_taken_for_missing(s3, tmp_path, monkeypatch):
     from papermill import iorw
 
-    place = place_of("s3://digits/unread", tmp_path)
+    place = Place("s3://digits/unread", tmp_path)
     s3.put_object(Bucket="digits", Key="unread/abc/run.json", Body=b"{}")
     s3.put_object(Bucket="digits", Key="unread/def/01_square.ipynb", Body=b"{}")
-    assert place.read(["abc", "def", "ghi"]) == {}  # damaged, without a record, not there
+    damaged_without_or_not_there = place.runs({"abc": {}, "def": {}, "ghi": {}})
+    assert [run.record for run in damaged_without_or_not_there] == [{}, {}, {}]
 
     def failing(path):
         raise ConnectionError("the network is gone")
 
     monkeypatch.setattr(iorw.S3Handler, "read", failing)
-    assert place.read(["def", "ghi"]) == {}
+    assert [run.record for run in place.runs({"def": {}, "ghi": {}})] == [{}, {}]
     with pytest.raises(RunnerError, match="abc/run.json cannot be read .*the network is gone"):
-        place.read(["abc"])
+        place.runs({"abc": {}})
 
 
 def test_without_its_package_the_line_to_install_it_is_shown(tmp_path):
