@@ -571,7 +571,7 @@ def _references(options: argparse.Namespace) -> int:
 
 def _stage_published(options: argparse.Namespace) -> int:
     from digits_cli.paths import shown
-    from digits_cli.published import stage_published
+    from digits_cli.references import stage_published
 
     for path in stage_published(options.chapters):
         print(f"wrote: {shown(path)}")

@@ -1,16 +1,27 @@
-"""Make the notebooks that nbval runs again in the regression tests."""
+"""Make the notebooks that nbval runs again: the references of the tests, and the nightly copies.
+
+A reference is a chapter's quick run. A nightly copy is a published notebook: its outputs come from
+one machine and one set of trainings, so another run must share which outputs there are, their
+words, and the reported values within bounds.
+"""
 
 from __future__ import annotations
 
 import ast
 import math
 import pprint
+import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from digit_utils import results
 from digits_cli.child import injected_values
+from digits_cli.code_form import cell_tree
 from digits_cli.errors import RunnerError
+from digits_cli.freshness import RECORDED
 from digits_cli.notebooks import (
     cells_tagged,
     code_sources,
@@ -28,31 +39,32 @@ from digits_cli.paths import (
     shown,
 )
 from digits_cli.plan import profile_values
-from digits_cli.staging import executed_chapters, machine_traces, number_cells
+from digits_cli.publish import executed_chapters, machine_traces, number_cells, published_chapters
 from digits_cli.yaml_source import YamlSource
 
 FOLDER = Path("tests/regression/reference")
 BOUNDS = Path("tests/regression/bounds.yaml")
 SOURCE = f"{BOUNDS.as_posix()}, written by `digits references`"
+NIGHTLY = Path("_build/regression/published")
+RULES = Path("tests/regression/published.yaml")
 # nbval runs a notebook in the notebook's own folder. What a chapter leaves behind goes to the
 # build folder, one folder a chapter: none sees another's artifacts, so chapters that need some
 # take the recorded copy, whatever ran before.
 ARTIFACTS = "../../../_build/regression/{chapter}"
-CHECKED = "nbval-check-output"
-_PICTURES = ("image/png", "image/jpeg")  # the types nbval does not compare
+COMPARED, IGNORED = "nbval-check-output", "nbval-ignore-output"
+# A line that updates itself: nbval does not follow updates and would compare its first words with
+# the last ones. These names show one, and so does a chapter's own function that uses them.
+_UPDATES = ("display_id", "LiveProgress", "SearchProgress")
 
 
 def make_references(root: Path | str | None = None, wanted: Sequence[str] = ()) -> list[Path]:
     """Write a reference for each chapter from its quick run; return their paths.
 
     A reference holds the chapter's code with the quick parameters, the outputs that nbval compares,
-    and a last cell that checks the reported values against `bounds.yaml`. `wanted` holds names,
-    unique prefixes or paths; empty means all. `root` None: found from the working directory. Raises
-    RunnerError when a quick run is missing or out of date, a chapter has no bounds, a quick run's
-    own values lie outside them, or an output names a folder of this machine.
+    and a last cell that checks the reported values against `bounds.yaml`. Raises RunnerError when a
+    quick run is missing or out of date, a chapter has no bounds, a quick run's own values lie
+    outside them, or an output names a folder of this machine.
     """
-    from digit_utils import results
-
     root = find_checkout(root)
     names = [chapter.name for chapter in list_chapters(root)]
     notebooks = executed_chapters(root, "quick", select_chapters(root, wanted))
@@ -98,77 +110,58 @@ def why_stale_reference(root: Path, chapter: Chapter) -> str:
         return "its code has changed"
     if values != profile_values(root, "quick", chapter):
         return "the quick profile has changed"
-    return "" if check == bounds_cell(bounds, SOURCE) else "its bounds have changed"
+    return "" if check == _check_cell(bounds, SOURCE) else "its bounds have changed"
 
 
 def _turn_into_reference(notebook: Any, chapter: str, bounds: Mapping[str, Any]) -> None:
-    import nbformat
-
-    notebook.metadata.pop("digits", None)
     for cell in notebook.cells:
         # What is not compared, times for one, would differ from one reference to the next.
-        if cell.cell_type == "code" and CHECKED not in tags(cell):
+        if cell.cell_type == "code" and COMPARED not in tags(cell):
             cell.outputs = []
         for output in cell.get("outputs", []):
-            for kind in _PICTURES:
+            for kind in ("image/png", "image/jpeg"):  # nbval does not compare them
                 output.get("data", {}).pop(kind, None)
     _redirect_artifacts(notebook, ARTIFACTS.format(chapter=chapter))
-    notebook.cells.append(nbformat.v4.new_code_cell(bounds_cell(bounds, SOURCE)))
-    set_stable_ids(notebook)
-    number_cells(notebook)
-
-
-def bounds_cell(bounds: Mapping[str, Any], source: str, flat: bool = False) -> str:
-    """Return the code of a last cell that checks what the chapter reported.
-
-    `source` is where the bounds are from. `flat`: they name values inside lists and dictionaries,
-    as `flatten` does.
-    """
-    literal = pprint.pformat(dict(bounds), width=90, sort_dicts=False)
-    return (
-        f"# From {source}.\n"
-        "from digit_utils import results\n"
-        f"from digits_cli.references import check_bounds{', flatten' if flat else ''}\n"
-        "\n"
-        f"bounds = {literal}\n"
-        f"check_bounds({'flatten(results.latest())' if flat else 'results.latest()'}, bounds)"
-    )
-
-
-def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Name the values inside dictionaries and lists ``name/key`` and ``name/0``."""
-    return dict(_leaves("", values))
-
-
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        inside: Any = value.items()
-    elif isinstance(value, list | tuple):
-        inside = enumerate(value)
-    else:
-        yield name, value
-        return
-    for key, each in inside:
-        yield from _leaves(f"{name}/{key}" if name else str(key), each)
+    _finish(notebook, bounds, SOURCE)
 
 
 def _redirect_artifacts(notebook: Any, folder: str) -> None:
     """Set ARTIFACTS in the injected cell, adding that cell when the profile needed none."""
     import nbformat
 
-    declares = any("ARTIFACTS" in cell.source for cell in cells_tagged(notebook, "parameters"))
-    if not declares:
+    declared = cells_tagged(notebook, "parameters")
+    if not any("ARTIFACTS" in cell.source for cell in declared):
         return
-    injected = cells_tagged(notebook, "injected-parameters")
-    if not injected:
-        cell = nbformat.v4.new_code_cell("# Parameters\n")
-        cell.metadata["tags"] = ["injected-parameters"]
-        place = notebook.cells.index(cells_tagged(notebook, "parameters")[0])
-        notebook.cells.insert(place + 1, cell)
-        injected = [cell]
-    tree = ast.parse(injected[0].source)
-    kept = [ast.unparse(s) for s in tree.body if not ast.unparse(s).startswith("ARTIFACTS =")]
-    injected[0].source = "\n".join(["# Parameters", *kept, f'ARTIFACTS = "{folder}"'])
+    values = injected_values(notebook)
+    values.pop("ARTIFACTS", None)
+    if not cells_tagged(notebook, "injected-parameters"):
+        cell = nbformat.v4.new_code_cell(metadata={"tags": ["injected-parameters"]})
+        notebook.cells.insert(notebook.cells.index(declared[0]) + 1, cell)
+    lines = [f"{name} = {value!r}" for name, value in values.items()]
+    (injected,) = cells_tagged(notebook, "injected-parameters")
+    injected.source = "\n".join(["# Parameters", *lines, f'ARTIFACTS = "{folder}"'])
+
+
+def _finish(notebook: Any, bounds: Mapping[str, Any], source: str) -> None:
+    """Add the last cell, and make the notebook one that was never run as a chapter."""
+    import nbformat
+
+    notebook.metadata.pop("digits", None)
+    notebook.cells.append(nbformat.v4.new_code_cell(_check_cell(bounds, source)))
+    set_stable_ids(notebook)
+    number_cells(notebook)
+
+
+def _check_cell(bounds: Mapping[str, Any], source: str) -> str:
+    """Return the code of a last cell that checks what the chapter reported."""
+    return (
+        f"# From {source}.\n"
+        "from digit_utils import results\n"
+        "from digits_cli.references import check_bounds\n"
+        "\n"
+        f"bounds = {pprint.pformat(dict(bounds), width=90, sort_dicts=False)}\n"
+        "check_bounds(results.latest(), bounds)"
+    )
 
 
 def read_bounds(path: Path) -> dict[str, dict[str, Any]]:
@@ -181,19 +174,20 @@ def read_bounds(path: Path) -> dict[str, dict[str, Any]]:
             f"{shown(path)} is missing. It holds, for each chapter, the results to check:\n"
             "  03_base_cnn:\n    validation_accuracy: [0.93, 1.0]\n    n_train: 6000"
         )
-    bounds = YamlSource(path, RunnerError).values
-    if not isinstance(bounds, dict):
-        raise RunnerError(f"{shown(path)}: expected chapters at the top level.")
-    for chapter, named in bounds.items():
+    source = YamlSource(path, RunnerError)
+    if not isinstance(source.values, dict):
+        raise source.error((), "expected chapters at the top level")
+    for chapter, named in source.values.items():
         if not isinstance(named, dict) or not named:
-            raise RunnerError(f"{shown(path)}: {chapter} names no result to check.")
+            raise source.error((chapter,), f"{chapter} names no result to check")
         for name, bound in named.items():
             if isinstance(bound, dict) or (isinstance(bound, list) and not _is_range(bound)):
-                raise RunnerError(
-                    f"{shown(path)}: {chapter}, {name} is {bound!r}, expected [low, high] with "
-                    "low <= high, or one exact value."
+                raise source.error(
+                    (chapter, name),
+                    f"{chapter}, {name} is {bound!r}, expected [low, high] with low <= high, or "
+                    "one exact value",
                 )
-    return bounds
+    return source.values
 
 
 def _is_number(value: Any) -> bool:
@@ -201,30 +195,154 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_range(bound: list[Any]) -> bool:
-    return len(bound) == 2 and all(_is_number(v) for v in bound) and bound[0] <= bound[1]
+    return len(bound) == 2 and all(map(_is_number, bound)) and bound[0] <= bound[1]
+
+
+def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the values inside dictionaries and lists ``name/key`` and ``name/0``."""
+    return dict(_leaves("", values))
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, Mapping | list | tuple):
+        yield name, value
+        return
+    for key, each in value.items() if isinstance(value, Mapping) else enumerate(value):
+        yield from _leaves(f"{name}/{key}" if name else str(key), each)
 
 
 def outside(values: Mapping[str, Any], bounds: Mapping[str, Any]) -> list[str]:
     """Return one sentence for each value that is missing or out of bounds.
 
-    A bound is [low, high], both included, or an exact value; values without a bound are not
-    checked.
+    A bound is [low, high], both included, or an exact value; it names a value as `flatten` does.
+    Values without a bound are not checked.
     """
+    values = flatten(values)
     problems = []
     for name, bound in bounds.items():
+        value = values.get(name)
         if name not in values:
             problems.append(f"{name} was not reported; found {', '.join(values) or 'nothing'}")
         elif isinstance(bound, list):
-            value = values[name]
             if not (_is_number(value) and bound[0] <= value <= bound[1]):
                 problems.append(f"{name} is {value!r}, expected {bound[0]} to {bound[1]}")
-        elif values[name] != bound:
-            problems.append(f"{name} is {values[name]!r}, expected exactly {bound!r}")
+        elif value != bound:
+            problems.append(f"{name} is {value!r}, expected exactly {bound!r}")
     return problems
 
 
 def check_bounds(values: Mapping[str, Any], bounds: Mapping[str, Any]) -> None:
     """Raise AssertionError naming every value out of bounds; the references' last cell calls it."""
-    problems = outside(values, bounds)
-    if problems:
+    if problems := outside(values, bounds):
         raise AssertionError("Results out of bounds:\n" + "\n".join(problems))
+
+
+# ---- The nightly copies of the published notebooks
+
+
+def stage_published(wanted: Sequence[str] = (), root: Path | str | None = None) -> list[Path]:
+    """Write copies of the published notebooks that nbval can compare; return their paths.
+
+    A last cell checks the reported values against bounds around the published ones. Each copy has a
+    folder of its own with the recorded artifacts, so none sees what another makes. Raises
+    RunnerError when a chapter is not published or reports nothing, or, with all chapters, a rule
+    fits nothing.
+    """
+    root = find_checkout(root)
+    rules = read_rules(root / RULES)
+    chapters = select_chapters(root, wanted)
+    notebooks = published_chapters(root, chapters)
+    try:
+        values = {chapter.name: results.read(chapter.notebook) for chapter in chapters}
+    except results.ResultsError as error:
+        raise RunnerError(str(error)) from error
+    names = [*values, *(f"{name}/{each}" for name in values for each in flatten(values[name]))]
+    patterns = [pattern for those in rules.values() for pattern in those]
+    idle = [pattern for pattern in patterns if not any(fnmatchcase(n, pattern) for n in names)]
+    if idle and not wanted:  # what they were meant for is now compared otherwise
+        raise RunnerError(
+            f"{RULES} names what no chapter has or reports: {', '.join(idle)}. Take it out, or "
+            "correct it."
+        )
+    shutil.rmtree(root / NIGHTLY, ignore_errors=True)
+    written = []
+    for name, notebook in notebooks.items():
+        folder = root / NIGHTLY / name
+        (folder / "artifacts").mkdir(parents=True)
+        for recorded in RECORDED:
+            shutil.copy(root / f"digit_utils/recorded/{recorded}.json", folder / "artifacts")
+        _turn_into_copy(notebook, name, values[name], rules)
+        written.append(folder / f"{name}.ipynb")
+        write_notebook(written[-1], notebook)
+    return written
+
+
+def read_rules(path: Path) -> dict[str, list[str]]:
+    """Read what may differ; the file says why. All three lists are there, empty if not in it.
+
+    ``words_follow_luck``: chapters whose sentences and tables are not compared; ``free`` and
+    ``counted``: patterns, as chapter/name, of values that are not compared, and of counts that a
+    training decides.
+    """
+    source = YamlSource(path, RunnerError)
+    rules: dict[str, list[str]] = {"words_follow_luck": [], "free": [], "counted": []}
+    if not isinstance(source.values, dict) or set(source.values) - set(rules):
+        raise source.error((), f"is expected to hold {', '.join(rules)}, and nothing else")
+    for name, words in source.values.items():
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise source.error((name,), f"{name} is {words!r}, expected a list of words")
+    return rules | source.values
+
+
+def _turn_into_copy(
+    notebook: Any, chapter: str, values: Mapping[str, Any], rules: Mapping[str, list[str]]
+) -> None:
+    updates = set(_UPDATES)
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        updating = _uses(cell.source, updates)
+        if updating:
+            for function in cell_tree(cell.source).body:
+                if isinstance(function, ast.FunctionDef) and _uses(_body(function), updates):
+                    updates.add(function.name)
+        kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
+        by_luck = chapter in rules["words_follow_luck"] and kinds & {"text/markdown", "text/html"}
+        # The report's values are JSON, which no pattern for text reaches: the last cell has them.
+        if results.MIME_TYPE in kinds or by_luck or updating:
+            cell.metadata["tags"] = [*tags(cell), IGNORED]
+    bounds = _bounds_around(values, chapter, rules)
+    _finish(notebook, bounds, f"the published values and {RULES.as_posix()}")
+
+
+def _body(function: ast.FunctionDef) -> str:
+    return ast.unparse(ast.Module(function.body, []))
+
+
+def _uses(source: str, names: set[str]) -> bool:
+    return any(re.search(rf"(?<![\w.]){name}\b", source) for name in names)
+
+
+def _bounds_around(
+    values: Mapping[str, Any], chapter: str, rules: Mapping[str, list[str]]
+) -> dict[str, Any]:
+    """Return the bounds for another run, as in `outside`, around the published values."""
+    bounds: dict[str, Any] = {}
+    for name, value in flatten(values).items():
+        free, counted = (
+            any(fnmatchcase(f"{chapter}/{name}", pattern) for pattern in rules[kind])
+            for kind in ("free", "counted")
+        )
+        if free:
+            continue
+        if isinstance(value, float):
+            share = 0 <= value <= 1
+            room = max(0.003, min(value, 1 - value) / 2) if share else abs(value) / 2
+            low, high = value - room, value + room
+            bounds[name] = [max(low, 0.0), min(high, 1.0)] if share else [low, high]
+        elif counted:
+            room = max(10, value // 2)
+            bounds[name] = [max(value - room, 0), value + room]
+        else:
+            bounds[name] = value
+    return bounds
