@@ -514,8 +514,8 @@ def _sync(options: argparse.Namespace) -> int:
 
 
 def _install_cell(options: argparse.Namespace) -> int:
-    from digits_cli.install_cell import write_install_cells
     from digits_cli.paths import find_checkout, shown
+    from digits_cli.repository import write_install_cells
 
     written = write_install_cells(find_checkout(), options.ref)
     for path in written:

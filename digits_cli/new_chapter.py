@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 from digits_cli.errors import RunnerError, UsageError
-from digits_cli.install_cell import configured, install_cell
 from digits_cli.pairing import sync_pair
 from digits_cli.paths import CHAPTER_NAME, Chapter, list_chapters, shown
 from digits_cli.references import BOUNDS
+from digits_cli.repository import configured, install_cell
 
 QUESTION = "Which question does this chapter answer?"
 TIME = "10 minutes to read; the run takes seconds on a laptop"
