@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from digit_utils.files import write_atomically
 from digits_cli.errors import RunnerError, UsageError
 from digits_cli.pairing import sync_pair
 from digits_cli.paths import CHAPTER_NAME, Chapter, list_chapters, shown
@@ -86,39 +87,35 @@ report(f"- {{len(digits.images):,}} labelled images.", n_labelled=len(digits.ima
 
 
 def new_chapter(root: Path, name: str) -> list[Path]:
-    """Write a chapter's stub, its profiles and bounds, and list it in ``_toc.yml`` and README.md.
+    """Write a chapter's stub, its profile and bounds, and list it in ``_toc.yml`` and README.md.
 
     `name` is ``NN_snake_case``; NN is free and comes after some chapter. Returns the files written.
     Raises UsageError for another name, and RunnerError when ``_toc.yml`` or README.md does not list
     the chapter before it; nothing is written then.
     """
-    from digit_utils.files import write_atomically
-
     if not CHAPTER_NAME.fullmatch(name):
         raise UsageError(f"{name!r:.80} is no chapter's name, expected one such as 14_my_idea.")
-    chapters = list_chapters(root)
-    before = [chapter for chapter in chapters if chapter.name[:2] < name[:2]]
-    taken = [chapter.name for chapter in chapters if chapter.name[:2] == name[:2]]
-    if taken or not before:
-        free = min({f"{n:02}" for n in range(1, 100)} - {chapter.name[:2] for chapter in chapters})
-        found = f"is the number of {taken[0]}" if taken else "comes before every chapter"
-        raise UsageError(f"{name[:2]} {found}; {free} is free.")
-    last, chapter = before[-1], Chapter(name, root / "notebooks")
+    number, chapter = name[:2], Chapter(name, root / "notebooks")
+    taken = {chapter.name[:2]: chapter for chapter in list_chapters(root)}
+    before = [taken[each] for each in taken if each < number]
+    if number in taken or not before:
+        free = min({f"{n:02}" for n in range(1, 100)} - set(taken))
+        known = taken.get(number)
+        found = f"is the number of {known.name}" if known else "comes before every chapter"
+        raise UsageError(f"{number} {found}; {free} is free.")
+    last = before[-1]
     title = name[3:].replace("_", " ").capitalize()
     header = last.script.read_text(encoding="utf-8").partition("# %%")[0]
-    stub = STUB.format(
-        title=title, question=QUESTION, time=TIME, cell=install_cell(*configured(root))
-    )
-    row = f"| {int(name[:2])} | [{title}](notebooks/{name}.ipynb) | {QUESTION} | {TIME} |"
-    bounds = (root / BOUNDS).read_text(encoding="utf-8").rstrip("\n")
-    toc, readme = root / "_toc.yml", root / "README.md"
+    cell = install_cell(*configured(root))
+    row = f"| {int(number)} | [{title}](notebooks/{name}.ipynb) | {QUESTION} | {TIME} |"
+    toc, readme, bounds = root / "_toc.yml", root / "README.md", root / BOUNDS
     new = {
         toc: _after(toc, f"file: notebooks/{last.name}", f"      - file: notebooks/{name}"),
         readme: _after(readme, f"(notebooks/{last.name}.ipynb)", row),
-        root / BOUNDS: f"{bounds}\n{name}:\n  n_labelled: 42000\n",
-        chapter.script: header + stub,
+        bounds: f"{bounds.read_text(encoding='utf-8').rstrip()}\n{name}:\n  n_labelled: 42000\n",
+        root / "profiles" / "quick" / f"{name}.yaml": "# The chapter's own defaults.\n",
+        chapter.script: header + STUB.format(title=title, question=QUESTION, time=TIME, cell=cell),
     }
-    new[root / "profiles" / "quick" / f"{name}.yaml"] = "# The chapter's own defaults.\n"
     for path, text in new.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text.encode("utf-8"))
