@@ -6,6 +6,8 @@ import html
 import io
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
+from string import Template
 from typing import Any
 
 from digit_utils.files import write_atomically
@@ -15,13 +17,11 @@ _INK = "#010203"
 
 
 def write_page(path: Any, title: str, parts: Sequence[str]) -> Any:
-    """Write a page atomically; return its path.
-
-    `title` is plain text; `parts` are HTML, one after another below it.
-    """
+    """Write a page of a plain title and HTML `parts` below it; return its path."""
     title = html.escape(title)
     body = "\n".join([f"<h1>{title}</h1>", *parts])
-    return write_atomically(path, PAGE.format(title=title, body=body).encode())
+    page = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+    return write_atomically(path, page.substitute(title=title, body=body).encode())
 
 
 def page_style() -> AbstractContextManager[None]:
@@ -44,10 +44,7 @@ def page_style() -> AbstractContextManager[None]:
 
 
 def drawing(figure: Any, description: str, caption: str = "") -> str:
-    """Return a matplotlib figure, drawn within `page_style`, as HTML.
-
-    `description` (for readers who cannot see it) and `caption` (below it) are plain text.
-    """
+    """Return a matplotlib figure, drawn within `page_style`, as HTML; both texts are plain."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     svg = buffer.getvalue().replace(_INK, "currentColor")
@@ -58,11 +55,7 @@ def drawing(figure: Any, description: str, caption: str = "") -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], errors: Sequence[str | None]) -> str:
-    """Return a table as HTML.
-
-    `heads` and `errors` are plain text, cells in `rows` HTML. An error is shown below its row; None
-    shows nothing.
-    """
+    """Return a table; `rows` hold HTML, `heads` and the `errors` below the rows plain text."""
     lines = ["<tr>" + "".join(f"<th>{html.escape(head)}</th>" for head in heads) + "</tr>"]
     for cells, error in zip(rows, errors, strict=True):
         lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
@@ -70,27 +63,3 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], errors: Sequence[
             text = html.escape(error)
             lines.append(f'<tr class="error"><td colspan="{len(heads)}">{text}</td></tr>')
     return f'<div class="wide" tabindex="0"><table>{"".join(lines)}</table></div>'
-
-
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
-figure {{ margin: 1.5rem 0; max-width: 44rem; }}
-figcaption {{ font-size: .9rem; }}
-svg {{ width: 100%; height: auto; }}
-.wide {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #8886; text-align: right; }}
-th:first-child, td:first-child {{ text-align: left; }}
-.error td {{ text-align: left; color: #c33; font-family: monospace; font-size: .85rem; }}
-</style>
-<body>
-{body}
-</body>
-</html>
-"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import itertools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -12,18 +12,11 @@ from typing import Any
 from digit_utils import results
 from digit_utils.files import json_bytes, read_bytes, write_atomically
 from digit_utils.strict_json import parse_json
+from digits_cli import freshness
 from digits_cli.code_form import same_code
 from digits_cli.errors import RunnerError
 from digits_cli.execute import ChapterRun, check_can_run, run_chapters
 from digits_cli.fingerprint import differences, take
-from digits_cli.freshness import (
-    RECORDED,
-    outputs_hash,
-    saved_artifacts,
-    to_publish,
-    why_not_from_run,
-    why_stale,
-)
 from digits_cli.notebooks import cells_tagged, read_notebook, tags, write_notebook
 from digits_cli.pairing import read_script, refuse_to_lose
 from digits_cli.parameters import declared_parameters
@@ -31,11 +24,6 @@ from digits_cli.paths import Chapter, find_checkout, run_folder, select_chapters
 from digits_cli.plan import profile_values
 
 MEASURED = ("profile", "seconds", "peak_memory_mb")  # of a run, and kept in `results/`
-BEHIND = (
-    "not run yet",
-    "code changed since the run",
-    "the profile's values changed since the run",
-)
 
 
 def publish(
@@ -49,15 +37,14 @@ def publish(
     Each chapter is published as soon as its run is done, so an interrupted call can be repeated. A
     full run of today's code is used as it is; a chapter named in `wanted` is published from it even
     when it is fresh. Returned are the names of chapters that need a run (run=False), and the run
-    that failed, which ends the call. Raises RunnerError when the installed packages are not those
-    of the lock, a chapter changes while it runs or ran with other parameters than its defaults, or
-    an output names a folder of this machine.
+    that failed, which ends the call.
     """
     root = find_checkout(root)
     left: list[ChapterRun | str] = []
     for chapter in select_chapters(root, wanted):
         # Asked anew for each: what an earlier chapter has published may make this one stale.
-        stale, not_ready = why_stale(root, chapter), why_not_from_run(root, chapter)
+        stale = freshness.why_stale(root, chapter)
+        not_ready = freshness.why_not_from_run(root, chapter)
         if not stale and (not wanted or not_ready):
             say(f"{chapter.name}: fresh")
             continue
@@ -88,18 +75,18 @@ def _brief(reasons: Sequence[str], most: int = 3) -> str:
 def _run(root: Path, chapter: Chapter) -> ChapterRun:
     check_can_run()
     here = take(read_script(chapter.script), chapter.name, profile_values(root, "full", chapter))
-    if others := differences(here, to_publish(root, chapter)):
+    if others := differences(here, freshness.to_publish(root, chapter)):
         raise RunnerError(
             f"{chapter.name} was not run: its outputs would not be those of the lock "
             f"({_brief(others)}). Install what requirements.lock pins (`make venv`)."
         )
     # The book's own artifacts are those to read, and not what a run left that was never published.
-    for name in RECORDED:
+    for name in freshness.RECORDED:
         recorded = root / "digit_utils" / "recorded" / f"{name}.json"
         if recorded.is_file():
             _write(run_folder(root, "full") / "artifacts" / recorded.name, recorded.read_bytes())
     (done,) = run_chapters([chapter.name], "full", root=root)
-    if changed := why_not_from_run(root, chapter) if done.ok else []:
+    if changed := freshness.why_not_from_run(root, chapter) if done.ok else []:
         raise RunnerError(
             f"{chapter.name} was not published: it changed while it ran ({_brief(changed)}). "
             "Start the same command again."
@@ -126,17 +113,23 @@ def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
     except results.ResultsError as error:
         raise RunnerError(f"{chapter.name} was not published: {error}") from error
     record |= {key: run.get(key) for key in (*MEASURED, "provenance")}
-    if problems := _prepare(chapter, notebook, root):
+    notebook.metadata["digits"] = {
+        "fingerprint": run["fingerprint"],
+        "outputs": freshness.outputs_hash(notebook),
+    }
+    notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in tags(cell)]
+    number_cells(notebook)
+    if problems := _problems(chapter, notebook, run.get("parameters", {}), root):
         lines = "".join(f"\n  {problem}" for problem in problems)
         raise RunnerError(f"{chapter.name} was not published:{lines}")
     new = {
         root / "digit_utils" / "recorded" / path.name: path.read_bytes()
-        for path in saved_artifacts(notebook, executed.parent)
+        for path in freshness.saved_artifacts(notebook, executed.parent)
     }
     target = root / "results" / f"{chapter.name}.json"
     known = _read_record(target)
     # The same run again differs in its provenance alone, the commit for one.
-    if not known or any(known.get(key) != record[key] for key in ("results", *MEASURED)):
+    if any(known.get(key) != record[key] for key in ("results", *MEASURED)):
         new[target] = json_bytes(record)
     written = [path for path, data in new.items() if _write(path, data)]
     # Last, for it holds the fingerprint: once it says fresh, everything is in its place.
@@ -146,56 +139,54 @@ def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
     return written
 
 
-def _prepare(chapter: Chapter, notebook: Any, root: Path) -> list[str]:
-    """Strip what belongs to the run alone; return what forbids publishing."""
-    run = notebook.metadata["digits"]
-    notebook.metadata["digits"] = {
-        "fingerprint": run["fingerprint"],
-        "outputs": outputs_hash(notebook),
-    }
+def _problems(chapter: Chapter, notebook: Any, ran_with: dict[str, Any], root: Path) -> list[str]:
+    """Return what forbids publishing a run."""
     declared = declared_parameters(notebook, chapter.name)
     changed = [
         f"{name}={value!r}"
-        for name, value in run.get("parameters", {}).items()
+        for name, value in ran_with.items()
         if name not in declared or declared[name].default != value
     ]
-    notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in tags(cell)]
-    number_cells(notebook)
+    if not changed:
+        return machine_traces(notebook, root)
     others = f"it ran with {', '.join(changed)} instead of its defaults; remove profiles/full, and "
     others += f"run `digits run {chapter.name} --profile full`"
-    return [others] * bool(changed) + machine_traces(notebook, root)
+    return [others, *machine_traces(notebook, root)]
 
 
 def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> dict[str, Any]:
-    """Return a profile's executed notebooks by chapter, with injected parameters if any.
+    """Return by chapter today's script with the outputs of its last run with a profile.
 
-    Prose comes from the script, so a corrected sentence needs no new run; outputs come from the
-    run. Raises RunnerError when a chapter has not been run with this profile, or its code or the
-    profile's values have changed since.
+    So a corrected sentence needs no new run. Raises RunnerError when a chapter has not been run, or
+    its code or the profile's values have changed since.
     """
     folder = run_folder(root, profile)
     found: dict[str, Any] = {}
-    behind: dict[str, list[str]] = {why: [] for why in BEHIND}
-    missing, changed, moved = behind.values()
+    behind: dict[str, list[str]] = {"not run yet": [], "code": [], "the profile's values": []}
     for chapter in chapters:
         path = folder / f"{chapter.name}.ipynb"
         if not path.is_file():
-            missing.append(chapter.name)
+            behind["not run yet"].append(chapter.name)
             continue
         current, executed = read_script(chapter.script), read_notebook(path)
         ran_with = executed.metadata.get("digits", {}).get("parameters", {})
         asked = profile_values(root, profile, chapter)
         if not same_code(current, executed):
-            changed.append(chapter.name)
+            behind["code"].append(chapter.name)
         elif any(name not in ran_with or ran_with[name] != asked[name] for name in asked):
-            moved.append(chapter.name)
+            behind["the profile's values"].append(chapter.name)
         else:
             found[chapter.name] = _with_outputs(current, executed)
-    if names := sum(behind.values(), []):
-        what = "; ".join(f"{why}: {', '.join(those)}" for why, those in behind.items() if those)
+    problems = [
+        f"{what}{'' if what == 'not run yet' else ' changed since the run'}: {', '.join(names)}"
+        for what, names in behind.items()
+        if names
+    ]
+    if problems:
+        names = " ".join(itertools.chain(*behind.values()))
         raise RunnerError(
-            f"{shown(folder)} is not up to date: {what}.\n"
-            f"Run `digits run {' '.join(names)} --profile {profile}` first."
+            f"{shown(folder)} is not up to date: {'; '.join(problems)}.\n"
+            f"Run `digits run {names} --profile {profile}` first."
         )
     return found
 
@@ -203,18 +194,13 @@ def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> 
 def _with_outputs(current: Any, executed: Any) -> Any:
     """Copy outputs, injected parameters and metadata from a run of the same code."""
     injected = cells_tagged(executed, "injected-parameters")
-    ran = (
-        cell
-        for cell in executed.cells
-        if cell.cell_type == "code" and "injected-parameters" not in tags(cell)
-    )
+    ran = iter([c for c in executed.cells if c.cell_type == "code" and c not in injected])
     cells = []
     for cell in current.cells:
         cells.append(cell)
         if cell.cell_type == "code":
             source = next(ran)
-            cell.outputs = copy.deepcopy(source.outputs)
-            cell.execution_count = source.execution_count
+            cell.outputs, cell.execution_count = source.outputs, source.execution_count
             if "parameters" in tags(cell):
                 cells += injected
     current.cells = cells
@@ -224,38 +210,30 @@ def _with_outputs(current: Any, executed: Any) -> Any:
 
 
 def published_chapters(root: Path, chapters: Sequence[Chapter]) -> dict[str, Any]:
-    """Return the published notebooks by chapter, with what `results/` records of their runs.
-
-    Raises RunnerError when a chapter has code without outputs: never published, or changed since.
-    """
+    """Return the published notebooks by chapter, with what `results/` records of their runs."""
     found = {chapter.name: read_notebook(chapter.notebook) for chapter in chapters}
-    bare = [
-        name
-        for name, notebook in found.items()
-        if any(c.execution_count is None for c in _code(notebook))
-    ]
+    bare = [n for n in found if any(c.execution_count is None for c in _code(found[n]))]
     if bare:
         raise RunnerError(
             f"Not published, or changed since: {', '.join(bare)}.\nRun `digits publish`."
         )
     for name, notebook in found.items():
         path = root / "results" / f"{name}.json"
-        record = _read_record(path)
-        if record is None and path.exists():
-            raise RunnerError(f"{shown(path)} holds no record of a run. Run `digits publish`.")
-        if record is not None:
+        if record := _read_record(path):
             measured = {key: record.get(key) for key in MEASURED}
             notebook.metadata.setdefault("digits", {}).update(measured)
+        elif path.exists():
+            raise RunnerError(f"{shown(path)} holds no record of a run. Run `digits publish`.")
     return found
 
 
-def _read_record(path: Path) -> dict[str, Any] | None:
-    """Return what a file in `results/` records; None when it is missing or no record."""
+def _read_record(path: Path) -> dict[str, Any]:
+    """Return what a file in `results/` records; nothing when it is missing or no record."""
     try:
         run = parse_json(read_bytes(path))
     except (OSError, ValueError):
-        return None
-    return run if isinstance(run, dict) else None
+        return {}
+    return run if isinstance(run, dict) else {}
 
 
 def _code(notebook: Any) -> list[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import pprint
 import runpy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +90,8 @@ def read_bounds(path: Path) -> dict[str, dict[str, Any]]:
             raise source.error((chapter,), f"{chapter} names no result to check")
         for name, bound in named.items():
             if isinstance(bound, dict) or (isinstance(bound, list) and not _is_range(bound)):
-                raise source.error(
-                    (chapter, name),
-                    f"{chapter}, {name} is {bound!r}, expected [low, high] with low <= high, or "
-                    "one exact value",
-                )
+                what = f"{chapter}, {name} is {bound!r}, expected [low, high] with low <= high, or "
+                raise source.error((chapter, name), what + "one exact value")
     return source.values
 
 
@@ -108,22 +105,20 @@ def _is_range(bound: list[Any]) -> bool:
 
 def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
     """Name the values inside dictionaries and lists ``name/key`` and ``name/0``."""
-    return dict(_leaves("", values))
-
-
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if not isinstance(value, Mapping | list | tuple):
-        yield name, value
-        return
-    for key, each in value.items() if isinstance(value, Mapping) else enumerate(value):
-        yield from _leaves(f"{name}/{key}" if name else str(key), each)
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inside: Any = dict(enumerate(value)) if isinstance(value, list | tuple) else value
+        if isinstance(inside, Mapping):
+            flat |= {f"{name}/{key}": each for key, each in flatten(inside).items()}
+        else:
+            flat[str(name)] = value
+    return flat
 
 
 def outside(values: Mapping[str, Any], bounds: Mapping[str, Any]) -> list[str]:
     """Return one sentence for each value that is missing or out of bounds.
 
     A bound is [low, high], both included, or an exact value; it names a value as `flatten` does.
-    Values without a bound are not checked.
     """
     values = flatten(values)
     problems = []

@@ -66,17 +66,7 @@ def _brief(results: dict[str, Any], most: int = 4) -> str:
 
 
 def print_table(head: list[str], rows: list[list[str]]) -> None:
-    """Print a table: ruled on a terminal, plain columns elsewhere."""
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(*head)
-        for row in rows:
-            table.add_row(*map(Text, row))
-        Console().print(table)
-        return
+    """Print a table in plain columns."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in [head, *rows]:
         print("  ".join(map(str.ljust, row, widths)).rstrip())

@@ -25,14 +25,8 @@ _SLUG = r"[A-Za-z0-9][A-Za-z0-9-]*/(?:(?!\.git\b)[\w.-])*(?!\.git\b)[\w-]"
 _ADDRESS = re.compile(
     rf"(?:https://github\.com/|(?:ssh://)?git@github\.com[:/])({_SLUG})(?:\.git)?/?"
 )
-# Files whose text names the repository, beside the chapters. The references are tests' copies.
-PLACES = (
-    "CITATION.cff",
-    "README.md",
-    "pyproject.toml",
-    "book/*.md",
-    "tests/regression/reference/*.ipynb",
-)
+# Files whose text names the repository, beside the chapters.
+PLACES = "CITATION.cff README.md pyproject.toml book/*.md tests/regression/reference/*.ipynb"
 
 # The first code cell of every chapter, the same in all but for what `_config.yml` names. The
 # address is one literal, so that whoever serves a fork can exchange it.
@@ -66,18 +60,12 @@ def parse_address(text: str) -> str | None:
 
 
 def configured_address(root: Path) -> str | None:
-    """Return the repository's address in `_config.yml`, or None when it names none.
-
-    Raises RunnerError when the file cannot be read, or the address is not on GitHub.
-    """
+    """Return the repository's address in `_config.yml`, or None when it names none."""
     return _configured(root)[0]
 
 
 def configured(root: Path) -> tuple[str, str]:
-    """Return the repository's address and branch (default main) in `_config.yml`.
-
-    Raises RunnerError when it names none on GitHub.
-    """
+    """Return the repository's address and branch in `_config.yml`, which must name them."""
     address, branch = _configured(root)
     if address is None:
         raise RunnerError(
@@ -110,7 +98,7 @@ def find_address(root: Path, environ: Mapping[str, str] | None = None) -> tuple[
     """Return the address of this checkout's repository, and the name of its source for messages.
 
     The sources, in order: GitHub Actions' variables in `environ` (None: the process's environment),
-    the git remote `origin`, `_config.yml`. The address is None when none of them names one.
+    the git remote `origin`, `_config.yml`.
     """
     environ = os.environ if environ is None else environ
     server = environ.get("GITHUB_SERVER_URL", GITHUB).rstrip("/") + "/"
@@ -132,15 +120,12 @@ def _origin(root: Path) -> str:
 
 
 def rewrite_text(text: str, old: str | None, new: str | None) -> str:
-    """Replace one repository's address by another in links to GitHub, Colab and Binder.
-
-    Other repositories are left alone, even those whose names begin alike. With None nothing
-    changes.
-    """
+    """Replace one repository's address by another in links to GitHub, Colab and Binder."""
     if not old or not new:
         return text
     before, after = old.removeprefix(GITHUB), new.removeprefix(GITHUB)
     link = r"(github\.com/|colab\.research\.google\.com/github/|/v2/gh/)"
+    # Not in the address of a repository whose name begins alike.
     pattern = rf"{link}{re.escape(before)}(?![\w-]|\.(?!git\b)\w)"
     return re.sub(pattern, lambda found: found[1] + after, text)
 
@@ -148,9 +133,7 @@ def rewrite_text(text: str, old: str | None, new: str | None) -> str:
 def rewrite_address(new: str | None = None, root: Path | str | None = None) -> list[Path]:
     """Make every file of the checkout name this repository; return the files written.
 
-    `new` None: the address that `find_address` finds. An interrupted call can be repeated. Raises
-    UsageError for an address that is not on GitHub, and RunnerError when `_config.yml` names no
-    repository.
+    `new` None: the address that `find_address` finds. An interrupted call can be repeated.
     """
     root = find_checkout(root)
     config = root / "_config.yml"
@@ -161,7 +144,7 @@ def rewrite_address(new: str | None = None, root: Path | str | None = None) -> l
     if address is None:
         raise UsageError(f"'{new}' is not {GITHUB}OWNER/NAME.")
     chapters = [chapter for chapter in list_chapters(root) if chapter.script.is_file()]
-    texts = [path for place in PLACES for path in sorted(root.glob(place))]
+    texts = [path for place in PLACES.split() for path in sorted(root.glob(place))]
     written = [p for p in (*texts, *(c.script for c in chapters)) if _rewrite(p, old, address)]
     written += [chapter.notebook for chapter in chapters if sync_pair(chapter)]
     # Last of all, for it says what the others still name: stopped half-way, the same call goes on.
@@ -177,11 +160,8 @@ def _rewrite(path: Path, old: str, new: str) -> bool:
 
 
 def install_cell(repository: str, ref: str) -> str:
-    """Write the code that installs the helpers from a repository's branch or tag `ref`.
-
-    Raises UsageError when either is not of the expected form; it would end up in code.
-    """
-    if parse_address(repository) != repository:
+    """Write the code that installs the helpers from a repository's branch or tag `ref`."""
+    if parse_address(repository) != repository:  # it would end up in code
         raise UsageError(
             f"The repository is {repository!r}, expected an address of the form "
             "https://github.com/OWNER/REPO; see repository.url in _config.yml."
@@ -194,9 +174,8 @@ def install_cell(repository: str, ref: str) -> str:
 def write_install_cells(root: Path, ref: str | None = None) -> list[Path]:
     """Put today's cell into every chapter's script, and change nothing else; return those written.
 
-    `ref` None: ``repository.branch`` of ``_config.yml``. Run `digits sync` afterwards: published
-    outputs stay, for the cell is not part of what a chapter computes. Raises RunnerError, and
-    writes nothing, when a script does not have exactly one such cell.
+    `ref` None: ``repository.branch`` of ``_config.yml``. Raises RunnerError, and writes nothing,
+    when a script does not have exactly one such cell.
     """
     repository, branch = configured(root)
     cell = install_cell(repository, ref or branch)

@@ -27,11 +27,9 @@ def search_from_file(
 ) -> tuple[Any, Path]:
     """Run a search to its end, resuming from the trials already there; return it and its folder.
 
-    `cli.SEARCH_HELP` says what `file` holds. `trials` counts those already there. `folder` None:
-    ``_build/searches/<name of the file>``. `engine` is ``hyperopt`` (one trial after another in
-    this process) or ``ray``, which alone takes `jobs` and `address`. Raises UsageError if the file
-    lacks something or a number is out of range, before any trial; RunnerError if the search cannot
-    start or resume.
+    `cli.SEARCH_HELP` says what `file` holds. `trials` counts those already there. Raises UsageError
+    if the file lacks something or a number is out of range, before any trial; RunnerError if the
+    search cannot start or resume.
     """
     if engine != "ray" and (jobs is not None or address is not None):
         raise UsageError("--jobs and --address are for --engine ray; this one runs one at a time.")
@@ -75,8 +73,7 @@ def search_from_file(
 def load_objective(text: str, name: str) -> Callable:
     """Return the objective of a search file from its text, on a worker that may lack the file.
 
-    `name` is the file's full path. Raises ModuleNotFoundError if it imports what this machine
-    lacks.
+    `name` is the file's full path.
     """
     settle()  # this machine has a keras.json of its own
     try:
@@ -101,15 +98,11 @@ def _make_module(text: str, name: str) -> ModuleType:
 
 
 def load_search(file: Path) -> ModuleType:
-    """Load a Python file that describes a search.
-
-    Raises UsageError if the file is missing, raises an error, or lacks ``SPACE`` or ``objective``.
-    """
+    """Load a Python file that describes a search; UsageError if it is none."""
     return _load(file)[1]
 
 
 def _load(file: Path) -> tuple[str, ModuleType]:
-    """Return the file's text and the module made from it."""
     if file.is_dir():
         raise UsageError(f"{shown(file)} is a folder; expected a Python file with a search.")
     if not file.is_file():

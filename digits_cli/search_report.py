@@ -145,11 +145,9 @@ def _figures(frame: Any, names: list[str]) -> list[str]:
     except ValueError as error:
         return [*drawn, f"<p>No estimate of what matters: {html.escape(str(error))}.</p>"]
     caption = f"A random forest explains {explained:.0%} of the variance of trials it did not learn"
-    caption += (
-        " from, so these bars say nothing."
-        if explained <= 0
-        else " from; the bars divide up no more than that. Trials that the search chose are no "
-        "fair sample, and a parameter may matter only together with another."
-    )
+    caption += " from; the bars divide up no more than that. Trials that the search chose are no "
+    caption += "fair sample, and a parameter may matter only together with another."
+    if explained <= 0:
+        caption = caption.split(";")[0] + ", so these bars say nothing."
     add(search_plots.plot_importance(importance), "A bar for each parameter.", caption)
     return drawn

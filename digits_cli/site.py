@@ -24,8 +24,7 @@ def build_site(profile: str | None = "quick", root: Path | str | None = None) ->
     """Build `_build/html` from a profile's executed notebooks; return Jupyter Book's exit code.
 
     `profile` None: from `notebooks/` as published, without a run. A failed build leaves the last
-    good site in place. Raises RunnerError when chapters are missing, out of date or not in
-    `_toc.yml`, a page was not made, or another process builds the site.
+    good site in place.
     """
     root = find_checkout(root)
     with hold_site(root):
@@ -49,10 +48,7 @@ def build_site(profile: str | None = "quick", root: Path | str | None = None) ->
 
 
 def check_links(profile: str | None = None, root: Path | str | None = None) -> int:
-    """Check every external link of the book; return 0 when all are answered, else 1.
-
-    `profile` and errors as for `build_site`. ``_build/linkcheck/output.txt`` lists the broken ones.
-    """
+    """Check every external link of the book; return 0 when all are answered, else 1."""
     root = find_checkout(root)
     with hold_site(root):
         stage_site(root, profile)
@@ -109,8 +105,7 @@ def _jupyter_book(root: Path, *options: str) -> tuple[int, Path]:
 def stage_site(root: Path, profile: str | None) -> list[str]:
     """Fill `_build/site` afresh with the book's sources; return the pages that `_toc.yml` names.
 
-    `profile` as for `build_site`. Raises RunnerError when chapters are missing, out of date or not
-    in `_toc.yml`.
+    Raises RunnerError when chapters are missing, out of date or not in `_toc.yml`.
     """
     for name in ("_config.yml", "_toc.yml", "book"):
         if not (root / name).exists():
