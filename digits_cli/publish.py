@@ -113,12 +113,12 @@ def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
     except results.ResultsError as error:
         raise RunnerError(f"{chapter.name} was not published: {error}") from error
     record |= {key: run.get(key) for key in (*MEASURED, "provenance")}
+    notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in tags(cell)]
+    number_cells(notebook)
     notebook.metadata["digits"] = {
         "fingerprint": run["fingerprint"],
         "outputs": freshness.outputs_hash(notebook),
     }
-    notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in tags(cell)]
-    number_cells(notebook)
     if problems := _problems(chapter, notebook, run.get("parameters", {}), root):
         lines = "".join(f"\n  {problem}" for problem in problems)
         raise RunnerError(f"{chapter.name} was not published:{lines}")

@@ -19,10 +19,10 @@ from digit_utils.hosts import HostError, compare_requirements, install_missing
 from digit_utils.provenance import installed_version
 from digits_cli.cli import main
 from digits_cli.errors import RunnerError, UsageError
-from digits_cli.repository import configured, install_cell, write_install_cells
 from digits_cli.notebooks import INSTALL_TAG, cells_tagged, read_notebook, write_notebook
 from digits_cli.pairing import read_script, sync_pair
 from digits_cli.paths import list_chapters
+from digits_cli.repository import configured, install_cell, write_install_cells
 
 ROOT = Path(__file__).resolve().parents[2]
 
