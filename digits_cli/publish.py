@@ -212,11 +212,6 @@ def _with_outputs(current: Any, executed: Any) -> Any:
 def published_chapters(root: Path, chapters: Sequence[Chapter]) -> dict[str, Any]:
     """Return the published notebooks by chapter, with what `results/` records of their runs."""
     found = {chapter.name: read_notebook(chapter.notebook) for chapter in chapters}
-    bare = [n for n in found if any(c.execution_count is None for c in _code(found[n]))]
-    if bare:
-        raise RunnerError(
-            f"Not published, or changed since: {', '.join(bare)}.\nRun `digits publish`."
-        )
     for name, notebook in found.items():
         path = root / "results" / f"{name}.json"
         if record := _read_record(path):
@@ -224,6 +219,11 @@ def published_chapters(root: Path, chapters: Sequence[Chapter]) -> dict[str, Any
             notebook.metadata.setdefault("digits", {}).update(measured)
         elif path.exists():
             raise RunnerError(f"{shown(path)} holds no record of a run. Run `digits publish`.")
+    bare = [n for n in found if any(c.execution_count is None for c in _code(found[n]))]
+    if bare:
+        raise RunnerError(
+            f"Not published, or changed since: {', '.join(bare)}.\nRun `digits publish`."
+        )
     return found
 
 
