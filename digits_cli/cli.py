@@ -185,7 +185,7 @@ def _sync(options: Namespace) -> int:
 
 
 def _install_cell(options: Namespace) -> int:
-    from digits_cli.install_cell import write_install_cells
+    from digits_cli.repository import write_install_cells
 
     written = write_install_cells(find_checkout(), options.ref)
     _tell_written(written)
@@ -233,7 +233,7 @@ def _references(options: Namespace) -> int:
 
 
 def _stage_published(options: Namespace) -> int:
-    from digits_cli.published import stage_published
+    from digits_cli.references import stage_published
 
     return _tell_written(stage_published(options.chapters))
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import io
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from pathlib import Path
+from string import Template
 from typing import Any
 
 from digit_utils.files import write_atomically
@@ -15,25 +17,21 @@ _INK = "#010203"
 
 
 def write_page(path: Any, title: str, parts: Sequence[str]) -> Any:
-    """Write a page atomically; return its path.
-
-    `title` is plain text; `parts` are HTML, one after another below it.
-    """
+    """Write a page of a plain title and HTML `parts` below it; return its path."""
     title = html.escape(title)
     body = "\n".join([f"<h1>{title}</h1>", *parts])
-    return write_atomically(path, PAGE.format(title=title, body=body).encode())
+    page = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+    return write_atomically(path, page.substitute(title=title, body=body).encode())
 
 
-@contextmanager
-def page_style() -> Any:
+def page_style() -> AbstractContextManager[None]:
     """Style the figures drawn inside so that they fit a light and a dark page."""
     import matplotlib
 
-    ink = dict.fromkeys(
+    style: dict[Any, Any] = dict.fromkeys(
         ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK
     )
-    style: dict[Any, Any] = {
-        **ink,
+    style |= {
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.titleweight": "bold",
@@ -42,15 +40,11 @@ def page_style() -> Any:
         "svg.hashsalt": "digits",
         "svg.fonttype": "none",
     }
-    with matplotlib.rc_context(style):
-        yield
+    return matplotlib.rc_context(style)
 
 
 def drawing(figure: Any, description: str, caption: str = "") -> str:
-    """Return a matplotlib figure, drawn within `page_style`, as HTML.
-
-    `description` (for readers who cannot see it) and `caption` (below it) are plain text.
-    """
+    """Return a matplotlib figure, drawn within `page_style`, as HTML; both texts are plain."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     svg = buffer.getvalue().replace(_INK, "currentColor")
@@ -61,46 +55,11 @@ def drawing(figure: Any, description: str, caption: str = "") -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], errors: Sequence[str | None]) -> str:
-    """Return a table as HTML.
-
-    `heads` and `errors` are plain text, cells in `rows` HTML. An error is shown below its row; None
-    shows nothing. Raises ValueError unless there is one for each row.
-    """
+    """Return a table; `rows` hold HTML, `heads` and the `errors` below the rows plain text."""
     lines = ["<tr>" + "".join(f"<th>{html.escape(head)}</th>" for head in heads) + "</tr>"]
     for cells, error in zip(rows, errors, strict=True):
         lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
         if error:
-            lines.append(
-                f'<tr class="error"><td colspan="{len(heads)}">{html.escape(error)}</td></tr>'
-            )
+            text = html.escape(error)
+            lines.append(f'<tr class="error"><td colspan="{len(heads)}">{text}</td></tr>')
     return f'<div class="wide" tabindex="0"><table>{"".join(lines)}</table></div>'
-
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
-  color: #1b1b1b; background: #fff; }}
-figure {{ margin: 1.5rem 0; max-width: 44rem; }}
-figcaption {{ font-size: .9rem; }}
-svg {{ width: 100%; height: auto; }}
-.wide {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #ccc; text-align: right; }}
-th:first-child, td:first-child {{ text-align: left; }}
-.error td {{ text-align: left; color: #a4161a; font-family: monospace; font-size: .85rem; }}
-@media (prefers-color-scheme: dark) {{
-  body {{ color: #e8e8e8; background: #16181c; }} a {{ color: #7db7ff; }}
-  th, td {{ border-color: #444; }} .error td {{ color: #ff8f8f; }}
-}}
-</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""

@@ -1,31 +1,29 @@
-"""Keep the published outputs, which readers open on GitHub and Colab, those of today's code."""
+"""Publish chapters: today's prose with the outputs of a run, when that run is of today's code."""
 
 from __future__ import annotations
 
+import itertools
+import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from digit_utils import results
+from digit_utils.files import json_bytes, read_bytes, write_atomically
+from digit_utils.strict_json import parse_json
+from digits_cli import freshness
+from digits_cli.code_form import same_code
 from digits_cli.errors import RunnerError
 from digits_cli.execute import ChapterRun, check_can_run, run_chapters
-from digits_cli.freshness import (
-    RECORDED,
-    differences,
-    outputs_hash,
-    saved_artifacts,
-    take,
-    to_publish,
-    why_not_from_run,
-    why_stale,
-)
-from digits_cli.notebooks import read_notebook, tags, write_notebook
+from digits_cli.freshness import differences, take
+from digits_cli.notebooks import cells_tagged, read_notebook, tags, write_notebook
 from digits_cli.pairing import read_script, refuse_to_lose
 from digits_cli.parameters import declared_parameters
 from digits_cli.paths import Chapter, find_checkout, run_folder, select_chapters, shown
 from digits_cli.plan import profile_values
-from digits_cli.records import make_record, same_run
-from digits_cli.staging import executed_chapters, machine_traces, number_cells
+
+MEASURED = ("profile", "seconds", "peak_memory_mb")  # of a run, and kept in `results/`
 
 
 def publish(
@@ -34,32 +32,29 @@ def publish(
     root: Path | str | None = None,
     say: Callable[[str], None] = print,
 ) -> list[ChapterRun | str]:
-    """Refresh the published outputs that are stale, one chapter after the other.
+    """Refresh the published outputs that are stale; return what is not done.
 
-    Each chapter is published as soon as its run is done, so after an interruption the next call
-    goes on with the rest; a full run of today's code in the build folder is used as it is. `wanted`
-    holds names, unique prefixes or paths; empty means all. A chapter named there is published from
-    its full run even if it is fresh. With run=False, chapters that need a run are only reported.
-    `root` None: found from the working directory. Returns what is not done: names of chapters that
-    need a run, and the run that failed, which ends the call. Raises RunnerError when the installed
-    packages are not those of the lock, a chapter changes while it runs or ran with other parameters
-    than its defaults, or an output names a folder of this machine.
+    Each chapter is published as soon as its run is done, so an interrupted call can be repeated. A
+    full run of today's code is used as it is; a chapter named in `wanted` is published from it even
+    when it is fresh. Returned are the names of chapters that need a run (run=False), and the run
+    that failed, which ends the call.
     """
     root = find_checkout(root)
     left: list[ChapterRun | str] = []
     for chapter in select_chapters(root, wanted):
         # Asked anew for each: what an earlier chapter has published may make this one stale.
-        stale, not_ready = why_stale(root, chapter), why_not_from_run(root, chapter)
+        stale = freshness.why_stale(root, chapter)
+        not_ready = freshness.why_not_from_run(root, chapter)
         if not stale and (not wanted or not_ready):
             say(f"{chapter.name}: fresh")
             continue
         if chapter.notebook.is_file():
             refuse_to_lose(chapter, read_script(chapter.script), read_notebook(chapter.notebook))
+        if not_ready and not run:
+            say(f"{chapter.name}: needs a run ({_brief(stale)})")
+            left.append(chapter.name)
+            continue
         if not_ready:
-            if not run:
-                say(f"{chapter.name}: needs a run ({_brief(stale)})")
-                left.append(chapter.name)
-                continue
             say(f"{chapter.name}: runs again ({_brief(stale)})")
             done = _run(root, chapter)
             if not done.ok:
@@ -78,30 +73,20 @@ def _brief(reasons: Sequence[str], most: int = 3) -> str:
 
 
 def _run(root: Path, chapter: Chapter) -> ChapterRun:
-    from digit_utils.files import write_atomically
-
     check_can_run()
-    today = to_publish(root, chapter)
     here = take(read_script(chapter.script), chapter.name, profile_values(root, "full", chapter))
-    others = differences(here, today)
-    if others:
+    if others := differences(here, freshness.to_publish(root, chapter)):
         raise RunnerError(
             f"{chapter.name} was not run: its outputs would not be those of the lock "
             f"({_brief(others)}). Install what requirements.lock pins (`make venv`)."
         )
-    folder = run_folder(root, "full")
-    for name in RECORDED:
-        made = folder / "artifacts" / f"{name}.json"
-        recorded = root / "digit_utils" / "recorded" / made.name
-        # The book's own copy is the one to read, and not what a run left that was never published.
-        if recorded.is_file() and not (
-            made.is_file() and made.read_bytes() == recorded.read_bytes()
-        ):
-            made.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(made, recorded.read_bytes())
+    # The book's own artifacts are those to read, and not what a run left that was never published.
+    for name in freshness.RECORDED:
+        recorded = root / "digit_utils" / "recorded" / f"{name}.json"
+        if recorded.is_file():
+            _write(run_folder(root, "full") / "artifacts" / recorded.name, recorded.read_bytes())
     (done,) = run_chapters([chapter.name], "full", root=root)
-    changed = why_not_from_run(root, chapter) if done.ok else []
-    if changed:
+    if changed := freshness.why_not_from_run(root, chapter) if done.ok else []:
         raise RunnerError(
             f"{chapter.name} was not published: it changed while it ran ({_brief(changed)}). "
             "Start the same command again."
@@ -109,34 +94,44 @@ def _run(root: Path, chapter: Chapter) -> ChapterRun:
     return done
 
 
+def _write(path: Path, data: bytes) -> bool:
+    """Write a file unless it holds that already; return whether it was written."""
+    if path.is_file() and path.read_bytes() == data:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, data)
+    return True
+
+
 def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
     """Publish the outputs, results and artifacts of the full run; return the files that changed."""
-    from digit_utils.files import json_bytes, write_atomically
-
     executed = run_folder(root, "full") / f"{chapter.name}.ipynb"
     notebook = executed_chapters(root, "full", [chapter])[chapter.name]
+    run = notebook.metadata["digits"]
     try:
-        record = make_record(chapter.name, notebook.metadata["digits"], results.read(executed))
+        record = {"chapter": chapter.name, "results": results.read(executed)}
     except results.ResultsError as error:
         raise RunnerError(f"{chapter.name} was not published: {error}") from error
-    problems = _prepare(chapter, notebook, root)
-    if problems:
-        raise RunnerError(
-            "\n".join([f"{chapter.name} was not published:", *(f"  {p}" for p in problems)])
-        )
+    record |= {key: run.get(key) for key in (*MEASURED, "provenance")}
+    notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in tags(cell)]
+    number_cells(notebook)
+    notebook.metadata["digits"] = {
+        "fingerprint": run["fingerprint"],
+        "outputs": freshness.outputs_hash(notebook),
+    }
+    if problems := _problems(chapter, notebook, run.get("parameters", {}), root):
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        raise RunnerError(f"{chapter.name} was not published:{lines}")
     new = {
         root / "digit_utils" / "recorded" / path.name: path.read_bytes()
-        for path in saved_artifacts(notebook, executed.parent)
+        for path in freshness.saved_artifacts(notebook, executed.parent)
     }
     target = root / "results" / f"{chapter.name}.json"
-    if not same_run(target, record):
+    known = _read_record(target)
+    # The same run again differs in its provenance alone, the commit for one.
+    if any(known.get(key) != record[key] for key in ("results", *MEASURED)):
         new[target] = json_bytes(record)
-    written = []
-    for path, data in new.items():
-        if not path.is_file() or path.read_bytes() != data:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, data)
-            written.append(path)
+    written = [path for path, data in new.items() if _write(path, data)]
     # Last, for it holds the fingerprint: once it says fresh, everything is in its place.
     if not chapter.notebook.is_file() or read_notebook(chapter.notebook) != notebook:
         write_notebook(chapter.notebook, notebook)
@@ -144,25 +139,127 @@ def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
     return written
 
 
-def _prepare(chapter: Chapter, notebook: Any, root: Path) -> list[str]:
-    """Strip what belongs to the run alone; return what forbids publishing."""
-    run = notebook.metadata.pop("digits")
-    notebook.metadata["digits"] = {
-        "fingerprint": run["fingerprint"],
-        "outputs": outputs_hash(notebook),
-    }
+def _problems(chapter: Chapter, notebook: Any, ran_with: dict[str, Any], root: Path) -> list[str]:
+    """Return what forbids publishing a run."""
     declared = declared_parameters(notebook, chapter.name)
     changed = [
         f"{name}={value!r}"
-        for name, value in run.get("parameters", {}).items()
+        for name, value in ran_with.items()
         if name not in declared or declared[name].default != value
     ]
-    problems = []
-    if changed:
-        problems.append(
-            f"it ran with {', '.join(changed)} instead of its defaults; remove "
-            f"profiles/full, and run `digits run {chapter.name} --profile full`"
+    if not changed:
+        return machine_traces(notebook, root)
+    others = f"it ran with {', '.join(changed)} instead of its defaults; remove profiles/full, and "
+    others += f"run `digits run {chapter.name} --profile full`"
+    return [others, *machine_traces(notebook, root)]
+
+
+def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> dict[str, Any]:
+    """Return by chapter today's script with the outputs of its last run with a profile.
+
+    So a corrected sentence needs no new run. Raises RunnerError when a chapter has not been run, or
+    its code or the profile's values have changed since.
+    """
+    folder = run_folder(root, profile)
+    found: dict[str, Any] = {}
+    behind: dict[str, list[str]] = {"not run yet": [], "code": [], "the profile's values": []}
+    for chapter in chapters:
+        path = folder / f"{chapter.name}.ipynb"
+        if not path.is_file():
+            behind["not run yet"].append(chapter.name)
+            continue
+        current, executed = read_script(chapter.script), read_notebook(path)
+        ran_with = executed.metadata.get("digits", {}).get("parameters", {})
+        asked = profile_values(root, profile, chapter)
+        if not same_code(current, executed):
+            behind["code"].append(chapter.name)
+        elif any(name not in ran_with or ran_with[name] != asked[name] for name in asked):
+            behind["the profile's values"].append(chapter.name)
+        else:
+            found[chapter.name] = _with_outputs(current, executed)
+    problems = [
+        f"{what}{'' if what == 'not run yet' else ' changed since the run'}: {', '.join(names)}"
+        for what, names in behind.items()
+        if names
+    ]
+    if problems:
+        names = " ".join(itertools.chain(*behind.values()))
+        raise RunnerError(
+            f"{shown(folder)} is not up to date: {'; '.join(problems)}.\n"
+            f"Run `digits run {names} --profile {profile}` first."
         )
-    notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in tags(cell)]
-    number_cells(notebook)
-    return problems + [trace for trace in machine_traces(notebook, root)]
+    return found
+
+
+def _with_outputs(current: Any, executed: Any) -> Any:
+    """Copy outputs, injected parameters and metadata from a run of the same code."""
+    injected = cells_tagged(executed, "injected-parameters")
+    ran = iter([c for c in executed.cells if c.cell_type == "code" and c not in injected])
+    cells = []
+    for cell in current.cells:
+        cells.append(cell)
+        if cell.cell_type == "code":
+            source = next(ran)
+            cell.outputs, cell.execution_count = source.outputs, source.execution_count
+            if "parameters" in tags(cell):
+                cells += injected
+    current.cells = cells
+    if "digits" in executed.metadata:
+        current.metadata["digits"] = executed.metadata["digits"]
+    return current
+
+
+def published_chapters(root: Path, chapters: Sequence[Chapter]) -> dict[str, Any]:
+    """Return the published notebooks by chapter, with what `results/` records of their runs."""
+    found = {chapter.name: read_notebook(chapter.notebook) for chapter in chapters}
+    for name, notebook in found.items():
+        path = root / "results" / f"{name}.json"
+        if record := _read_record(path):
+            measured = {key: record.get(key) for key in MEASURED}
+            notebook.metadata.setdefault("digits", {}).update(measured)
+        elif path.exists():
+            raise RunnerError(f"{shown(path)} holds no record of a run. Run `digits publish`.")
+    bare = [n for n in found if any(c.execution_count is None for c in _code(found[n]))]
+    if bare:
+        raise RunnerError(
+            f"Not published, or changed since: {', '.join(bare)}.\nRun `digits publish`."
+        )
+    return found
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    """Return what a file in `results/` records; nothing when it is missing or no record."""
+    try:
+        run = parse_json(read_bytes(path))
+    except (OSError, ValueError):
+        return {}
+    return run if isinstance(run, dict) else {}
+
+
+def _code(notebook: Any) -> list[Any]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def number_cells(notebook: Any) -> None:
+    """Number the executed code cells 1, 2, 3 in place, as after a fresh run."""
+    for count, cell in enumerate(_code(notebook), start=1):
+        cell.execution_count = count
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output.execution_count = count
+
+
+def machine_traces(notebook: Any, root: Path) -> list[str]:
+    """Return one sentence for each output that names a folder of this machine."""
+    home = Path.home()
+    places = {str(root), sys.prefix, "ipykernel_"}
+    if home != Path("/"):
+        places |= {f"{home}/", f"{home}\\", f"{home.as_posix()}/"}
+    found = []
+    for number, cell in enumerate(notebook.cells, start=1):
+        for output in cell.get("outputs", []):
+            data = {k: v for k, v in output.get("data", {}).items() if not k.startswith("image/")}
+            text = json.dumps([output.get("text", ""), data], ensure_ascii=False)
+            text = text.replace("\\\\", "\\")  # as it was: JSON writes a backslash twice
+            found += [f"cell {number} prints {place}" for place in sorted(places) if place in text]
+    return found

@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from digits_cli.execute import ChapterRun
@@ -59,80 +60,60 @@ def print_summary(runs: Sequence[ChapterRun]) -> None:
 
 def _brief(results: dict[str, Any], most: int = 4) -> str:
     """Show the first few plain values that a chapter reported."""
-    pairs = []
-    for name, value in results.items():
-        if isinstance(value, float):
-            pairs.append(f"{name} {value:.4g}")
-        elif isinstance(value, str | int):
-            pairs.append(f"{name} {value}")
-    more = " ..." if len(pairs) > most else ""
-    return ", ".join(pairs[:most]) + more
+    plain = {name: value for name, value in results.items() if isinstance(value, str | int | float)}
+    pairs = [f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in plain.items()]
+    return ", ".join(pairs[:most]) + (" ..." if len(pairs) > most else "")
 
 
 def print_table(head: list[str], rows: list[list[str]]) -> None:
-    """Print a table: ruled on a terminal, plain columns elsewhere."""
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table()
-        for name in head:
-            table.add_column(name)
-        for row in rows:
-            table.add_row(*(Text(text) for text in row))
-        Console().print(table)
-        return
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    """Print a table in plain columns."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in [head, *rows]:
-        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+        print("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
 def print_status(wanted: Sequence[str] = ()) -> bool:
     """Print which chapters and references are stale, why, and when each profile was last run.
 
-    `wanted` holds names, unique prefixes or paths; empty means all. Returns whether all published
-    outputs are fresh; stale references do not count.
+    Returns whether all published outputs are fresh; stale references do not count.
     """
     root = find_checkout()
     rows: list[list[str]] = []
     because: dict[str, list[str]] = {}
     chapters = select_chapters(root, wanted)
     for chapter in chapters:
-        name, reasons = chapter.name, why_stale(root, chapter)
+        reasons = why_stale(root, chapter)
         for reason in reasons:
-            because.setdefault(reason, []).append(name)
+            because.setdefault(reason, []).append(chapter.name)
         heading = title(read_notebook(chapter.notebook)) if chapter.notebook.is_file() else ""
-        rows.append(
-            [name, heading or "(no notebook: digits sync)", "stale" if reasons else "fresh"]
-        )
-        for profile in PROFILES:
-            output = run_folder(root, profile) / f"{name}.ipynb"
-            rows[-1].append(_last_run(output) if output.is_file() else "never")
+        last = [_last_run(run_folder(root, p) / f"{chapter.name}.ipynb") for p in PROFILES]
+        state = "stale" if reasons else "fresh"
+        rows.append([chapter.name, heading or "(no notebook: digits sync)", state, *last])
     print_table(["chapter", "title", "published", *PROFILES], rows)
     tell_others(root)
     for reason, names in because.items():
-        print(f"\nstale: {reason}")
-        print(textwrap.fill(", ".join(names), 98, initial_indent="  ", subsequent_indent="  "))
+        print(f"\nstale: {reason}\n{_wrapped(names)}")
     if because:
         print("\n`digits publish` (or `make publish`) runs these in full and publishes them.")
-    unlike = [chapter.name for chapter in chapters if check_pairs(root, [chapter])]
-    if unlike:
-        print("\n.py and .ipynb differ, `digits sync` makes the .ipynb anew:")
-        print(textwrap.fill(", ".join(unlike), 98, initial_indent="  ", subsequent_indent="  "))
+    if unlike := [chapter.name for chapter in chapters if check_pairs(root, [chapter])]:
+        print(f"\n.py and .ipynb differ, `digits sync` makes the .ipynb anew:\n{_wrapped(unlike)}")
     if (root / BOUNDS).is_file():
-        changed = {c.name: why_stale_reference(root, c) for c in chapters if c.script.is_file()}
-        lagging = [name for name, why in changed.items() if why]
+        why = {c.name: why_stale_reference(root, c) for c in chapters if c.script.is_file()}
+        lagging = [name for name in why if why[name]]
         for name in lagging:
-            print(f"\nstale reference: {name}, {changed[name]}")
-        if lagging:
-            again = " ".join(lagging)
+            print(f"\nstale reference: {name}, {why[name]}")
+        if again := " ".join(lagging):
             print(f"\n`digits run {again}`, then `digits references {again}`, makes them anew.")
     return not because
 
 
-def _last_run(output: Any) -> str:
+def _wrapped(names: list[str]) -> str:
+    return textwrap.fill(", ".join(names), 98, initial_indent="  ", subsequent_indent="  ")
+
+
+def _last_run(output: Path) -> str:
+    if not output.is_file():
+        return "never"
     day = datetime.fromtimestamp(output.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
     try:
         seconds = json.loads(output.read_text(encoding="utf-8"))["metadata"]["digits"]["seconds"]

@@ -1,4 +1,4 @@
-"""Find and rewrite the address of the book's repository.
+"""The address of the book's repository: find it, and rewrite it, the install cells included.
 
 It stands in many files, because Colab, pip and citations need it as text. `_config.yml` counts:
 `rewrite_address` makes the others agree. A site built in a fork links to the fork (`find_address`).
@@ -11,10 +11,11 @@ import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from digit_utils.files import write_atomically
 from digits_cli.errors import RunnerError, UsageError
-from digits_cli.notebooks import read_notebook, write_notebook
+from digits_cli.notebooks import INSTALL_TAG
+from digits_cli.pairing import sync_pair
 from digits_cli.paths import find_checkout, list_chapters, shown
 from digits_cli.yaml_source import YamlSource
 
@@ -24,11 +25,32 @@ _SLUG = r"[A-Za-z0-9][A-Za-z0-9-]*/(?:(?!\.git\b)[\w.-])*(?!\.git\b)[\w-]"
 _ADDRESS = re.compile(
     rf"(?:https://github\.com/|(?:ssh://)?git@github\.com[:/])({_SLUG})(?:\.git)?/?"
 )
-# How the places that lead to a repository name it: GitHub itself, Colab and Binder.
-_NAMED = r"(github\.com/|colab\.research\.google\.com/github/|/v2/gh/)"
+# Files whose text names the repository, beside the chapters.
+PLACES = "CITATION.cff README.md pyproject.toml book/*.md tests/regression/reference/*.ipynb"
 
-# Files whose text names the repository, beside the notebooks.
-PLACES = ("_config.yml", "CITATION.cff", "README.md", "pyproject.toml", "book/*.md")
+# The first code cell of every chapter, the same in all but for what `_config.yml` names. The
+# address is one literal, so that whoever serves a fork can exchange it.
+INSTALL_CELL = """\
+# Installs the book's helpers where they are missing: on Colab, on Kaggle (Settings, Internet on).
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("digit_utils") is None:
+    book = "{repository}"
+    pip = [sys.executable, "-m", "pip", "install"]
+    if importlib.util.find_spec("pip") is None:
+        print("There is no pip here, uv installs instead; without uv: python -m ensurepip")
+        pip = ["uv", "pip", "install", "--python", sys.executable]
+    subprocess.check_call([*pip, "-q", "--no-deps", f"git+{{book}}@{ref}"])
+    importlib.invalidate_caches()
+
+from digit_utils import hosts
+
+hosts.prepare()"""
+_CELL = re.compile(
+    rf'(^# %%[^\n]*\btags=\[[^\]\n]*"{INSTALL_TAG}"[^\n]*\n)(.*?)(\n*(?=^# %%)|\s*\Z)', re.M | re.S
+)
 
 
 def parse_address(text: str) -> str | None:
@@ -37,61 +59,52 @@ def parse_address(text: str) -> str | None:
     return GITHUB + found[1] if found else None
 
 
-def addresses_in(text: str) -> list[str]:
-    """List the GitHub repositories a text names, as ``https://github.com/owner/name``.
-
-    They are in order, with repeats.
-    """
-    return [GITHUB + slug for slug in re.findall(rf"https://github\.com/({_SLUG})", text)]
-
-
 def configured_address(root: Path) -> str | None:
-    """Return the repository's address in `_config.yml`, or None when it names none.
+    """Return the repository's address in `_config.yml`, or None when it names none."""
+    return _configured(root)[0]
 
-    Raises RunnerError when the file cannot be read, or the address is not on GitHub.
-    """
-    written = configured_repository(root).get("url")
-    if written is None:
-        return None
-    address = parse_address(str(written))
+
+def configured(root: Path) -> tuple[str, str]:
+    """Return the repository's address and branch in `_config.yml`, which must name them."""
+    address, branch = _configured(root)
     if address is None:
         raise RunnerError(
-            f"{shown(root / '_config.yml')}: repository.url is {written!r:.200}, expected "
-            f"{GITHUB}OWNER/NAME."
+            f"{shown(root / '_config.yml')} does not say where the repository is, expected\n"
+            "repository:\n  url: https://github.com/OWNER/REPO\n  branch: main"
         )
-    return address
+    return address, branch
 
 
-def configured_repository(root: Path) -> dict[str, Any]:
-    """Return the entry ``repository`` of `_config.yml`; empty without the file or the entry.
-
-    Raises RunnerError when the file cannot be read.
-    """
+def _configured(root: Path) -> tuple[str | None, str]:
     path = root / "_config.yml"
     if not path.exists():
-        return {}
+        return None, "main"
     source = YamlSource(path, RunnerError)
     if not isinstance(source.values, dict):
         raise source.error((), "cannot be read: expected names with values")
     named = source.values.get("repository") or {}
     if not isinstance(named, dict):
         raise source.error(("repository",), "cannot be read: expected url: and branch: below it")
-    return named
+    url = named.get("url")
+    address = None if url is None else parse_address(str(url))
+    if url is not None and address is None:
+        raise RunnerError(
+            f"{shown(path)}: repository.url is {url!r:.200}, expected {GITHUB}OWNER/NAME."
+        )
+    return address, str(named.get("branch", "main"))
 
 
 def find_address(root: Path, environ: Mapping[str, str] | None = None) -> tuple[str | None, str]:
     """Return the address of this checkout's repository, and the name of its source for messages.
 
     The sources, in order: GitHub Actions' variables in `environ` (None: the process's environment),
-    the git remote `origin`, `_config.yml`. The address is None when none of them names one.
+    the git remote `origin`, `_config.yml`.
     """
     environ = os.environ if environ is None else environ
     server = environ.get("GITHUB_SERVER_URL", GITHUB).rstrip("/") + "/"
-    told = parse_address(server + environ.get("GITHUB_REPOSITORY", ""))
-    if told:
+    if told := parse_address(server + environ.get("GITHUB_REPOSITORY", "")):
         return told, "GITHUB_REPOSITORY"
-    cloned = parse_address(_origin(root))
-    if cloned:
+    if cloned := parse_address(_origin(root)):
         return cloned, "the git remote origin"
     return configured_address(root), "_config.yml"
 
@@ -107,72 +120,76 @@ def _origin(root: Path) -> str:
 
 
 def rewrite_text(text: str, old: str | None, new: str | None) -> str:
-    """Replace one repository's address by another in links to GitHub, Colab and Binder.
-
-    Addresses are ``https://github.com/owner/name``. Other repositories are left alone, even those
-    whose names begin alike. With None, or the same address twice, nothing changes.
-    """
-    if not old or not new or old == new:
+    """Replace one repository's address by another in links to GitHub, Colab and Binder."""
+    if not old or not new:
         return text
     before, after = old.removeprefix(GITHUB), new.removeprefix(GITHUB)
-    pattern = rf"{_NAMED}{re.escape(before)}(?![\w-]|\.(?!git\b)\w)"
+    link = r"(github\.com/|colab\.research\.google\.com/github/|/v2/gh/)"
+    # Not in the address of a repository whose name begins alike.
+    pattern = rf"{link}{re.escape(before)}(?![\w-]|\.(?!git\b)\w)"
     return re.sub(pattern, lambda found: found[1] + after, text)
-
-
-def rewrite_notebook(notebook: Any, old: str | None, new: str | None) -> bool:
-    """Apply `rewrite_text` to the cells' sources, in place; return whether any changed."""
-    changed = False
-    for cell in notebook.cells:
-        text = rewrite_text(cell.source, old, new)
-        changed = changed or text != cell.source
-        cell.source = text
-    return changed
 
 
 def rewrite_address(new: str | None = None, root: Path | str | None = None) -> list[Path]:
     """Make every file of the checkout name this repository; return the files written.
 
-    `new` None: the address that `find_address` finds; `root` None: found from the working
-    directory. An interrupted call can be repeated. Raises UsageError for an address that is not on
-    GitHub, and RunnerError when `_config.yml` names no repository.
+    `new` None: the address that `find_address` finds. An interrupted call can be repeated.
     """
-    from digit_utils.files import write_atomically
-    from digits_cli.pairing import set_stable_ids, sync_pair
-
     root = find_checkout(root)
+    config = root / "_config.yml"
     old = configured_address(root)
     if old is None:
-        raise RunnerError(f"{shown(root / '_config.yml')} names no repository.url to change.")
+        raise RunnerError(f"{shown(config)} names no repository.url to change.")
     address = find_address(root)[0] if new is None else parse_address(new)
     if address is None:
         raise UsageError(f"'{new}' is not {GITHUB}OWNER/NAME.")
-    chapters = list_chapters(root)
-    texts = [path for place in PLACES for path in sorted(root.glob(place))]
+    chapters = [chapter for chapter in list_chapters(root) if chapter.script.is_file()]
+    texts = [path for place in PLACES.split() for path in sorted(root.glob(place))]
+    written = [p for p in (*texts, *(c.script for c in chapters)) if _rewrite(p, old, address)]
+    written += [chapter.notebook for chapter in chapters if sync_pair(chapter)]
     # Last of all, for it says what the others still name: stopped half-way, the same call goes on.
-    config = root / "_config.yml"
-    written = []
+    return [*written, config] if _rewrite(config, old, address) else written
 
-    def rewrite(path: Path) -> None:
-        text = path.read_bytes().decode("utf-8")  # line ends stay as they are
-        changed = rewrite_text(text, old, address)
-        if changed != text:
-            write_atomically(path, changed.encode("utf-8"))
-            written.append(path)
 
-    for path in [*texts, *(c.script for c in chapters if c.script.is_file())]:
-        if path != config:
-            rewrite(path)
-    written += [c.notebook for c in chapters if c.script.is_file() and sync_pair(c)]
-    for path in sorted((root / "tests" / "regression" / "reference").glob("*.ipynb")):
-        notebook = read_notebook(path)
-        ids = [cell.id for cell in notebook.cells]
-        sources = [cell.source for cell in notebook.cells]
-        if rewrite_notebook(notebook, old, address):
-            set_stable_ids(notebook)
-            for cell, kept, source in zip(notebook.cells, ids, sources, strict=True):
-                if cell.source == source:
-                    cell.id = kept
-            write_notebook(path, notebook)
-            written.append(path)
-    rewrite(config)
-    return written
+def _rewrite(path: Path, old: str, new: str) -> bool:
+    text = path.read_bytes().decode("utf-8")  # line ends stay as they are
+    changed = rewrite_text(text, old, new)
+    if changed != text:
+        write_atomically(path, changed.encode("utf-8"))
+    return changed != text
+
+
+def install_cell(repository: str, ref: str) -> str:
+    """Write the code that installs the helpers from a repository's branch or tag `ref`."""
+    if parse_address(repository) != repository:  # it would end up in code
+        raise UsageError(
+            f"The repository is {repository!r}, expected an address of the form "
+            "https://github.com/OWNER/REPO; see repository.url in _config.yml."
+        )
+    if not re.fullmatch(r"[\w][\w./-]*", ref) or ".." in ref:
+        raise UsageError(f"The branch or tag is {ref!r}, expected a name such as main or v0.2.0.")
+    return INSTALL_CELL.format(repository=repository, ref=ref)
+
+
+def write_install_cells(root: Path, ref: str | None = None) -> list[Path]:
+    """Put today's cell into every chapter's script, and change nothing else; return those written.
+
+    `ref` None: ``repository.branch`` of ``_config.yml``. Raises RunnerError, and writes nothing,
+    when a script does not have exactly one such cell.
+    """
+    repository, branch = configured(root)
+    cell = install_cell(repository, ref or branch)
+    changed: dict[Path, str] = {}
+    for chapter in list_chapters(root):
+        text = chapter.script.read_text(encoding="utf-8-sig")
+        new, count = _CELL.subn(lambda found: found[1] + cell + found[3], text)
+        if count != 1:
+            raise RunnerError(
+                f"{shown(chapter.script)} has {count} cells tagged {INSTALL_TAG}, expected one: "
+                f'# %% tags=["{INSTALL_TAG}", "remove-cell"]'
+            )
+        if new != text:
+            changed[chapter.script] = new
+    for path, new in changed.items():
+        write_atomically(path, new.encode("utf-8"))
+    return list(changed)

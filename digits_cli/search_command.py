@@ -27,22 +27,15 @@ def search_from_file(
 ) -> tuple[Any, Path]:
     """Run a search to its end, resuming from the trials already there; return it and its folder.
 
-    `file` holds ``SPACE`` and ``objective``, and perhaps ``ALGORITHM``, ``DEPENDS_ON``, ``ASHA``
-    and ``RESOURCES``; see `digit_utils.search.run_search` and
-    `digit_utils.ray_search.run_ray_search`. `trials` counts those already there. `folder` None:
-    ``_build/searches/<name of the file>``. `engine` is ``hyperopt`` (one trial after another in
-    this process) or ``ray``, which alone takes `jobs` and `address`. Raises UsageError if the file
-    lacks something or a number is out of range, before any trial; RunnerError if the search cannot
-    start or resume.
+    `cli.SEARCH_HELP` says what `file` holds. `trials` counts those already there. Raises UsageError
+    if the file lacks something or a number is out of range, before any trial; RunnerError if the
+    search cannot start or resume.
     """
     if engine != "ray" and (jobs is not None or address is not None):
         raise UsageError("--jobs and --address are for --engine ray; this one runs one at a time.")
     file = Path(file)
-    folder = (
-        folder_here(folder, "--out")
-        if folder
-        else build_folder(find_root()) / "searches" / file.stem
-    )
+    default = build_folder(find_root()) / "searches" / file.stem
+    folder = folder_here(folder, "--out") if folder else default
     with tensorflow_hushed():
         text, module = _load(file)
     kept = len(list(folder.glob("trial_*.json")))
@@ -50,61 +43,37 @@ def search_from_file(
         print(f"{kept} of {trials} trials are there already", file=sys.stderr, flush=True)
     from hyperopt import tpe
 
-    from digit_utils.search import SearchError
+    from digit_utils.search import SearchError, run_search
 
-    request = (
-        module.objective,
-        module.SPACE,
-        getattr(module, "ALGORITHM", tpe.suggest),
-        trials,
-        folder,
-        seed,
-        getattr(module, "DEPENDS_ON", None),
-    )
+    run: Callable = run_search
+    if engine == "ray":
+        from digit_utils.ray_search import run_ray_search
+
+        run = partial(
+            run_ray_search,
+            jobs=jobs,
+            address=address,
+            asha=getattr(module, "ASHA", None),
+            resources=getattr(module, "RESOURCES", None),
+            load=partial(load_objective, text, str(module.__file__)),
+        )
+    algorithm = getattr(module, "ALGORITHM", tpe.suggest)
+    depends_on = getattr(module, "DEPENDS_ON", None)
+    request = (module.objective, module.SPACE, algorithm, trials, folder, seed, depends_on)
     try:
-        with search_progress() as progress:
-            source = (text, module.__file__)
-            found = _run(engine, request, module, source, jobs, address, progress)
+        return run(*request, progress=search_progress()), folder
     except SearchError as error:
         raise RunnerError(f"{error}\n--out DIR names another folder.") from error
     except ValueError as error:
         wrong = str(error).replace("max_evals", "--trials")
         raise UsageError(f"{shown(file)}: {wrong}") from error
-    return found, folder
-
-
-def _run(
-    engine: str,
-    request: tuple[Any, Any, Any, int, Path, int, Any],
-    module: ModuleType,
-    source: tuple[str, str],
-    jobs: int | None,
-    address: str | None,
-    progress: Callable,
-) -> Any:
-    if engine != "ray":
-        from digit_utils.search import run_search
-
-        return run_search(*request, progress=progress)
-    from digit_utils.ray_search import run_ray_search
-
-    return run_ray_search(
-        *request,
-        progress=progress,
-        jobs=jobs,
-        address=address,
-        asha=getattr(module, "ASHA", None),
-        resources=getattr(module, "RESOURCES", None),
-        load=partial(load_objective, *source),
-    )
 
 
 @cache
 def load_objective(text: str, name: str) -> Callable:
     """Return the objective of a search file from its text, on a worker that may lack the file.
 
-    `name` is the file's full path. Raises ModuleNotFoundError if it imports what this machine
-    lacks.
+    `name` is the file's full path.
     """
     settle()  # this machine has a keras.json of its own
     try:
@@ -129,15 +98,11 @@ def _make_module(text: str, name: str) -> ModuleType:
 
 
 def load_search(file: Path) -> ModuleType:
-    """Load a Python file that describes a search.
-
-    Raises UsageError if the file is missing, raises an error, or lacks ``SPACE`` or ``objective``.
-    """
+    """Load a Python file that describes a search; UsageError if it is none."""
     return _load(file)[1]
 
 
 def _load(file: Path) -> tuple[str, ModuleType]:
-    """Return the file's text and the module made from it."""
     if file.is_dir():
         raise UsageError(f"{shown(file)} is a folder; expected a Python file with a search.")
     if not file.is_file():
@@ -151,9 +116,8 @@ def _load(file: Path) -> tuple[str, ModuleType]:
         text = file.read_text(encoding="utf-8-sig")
         module = _make_module(text, str(file.absolute()))
     except (Exception, SystemExit) as error:  # a file that says exit() is no search
-        raise UsageError(
-            f"{shown(file)}: cannot be loaded ({type(error).__name__}: {error})."
-        ) from error
+        why = f"{type(error).__name__}: {error}"
+        raise UsageError(f"{shown(file)}: cannot be loaded ({why}).") from error
     missing = [name for name in ("SPACE", "objective") if not hasattr(module, name)]
     if missing:
         raise UsageError(

@@ -7,8 +7,7 @@ import itertools
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,49 +22,21 @@ SCORE = "Score (minus the loss)"
 RESULT = "result."  # in the CSV: a parameter may have any name
 
 
-@contextmanager
-def search_progress() -> Iterator[Callable[[Sequence[Any], int], None]]:
-    """Show each trial as it ends: a bar on a terminal, a line a trial elsewhere.
-
-    Yields the function to pass to a search as ``progress``.
-    """
+def search_progress() -> Callable[[Sequence[Any], int], None]:
+    """Return a function for a search's ``progress``: it prints a line as each trial ends."""
     started, new = time.monotonic(), itertools.count(1)
 
-    def standing(trials: Sequence[Any], of: int) -> str:
-        """Return the best loss so far and the estimated time left."""
+    def show(trials: Sequence[Any], of: int) -> None:
         good = [trial for trial in trials if trial.ok]
-        text = "no loss yet"
-        if good:
-            best = min(good, key=lambda trial: trial.loss)
-            text = f"best {best.loss:.6g}, trial {best.number}"
+        best = min(good, key=lambda trial: trial.loss, default=None)
+        told = f"best {best.loss:.6g}, trial {best.number}" if best else "no loss yet"
         each = (time.monotonic() - started) / next(new)
-        left = of - len(trials)
-        return f"{text}; about {duration(each * left)} left" if left else text
+        if left := of - len(trials):
+            told += f"; about {duration(each * left)} left"
+        line = f"[{len(trials)}/{of}] {_outcome(trials[-1])}; {told}"
+        print(line, file=sys.stderr, flush=True)
 
-    if not sys.stderr.isatty():
-        yield lambda trials, of: print(
-            f"[{len(trials)}/{of}] {_outcome(trials[-1])}; {standing(trials, of)}",
-            file=sys.stderr,
-            flush=True,
-        )
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (
-        TextColumn("trials"), BarColumn(bar_width=24), MofNCompleteColumn(),
-        TextColumn("{task.fields[standing]}", markup=False),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("trials", total=None, standing="starting")
-
-        def show(trials: Sequence[Any], of: int) -> None:
-            if trials[-1].loss is None:
-                text = f"trial {trials[-1].number} {_outcome(trials[-1])}"
-                bar.console.print(text, markup=False, highlight=False)
-            bar.update(task, total=of, completed=len(trials), standing=standing(trials, of))
-
-        yield show
+    return show
 
 
 def _outcome(trial: Any) -> str:
@@ -83,10 +54,9 @@ def print_best(found: Any, folder: Path, most: int = 5) -> bool:
     import pandas as pd
 
     trials = found.trials
-    good = sorted((trial for trial in trials if trial.ok), key=lambda trial: trial.loss)
-    names = list(trials[0].parameters)
+    good = [trial for trial in _ranked(trials) if trial.ok]
     print_table(
-        ["trial", "loss", "time", *names],
+        ["trial", "loss", "time", *trials[0].parameters],
         [[str(t.number), f"{t.loss:.6g}", duration(t.seconds), *_values(t)] for t in good[:most]],
     )
     table = pd.DataFrame(
@@ -99,24 +69,28 @@ def print_best(found: Any, folder: Path, most: int = 5) -> bool:
             for t in trials
         ]
     )  # fmt: skip
-    print(summary(found))
+    print(_summary(found))
     try:
         with claim_folder(folder):
             write_atomically(folder / "trials.csv", table.to_csv(index=False).encode())
-            report = write_search_report(found, folder)
+            report = _write_report(found, folder)
         print(f"All of them: {shown(folder / 'trials.csv')}; figures: {shown(report)}")
-    except FolderUnavailable as error:  # somebody goes on with the search, and will write them
+    except FolderUnavailable as error:  # somebody resumed the search, and will write them
         print(f"note: no report is written, {error}", file=sys.stderr)
     if not good:
         print(f"No trial succeeded. The last: {trials[-1].error}", file=sys.stderr)
     return bool(good)
 
 
+def _ranked(trials: Sequence[Any]) -> list[Any]:
+    return sorted(trials, key=lambda t: (not t.ok, math.inf if t.loss is None else t.loss))
+
+
 def _values(trial: Any) -> list[str]:
     return [f"{v:.4g}" if isinstance(v, float) else str(v) for v in trial.parameters.values()]
 
 
-def summary(found: Any) -> str:
+def _summary(found: Any) -> str:
     """Say in a sentence or two how the trials ended."""
     trials = found.trials
     parts = [f"{len(trials)} trial{'s' if len(trials) != 1 else ''}"]
@@ -124,38 +98,27 @@ def summary(found: Any) -> str:
         if number := sum(trial.status == status for trial in trials):
             parts.append(f"{number} {words}")
     text = ", ".join(parts) + "."
-    whole = max((len(trial.curve) for trial in trials if trial.ok), default=0)
-    if whole:
-        text += f" They trained {found.epochs} epochs"
-        if any(trial.status == "stopped" for trial in trials):
-            text += f" instead of {whole * len(trials)}"
-        text += "."
+    if whole := max((len(trial.curve) for trial in trials if trial.ok), default=0):
+        early = any(trial.status == "stopped" for trial in trials)
+        instead = f" instead of {whole * len(trials)}" if early else ""
+        text += f" They trained {found.epochs} epochs{instead}."
     return text
 
 
-def write_search_report(found: Any, folder: Path) -> Path:
+def _write_report(found: Any, folder: Path) -> Path:
     """Write ``report.html``: the course of the search, its settings and their importance."""
     names = list(found.trials[0].parameters)
     frame = found.table()
-    parts = [f"<p>{html.escape(summary(found))}</p>"]
+    parts = [f"<p>{html.escape(_summary(found))}</p>"]
     if frame["validation_accuracy"].notna().any():
         with page.page_style():
             parts += _figures(frame, names)
-    ranked = sorted(found.trials, key=lambda t: (not t.ok, math.inf if t.loss is None else t.loss))
-    rows = [
-        [
-            html.escape(text)
-            for text in (
-                str(t.number),
-                "" if t.loss is None else f"{t.loss:.6g}",
-                *_values(t),
-                str(len(t.curve)),
-                f"{t.seconds:.1f}",
-                t.status,
-            )
-        ]
-        for t in ranked
-    ]
+    ranked = _ranked(found.trials)
+    rows = []
+    for t in ranked:
+        loss = "" if t.loss is None else f"{t.loss:.6g}"
+        row = [str(t.number), loss, *_values(t), str(len(t.curve)), f"{t.seconds:.1f}", t.status]
+        rows.append([html.escape(text) for text in row])
     heads = ["trial", "loss", *names, "epochs", "seconds", "status"]
     parts.append(page.table(heads, rows, [t.error for t in ranked]))
     return page.write_page(folder / "report.html", f"Search {folder.name}", parts)
@@ -181,14 +144,10 @@ def _figures(frame: Any, names: list[str]) -> list[str]:
         importance, explained = parameter_importance(frame[frame["outcome"] == "ok"], names)
     except ValueError as error:
         return [*drawn, f"<p>No estimate of what matters: {html.escape(str(error))}.</p>"]
-    caption = (
-        f"A random forest explains {explained:.0%} of the variance of trials it did not learn from"
-        + (
-            ", so these bars say nothing."
-            if explained <= 0
-            else "; the bars divide up no more than that. Trials that the search chose are no fair "
-            "sample, and a parameter may matter only together with another."
-        )
-    )
+    caption = f"A random forest explains {explained:.0%} of the variance of trials it did not learn"
+    caption += " from; the bars divide up no more than that. Trials that the search chose are no "
+    caption += "fair sample, and a parameter may matter only together with another."
+    if explained <= 0:
+        caption = caption.split(";")[0] + ", so these bars say nothing."
     add(search_plots.plot_importance(importance), "A bar for each parameter.", caption)
     return drawn

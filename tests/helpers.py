@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -39,3 +40,8 @@ def committed(*patterns: str, new: bool = False) -> list[Path]:
 def is_recording() -> bool:
     """Tell whether what is measured shall be kept in ``results/``."""
     return os.environ.get("DIGITS_RECORD") == "1"
+
+
+def addresses_in(text: str) -> list[str]:
+    """List the GitHub repositories a text names, in order, with repeats."""
+    return re.findall(r"https://github\.com/[\w-]+/(?:(?!\.git\b)[\w.-])*[\w-]", text)

@@ -57,7 +57,7 @@ def test_it_leaves_its_results_and_no_errors(run):
 
 
 def test_nothing_on_the_page_comes_from_this_machine(run):
-    from digits_cli.staging import machine_traces
+    from digits_cli.publish import machine_traces
 
     assert run.ok
     assert machine_traces(read_notebook(run.output), ROOT) == []

@@ -9,9 +9,8 @@ import re
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from helpers import addresses_in
 from site_files import CHAPTERS, ROOT, parse, site_pages, toc_files
-
-from digits_cli.repository import addresses_in
 
 each_page = pytest.mark.parametrize("page", site_pages())
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)

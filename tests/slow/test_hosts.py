@@ -28,11 +28,11 @@ from helpers import ROOT, committed, is_recording
 from digit_utils import __version__, results
 from digit_utils.files import json_bytes, write_atomically
 from digit_utils.provenance import provenance
-from digits_cli.install_cell import configured
 from digits_cli.notebooks import INSTALL_TAG, cells_tagged, read_notebook, without_colour
 from digits_cli.paths import list_chapters
 from digits_cli.plan import profile_file
 from digits_cli.references import BOUNDS, outside, read_bounds
+from digits_cli.repository import configured
 
 RECORD = ROOT / "results" / "hosts.json"
 HOST_FILES = sorted((Path(__file__).parent / "hosts").glob("*.txt"))

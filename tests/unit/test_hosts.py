@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import subprocess
 import sys
@@ -18,11 +17,6 @@ from digit_utils import hosts, provenance
 from digit_utils.hosts import HostError, compare_requirements, install_missing
 from digit_utils.provenance import installed_version
 from digits_cli.cli import main
-from digits_cli.errors import RunnerError, UsageError
-from digits_cli.install_cell import configured, install_cell, write_install_cells
-from digits_cli.notebooks import INSTALL_TAG, cells_tagged, read_notebook, write_notebook
-from digits_cli.pairing import read_script, sync_pair
-from digits_cli.paths import list_chapters
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -324,139 +318,3 @@ def test_nothing_else_counts_processors():
         if "cpu_count" in path.read_text(encoding="utf-8")
     }
     assert counting == {"provenance.py"}
-
-
-# ------------------------------------------------------------------------------- the cell itself
-
-
-def test_the_cell_is_short_and_names_the_repository_once():
-    cell = install_cell("https://github.com/someone/a.fork", "v1.2.0")
-    assert cell.count("https://github.com/someone/a.fork") == 1
-    literals = [n.value for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.Constant)]
-    assert "https://github.com/someone/a.fork" in literals
-    assert "--no-deps" in literals
-    assert '@v1.2.0"' in cell
-    assert len(cell.splitlines()) <= 17
-
-
-@pytest.mark.parametrize("pip", [True, False])
-def test_the_cell_installs_with_pip_or_else_with_uv(monkeypatch, capsys, pip):
-    found, asked = {"pip": pip or None}, []
-    monkeypatch.setattr(hosts.importlib.util, "find_spec", found.get)
-    monkeypatch.setattr(hosts.subprocess, "check_call", asked.append)
-    monkeypatch.setattr(hosts, "prepare", lambda: None)
-    exec(install_cell("https://github.com/someone/a.fork", "main"), {})
-    tool = [sys.executable, "-m", "pip", "install"]
-    if not pip:
-        tool = ["uv", "pip", "install", "--python", sys.executable]
-    address = "git+https://github.com/someone/a.fork@main"
-    assert asked == [[*tool, "-q", "--no-deps", address]]
-    assert ("There is no pip here" in capsys.readouterr().out) != pip
-
-
-@pytest.mark.parametrize(
-    ("repository", "ref"),
-    [
-        ('https://github.com/a/b"; import os; "', "main"),
-        ("http://github.com/a/b", "main"),
-        ("https://github.com/a", "main"),
-        ("https://github.com/a/b/", "main"),
-        ("https://github.com/a/b", 'main"; import os'),
-        ("https://github.com/a/b", "--upload-pack=x"),
-        ("https://github.com/a/b", "a/../b"),
-        ("https://github.com/a/b", ""),
-    ],
-)
-def test_what_is_no_address_or_name_does_not_get_into_code(repository, ref):
-    with pytest.raises(UsageError, match="expected"):
-        install_cell(repository, ref)
-
-
-def test_every_chapter_has_todays_cell_for_the_branch_or_this_version():
-    from digit_utils import __version__
-
-    repository, branch = configured(ROOT)
-    allowed = {install_cell(repository, ref) for ref in (branch, f"v{__version__}")}
-    found = {
-        cell.source
-        for chapter in list_chapters(ROOT)
-        for cell in cells_tagged(read_script(chapter.script), INSTALL_TAG)
-    }
-    assert len(found) == 1, "run `digits install-cell`, then `digits sync`"
-    assert found <= allowed, "run `digits install-cell`, then `digits sync`"
-
-
-CHAPTER = """# %% [markdown]
-# # A chapter
-
-# %% tags=["colab", "remove-cell"]
-install("from https://github.com/old/place")
-
-# %% tags=["parameters"]
-SEED: int = 0  # of nothing
-
-
-# %%
-def double(x):
-    return 2 * x
-
-
-double(1)
-"""
-
-
-@pytest.fixture
-def book(tmp_path, monkeypatch):
-    folder = tmp_path / "notebooks"
-    folder.mkdir()
-    (tmp_path / "jupytext.toml").touch()
-    (tmp_path / "_config.yml").write_text(
-        "repository:\n  url: https://github.com/new/place/\n  branch: main\n"
-    )
-    (folder / "01_first.py").write_text(CHAPTER)
-    monkeypatch.chdir(tmp_path)
-    sync_pair(list_chapters(tmp_path)[0])
-    return tmp_path
-
-
-def test_only_the_cell_changes_and_published_outputs_stay(book, capsys):
-    chapter = list_chapters(book)[0]
-    published = read_notebook(chapter.notebook)
-    code = [cell for cell in published.cells if cell.cell_type == "code"]
-    for number, cell in enumerate(code, start=1):
-        cell.execution_count = number
-    write_notebook(chapter.notebook, published)
-
-    assert main(["install-cell", "--ref", "v0.2.0"]) == 0
-    text = chapter.script.read_text()
-    cell = install_cell("https://github.com/new/place", "v0.2.0")
-    assert text == CHAPTER.replace('install("from https://github.com/old/place")', cell)
-    assert main(["sync"]) == 0
-    fresh = [cell for cell in read_notebook(chapter.notebook).cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in fresh] == [1, 2, 3]
-    assert fresh[0].source == cell
-
-    assert main(["install-cell", "--ref", "v0.2.0"]) == 0
-    assert "has the cell already" in capsys.readouterr().out
-    assert main(["install-cell"]) == 0
-    assert "place" in chapter.script.read_text()
-    assert "@main" in chapter.script.read_text()
-
-
-@pytest.mark.parametrize("text", [CHAPTER.replace('"colab", ', ""), CHAPTER + CHAPTER])
-def test_a_chapter_without_the_one_cell_is_named_and_nothing_is_written(book, text):
-    (book / "notebooks/02_second.py").write_text(text)
-    with pytest.raises(RunnerError, match=r"02_second\.py has [02] cells tagged colab"):
-        write_install_cells(book)
-    assert (book / "notebooks/01_first.py").read_text() == CHAPTER
-
-
-@pytest.mark.parametrize("config", ["repository: here", "title: x", "repository: [", None])
-def test_a_configuration_without_the_repository_is_refused(book, config):
-    (book / "_config.yml").unlink()
-    if config is not None:
-        (book / "_config.yml").write_text(config)
-    with pytest.raises(
-        RunnerError, match=r"_config\.yml.* (does not say|cannot be read|is not YAML)"
-    ):
-        write_install_cells(book)

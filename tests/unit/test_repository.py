@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
-from helpers import ROOT, committed
+from helpers import ROOT, addresses_in, committed
 from runner_books import FIRST, digits, make_book, pretend_run
 
 import digit_utils
+from digit_utils import hosts
+from digits_cli.cli import main
 from digits_cli.errors import RunnerError, UsageError
-from digits_cli.notebooks import cells_tagged, read_notebook
+from digits_cli.notebooks import INSTALL_TAG, cells_tagged, read_notebook, write_notebook
 from digits_cli.pairing import check_pairs, read_script
 from digits_cli.paths import list_chapters
+from digits_cli.publish import number_cells
 from digits_cli.repository import (
     GITHUB,
     PLACES,
-    addresses_in,
+    configured,
     configured_address,
     find_address,
+    install_cell,
     parse_address,
     rewrite_address,
     rewrite_text,
+    write_install_cells,
 )
 from digits_cli.site import stage_site
 
@@ -95,9 +102,8 @@ def test_an_install_cell_holds_the_address_once(chapter):
 
 def test_no_other_file_names_it_so_that_one_command_rewrites_all():
     """Whatever names the repository is in the reach of `digits address`, or takes it from there."""
-    reached = {path for place in PLACES for path in ROOT.glob(place)}
-    reached |= set((ROOT / "notebooks").glob("*"))
-    reached |= set((ROOT / "tests" / "regression" / "reference").glob("*"))
+    reached = {path for place in PLACES.split() for path in ROOT.glob(place)}
+    reached |= {ROOT / "_config.yml", *(ROOT / "notebooks").glob("*")}
     slug = configured_address(ROOT).removeprefix(GITHUB).encode()
     elsewhere = [
         path for path in committed(new=True) if path not in reached and slug in path.read_bytes()
@@ -216,3 +222,124 @@ def test_a_wrong_address_changes_nothing(book):
     with pytest.raises(UsageError, match="'https://gitlab.com/a/b' is not https://github.com/"):
         rewrite_address("https://gitlab.com/a/b", book)
     assert before == {path: path.read_bytes() for path in book.rglob("*") if path.is_file()}
+
+
+# --- the cell that installs the helpers
+
+
+def test_the_cell_is_short_and_names_the_repository_once():
+    cell = install_cell(FORK, "v1.2.0")
+    literals = [n.value for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.Constant)]
+    assert cell.count(FORK) == 1 and FORK in literals
+    assert "--no-deps" in literals and '@v1.2.0"' in cell
+    assert len(cell.splitlines()) <= 17
+
+
+@pytest.mark.parametrize("pip", [True, False])
+def test_the_cell_installs_with_pip_or_else_with_uv(monkeypatch, capsys, pip):
+    found, asked = {"pip": pip or None}, []
+    monkeypatch.setattr(hosts.importlib.util, "find_spec", found.get)
+    monkeypatch.setattr(hosts.subprocess, "check_call", asked.append)
+    monkeypatch.setattr(hosts, "prepare", lambda: None)
+    exec(install_cell(FORK, "main"), {})
+    tool = [sys.executable, "-m", "pip", "install"]
+    if not pip:
+        tool = ["uv", "pip", "install", "--python", sys.executable]
+    assert asked == [[*tool, "-q", "--no-deps", f"git+{FORK}@main"]]
+    assert ("There is no pip here" in capsys.readouterr().out) != pip
+
+
+@pytest.mark.parametrize(
+    ("repository", "ref"),
+    [
+        ('https://github.com/a/b"; import os; "', "main"),
+        ("http://github.com/a/b", "main"),
+        ("https://github.com/a", "main"),
+        ("https://github.com/a/b/", "main"),
+        ("https://github.com/a/b", 'main"; import os'),
+        ("https://github.com/a/b", "--upload-pack=x"),
+        ("https://github.com/a/b", "a/../b"),
+        ("https://github.com/a/b", ""),
+    ],
+)
+def test_what_is_no_address_or_name_does_not_get_into_code(repository, ref):
+    with pytest.raises(UsageError, match="expected"):
+        install_cell(repository, ref)
+
+
+def test_every_chapter_has_todays_cell_for_the_branch_or_this_version():
+    repository, branch = configured(ROOT)
+    allowed = {install_cell(repository, r) for r in (branch, f"v{digit_utils.__version__}")}
+    found = {
+        cell.source
+        for chapter in list_chapters(ROOT)
+        for cell in cells_tagged(read_script(chapter.script), INSTALL_TAG)
+    }
+    assert len(found) == 1 and found <= allowed, "run `digits install-cell`, then `digits sync`"
+
+
+CHAPTER = """# %% [markdown]
+# # A chapter
+
+# %% tags=["colab", "remove-cell"]
+install("from https://github.com/old/place")
+
+# %% tags=["parameters"]
+SEED: int = 0  # of nothing
+
+
+# %%
+def double(x):
+    return 2 * x
+
+
+double(1)
+"""
+
+
+@pytest.fixture
+def cell_book(tmp_path, monkeypatch):
+    make_book(tmp_path, c01_first=CHAPTER)
+    (tmp_path / "_config.yml").write_text(f"repository:\n  url: {FORK}/\n  branch: main\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_only_the_cell_changes_and_published_outputs_stay(cell_book, capsys):
+    (chapter,) = list_chapters(cell_book)
+    published = read_notebook(chapter.notebook)
+    number_cells(published)
+    write_notebook(chapter.notebook, published)
+
+    assert main(["install-cell", "--ref", "v0.2.0"]) == 0
+    cell = install_cell(FORK, "v0.2.0")
+    text = CHAPTER.replace('install("from https://github.com/old/place")', cell)
+    assert chapter.script.read_text() == text
+    assert main(["sync"]) == 0
+    fresh = [cell for cell in read_notebook(chapter.notebook).cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in fresh] == [1, 2, 3]
+    assert fresh[0].source == cell
+
+    assert main(["install-cell", "--ref", "v0.2.0"]) == 0
+    assert "has the cell already" in capsys.readouterr().out
+    assert main(["install-cell"]) == 0
+    assert chapter.script.read_text() == text.replace("v0.2.0", "main")
+
+
+@pytest.mark.parametrize("text", [CHAPTER.replace('"colab", ', ""), CHAPTER + CHAPTER])
+def test_a_chapter_without_the_one_cell_is_named_and_nothing_is_written(cell_book, text):
+    (cell_book / "notebooks/02_second.py").write_text(text)
+    with pytest.raises(RunnerError, match=r"02_second\.py has [02] cells tagged colab"):
+        write_install_cells(cell_book)
+    assert (cell_book / "notebooks/01_first.py").read_text() == CHAPTER
+
+
+@pytest.mark.parametrize("config", ["repository: here", "title: x", "repository: [", None])
+def test_a_configuration_without_the_repository_is_refused(cell_book, config):
+    (cell_book / "_config.yml").unlink()
+    if config is not None:
+        (cell_book / "_config.yml").write_text(config)
+    with pytest.raises(
+        RunnerError, match=r"_config\.yml.* (does not say|cannot be read|is not YAML)"
+    ):
+        write_install_cells(cell_book)

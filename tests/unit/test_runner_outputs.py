@@ -1,27 +1,24 @@
-"""What is made from executed chapters: the site, the published notebooks, the references."""
+"""What is made from executed chapters: the site and the published notebooks."""
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import PureWindowsPath
 
 import nbformat
 import pytest
 from runner_books import FIRST, SECOND, chapter, make_book, pretend_run
 
+import digits_cli.publish
 from digit_utils import results
-from digits_cli.cli import main
 from digits_cli.errors import RunnerError
 from digits_cli.notebooks import cells_tagged, read_notebook, write_notebook
 from digits_cli.pairing import METADATA, check_pairs, sync_pair
 from digits_cli.paths import list_chapters
-from digits_cli.progress import BarReporter
-from digits_cli.publish import publish
-from digits_cli.references import check_bounds, make_references, read_bounds
+from digits_cli.publish import machine_traces, publish
 from digits_cli.site import build_site, stage_site
 
 SAVER = chapter(
@@ -84,6 +81,16 @@ def test_missing_and_outdated_runs_are_listed_with_the_command_that_makes_them(b
     told = str(error.value)
     assert "not run yet: 02_second; code changed since the run: 01_first" in told
     assert "`digits run 02_second 01_first --profile quick`" in told
+
+
+def test_a_run_with_other_values_than_the_profiles_is_out_of_date(book):
+    for name in ("01_first", "02_second"):
+        pretend_run(book, name)
+    profile = book / "profiles/quick/01_first.yaml"
+    profile.parent.mkdir(parents=True, exist_ok=True)
+    profile.write_text("SEED: 41\n")
+    with pytest.raises(RunnerError, match="values changed since the run: 01_first"):
+        stage_site(book, "quick")
 
 
 def test_the_table_of_contents_must_list_every_chapter_and_no_other(book):
@@ -254,181 +261,6 @@ def test_publishing_records_what_later_chapters_need(book):
     assert json.loads((book / "digit_utils/recorded/best_parameters.json").read_text()) == {"a": 1}
 
 
-# --- references for nbval
-
-
-def write_bounds(book, text):
-    path = book / "tests/regression/bounds.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-def test_references_hold_code_parameters_what_is_compared_and_the_check(book):
-    run = pretend_run(book, "01_first", parameters={"SEED": 3, "NAME": "a"}, accuracy=0.95, n=10)
-    notebook = read_notebook(run)
-    (checked,) = cells_tagged(notebook, "nbval-check-output")
-    checked.outputs += notebook.cells[-1].outputs[-1:]  # a picture, with its text
-    write_notebook(run, notebook)
-    pretend_run(book, "02_second", seed=0)
-    write_bounds(book, "01_first:\n  accuracy: [0.9, 1]\n  n: 10\n02_second: {seed: 0}\n")
-    old = book / "tests/regression/reference/09_gone.ipynb"
-    old.parent.mkdir()
-    old.write_text("{}")
-    first, second = make_references(book)
-    assert not old.exists()
-    text = first.read_text()
-    assert "image/png" not in text
-    assert "Fig" in text
-    notebook = read_notebook(first)
-    (injected,) = cells_tagged(notebook, "injected-parameters")
-    assert injected.source == (
-        "# Parameters\nSEED = 3\nNAME = 'a'\nARTIFACTS = \"../../../_build/regression/01_first\""
-    )
-    (checked,) = cells_tagged(notebook, "nbval-check-output")
-    assert checked.outputs
-    assert not any(c.outputs for c in notebook.cells if c.cell_type == "code" and c != checked)
-    check = notebook.cells[-1].source
-    assert "bounds = {'accuracy': [0.9, 1], 'n': 10}" in check
-    assert "check_bounds(results.latest(), bounds)" in check
-    assert "digits" not in notebook.metadata
-    assert not cells_tagged(read_notebook(second), "injected-parameters"), "it has no ARTIFACTS"
-    before = first.read_bytes()
-    make_references(book)
-    assert first.read_bytes() == before, "made again, a reference is the same"
-
-
-def test_one_reference_is_made_alone_and_status_names_the_stale_ones(book, capsys, monkeypatch):
-    monkeypatch.chdir(book)
-    pretend_run(book, "01_first", seed=0)
-    write_bounds(book, "01_first: {seed: 0}\n")
-    assert main(["references", "01"]) == 0
-    assert "wrote: tests/regression/reference/01_first.ipynb" in capsys.readouterr().out
-    main(["status"])
-    out = capsys.readouterr().out
-    assert "stale reference: 01_first" not in out
-    assert "stale reference: 02_second, tests/regression/bounds.yaml has no bounds for it" in out
-    assert "`digits run 02_second`, then `digits references 02_second`, makes them anew." in out
-    edits = [
-        ("tests/regression/bounds.yaml", "seed: 0", "seed: 1", "its bounds have changed"),
-        ("profiles/quick/01_first.yaml", "", "RATE: 0.25\n", "the quick profile has changed"),
-        ("notebooks/01_first.py", "1 + 1", "1 + 2", "its code has changed"),
-        ("tests/regression/reference/01_first.ipynb", "", None, "it has none"),
-    ]
-    for name, old, new, why in edits:
-        path = book / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = path.read_text() if path.exists() else ""
-        path.unlink(missing_ok=True)
-        if new is not None:
-            path.write_text(text.replace(old, new, 1))
-        main(["status", "01"])
-        assert f"stale reference: 01_first, {why}\n" in capsys.readouterr().out
-
-
-def test_references_need_bounds_that_hold(book):
-    pretend_run(book, "01_first", accuracy=0.85)
-    pretend_run(book, "02_second")
-    with pytest.raises(RunnerError, match="bounds.yaml is missing"):
-        make_references(book)
-    silent = pretend_run(make_book(book, c04_silent=SECOND), "04_silent")
-    notebook = read_notebook(silent)
-    notebook.cells[-1].outputs = []
-    write_notebook(silent, notebook)
-    write_bounds(book, "01_first: {accuracy: [0.9, 1]}\n03_new: {a: 1}\n04_silent: {a: 1}\n")
-    with pytest.raises(RunnerError) as error:
-        make_references(book)
-    assert "01_first: accuracy is 0.85, expected 0.9 to 1" in str(error.value)
-    assert "02_second has no bounds" in str(error.value)
-    assert "03_new is no chapter" in str(error.value)
-    assert "04_silent.ipynb: found no results" in str(error.value)
-    assert not (book / "tests/regression/reference").exists()
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["[", "- a\n", "01_x: 3\n", "01_x: {a: [1]}\n", "01_x: {a: [2, 1]}\n", "01_x: {a: {b: 1}}\n"],
-)
-def test_bounds_of_another_shape_are_told(book, text):
-    write_bounds(book, text)
-    with pytest.raises(RunnerError, match="bounds.yaml"):
-        read_bounds(book / "tests/regression/bounds.yaml")
-
-
-def test_check_bounds_names_every_value_out_of_place():
-    check_bounds({"a": 0.9, "b": "x", "c": 1}, {"a": [0.9, 1], "b": "x", "c": [1, 1]})
-    with pytest.raises(AssertionError) as error:
-        check_bounds(
-            {"a": 0.5, "b": True, "d": "y"}, {"a": [0.9, 1], "b": [0, 1], "c": 1, "d": "x"}
-        )
-    assert str(error.value).splitlines() == [
-        "Results out of bounds:",
-        "a is 0.5, expected 0.9 to 1",
-        "b is True, expected 0 to 1",
-        "c was not reported; found a, b, d",
-        "d is 'y', expected exactly 'x'",
-    ]
-
-
-def test_nbval_passes_a_good_reference_and_turns_red_on_a_bad_one(tmp_path):
-    book = make_book(tmp_path, c01_good=FIRST, c02_bad=FIRST)
-    write_bounds(book, "01_good: {seed: [3, 3]}\n02_bad: {seed: [3, 3]}\n")
-    for name in ("01_good", "02_bad"):
-        run = pretend_run(book, name, parameters={"SEED": 3}, seed=3)
-        notebook = read_notebook(run)
-        (checked,) = cells_tagged(notebook, "nbval-check-output")
-        data = {"text/plain": "2"}
-        checked.outputs = [nbformat.v4.new_output("execute_result", data, execution_count=1)]
-        write_notebook(run, notebook)
-    good, bad = make_references(book)
-    text = bad.read_text()
-    assert text.count('"2"') == 1
-    bad.write_text(text.replace('"2"', '"3"').replace("[3, 3]", "[4, 5]"))
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env"]
-    command += ["-p", "no:cacheprovider", "-q", "--rootdir", str(book), str(good.parent)]
-    done = subprocess.run(command, cwd=book, capture_output=True, text=True)
-    assert done.returncode == 1
-    failed = re.findall(r"FAILED .*?(\d\d_\w+).ipynb::Cell (\d)", done.stdout)
-    assert failed == [("02_bad", "3"), ("02_bad", "5")], done.stdout
-    assert "seed is 3, expected 4 to 5" in done.stdout
-    assert (book / "_build/regression/01_good/made.json").is_file()
-    assert not (good.parent / "artifacts").exists()
-
-
-def test_the_bar_can_be_drawn(capsys):
-    class Run:
-        ok = True
-        seconds = 1.0
-
-    with BarReporter(2) as bar:
-        for number, name in enumerate(["01_first", "02_second"], start=1):
-            bar.start(number, name)
-            bar.cell(1, 3)
-            bar.tick()
-            bar.finish(Run)
-            Run.ok = False
-    shown = capsys.readouterr().err
-    assert "[1/2] 01_first" in shown
-    assert "done" in shown
-    assert "failed" in shown
-
-
-def test_build_folders_are_ignored_by_git():
-    root = Path(__file__).resolve().parents[2]
-    paths = ["_build/runs/quick/01_eda.ipynb", "_build/regression/06_final_model/x.json"]
-    done = subprocess.run(["git", "check-ignore", *paths], cwd=root, capture_output=True, text=True)
-    assert done.stdout.split() == paths
-
-
-def test_a_run_with_other_values_than_the_profiles_is_out_of_date(book):
-    for name in ("01_first", "02_second"):
-        pretend_run(book, name)
-    profile = book / "profiles/quick/01_first.yaml"
-    profile.parent.mkdir(parents=True, exist_ok=True)
-    profile.write_text("SEED: 41\n")
-    with pytest.raises(RunnerError, match="values changed since the run: 01_first"):
-        stage_site(book, "quick")
-
-
 def test_the_site_can_be_made_of_the_published_notebooks(book):
     with pytest.raises(RunnerError, match="Not published, or changed since: 01_first, 02_second"):
         stage_site(book, None)
@@ -441,3 +273,39 @@ def test_the_site_can_be_made_of_the_published_notebooks(book):
     assert staged.metadata["digits"]["profile"] == "full"
     assert staged.metadata["digits"]["stale"] == []
     assert [cell.outputs for cell in staged.cells if cell.cell_type == "code"][0]
+
+
+# --- what names this machine
+
+
+def printing(text):
+    new = nbformat.v4
+    output = new.new_output("stream", name="stdout", text=text)
+    return new.new_notebook(cells=[new.new_code_cell("print(text)", outputs=[output])])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"C:\Users\ada\book\notebooks\01_eda.py",
+        r"C:\Users\ada\other",
+        r"C:\Temp\ipykernel_12\34.py",
+        "C:/Users/ada/book/x",
+    ],
+)
+def test_folders_of_windows_are_found_in_outputs(monkeypatch, text):
+    class Home(PureWindowsPath):
+        @classmethod
+        def home(cls):
+            return cls(r"C:\Users\ada")
+
+    monkeypatch.setattr(digits_cli.publish, "Path", Home)
+    root = Home(r"C:\Users\ada\book")
+    assert machine_traces(printing(text), root)
+    assert machine_traces(printing("C: the letter"), root) == []
+
+
+def test_folders_of_this_machine_are_found_in_outputs(tmp_path):
+    assert machine_traces(printing(f"{tmp_path}/x"), tmp_path)
+    assert machine_traces(printing("/tmp/ipykernel_12/34.py"), tmp_path)
+    assert machine_traces(printing("nothing"), tmp_path) == []

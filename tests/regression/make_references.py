@@ -1,0 +1,220 @@
+"""Make the notebooks that nbval runs again: the references of the tests, and the nightly copies.
+
+A reference is a chapter's quick run. A nightly copy is a published notebook: its outputs come from
+one machine and one set of trainings, so another run must share which outputs there are, their
+words, and the reported values within bounds. `digits references` and `digits stage-published` call
+the two functions that are not private.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from digit_utils import results
+from digits_cli.child import injected_values
+from digits_cli.code_form import cell_tree
+from digits_cli.errors import RunnerError
+from digits_cli.freshness import RECORDED
+from digits_cli.notebooks import cells_tagged, tags, write_notebook
+from digits_cli.pairing import set_stable_ids
+from digits_cli.paths import list_chapters, run_folder, select_chapters
+from digits_cli.publish import executed_chapters, machine_traces, number_cells, published_chapters
+from digits_cli.references import BOUNDS, FOLDER, SOURCE, check_cell, flatten, outside, read_bounds
+from digits_cli.yaml_source import YamlSource
+
+NIGHTLY = Path("_build/regression/published")
+RULES = Path("tests/regression/published.yaml")
+# nbval runs a notebook in the notebook's own folder. What a chapter leaves behind goes to the
+# build folder, one folder a chapter: none sees another's artifacts, so chapters that need some
+# take the recorded copy, whatever ran before.
+ARTIFACTS = "../../../_build/regression/{chapter}"
+COMPARED, IGNORED = "nbval-check-output", "nbval-ignore-output"
+# A line that updates itself: nbval does not follow updates and would compare its first words with
+# the last ones. These names show one, and so does a chapter's own function that uses them.
+_UPDATES = ("display_id", "LiveProgress", "SearchProgress")
+
+
+def make_references(root: Path, wanted: Sequence[str] = ()) -> list[Path]:
+    """Write a reference for each chapter from its quick run; return their paths.
+
+    A reference holds the chapter's code with the quick parameters, the outputs that nbval compares,
+    and a last cell that checks the reported values against `bounds.yaml`. Raises RunnerError when a
+    quick run is missing or out of date, a chapter has no bounds, a quick run's own values lie
+    outside them, or an output names a folder of this machine.
+    """
+    names = [chapter.name for chapter in list_chapters(root)]
+    notebooks = executed_chapters(root, "quick", select_chapters(root, wanted))
+    bounds = read_bounds(root / BOUNDS)
+    problems = [f"{name} is no chapter" for name in bounds if name not in names]
+    for name, notebook in notebooks.items():
+        if name not in bounds:
+            problems.append(f"{name} has no bounds; add what its quick run must report")
+            continue
+        try:
+            found = results.read(run_folder(root, "quick") / f"{name}.ipynb")
+        except results.ResultsError as error:
+            problems.append(str(error))
+            continue
+        problems += [f"{name}: {p}" for p in outside(found, bounds[name])]
+        _turn_into_reference(notebook, name, bounds[name])
+        problems += [f"{name}, {trace}" for trace in machine_traces(notebook, root)]
+    if problems:
+        raise RunnerError(f"See {BOUNDS}:\n" + "\n".join(f"  {problem}" for problem in problems))
+    folder = root / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob("*.ipynb"):
+        if stale.stem not in names:
+            stale.unlink()
+    for name, notebook in notebooks.items():
+        write_notebook(folder / f"{name}.ipynb", notebook)
+    return [folder / f"{name}.ipynb" for name in notebooks]
+
+
+def _turn_into_reference(notebook: Any, chapter: str, bounds: Mapping[str, Any]) -> None:
+    for cell in notebook.cells:
+        # What is not compared, times for one, would differ from one reference to the next.
+        if cell.cell_type == "code" and COMPARED not in tags(cell):
+            cell.outputs = []
+        for output in cell.get("outputs", []):
+            for kind in ("image/png", "image/jpeg"):  # nbval does not compare them
+                output.get("data", {}).pop(kind, None)
+    _redirect_artifacts(notebook, ARTIFACTS.format(chapter=chapter))
+    _finish(notebook, bounds, SOURCE)
+
+
+def _redirect_artifacts(notebook: Any, folder: str) -> None:
+    """Set ARTIFACTS in the injected cell, adding that cell when the profile needed none."""
+    declared = cells_tagged(notebook, "parameters")
+    if not any("ARTIFACTS" in cell.source for cell in declared):
+        return
+    values = injected_values(notebook)
+    values.pop("ARTIFACTS", None)
+    if not cells_tagged(notebook, "injected-parameters"):
+        cell = nbformat.v4.new_code_cell(metadata={"tags": ["injected-parameters"]})
+        notebook.cells.insert(notebook.cells.index(declared[0]) + 1, cell)
+    lines = [f"{name} = {value!r}" for name, value in values.items()]
+    (injected,) = cells_tagged(notebook, "injected-parameters")
+    injected.source = "\n".join(["# Parameters", *lines, f'ARTIFACTS = "{folder}"'])
+
+
+def _finish(notebook: Any, bounds: Mapping[str, Any], source: str) -> None:
+    """Add the last cell, and make the notebook one that was never run as a chapter."""
+    notebook.metadata.pop("digits", None)
+    notebook.cells.append(nbformat.v4.new_code_cell(check_cell(bounds, source)))
+    set_stable_ids(notebook)
+    number_cells(notebook)
+
+
+def stage_published(root: Path, wanted: Sequence[str] = ()) -> list[Path]:
+    """Write copies of the published notebooks that nbval can compare; return their paths.
+
+    A last cell checks the reported values against bounds around the published ones. Each copy has a
+    folder of its own with the recorded artifacts, so none sees what another makes. Raises
+    RunnerError when a chapter is not published or reports nothing, or, with all chapters, a rule
+    fits nothing.
+    """
+    rules = read_rules(root / RULES)
+    chapters = select_chapters(root, wanted)
+    notebooks = published_chapters(root, chapters)
+    try:
+        values = {chapter.name: results.read(chapter.notebook) for chapter in chapters}
+    except results.ResultsError as error:
+        raise RunnerError(str(error)) from error
+    names = [*values, *(f"{name}/{each}" for name in values for each in flatten(values[name]))]
+    patterns = [pattern for those in rules.values() for pattern in those]
+    idle = [pattern for pattern in patterns if not any(fnmatchcase(n, pattern) for n in names)]
+    if idle and not wanted:  # what they were meant for is now compared otherwise
+        raise RunnerError(
+            f"{RULES} names what no chapter has or reports: {', '.join(idle)}. Take it out, or "
+            "correct it."
+        )
+    shutil.rmtree(root / NIGHTLY, ignore_errors=True)
+    written = []
+    for name, notebook in notebooks.items():
+        folder = root / NIGHTLY / name
+        (folder / "artifacts").mkdir(parents=True)
+        for recorded in RECORDED:
+            shutil.copy(root / f"digit_utils/recorded/{recorded}.json", folder / "artifacts")
+        _turn_into_copy(notebook, name, values[name], rules)
+        written.append(folder / f"{name}.ipynb")
+        write_notebook(written[-1], notebook)
+    return written
+
+
+def read_rules(path: Path) -> dict[str, list[str]]:
+    """Read what may differ; the file says why. All three lists are there, empty if not in it.
+
+    ``words_follow_luck``: chapters whose sentences and tables are not compared; ``free`` and
+    ``counted``: patterns, as chapter/name, of values that are not compared, and of counts that a
+    training decides.
+    """
+    source = YamlSource(path, RunnerError)
+    rules: dict[str, list[str]] = {"words_follow_luck": [], "free": [], "counted": []}
+    if not isinstance(source.values, dict) or set(source.values) - set(rules):
+        raise source.error((), f"is expected to hold {', '.join(rules)}, and nothing else")
+    for name, words in source.values.items():
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise source.error((name,), f"{name} is {words!r}, expected a list of words")
+    return rules | source.values
+
+
+def _turn_into_copy(
+    notebook: Any, chapter: str, values: Mapping[str, Any], rules: Mapping[str, list[str]]
+) -> None:
+    updates = set(_UPDATES)
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        updating = _uses(cell.source, updates)
+        if updating:
+            for function in cell_tree(cell.source).body:
+                if isinstance(function, ast.FunctionDef) and _uses(_body(function), updates):
+                    updates.add(function.name)
+        kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
+        by_luck = chapter in rules["words_follow_luck"] and kinds & {"text/markdown", "text/html"}
+        # The report's values are JSON, which no pattern for text reaches: the last cell has them.
+        if results.MIME_TYPE in kinds or by_luck or updating:
+            cell.metadata["tags"] = [*tags(cell), IGNORED]
+    bounds = _bounds_around(values, chapter, rules)
+    _finish(notebook, bounds, f"the published values and {RULES.as_posix()}")
+
+
+def _body(function: ast.FunctionDef) -> str:
+    return ast.unparse(ast.Module(function.body, []))
+
+
+def _uses(source: str, names: set[str]) -> bool:
+    return any(re.search(rf"(?<![\w.]){name}\b", source) for name in names)
+
+
+def _bounds_around(
+    values: Mapping[str, Any], chapter: str, rules: Mapping[str, list[str]]
+) -> dict[str, Any]:
+    """Return the bounds for another run, as in `outside`, around the published values."""
+    bounds: dict[str, Any] = {}
+    for name, value in flatten(values).items():
+        free, counted = (
+            any(fnmatchcase(f"{chapter}/{name}", pattern) for pattern in rules[kind])
+            for kind in ("free", "counted")
+        )
+        if free:
+            continue
+        if isinstance(value, float):
+            share = 0 <= value <= 1
+            room = max(0.003, min(value, 1 - value) / 2) if share else abs(value) / 2
+            low, high = value - room, value + room
+            bounds[name] = [max(low, 0.0), min(high, 1.0)] if share else [low, high]
+        elif counted:
+            room = max(10, value // 2)
+            bounds[name] = [max(value - room, 0), value + room]
+        else:
+            bounds[name] = value
+    return bounds
