@@ -241,7 +241,7 @@ suggest_tpe = partial(tpe.suggest, n_startup_jobs=N_STARTUP)
 # keep their score and are not trained again; without it every proposal would be trained.
 
 # %%
-trials_folder = Path(TRIALS or tempfile.mkdtemp(prefix="trials-"))
+trials_folder = Path(TRIALS or tempfile.mkdtemp(prefix="trials-")).expanduser()
 depends_on = {
     "train": train,
     "predict": predict,
