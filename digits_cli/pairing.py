@@ -162,38 +162,38 @@ def keep_outputs(fresh: Any, old: Any) -> None:
 
 
 def refuse_to_lose(chapter: Chapter, fresh: Any, old: Any) -> None:
-    """Raise RunnerError when the notebook on disk, `old`, holds text somebody typed into it.
+    """Raise RunnerError when the notebook on disk, `old`, holds what was typed into it alone.
 
-    That is a cell which no sync wrote, for its id is not that of its text; which is neither in the
-    script, `fresh`, nor in the commit; and in whose place the script is as it was in the commit.
+    A sync names each cell after its text, so a cell of another name was typed into. It is lost when
+    it is new, or when the script, `fresh`, has the cell as it was; else the script is the newer.
+    The same for tags and alt texts. Deleted and moved cells are not looked for.
     """
-    here, there = [cell.source for cell in fresh.cells], [cell.source for cell in old.cells]
-    typed = [
-        number
-        for number, cell in enumerate(old.cells)
-        if cell.source.strip() and not cell.get("id", "").startswith(_digest(cell))
-    ]
-    if not {there[number] for number in typed} - set(here):
-        return
-    committed, lost = _committed_sources(chapter) or set(here), []
-    matcher = difflib.SequenceMatcher(None, there, here, autojunk=False)
-    for _, start, end, first, last in matcher.get_opcodes():
-        gone = [n for n in typed if start <= n < end and there[n] not in {*here, *committed}]
-        if len(gone) > sum(source not in committed for source in here[first:last]):
-            lost += [_label(n + 1, old.cells[n]) for n in gone]
+    scripted, committed = {cell.id: cell for cell in fresh.cells}, _committed_cells(chapter)
+    known = {cell.source for cell in [*scripted.values(), *committed.values()]}
+    lost = []
+    for number, cell in enumerate(old.cells, start=1):
+        name = cell.get("id", "")
+        there, before = scripted.get(name), committed.get(name)
+        if cell.source.strip() and cell.source not in known and not name.startswith(_digest(cell)):
+            gone = there is not None or before is None
+        else:
+            gone = there is not None and before is not None and (
+                _kept_metadata(there) == _kept_metadata(before) != _kept_metadata(cell)
+            )  # fmt: skip
+        lost += [_label(number, cell)] if gone else []
     if lost:
         raise RunnerError(
-            f"{shown(chapter.notebook)} holds text that {chapter.name}.py does not: "
-            f"{', '.join(lost)}. Copy it into the .py, or drop it: digits sync --force."
+            f"{shown(chapter.notebook)} holds text, tags or alt texts that {chapter.name}.py does "
+            f"not: {', '.join(lost)}. Copy them into the .py, or drop them: digits sync --force."
         )
 
 
-def _committed_sources(chapter: Chapter) -> set[str]:
+def _committed_cells(chapter: Chapter) -> dict[str, Any]:
     import nbformat
 
     command = ["git", "-C", str(chapter.folder), "show", f"HEAD:./{chapter.notebook.name}"]
     try:
         text = subprocess.run(command, capture_output=True, check=True).stdout.decode("utf-8")
-        return {cell.source for cell in nbformat.reads(text, as_version=4).cells}
+        return {cell.get("id", ""): cell for cell in nbformat.reads(text, as_version=4).cells}
     except (OSError, ValueError, subprocess.CalledProcessError):
-        return set()  # git knows of no such
+        return {}  # git knows of no such

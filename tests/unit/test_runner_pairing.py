@@ -59,6 +59,12 @@ def type_into(path, text, *new_cells):
     write_notebook(path, notebook)
 
 
+def commit(book):
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for command in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "Both halves"]):
+        subprocess.run(["git", *command], cwd=book, check=True)
+
+
 def test_a_notebook_is_minimal_and_valid(book):
     notebook = nbformat.read(first(book).notebook, as_version=4)
     nbformat.validate(notebook)
@@ -205,23 +211,54 @@ def test_what_was_typed_into_a_notebook_is_not_destroyed(book, capsys):
     pretend_run(book, "01_first", "full")
     for command in ("sync", "publish"):
         assert main([command]) == 1
-        told = "cell 1 (# A first chapter), cell 6 (Another thought.). Copy it into the .py, or"
+        told = "cell 1 (# A first chapter), cell 6 (Another thought.). Copy them into the .py, or"
         assert told in capsys.readouterr().err
         assert chapter.notebook.read_bytes() == typed
     assert main(["sync", "--force"]) == 0
     assert check_pairs(book) == []
 
 
+@pytest.mark.parametrize(
+    ("script", "number", "told"),
+    [
+        (("SEED: int = 0", "SEED: int = 1"), 0, "cell 1 "),  # the next cell has changed
+        (("# %% [markdown]", "# %% [markdown]\n# New.\n\n# %% [markdown]"), 0, "cell 1 "),
+        (("one more", "two more"), 5, "cell 6 "),  # a new cell, a changed one beside it
+        (("1 + 1", "1 + 2"), 4, "cell 5 "),
+    ],
+    ids=["neighbour", "inserted before", "new", "far"],
+)
+def test_typed_text_is_kept_whatever_the_script_does_elsewhere(book, script, number, told):
+    chapter = first(book)
+    sync_pair(chapter)
+    commit(book)
+    notebook = read_notebook(chapter.notebook)
+    if number < len(notebook.cells):
+        notebook.cells[number].source += "\n\n# Typed."
+    else:
+        notebook.cells.append(nbformat.v4.new_markdown_cell("Typed."))
+    write_notebook(chapter.notebook, notebook)
+    edit(chapter.script, *script)
+    with pytest.raises(RunnerError, match=told):
+        sync_pair(chapter)
+    assert sync_pair(chapter, force=True)
+
+
+def test_tags_given_in_jupyter_are_not_destroyed_either(book):
+    chapter = first(book)
+    commit(book)
+    notebook = read_notebook(chapter.notebook)
+    notebook.cells[0].metadata.tags = ["mine"]
+    write_notebook(chapter.notebook, notebook)
+    with pytest.raises(RunnerError, match="cell 1 "):
+        sync_pair(chapter)
+
+
 @pytest.mark.parametrize("committed", ["before", "after"])
 def test_a_script_changed_since_jupyter_saved_both_halves_is_the_newer(book, committed):
-    def commit():
-        who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
-        for command in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "Both halves"]):
-            subprocess.run(["git", *command], cwd=book, check=True)
-
     chapter = first(book)
     if committed == "before":
-        commit()
+        commit(book)
     type_into(chapter.notebook, "A thought.", "A cell.")
     question, cell = "**Is one more than zero?**", "\n# %% [markdown]\n# A cell.\n"
     edit(chapter.script, question, f"{question}\n#\n# A thought.")
@@ -229,7 +266,7 @@ def test_a_script_changed_since_jupyter_saved_both_halves_is_the_newer(book, com
     assert check_pairs(book) == []
     script = chapter.script.read_bytes()
     if committed == "after":
-        commit()
+        commit(book)
         edit(chapter.script, cell, "")
     edit(chapter.script, "A thought", "A second thought")
     assert sync_pair(chapter)
