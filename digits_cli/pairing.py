@@ -103,6 +103,16 @@ def check_pairs(root: Path, chapters: Sequence[Chapter] | None = None) -> list[s
     return found
 
 
+def refuse_unlike(root: Path, chapters: Sequence[Chapter]) -> None:
+    """Raise RunnerError unless both halves of each of these chapters agree."""
+    if differences := check_pairs(root, chapters):
+        raise RunnerError(
+            "Notebooks and scripts disagree; run `digits sync` (or `make sync`) first:\n"
+            + "\n".join(f"  {difference}" for difference in differences)
+            + "\nIt writes the .ipynb from the .py, and loses nothing typed into the .ipynb."
+        )
+
+
 def _compare(fresh: Any, old: Any) -> list[str]:
     found = []
     if len(fresh.cells) != len(old.cells):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from digits_cli.errors import ParameterError, RunnerError, UsageError, did_you_mean
-from digits_cli.pairing import check_pairs, notebook_bytes, read_chapter
+from digits_cli.errors import ParameterError, UsageError, did_you_mean
+from digits_cli.pairing import notebook_bytes, read_chapter, refuse_unlike
 from digits_cli.parameters import Parameter, check_value, declared_parameters, read_profile
 from digits_cli.paths import (
     Chapter,
@@ -63,13 +63,7 @@ def plan_runs(
         told = f"There is no profile '{profile}'.{did_you_mean(profile, profiles)}"
         raise UsageError(f"{told} Profiles: {', '.join(profiles)}.")
     chapters = select_chapters(root, wanted)
-    differences = check_pairs(root, chapters)
-    if differences:
-        raise RunnerError(
-            "Notebooks and scripts disagree; run `digits sync` (or `make sync`) first:\n"
-            + "\n".join(f"  {difference}" for difference in differences)
-            + "\n`digits sync` writes the .ipynb from the .py: what only the .ipynb has is lost."
-        )
+    refuse_unlike(root, chapters)
     declared = {c.name: declared_parameters(read_chapter(c), c.name) for c in chapters}
     requested = {c.name: profile_values(root, profile, c, declared[c.name]) for c in chapters}
     _add_command_line(requested, declared, parameters or {})

@@ -28,7 +28,7 @@ from digit_utils.folder_lock import claim_folder
 from digits_cli.errors import RunnerError, UsageError
 from digits_cli.execute import run_one
 from digits_cli.notebooks import without_colour
-from digits_cli.pairing import check_pairs, notebook_bytes
+from digits_cli.pairing import notebook_bytes, refuse_unlike
 from digits_cli.paths import Chapter, build_folder, find_root, folder_here, shown
 from digits_cli.plan import PlannedRun
 from digits_cli.progress import duration
@@ -68,13 +68,7 @@ def run_sweep(
         raise UsageError("--address is for --engine ray.")
     root, file = find_root(root), Path(file)
     sweep = read_sweep(file, root)
-    differences = check_pairs(root, [sweep.chapter])
-    if differences:
-        raise RunnerError(
-            "Notebook and script disagree; run `digits sync` (or `make sync`) first:\n"
-            + "\n".join(f"  {difference}" for difference in differences)
-            + "\n`digits sync` writes the .ipynb from the .py: what only the .ipynb has is lost."
-        )
+    refuse_unlike(root, [sweep.chapter])
     place = Place(out, build_folder(root) / "sweeps" / file.stem)
     # Read once: what is run is what the runs are named by, whatever is edited meanwhile.
     notebook = notebook_bytes(sweep.chapter)
