@@ -11,8 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import yaml
 from hypothesis import strategies as st
+from papermill.parameterize import parameterize_notebook  # here: it may take long, a case may not
 
 from digits_cli.errors import ParameterError, UsageError
 from digits_cli.parameters import (
@@ -65,14 +67,11 @@ def _fits(name: str, value: Any) -> bool:
         return False
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode() == value
-    return math.isfinite(value) and (isinstance(value, float) or -(2**63) <= value < 2**63)
+    return math.isfinite(value) if isinstance(value, float) else -(2**63) <= value < 2**63
 
 
 def _assigned(values: dict[str, Any]) -> dict[str, Any]:
     """What papermill's injected cell sets: assignments of literals, and nothing else."""
-    import nbformat
-    from papermill.parameterize import parameterize_notebook
-
     cell = nbformat.v4.new_code_cell(DECLARATIONS)
     cell.metadata["tags"] = ["parameters"]
     notebook = nbformat.v4.new_notebook(cells=[cell])
