@@ -16,6 +16,7 @@ from runner_books import SQUARE, digits, make_book, start_digits, sweep_file
 
 from digits_cli.errors import UsageError
 from digits_cli.pairing import sync_pair
+from digits_cli.parser import SWEEP_HELP
 from digits_cli.paths import list_chapters
 from digits_cli.sweep_file import SweepRun, read_sweep
 from digits_cli.sweep_report import choose_metric, gather, write_report
@@ -46,6 +47,16 @@ def read(book, tmp_path):
 
 
 # ---- Reading -------------------------------------------------------------------------------------
+
+
+def test_the_examples_of_the_help_can_be_read(tmp_path):
+    text = SWEEP_HELP.split("\n\n")
+    first = "\n".join(line.strip() for line in text[3].splitlines())
+    examples = [(first, 12)]
+    for line, number in zip(text[5].splitlines(), (2, 8), strict=True):
+        examples.append((f"chapter: 03\n{line.strip()}\n", number))
+    for example, number in examples:
+        assert len(read_sweep(sweep_file(tmp_path, example), ROOT).points) == number
 
 
 def test_a_grid_is_every_combination_with_every_seed(read):
