@@ -224,7 +224,7 @@ def test_keras_settings_are_put_aside_and_named_and_tensorflow_is_quiet(tmp_path
 
 def test_what_tensorflow_says_as_it_aborts_is_passed_on(tmp_path):
     (tmp_path / "tensorflow.py").write_text(
-        "import os\nos.write(2, b'I0000 00:00:1 1 a note\\nF no AVX here\\n')\nos.abort()\n"
+        "import os\nos.write(2, b'I0000 00:00:17.4 1 a note\\nF no AVX here\\n')\nos.abort()\n"
     )
     code = "from digit_utils import hosts\nhosts.prepare()\nimport tensorflow\n"
     here = {**os.environ, "PYTHONPATH": str(tmp_path)}
