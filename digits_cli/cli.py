@@ -158,7 +158,7 @@ def _new(options: Namespace) -> int:
 
     _tell_written(new_chapter(find_checkout(), options.name))
     commands = "; ".join(f"digits {c} {options.name[:2]}" for c in ("run", "references", "publish"))
-    print(f"Make it yours (CONTRIBUTING.md, Write a chapter), and then: {commands}")
+    print(f"Make it yours (CONTRIBUTING.md, Write a chapter), and then: digits sync; {commands}")
     return 0
 
 

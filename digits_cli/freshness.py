@@ -39,7 +39,7 @@ PACKAGES = {
     "tensorflow": "tensorflow",
 }  # fmt: skip
 PIN = re.compile(r"^([a-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
-NO_FINGERPRINT = "no fingerprint: published before fingerprints were kept"
+NO_FINGERPRINT = "not published: it holds no fingerprint of a run"
 
 Fingerprint = dict[str, dict[str, Any]]
 

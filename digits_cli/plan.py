@@ -70,7 +70,7 @@ def plan_runs(
     # Values of one's own go to a folder of their own: the site and the references are made from
     # the profile's, which must hold the profile's values.
     run = f"{profile}-changed" if parameters else profile
-    folder = folder_here(out, "--out") if out is not None else run_folder(root, run)
+    folder = folder_here(out, "--out") if out else run_folder(root, run)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
