@@ -90,7 +90,7 @@ def make_whole_book(app: Sphinx, exception: Exception | None) -> None:
     whole.title.string = f"{TITLE} — {app.config.html_title}"
     whole.body["class"] = ["whole-book"]
     article = whole.select_one("article")
-    opening = [article.h1, article.p, article.select_one("img.hero")]
+    opening = [article.h1, article.p, *article.select("img.hero")]
     article.h1.a.decompose()
     article.clear()
     start = (
