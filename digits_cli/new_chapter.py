@@ -35,7 +35,6 @@ def new_chapter(root: Path, name: str) -> list[Path]:
         raise UsageError(f"{number} {found}; {free} is free.")
     last = before[-1]
     title = name[3:].replace("_", " ").capitalize()
-    header = last.script.read_text(encoding="utf-8").partition("# %%")[0]
     stub = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8")
     cell = install_cell(*configured(root))
     row = f"| {int(number)} | [{title}](notebooks/{name}.ipynb) | {QUESTION} | {TIME} |"
@@ -45,7 +44,7 @@ def new_chapter(root: Path, name: str) -> list[Path]:
         readme: _after(readme, f"(notebooks/{last.name}.ipynb)", row),
         bounds: f"{bounds.read_text(encoding='utf-8').rstrip()}\n{name}:\n  n_labelled: 42000\n",
         root / "profiles" / "quick" / f"{name}.yaml": "# The chapter's own defaults.\n",
-        chapter.script: header + stub.format(title=title, question=QUESTION, time=TIME, cell=cell),
+        chapter.script: stub.format(title=title, question=QUESTION, time=TIME, cell=cell),
     }
     for path, text in new.items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -401,7 +401,7 @@ def record(n: int) -> None:
     for name, score in opened.items():
         found["traced"][name] = {"accuracy": score.accuracy, "interval": (score.low, score.high)}
     found["traced"]["paired"] = asdict(opened["on"].paired)
-    found["traced"]["sealed_test_opened"] = f"once, on {made['date']}, for these {n} images"
+    found["traced"]["sealed_test_opened"] = f"on {made['date']}, for these {n} images"
     write_atomically(RECORD, json_bytes(found))
     print(f"wrote {RECORD.relative_to(ROOT)}")
 
