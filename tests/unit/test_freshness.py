@@ -334,7 +334,7 @@ def test_a_run_made_by_hand_is_taken_and_not_made_again(chain, monkeypatch, caps
     assert main(["publish", "--no-run"]) == 1
     out = capsys.readouterr().out
     assert "01_draws: wrote notebooks/01_draws.ipynb" in out
-    assert "02_saves: needs a run (no fingerprint" in out
+    assert "02_saves: needs a run (not published: it holds no fingerprint" in out
     assert runner.ran == []
     assert main(["publish", "01", "02"]) == 0
     assert runner.ran == ["02_saves"]
