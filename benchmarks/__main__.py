@@ -21,8 +21,8 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.table import as_markdown
-from digit_utils.files import json_bytes, write_atomically
 from digit_utils.hosts import settle
+from digit_utils.io import json_bytes, write_atomically
 from digit_utils.provenance import provenance
 
 ROOT = Path(__file__).resolve().parents[1]

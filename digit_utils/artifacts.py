@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from digit_utils.files import json_bytes, read_bytes, write_atomically
-from digit_utils.strict_json import parse_json
+from digit_utils.io import json_bytes, parse_json, read_bytes, write_atomically
 
 RECORDED_FOLDER = Path(__file__).resolve().parent / "recorded"
 

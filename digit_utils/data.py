@@ -20,16 +20,16 @@ seen. Expect a somewhat higher accuracy than on MNIST's own split; do not compar
 
 from __future__ import annotations
 
+import hashlib
+import io
+import operator
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from digit_utils.errors import DigitDataError, SealedLabelsUnavailable
-from digit_utils.kaggle_files import find_kaggle_folder
-from digit_utils.mnist import deal_bundled_mnist
-from digit_utils.preparation import prepare_images, split_train_validation, take_subset
+from digit_utils.kaggle import DigitDataError, find_kaggle_folder, read_kaggle_folder
 
 __all__ = [
     "BUNDLED_SOURCE",
@@ -43,6 +43,10 @@ __all__ = [
 ]
 
 BUNDLED_SOURCE = "bundled MNIST"
+
+
+class SealedLabelsUnavailable(RuntimeError):
+    """The labels of these test images are not known here."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,8 +78,6 @@ def load_digits(folder: str | Path | None = None) -> Digits:
     if folder is None or folder == "":
         folder = find_kaggle_folder()
     if folder is not None:
-        from digit_utils.kaggle_csv import read_kaggle_folder
-
         folder = Path(
             os.path.expanduser(folder)
         ).absolute()  # Path's own raises for an unknown ~name
@@ -104,3 +106,171 @@ def sealed_test_labels(digits: Digits) -> np.ndarray:
             "pass the Digits that load_digits() returned, unchanged"
         )
     return test_labels
+
+
+MNIST_FILE = Path(__file__).resolve().parent / "assets" / "mnist.npz"
+MNIST_BYTES = 11_265_952
+MNIST_SHA256 = "4195ee80d0ab0aefe877112f055e47d17b72fb27ca2e4dbdb30ff94bce0051ba"
+
+SHUFFLE_SEED = 42_000
+N_LABELLED = 42_000
+
+
+def deal_bundled_mnist() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Deal the 70,000 digits out in Kaggle's shape, always in the same way.
+
+    Returns 42,000 images (n, 28, 28) and labels, then 28,000 test images and their labels, all
+    uint8; the last are sealed, see `digit_utils.data`. Raises as `read_bundled_mnist` does.
+    """
+    images, labels = read_bundled_mnist()
+    # RandomState's stream is frozen by NumPy's policy; default_rng's may change with a version.
+    order = np.random.RandomState(SHUFFLE_SEED).permutation(len(images))
+    ours, sealed = order[:N_LABELLED], order[N_LABELLED:]
+    return images[ours], labels[ours], images[sealed], labels[sealed]
+
+
+def read_bundled_mnist() -> tuple[np.ndarray, np.ndarray]:
+    """Read the 70,000 images and labels in MNIST's own order: 60,000 for training, 10,000 for test.
+
+    Returns uint8 (70000, 28, 28) and (70000,). Raises DigitDataError if the file is missing, cut
+    short or changed; every byte is checked.
+    """
+    advice = "install digit_utils again, or restore the file from the repository"
+    try:
+        raw = MNIST_FILE.read_bytes()
+    except OSError as error:
+        raise DigitDataError(
+            f"{MNIST_FILE}: cannot be read ({error.strerror}), expected the MNIST digits that "
+            f"come with the package; {advice}"
+        ) from error
+    if len(raw) < MNIST_BYTES:
+        raise DigitDataError(
+            f"{MNIST_FILE}: is cut short, found {len(raw):,} bytes, expected {MNIST_BYTES:,}; "
+            f"{advice}"
+        )
+    digest = hashlib.sha256(raw).hexdigest()
+    if digest != MNIST_SHA256:
+        raise DigitDataError(
+            f"{MNIST_FILE}: has been changed, found SHA-256 {digest}, expected {MNIST_SHA256}; "
+            f"{advice}"
+        )
+    with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
+        return archive["images"], archive["labels"]
+
+
+def split_train_validation(
+    images: np.ndarray, labels: np.ndarray, validation_fraction: float = 0.2, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Set some labelled images aside, keeping the share of each digit.
+
+    ``validation_fraction`` is above 0 and below 1; the count is rounded up. ``seed``, from 0 to
+    below 2**32, decides which images are set aside. Returns train images, validation images, train
+    labels and validation labels, scikit-learn's order. Raises ValueError for a fraction or seed out
+    of range, unequal lengths, or too few images to have each digit on both sides.
+
+    Taught in 02_preprocessing.
+    """
+    # Imported here: it takes a second that loading the digits need not wait for.
+    from sklearn.model_selection import train_test_split
+
+    images, labels = _check_pairs(images, labels)
+    if not 0 < validation_fraction < 1:
+        raise ValueError(
+            f"validation_fraction is {validation_fraction}, expected a share above 0 and below 1, "
+            "for example 0.2"
+        )
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed!r}; expected a whole number from 0 to 2**32 - 1")
+    try:
+        return tuple(
+            train_test_split(
+                images, labels, test_size=validation_fraction, random_state=seed, stratify=labels
+            )
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"cannot split {len(labels):,} images with validation_fraction={validation_fraction} "
+            f"so that each digit is on both sides; use more images ({error})"
+        ) from error
+
+
+def take_subset(
+    images: np.ndarray, labels: np.ndarray, n: int | None, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take ``n`` images, keeping the share of each digit and the order of the images.
+
+    ``n`` is at least 10; None, or as many as there are: all, unchanged. ``seed`` decides which
+    images are taken. Each digit present in ``labels`` stays present. Raises ValueError for unequal
+    lengths, ``n`` below 10 or more than ten different labels, TypeError if ``n`` is not a whole
+    number.
+    """
+    images, labels = _check_pairs(images, labels)
+    if n is None:
+        return images, labels
+    if isinstance(n, bool | np.bool_):
+        raise TypeError(f"n is {n}, expected a whole number of images or None")
+    try:
+        n = operator.index(n)
+    except TypeError as error:
+        raise TypeError(f"n is {n!r}, expected a whole number of images or None") from error
+    if n < 10:
+        raise ValueError(
+            f"{n} images asked for, expected at least 10 (one a digit), or None for all; in a "
+            "chapter's parameters 0 stands for all"
+        )
+    if n >= len(labels):
+        return images, labels
+    digits, counts = np.unique(labels, return_counts=True)
+    if len(digits) > 10:
+        raise ValueError(f"labels hold {len(digits)} different values, expected at most 10 digits")
+    share = n * counts / len(labels)
+    taken = np.maximum(np.floor(share).astype(int), 1)
+    while taken.sum() < n:
+        taken[np.argmax(share - taken)] += 1
+    while taken.sum() > n:
+        taken[np.argmax(np.where(taken > 1, taken - share, -np.inf))] -= 1
+    random = np.random.RandomState(seed)
+    chosen = [
+        random.permutation(np.flatnonzero(labels == digit))[:count]
+        for digit, count in zip(digits, taken, strict=True)
+    ]
+    rows = np.sort(np.concatenate(chosen))
+    return images[rows], labels[rows]
+
+
+def prepare_images(images: np.ndarray) -> np.ndarray:
+    """Scale pixels from 0-255 to 0-1 and add the channel axis that a network expects.
+
+    ``images`` is of whole numbers, shape (n, 28, 28); returns float32 (n, 28, 28, 1). Raises
+    ValueError for another shape, for floats (already scaled, perhaps) and for a pixel outside
+    0-255.
+
+    Taught in 02_preprocessing.
+    """
+    images = np.asarray(images)
+    if images.ndim != 3 or images.shape[1:] != (28, 28):
+        raise ValueError(
+            f"images have shape {images.shape}, expected (n, 28, 28); "
+            "for one image pass image[np.newaxis], for rows of 784 pixels rows.reshape(-1, 28, 28)"
+        )
+    if not np.issubdtype(images.dtype, np.integer):
+        raise ValueError(
+            f"images are of dtype {images.dtype}, expected whole numbers from 0 to 255; "
+            "if they are scaled already, do not scale them again"
+        )
+    if images.dtype != np.uint8 and images.size and (images.min() < 0 or images.max() > 255):
+        raise ValueError(
+            f"images hold pixels from {images.min()} to {images.max()}, expected 0 to 255; "
+            "look at how they were read"
+        )
+    return np.divide(images[..., np.newaxis], np.float32(255), dtype=np.float32)
+
+
+def _check_pairs(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = np.asarray(images), np.asarray(labels)
+    if labels.ndim != 1 or images.ndim < 1 or len(images) != len(labels):
+        raise ValueError(
+            f"images have shape {images.shape} and labels {labels.shape}, expected as many labels "
+            "as images, in one dimension; pass the two that belong together"
+        )
+    return images, labels

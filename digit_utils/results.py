@@ -13,8 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from digit_utils.files import read_bytes, to_plain
-from digit_utils.strict_json import parse_json
+from digit_utils.io import parse_json, read_bytes, to_plain
 
 MIME_TYPE = "application/vnd.digits.results+json"
 

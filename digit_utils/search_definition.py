@@ -14,7 +14,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-from digit_utils.files import to_plain
+from digit_utils.io import to_plain
 from digit_utils.spaces import describe_space
 
 

@@ -14,8 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from digit_utils.files import json_bytes, read_bytes, write_atomically
-from digit_utils.strict_json import parse_json
+from digit_utils.io import json_bytes, parse_json, read_bytes, write_atomically
 
 # The layers that can be stored, and what makes one differ from another of its kind.
 OPTIONS = {

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from digit_utils.files import write_atomically
-from digit_utils.kaggle_files import find_kaggle_output
+from digit_utils.io import write_atomically
+from digit_utils.kaggle import find_kaggle_output
 
 SUBMISSION_NAME = "submission.csv"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from hyperopt import STATUS_OK
 
-from digit_utils.files import json_bytes, to_plain
+from digit_utils.io import json_bytes, to_plain
 from digit_utils.provenance import package_versions
 
 

@@ -17,9 +17,14 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from digit_utils.files import json_bytes, read_bytes, write_atomically
-from digit_utils.folder_lock import FolderUnavailable, claim_folder
-from digit_utils.strict_json import parse_json
+from digit_utils.io import (
+    FolderUnavailable,
+    claim_folder,
+    json_bytes,
+    parse_json,
+    read_bytes,
+    write_atomically,
+)
 
 FORMAT = 2
 DEFINITION = "search.json"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from digit_utils.folder_lock import FolderUnavailable, claim_folder
+from digit_utils.io import FolderUnavailable, claim_folder
 from digits_cli.errors import RunnerError
 from digits_cli.paths import shown
 from digits_cli.plan import PlannedRun

@@ -152,7 +152,7 @@ def run_one(plan: PlannedRun, scratch: Path, show: Reporter) -> ChapterRun:
         )
     output = plan.output if failure is None else plan.failed_output
     if executed.is_file():
-        from digit_utils.files import write_atomically
+        from digit_utils.io import write_atomically
 
         write_atomically(output, executed.read_bytes())
     if failure is None:

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import digit_utils
+from digit_utils.io import parse_json
 from digit_utils.provenance import installed_version, keras_backend
-from digit_utils.strict_json import parse_json
 from digits_cli.code_form import cell_facts, closure, short_hash
 from digits_cli.notebooks import INSTALL_TAG, code_cells, code_sources, read_notebook
 from digits_cli.pairing import read_script
@@ -148,7 +148,7 @@ def why_stale(root: Path, chapter: Chapter) -> list[str]:
 def _other_outputs(root: Path, chapter: Chapter) -> list[str]:
     """Say if the outputs are not the published ones, or tell other results than the record does."""
     from digit_utils import results
-    from digit_utils.files import read_bytes  # loads NumPy, which a run needs not wait for
+    from digit_utils.io import read_bytes
 
     notebook = read_notebook(chapter.notebook)
     if notebook.metadata["digits"].get("outputs") != outputs_hash(notebook):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from digit_utils.files import write_atomically
+from digit_utils.io import write_atomically
 from digits_cli.errors import RunnerError, UsageError
 from digits_cli.pairing import sync_pair
 from digits_cli.paths import CHAPTER_NAME, Chapter, list_chapters, shown

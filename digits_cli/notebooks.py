@@ -42,7 +42,7 @@ def write_notebook(path: Path, notebook: Any) -> None:
     """Write a notebook atomically, in the layout Jupyter itself uses."""
     import nbformat
 
-    from digit_utils.files import write_atomically
+    from digit_utils.io import write_atomically
 
     text = nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
     write_atomically(path, text.encode("utf-8"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from digit_utils.files import write_atomically
+from digit_utils.io import write_atomically
 
 # Replaced by the colour of the page's text, whether that is light or dark.
 _INK = "#010203"

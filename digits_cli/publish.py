@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils import results
-from digit_utils.files import json_bytes, read_bytes, write_atomically
-from digit_utils.strict_json import parse_json
+from digit_utils.io import json_bytes, parse_json, read_bytes, write_atomically
 from digits_cli import freshness
 from digits_cli.code_form import same_code
 from digits_cli.errors import RunnerError

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from digit_utils.files import write_atomically
+from digit_utils.io import write_atomically
 from digits_cli.errors import RunnerError, UsageError
 from digits_cli.notebooks import INSTALL_TAG
 from digits_cli.pairing import sync_pair

@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from digit_utils.files import write_atomically
-from digit_utils.folder_lock import FolderUnavailable, claim_folder
+from digit_utils.io import FolderUnavailable, claim_folder, write_atomically
 from digits_cli import page
 from digits_cli.paths import shown
 from digits_cli.progress import duration

@@ -23,8 +23,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from digit_utils.files import json_bytes, read_bytes, write_atomically
-from digit_utils.folder_lock import claim_folder
+from digit_utils.io import claim_folder, json_bytes, read_bytes, write_atomically
 from digits_cli.errors import RunnerError, UsageError
 from digits_cli.execute import run_one
 from digits_cli.notebooks import without_colour

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils import results
-from digit_utils.strict_json import parse_json
+from digit_utils.io import parse_json
 from digits_cli.errors import UsageError, did_you_mean
 from digits_cli.notebooks import code_sources
 from digits_cli.pairing import read_chapter

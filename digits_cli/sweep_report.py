@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from digit_utils.files import write_atomically
+from digit_utils.io import write_atomically
 from digits_cli import page
 from digits_cli.errors import did_you_mean
 from digits_cli.sweep_file import Sweep, SweepRun, as_columns

@@ -37,7 +37,7 @@ from digit_utils.augment import RandomAffine
 from digit_utils.cost import training_flops
 from digit_utils.data import prepare_images
 from digit_utils.evaluate import accuracy
-from digit_utils.files import json_bytes, to_plain, write_atomically
+from digit_utils.io import json_bytes, to_plain, write_atomically
 from digit_utils.models import build_double_conv_cnn
 from digit_utils.provenance import provenance
 from digit_utils.search import run_search

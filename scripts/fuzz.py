@@ -28,7 +28,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from digit_utils.files import json_bytes, write_atomically
+from digit_utils.io import json_bytes, write_atomically
 from digit_utils.provenance import processors, provenance
 
 ROOT = Path(__file__).resolve().parents[1]

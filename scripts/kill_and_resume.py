@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from digit_utils.files import json_bytes, write_atomically
+from digit_utils.io import json_bytes, write_atomically
 from digit_utils.provenance import provenance
 from digits_cli.pairing import sync_pair
 from digits_cli.paths import list_chapters

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from digit_utils.files import write_atomically
+from digit_utils.io import write_atomically
 from digit_utils.shipped import FINAL_MODEL
 
 ROOT = Path(__file__).resolve().parents[1]

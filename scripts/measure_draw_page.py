@@ -38,7 +38,7 @@ from trace_strokes import trace_strokes
 
 from digit_utils.data import load_digits, take_subset
 from digit_utils.evaluate import accuracy, accuracy_interval, score_sealed_test
-from digit_utils.files import json_bytes, write_atomically
+from digit_utils.io import json_bytes, write_atomically
 from digit_utils.provenance import provenance
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -25,7 +25,7 @@ from typing import Any
 from hyperopt import hp, tpe
 
 from digit_utils.artifacts import RECORDED_FOLDER
-from digit_utils.files import json_bytes, write_atomically
+from digit_utils.io import json_bytes, write_atomically
 from digit_utils.provenance import processors, provenance
 from digit_utils.ray_search import run_ray_search
 from digit_utils.search import run_search

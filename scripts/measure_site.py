@@ -23,7 +23,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from digit_utils.files import json_bytes, write_atomically
+from digit_utils.io import json_bytes, write_atomically
 from digit_utils.provenance import provenance
 
 ROOT = Path(__file__).resolve().parents[1]

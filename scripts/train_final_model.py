@@ -33,8 +33,7 @@ from digit_utils.data import load_digits, prepare_images
 from digit_utils.ensemble import average_probabilities, predict_shifted
 from digit_utils.evaluate import score_sealed_test
 from digit_utils.fast import Recipe, train
-from digit_utils.files import json_bytes, write_atomically
-from digit_utils.folder_lock import claim_folder
+from digit_utils.io import claim_folder, json_bytes, write_atomically
 from digit_utils.normalization import fold_batch_normalization
 from digit_utils.provenance import provenance
 from digit_utils.shipped import FINAL_MODEL, load_networks, save_networks

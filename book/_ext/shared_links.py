@@ -50,7 +50,7 @@ def line_width() -> float:
 
 def draw_card() -> tuple:
     """Return a figure, and its texts for the site, the page, the question and the address."""
-    from digit_utils.mnist import read_bundled_mnist
+    from digit_utils.data import read_bundled_mnist
 
     figure = Figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=100, facecolor=NIGHT)
     texts = [

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from digit_utils import kaggle_files
+from digit_utils import kaggle
 from digit_utils.data import load_digits
-from digit_utils.errors import DigitDataError
+from digit_utils.kaggle import DigitDataError
 from fuzzing.csv_files import csv_bytes, reading_of
 from fuzzing.harness import Target, damaged, leaves_nothing_behind
 
 TRAIN, TEST = csv_bytes(1, 2, True), csv_bytes(2, 2, False)
 SMALL = b"label,pixel0\n" + b"1,2\n" * 30
 MEMBERS = {"train.csv": TRAIN, "test.csv": TEST}
-LIMIT = 200_000  # stands in for the thousand million bytes of kaggle_files.MAX_BYTES
+LIMIT = 200_000  # stands in for the thousand million bytes of kaggle.MAX_BYTES
 TOKENS = [
     b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07", b"\xff\xff\xff\xff",
     b"\0\0\0\0", b"\x7f\xff\xff\xff", b"train.csv", b"../../train.csv", b"\x1f\x8b\x08",
@@ -75,12 +75,12 @@ def gzips(draw: Any) -> tuple[bytes, dict[str, list[bytes]]]:
 
 
 def _limited(read: Any) -> Any:
-    usual = kaggle_files.MAX_BYTES, kaggle_files.CHUNK_BYTES
-    kaggle_files.MAX_BYTES, kaggle_files.CHUNK_BYTES = LIMIT, 1 << 14
+    usual = kaggle.MAX_BYTES, kaggle.CHUNK_BYTES
+    kaggle.MAX_BYTES, kaggle.CHUNK_BYTES = LIMIT, 1 << 14
     try:
         return read()
     finally:
-        kaggle_files.MAX_BYTES, kaggle_files.CHUNK_BYTES = usual
+        kaggle.MAX_BYTES, kaggle.CHUNK_BYTES = usual
 
 
 def _inner(folder: Path) -> Path:
@@ -96,7 +96,7 @@ def read_zip(case: tuple[bytes, dict[str, list[bytes]]], folder: Path) -> None:
     path.write_bytes(raw)
     with leaves_nothing_behind(path.parent):
         for name in MEMBERS:
-            shown, content = _limited(lambda name=name: kaggle_files.read_kaggle_file(path, name))
+            shown, content = _limited(lambda name=name: kaggle.read_kaggle_file(path, name))
             assert shown == f"{path}: {name}"
             # A checksum stands for each member, so whatever else was changed, this holds. A
             # changed name may lead to another member of the archive.
@@ -106,7 +106,7 @@ def read_zip(case: tuple[bytes, dict[str, list[bytes]]], folder: Path) -> None:
         digits = _limited(lambda: load_digits(path))
     assert digits.images.dtype == np.uint8 and digits.images.shape[1:] == (28, 28)
     for name, labelled in (("train.csv", True), ("test.csv", False)):
-        _, content = _limited(lambda name=name: kaggle_files.read_kaggle_file(path, name))
+        _, content = _limited(lambda name=name: kaggle.read_kaggle_file(path, name))
         table = np.array(reading_of(content, labelled), np.uint8)
         images = digits.images if labelled else digits.test_images
         assert np.array_equal(images.reshape(len(table), -1), table[:, int(labelled) :])
@@ -119,7 +119,7 @@ def read_gzip(case: tuple[bytes, dict[str, list[bytes]]], folder: Path) -> None:
     path = _inner(folder) / "train.csv.gz"
     path.write_bytes(raw)
     with leaves_nothing_behind(path.parent):
-        _, content = _limited(lambda: kaggle_files.read_kaggle_file(path.parent, "train.csv"))
+        _, content = _limited(lambda: kaggle.read_kaggle_file(path.parent, "train.csv"))
     left = content
     while left:  # whole members in any order and number: they may have been cut out or doubled
         part = next((p for p in sorted(packed["train.csv"], key=len, reverse=True)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from digit_utils import kaggle_csv
-from digit_utils.errors import DigitDataError
+from digit_utils import kaggle
+from digit_utils.kaggle import DigitDataError
 from fuzzing.harness import Target, damaged
 
 NAMES = [f"pixel{index}" for index in range(784)]
@@ -106,16 +106,16 @@ def read_csv(case: tuple[bytes, bool, int], _: Path) -> None:
     """Read a file both ways."""
     raw, labelled, block = case
     expected = reading_of(raw, labelled)
-    usual, kaggle_csv.BLOCK_BYTES = kaggle_csv.BLOCK_BYTES, block
+    usual, kaggle.BLOCK_BYTES = kaggle.BLOCK_BYTES, block
     try:
-        read = kaggle_csv.parse_kaggle_csv("x.csv", raw, has_label=labelled)
+        read = kaggle.parse_kaggle_csv("x.csv", raw, has_label=labelled)
     except DigitDataError as error:
         assert expected is None, f"refused a good file: {error}"
         assert str(error).startswith("x.csv"), str(error)
         assert "\n" not in str(error), "an error of one line"
         raise
     finally:
-        kaggle_csv.BLOCK_BYTES = usual
+        kaggle.BLOCK_BYTES = usual
     assert expected is not None, "accepted a bad file"
     assert read.dtype == np.uint8
     assert np.array_equal(read, expected)

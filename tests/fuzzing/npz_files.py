@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from digit_utils import mnist
-from digit_utils.data import load_digits
-from digit_utils.errors import DigitDataError
-from digit_utils.mnist import read_bundled_mnist
+from digit_utils import data
+from digit_utils.data import load_digits, read_bundled_mnist
+from digit_utils.kaggle import DigitDataError
 from fuzzing.harness import Refused, Target, damaged, leaves_nothing_behind
 
 TOKENS = [
@@ -46,16 +45,16 @@ def read_mnist(raw: bytes, folder: Path) -> None:
     """Read a file in place of the bundled digits: the very bytes, or nothing."""
     path = folder / "mnist.npz"
     path.write_bytes(raw)
-    usual = mnist.MNIST_FILE, mnist.MNIST_BYTES, mnist.MNIST_SHA256
-    mnist.MNIST_FILE, mnist.MNIST_BYTES = path, len(FEW_BYTES)
-    mnist.MNIST_SHA256 = hashlib.sha256(FEW_BYTES).hexdigest()
+    usual = data.MNIST_FILE, data.MNIST_BYTES, data.MNIST_SHA256
+    data.MNIST_FILE, data.MNIST_BYTES = path, len(FEW_BYTES)
+    data.MNIST_SHA256 = hashlib.sha256(FEW_BYTES).hexdigest()
     try:
         if raw != FEW_BYTES:
             load_digits()
             raise AssertionError("accepted a changed file")
         images, labels = read_bundled_mnist()
     finally:
-        mnist.MNIST_FILE, mnist.MNIST_BYTES, mnist.MNIST_SHA256 = usual
+        data.MNIST_FILE, data.MNIST_BYTES, data.MNIST_SHA256 = usual
     assert np.array_equal(images, FEW["images"]) and np.array_equal(labels, FEW["labels"])
 
 

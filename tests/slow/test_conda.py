@@ -14,7 +14,7 @@ import time
 import yaml
 from helpers import ROOT, is_recording
 
-from digit_utils.files import json_bytes, write_atomically
+from digit_utils.io import json_bytes, write_atomically
 from digit_utils.provenance import provenance
 
 

@@ -26,7 +26,7 @@ import pytest
 from helpers import ROOT, committed, is_recording
 
 from digit_utils import __version__, results
-from digit_utils.files import json_bytes, write_atomically
+from digit_utils.io import json_bytes, write_atomically
 from digit_utils.provenance import provenance
 from digits_cli.notebooks import INSTALL_TAG, cells_tagged, read_notebook, without_colour
 from digits_cli.paths import list_chapters
@@ -210,12 +210,12 @@ def test_the_hosts_tensorflow_knows_the_variable_that_shares_a_gpu(host):
 SEEN_AS_KAGGLE = """
 from pathlib import Path
 try:
-    from digit_utils import kaggle_files
+    from digit_utils import kaggle
 except ModuleNotFoundError:
     pass  # the first cell has not run yet
 else:
-    kaggle_files.KAGGLE_FOLDERS = (Path({root!r}, "input/digit-recognizer"),)
-    kaggle_files.KAGGLE_OUTPUT = Path({root!r}, "working")
+    kaggle.KAGGLE_FOLDERS = (Path({root!r}, "input/digit-recognizer"),)
+    kaggle.KAGGLE_OUTPUT = Path({root!r}, "working")
 """
 
 

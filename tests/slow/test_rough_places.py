@@ -25,8 +25,8 @@ from rough_places import ODD, assert_told, make_read_only, make_writable, run_as
 from runner_books import FIRST, SQUARE, chapter, digits, make_book, start_digits
 
 from digit_utils.data import load_digits
-from digit_utils.files import json_bytes, write_atomically
-from digit_utils.kaggle_csv import PIXEL_COLUMNS
+from digit_utils.io import json_bytes, write_atomically
+from digit_utils.kaggle import PIXEL_COLUMNS
 from digit_utils.provenance import provenance
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and rights of Linux")

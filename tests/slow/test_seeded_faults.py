@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 from helpers import ROOT, is_recording
 
-from digit_utils.files import json_bytes, write_atomically
+from digit_utils.io import json_bytes, write_atomically
 from digit_utils.provenance import provenance
 from digits_cli.notebooks import without_colour
 from digits_cli.references import FOLDER
@@ -50,7 +50,7 @@ class Fault:
 FAULTS = [
     Fault(
         "pixels divided by 128 instead of 255",
-        "preparation.py",
+        "data.py",
         "np.float32(255)",
         "np.float32(128)",
         "02_preprocessing",
@@ -58,7 +58,7 @@ FAULTS = [
     ),
     Fault(
         "the labels 4 and 9 exchanged",
-        "mnist.py",
+        "data.py",
         'return archive["images"], archive["labels"]',
         "return archive[\"images\"], np.array([0, 1, 2, 3, 9, 5, 6, 7, 8, 4], 'uint8')"
         '[archive["labels"]]',
@@ -67,7 +67,7 @@ FAULTS = [
     ),
     Fault(
         "images transposed",
-        "mnist.py",
+        "data.py",
         'archive["images"]',
         'archive["images"].transpose(0, 2, 1)',
         "02_preprocessing",
@@ -75,7 +75,7 @@ FAULTS = [
     ),
     Fault(
         "the data dealt with another seed",
-        "mnist.py",
+        "data.py",
         "SHUFFLE_SEED = 42_000",
         "SHUFFLE_SEED = 42_001",
         "02_preprocessing",
@@ -83,7 +83,7 @@ FAULTS = [
     ),
     Fault(
         "the seed of the split ignored",
-        "preparation.py",
+        "data.py",
         "random_state=seed, stratify=labels",
         "random_state=None, stratify=labels",
         "02_preprocessing",
@@ -91,7 +91,7 @@ FAULTS = [
     ),
     Fault(
         "the split not stratified",
-        "preparation.py",
+        "data.py",
         "random_state=seed, stratify=labels",
         "random_state=seed",
         "02_preprocessing",
@@ -111,7 +111,7 @@ FAULTS = [
     ),
     Fault(
         "a changed default: a tenth kept for validation instead of a fifth",
-        "preparation.py",
+        "data.py",
         "validation_fraction: float = 0.2",
         "validation_fraction: float = 0.1",
         "01_eda",
@@ -119,7 +119,7 @@ FAULTS = [
     ),
     Fault(
         "validation images among the training images",
-        "preparation.py",
+        "data.py",
         "        return tuple(\n"
         "            train_test_split(\n"
         "                images, labels, test_size=validation_fraction, random_state=seed, "
@@ -137,7 +137,7 @@ FAULTS = [
     ),
     Fault(
         "labels out of step with their images",
-        "preparation.py",
+        "data.py",
         "return images[rows], labels[rows]",
         "return images[rows], np.roll(labels[rows], 1)",
         "01_eda",

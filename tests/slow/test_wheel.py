@@ -19,7 +19,7 @@ import pytest
 from helpers import ROOT, is_recording
 
 from digit_utils import results
-from digit_utils.files import json_bytes, write_atomically
+from digit_utils.io import json_bytes, write_atomically
 from digit_utils.provenance import provenance
 
 LARGEST_WHEEL = 15_000_000  # bytes

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from digit_utils import artifacts
 from digit_utils.artifacts import ArtifactError, load_json, save_json
-from digit_utils.files import to_plain, write_atomically
+from digit_utils.io import to_plain, write_atomically
 
 JSON_VALUES = st.recursive(
     st.none()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digit_utils import data, kaggle_files, mnist
+from digit_utils import data, kaggle
 from digit_utils.data import (
     DigitDataError,
     Digits,
@@ -54,7 +54,7 @@ def test_repr_is_short(digits):
 
 
 def test_every_image_keeps_its_label_and_is_dealt_once(digits):
-    images, labels = mnist.read_bundled_mnist()
+    images, labels = data.read_bundled_mnist()
     order = np.random.RandomState(42_000).permutation(70_000)
     assert np.array_equal(np.sort(order), np.arange(70_000))
     assert np.array_equal(digits.images, images[order[:42_000]])
@@ -71,7 +71,7 @@ def test_the_deal_never_changes(digits):
 
 
 def test_canonical_counts():
-    images, labels = mnist.read_bundled_mnist()
+    images, labels = data.read_bundled_mnist()
     assert images.shape == (70_000, 28, 28)
     # The counts of each digit in MNIST's own training and test sets.
     train = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -104,23 +104,23 @@ def test_frozen(digits):
 
 
 def test_licence_stands_beside_the_file():
-    text = (mnist.MNIST_FILE.parent / "MNIST-LICENSE.txt").read_text(encoding="utf-8")
+    text = (data.MNIST_FILE.parent / "MNIST-LICENSE.txt").read_text(encoding="utf-8")
     for part in (
         "Yann LeCun, Corinna Cortes and Christopher J.C. Burges",
         "CC BY-SA 3.0",
         "creativecommons.org/licenses/by-sa/3.0",
         "scripts/make_mnist_npz.py",
-        mnist.MNIST_SHA256,
-        f"{mnist.MNIST_BYTES:,}",
+        data.MNIST_SHA256,
+        f"{data.MNIST_BYTES:,}",
     ):
         assert part in text
-    assert mnist.MNIST_FILE.stat().st_size == mnist.MNIST_BYTES
+    assert data.MNIST_FILE.stat().st_size == data.MNIST_BYTES
 
 
 def test_cut_short(tmp_path, monkeypatch):
     path = tmp_path / "mnist.npz"
-    path.write_bytes(mnist.MNIST_FILE.read_bytes()[:5000])
-    monkeypatch.setattr(mnist, "MNIST_FILE", path)
+    path.write_bytes(data.MNIST_FILE.read_bytes()[:5000])
+    monkeypatch.setattr(data, "MNIST_FILE", path)
     with pytest.raises(DigitDataError) as caught:
         load_digits()
     assert f"{path}: is cut short, found 5,000 bytes, expected 11,265,952" in str(caught.value)
@@ -129,23 +129,23 @@ def test_cut_short(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("change", ["one bit", "longer"])
 def test_changed(tmp_path, monkeypatch, change):
-    raw = bytearray(mnist.MNIST_FILE.read_bytes())
+    raw = bytearray(data.MNIST_FILE.read_bytes())
     if change == "one bit":
         raw[6_000_000] ^= 1
     else:
         raw += b"\0"
     path = tmp_path / "mnist.npz"
     path.write_bytes(raw)
-    monkeypatch.setattr(mnist, "MNIST_FILE", path)
+    monkeypatch.setattr(data, "MNIST_FILE", path)
     with pytest.raises(DigitDataError) as caught:
         load_digits()
     message = str(caught.value)
     assert f"{path}: has been changed, found SHA-256 {hashlib.sha256(raw).hexdigest()}" in message
-    assert f"expected {mnist.MNIST_SHA256}; install digit_utils again" in message
+    assert f"expected {data.MNIST_SHA256}; install digit_utils again" in message
 
 
 def test_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(mnist, "MNIST_FILE", tmp_path / "mnist.npz")
+    monkeypatch.setattr(data, "MNIST_FILE", tmp_path / "mnist.npz")
     with pytest.raises(DigitDataError, match=r"mnist\.npz: cannot be read .*install digit_utils"):
         load_digits()
 
@@ -155,9 +155,9 @@ def test_pickles_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "mnist.npz"
     np.savez(path, images=np.array([{}], dtype=object), labels=np.zeros(1))
     raw = path.read_bytes()
-    monkeypatch.setattr(mnist, "MNIST_FILE", path)
-    monkeypatch.setattr(mnist, "MNIST_BYTES", len(raw))
-    monkeypatch.setattr(mnist, "MNIST_SHA256", hashlib.sha256(raw).hexdigest())
+    monkeypatch.setattr(data, "MNIST_FILE", path)
+    monkeypatch.setattr(data, "MNIST_BYTES", len(raw))
+    monkeypatch.setattr(data, "MNIST_SHA256", hashlib.sha256(raw).hexdigest())
     with pytest.raises(ValueError, match="allow_pickle=False"):
         load_digits()
 
@@ -169,7 +169,7 @@ def test_pickles_are_refused(tmp_path, monkeypatch):
 def test_kaggles_folder_is_found_by_itself(kaggle_folder, monkeypatch, which):
     folders = [kaggle_folder.parent / "nowhere", kaggle_folder.parent / "nowhere too"]
     folders[which] = kaggle_folder
-    monkeypatch.setattr(kaggle_files, "KAGGLE_FOLDERS", tuple(folders))
+    monkeypatch.setattr(kaggle, "KAGGLE_FOLDERS", tuple(folders))
     digits = load_digits()
     assert digits.source == str(kaggle_folder)
     assert len(digits.images) == 20
@@ -177,7 +177,7 @@ def test_kaggles_folder_is_found_by_itself(kaggle_folder, monkeypatch, which):
 
 
 def test_kaggles_folders_are_the_usual_ones():
-    assert [folder.as_posix() for folder in kaggle_files.KAGGLE_FOLDERS] == [
+    assert [folder.as_posix() for folder in kaggle.KAGGLE_FOLDERS] == [
         "/kaggle/input/digit-recognizer",
         "/kaggle/input/competitions/digit-recognizer",
     ]
@@ -185,13 +185,13 @@ def test_kaggles_folders_are_the_usual_ones():
 
 def test_folder_of_the_same_name_with_other_files_is_passed_over(tmp_path, monkeypatch):
     (tmp_path / "notes.txt").touch()
-    monkeypatch.setattr(kaggle_files, "KAGGLE_FOLDERS", (tmp_path,))
+    monkeypatch.setattr(kaggle, "KAGGLE_FOLDERS", (tmp_path,))
     assert load_digits().source == "bundled MNIST"
 
 
 def test_half_a_kaggle_folder_is_an_error(kaggle_folder, monkeypatch):
     (kaggle_folder / "test.csv").unlink()
-    monkeypatch.setattr(kaggle_files, "KAGGLE_FOLDERS", (kaggle_folder,))
+    monkeypatch.setattr(kaggle, "KAGGLE_FOLDERS", (kaggle_folder,))
     with pytest.raises(DigitDataError, match=r"test\.csv: no such file"):
         load_digits()
 
@@ -218,7 +218,7 @@ def test_the_seal_is_not_offered_by_the_module():
 
 
 def test_only_evaluate_opens_the_seal():
-    package = mnist.MNIST_FILE.parents[1]
+    package = data.MNIST_FILE.parents[1]
     users = {
         path.relative_to(package).as_posix()
         for path in package.rglob("*.py")
@@ -230,7 +230,7 @@ def test_only_evaluate_opens_the_seal():
         for path in package.rglob("*.py")
         if "bundled_mnist" in path.read_text(encoding="utf-8")
     }
-    assert dealers <= {"data.py", "mnist.py"}
+    assert dealers <= {"data.py"}
 
 
 def test_kaggles_test_labels_are_unavailable(kaggle_folder):

@@ -18,10 +18,9 @@ from runner_books import FIRST, digits, make_book
 from digit_utils import results
 from digit_utils.artifacts import ArtifactError, load_json
 from digit_utils.data import load_digits
-from digit_utils.errors import DigitDataError
-from digit_utils.kaggle_csv import parse_kaggle_csv
+from digit_utils.io import parse_json
+from digit_utils.kaggle import DigitDataError, parse_kaggle_csv
 from digit_utils.shipped import ShippedModelError, load_networks
-from digit_utils.strict_json import parse_json
 from digit_utils.trial_store import SearchError, TrialStore
 from digits_cli.errors import ParameterError, UsageError
 from digits_cli.notebooks import read_notebook

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digit_utils import kaggle_files
+from digit_utils import kaggle
 from digit_utils.data import DigitDataError, load_digits
-from digit_utils.kaggle_csv import PIXEL_COLUMNS, parse_kaggle_csv
+from digit_utils.kaggle import PIXEL_COLUMNS, parse_kaggle_csv
 
 HEADER = ",".join(["label", *PIXEL_COLUMNS])
 
@@ -554,8 +554,8 @@ def test_unusual_compression(tmp_path):
 
 @pytest.mark.parametrize("kind", ["zip", "gz", "plain"])
 def test_bombs_are_refused(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(kaggle_files, "MAX_BYTES", 3_000_000)
-    monkeypatch.setattr(kaggle_files, "CHUNK_BYTES", 1 << 16)
+    monkeypatch.setattr(kaggle, "MAX_BYTES", 3_000_000)
+    monkeypatch.setattr(kaggle, "CHUNK_BYTES", 1 << 16)
     content = b"\0" * 3_000_001
     if kind == "zip":
         (tmp_path / "train.csv.zip").write_bytes(zip_bytes(**{"train.csv": content}))
@@ -568,4 +568,4 @@ def test_bombs_are_refused(tmp_path, monkeypatch, kind):
 
 
 def test_limit_is_a_thousand_million_bytes():
-    assert kaggle_files.MAX_BYTES == 10**9
+    assert kaggle.MAX_BYTES == 10**9

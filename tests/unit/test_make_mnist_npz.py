@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digit_utils import mnist
+from digit_utils import data
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "make_mnist_npz.py"
 # zlib-ng and others compress to other bytes of the same content.
@@ -101,7 +101,7 @@ def test_checksums_are_the_published_ones(script):
 
 def test_bundled_arrays_are_the_published_ones(script):
     """The committed arrays, put back into IDX files, have the published MD5s."""
-    images, labels = mnist.read_bundled_mnist()
+    images, labels = data.read_bundled_mnist()
     parts = [images[:60_000], labels[:60_000], images[60_000:], labels[60_000:]]
     for (name, md5), array in zip(script.IDX_FILES.items(), parts, strict=True):
         found = hashlib.md5(idx_bytes(array), usedforsecurity=False).hexdigest()
@@ -111,7 +111,7 @@ def test_bundled_arrays_are_the_published_ones(script):
 @pytest.mark.skipif(not ORDINARY_ZLIB, reason="another zlib compresses to other bytes")
 def test_rebuilding_gives_the_same_bytes(script, tmp_path):
     # The slowest of the unit tests: it compresses 55 MB as hard as zlib can.
-    images, labels = mnist.read_bundled_mnist()
+    images, labels = data.read_bundled_mnist()
     path = tmp_path / "mnist.npz"
     script.write_npz(path, images=images, labels=labels)
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == mnist.MNIST_SHA256
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == data.MNIST_SHA256

@@ -19,9 +19,8 @@ HEAVY = ("tensorflow", "keras", "pandas", "matplotlib", "papermill", "sklearn")
 # Every module may import only from modules on a lower level: data at the bottom, plots on top.
 LEVELS = [
     {
-        "errors",
-        "strict_json",
-        "files",
+        "io",
+        "kaggle",
         "provenance",
         "benchmark",
         "calibration",
@@ -34,18 +33,13 @@ LEVELS = [
         "attribution",
     },
     {
-        "mnist",
         "hosts",
-        "preparation",
-        "kaggle_files",
-        "kaggle_diagnosis",
         "results",
         "artifacts",
         "spaces",
-        "folder_lock",
         "ray_cluster",
     },
-    {"kaggle_csv", "submission", "trial_store", "search_definition", "trial_evaluation"},
+    {"submission", "trial_store", "search_definition", "trial_evaluation"},
     {"data", "trial_proposal"},
     {"augment", "normalization", "optimizers", "training", "search", "ensemble"},
     {"models", "ray_search"},
@@ -113,8 +107,7 @@ def test_imports_point_one_way():
 
 
 def test_the_command_knows_nothing_of_keras_and_no_helper_knows_of_it():
-    allowed = {"files", "folder_lock", "results", "errors", "artifacts", "provenance", "hosts"}
-    allowed |= {"strict_json"}
+    allowed = {"io", "results", "artifacts", "provenance", "hosts"}
     # What `digits search` and the Ray engine need; they know hyperopt and Ray, not Keras.
     allowed |= {"search", "ray_search", "ray_cluster", "search_plots", "importance"}
     for path in sorted(Path(digits_cli.__file__).parent.glob("*.py")):

@@ -16,7 +16,7 @@ from rough_places import ODD, assert_told, make_read_only, make_writable, run_as
 from runner_books import FIRST, SECOND, make_book
 
 from digit_utils.data import load_digits
-from digit_utils.folder_lock import claim_folder
+from digit_utils.io import claim_folder
 from digits_cli.errors import RunnerError
 from digits_cli.execute import run_chapters
 from digits_cli.pairing import check_pairs, sync_pair
@@ -77,7 +77,7 @@ def test_digits_that_do_not_fit_into_memory_are_told(tmp_path, train_csv, test_c
     code = """
 import resource, sys
 import pyarrow.csv
-from digit_utils import kaggle_csv
+from digit_utils import kaggle
 from digit_utils.data import load_digits
 pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + int(sys.argv[2]) * 1_000_000

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digit_utils import kaggle_files, submission
+import digit_utils.kaggle
+from digit_utils import submission
 from digit_utils.submission import SubmissionError, write_submission
 
 
@@ -125,8 +126,8 @@ def kaggle(tmp_path, monkeypatch):
     mount.mkdir(parents=True)
     working.mkdir()
     (mount / "train.csv").touch()
-    monkeypatch.setattr(kaggle_files, "KAGGLE_FOLDERS", (mount,))
-    monkeypatch.setattr(kaggle_files, "KAGGLE_OUTPUT", working)
+    monkeypatch.setattr(digit_utils.kaggle, "KAGGLE_FOLDERS", (mount,))
+    monkeypatch.setattr(digit_utils.kaggle, "KAGGLE_OUTPUT", working)
     return tmp_path
 
 

@@ -12,11 +12,9 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, NoReturn
 
 
 def write_atomically(path: str | Path, data: bytes) -> Path:
@@ -84,6 +82,8 @@ def to_plain(value: Any, name: str = "value") -> Any:
     two keys that become the same string, TypeError for another type; ``name`` is what to call the
     value there.
     """
+    import numpy as np  # here and below: `digits --help` need not wait for either
+
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if value is None or isinstance(value, bool):
@@ -111,6 +111,8 @@ def to_plain(value: Any, name: str = "value") -> Any:
 
 
 def _plain_mapping(mapping: Mapping, name: str) -> dict[str, Any]:
+    import numpy as np
+
     plain: dict[str, Any] = {}
     for key, item in mapping.items():
         if isinstance(key, bool) or not isinstance(key, str | int | np.integer):
@@ -130,3 +132,101 @@ def json_bytes(payload: Mapping, name: str = "payload") -> bytes:
     plain = to_plain(payload, name)
     text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode("utf-8")
+
+
+DEEPEST = 100  # far below what a reader that calls itself for each level could not follow
+
+
+def parse_json(raw: bytes) -> Any:
+    """Parse JSON, and refuse what Python's reader lets pass.
+
+    Returns None, bool, int, finite float, str, list or dict. Raises ValueError, which says why, if
+    it is not JSON, is nested deeper than `DEEPEST`, names an entry twice, or holds NaN, an infinite
+    number, one too large for a float, or half a character.
+    """
+    try:
+        value = json.loads(
+            raw, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_each_once
+        )
+        # "\ud800" is JSON and no text: it could not be written or shown.
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [each for each in level if isinstance(each, dict | list)]
+        if not level:
+            return value
+        level = [item for each in level for item in _items(each)]
+    raise ValueError("it is nested too deeply")
+
+
+def _items(value: dict | list) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in values:
+            raise ValueError(f"it names {name!r:.40} twice")
+        values[name] = value
+    return values
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        _refuse(text)
+    return value
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(f"{text:.40} is not a JSON number")
+
+
+_LOCK, _OWNER = ".lock", ".owner"
+
+
+class FolderUnavailable(OSError):
+    """A folder is in use (``owner``: ``process 123``, say) or not writable (``owner``: None)."""
+
+    def __init__(self, message: str, owner: str | None = None):
+        super().__init__(message)
+        self.owner = owner
+
+
+@contextlib.contextmanager
+def claim_folder(folder: str | Path) -> Iterator[Path]:
+    """Make a folder and hold it until the block ends.
+
+    The operating system lets go of it when the process ends, however it ends. Raises
+    FolderUnavailable if another process holds it, or it cannot be made or written.
+    """
+    from filelock import FileLock, Timeout
+
+    folder = Path(folder)
+    lock = FileLock(folder / _LOCK)
+    owner = folder / _OWNER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+        write_atomically(owner, f"{os.getpid()}\n".encode())
+    except Timeout:
+        who = "another process"
+        with contextlib.suppress(OSError):
+            who = f"process {owner.read_text().strip()}"
+        raise FolderUnavailable(
+            f"{folder}: is in use by {who}; wait for it to end, or name another folder", who
+        ) from None
+    except OSError as error:
+        lock.release()
+        raise FolderUnavailable(
+            f"{folder}: cannot be written ({error.strerror}); make it writable or name another"
+        ) from error
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):
+            owner.unlink()
+        lock.release()
