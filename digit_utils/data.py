@@ -1,20 +1,18 @@
 """Load the digits; split them and make them ready for a network.
 
 The package carries the 70,000 MNIST digits, so no chapter needs an account or a download.
-`load_digits` deals them out in the shape of Kaggle's *Digit Recognizer*: 42,000 labelled images to
-learn from and 28,000 test images without labels.
+`load_digits` gives them in the shape of Kaggle's *Digit Recognizer*: 42,000 labelled images and
+28,000 test images without labels.
 
-**Kaggle's shape, not Kaggle's order.** A fixed permutation shuffles the images,
-``np.random.RandomState(42_000).permutation(70_000)``, a stream NumPy promises never to change; its
-first 42,000 are the labelled images. Row 17 here is not row 17 of Kaggle's ``train.csv``, and a
-submission made from these test images would score about 10 % there. To submit, load Kaggle's own
-files with ``load_digits("folder/with/train.csv")``.
+**Kaggle's shape, not Kaggle's order.** A fixed permutation shuffles the images: row 17 here is not
+row 17 of Kaggle's ``train.csv``, and a submission made from these test images would score about
+10 % there. To submit, load Kaggle's own files with ``load_digits("folder/with/train.csv")``.
 
 **What the shuffle means for accuracy.** MNIST's own 60,000 training and 10,000 test images come
 from different writers. The shuffle mixes them, so a network is tested on handwriting it has partly
 seen. Expect a somewhat higher accuracy than on MNIST's own split; do not compare the two.
 
-**The test labels are sealed.** The loader leaves them out, as a competitor does not know them. Only
+**The test labels are sealed**, as a competitor does not know them. Only
 `digit_utils.evaluate.score_sealed_test` opens them, for a chapter's final report.
 """
 
@@ -22,7 +20,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import operator
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,18 +28,13 @@ import numpy as np
 
 from digit_utils.kaggle import DigitDataError, find_kaggle_folder, read_kaggle_folder
 
-__all__ = [
-    "BUNDLED_SOURCE",
-    "DigitDataError",
-    "Digits",
-    "SealedLabelsUnavailable",
-    "load_digits",
-    "prepare_images",
-    "split_train_validation",
-    "take_subset",
-]
-
 BUNDLED_SOURCE = "bundled MNIST"
+# assets/MNIST-LICENSE.txt says whose they are and how the file was made.
+MNIST_FILE = Path(__file__).resolve().parent / "assets" / "mnist.npz"
+MNIST_BYTES = 11_265_952
+MNIST_SHA256 = "4195ee80d0ab0aefe877112f055e47d17b72fb27ca2e4dbdb30ff94bce0051ba"
+SHUFFLE_SEED = 42_000
+N_LABELLED = 42_000
 
 
 class SealedLabelsUnavailable(RuntimeError):
@@ -78,11 +70,10 @@ def load_digits(folder: str | Path | None = None) -> Digits:
     if folder is None or folder == "":
         folder = find_kaggle_folder()
     if folder is not None:
-        folder = Path(
-            os.path.expanduser(folder)
-        ).absolute()  # Path's own raises for an unknown ~name
+        # Path.expanduser would raise for an unknown ~name.
+        folder = Path(os.path.expanduser(folder)).absolute()
         return Digits(*read_kaggle_folder(folder), source=str(folder))
-    images, labels, test_images, _ = deal_bundled_mnist()
+    images, labels, test_images, _ = split_bundled_mnist()
     return Digits(images, labels, test_images, source=BUNDLED_SOURCE)
 
 
@@ -98,7 +89,7 @@ def sealed_test_labels(digits: Digits) -> np.ndarray:
             "write a submission file and upload it, or call load_digits() outside Kaggle "
             "to use the bundled digits"
         )
-    _, _, test_images, test_labels = deal_bundled_mnist()
+    _, _, test_images, test_labels = split_bundled_mnist()
     if not np.array_equal(digits.test_images, test_images):
         raise SealedLabelsUnavailable(
             f"the test images (shape {np.shape(digits.test_images)}) are not the "
@@ -108,20 +99,8 @@ def sealed_test_labels(digits: Digits) -> np.ndarray:
     return test_labels
 
 
-MNIST_FILE = Path(__file__).resolve().parent / "assets" / "mnist.npz"
-MNIST_BYTES = 11_265_952
-MNIST_SHA256 = "4195ee80d0ab0aefe877112f055e47d17b72fb27ca2e4dbdb30ff94bce0051ba"
-
-SHUFFLE_SEED = 42_000
-N_LABELLED = 42_000
-
-
-def deal_bundled_mnist() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Deal the 70,000 digits out in Kaggle's shape, always in the same way.
-
-    Returns 42,000 images (n, 28, 28) and labels, then 28,000 test images and their labels, all
-    uint8; the last are sealed, see `digit_utils.data`. Raises as `read_bundled_mnist` does.
-    """
+def split_bundled_mnist() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return 42,000 images (n, 28, 28) and labels, then 28,000 test images and sealed labels."""
     images, labels = read_bundled_mnist()
     # RandomState's stream is frozen by NumPy's policy; default_rng's may change with a version.
     order = np.random.RandomState(SHUFFLE_SEED).permutation(len(images))
@@ -143,16 +122,12 @@ def read_bundled_mnist() -> tuple[np.ndarray, np.ndarray]:
             f"{MNIST_FILE}: cannot be read ({error.strerror}), expected the MNIST digits that "
             f"come with the package; {advice}"
         ) from error
-    if len(raw) < MNIST_BYTES:
-        raise DigitDataError(
-            f"{MNIST_FILE}: is cut short, found {len(raw):,} bytes, expected {MNIST_BYTES:,}; "
-            f"{advice}"
-        )
     digest = hashlib.sha256(raw).hexdigest()
     if digest != MNIST_SHA256:
+        what = "is cut short" if len(raw) < MNIST_BYTES else "has been changed"
         raise DigitDataError(
-            f"{MNIST_FILE}: has been changed, found SHA-256 {digest}, expected {MNIST_SHA256}; "
-            f"{advice}"
+            f"{MNIST_FILE}: {what}, found {len(raw):,} bytes of SHA-256 {digest}, expected "
+            f"{MNIST_BYTES:,} of {MNIST_SHA256}; {advice}"
         )
     with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
         return archive["images"], archive["labels"]
@@ -173,7 +148,6 @@ def split_train_validation(
     # Imported here: it takes a second that loading the digits need not wait for.
     from sklearn.model_selection import train_test_split
 
-    images, labels = _check_pairs(images, labels)
     if not 0 < validation_fraction < 1:
         raise ValueError(
             f"validation_fraction is {validation_fraction}, expected a share above 0 and below 1, "
@@ -201,28 +175,24 @@ def take_subset(
 
     ``n`` is at least 10; None, or as many as there are: all, unchanged. ``seed`` decides which
     images are taken. Each digit present in ``labels`` stays present. Raises ValueError for unequal
-    lengths, ``n`` below 10 or more than ten different labels, TypeError if ``n`` is not a whole
-    number.
+    lengths or a smaller ``n``.
     """
-    images, labels = _check_pairs(images, labels)
+    if len(images) != len(labels):
+        raise ValueError(
+            f"found {len(images):,} images and {len(labels):,} labels, expected as many; pass the "
+            "two that belong together"
+        )
     if n is None:
         return images, labels
-    if isinstance(n, bool | np.bool_):
-        raise TypeError(f"n is {n}, expected a whole number of images or None")
-    try:
-        n = operator.index(n)
-    except TypeError as error:
-        raise TypeError(f"n is {n!r}, expected a whole number of images or None") from error
-    if n < 10:
+    digits, counts = np.unique(labels, return_counts=True)
+    least = max(10, len(digits))
+    if n < least:
         raise ValueError(
-            f"{n} images asked for, expected at least 10 (one a digit), or None for all; in a "
+            f"{n} images asked for, expected at least {least} (one a digit), or None for all; in a "
             "chapter's parameters 0 stands for all"
         )
     if n >= len(labels):
         return images, labels
-    digits, counts = np.unique(labels, return_counts=True)
-    if len(digits) > 10:
-        raise ValueError(f"labels hold {len(digits)} different values, expected at most 10 digits")
     share = n * counts / len(labels)
     taken = np.maximum(np.floor(share).astype(int), 1)
     while taken.sum() < n:
@@ -253,24 +223,10 @@ def prepare_images(images: np.ndarray) -> np.ndarray:
             f"images have shape {images.shape}, expected (n, 28, 28); "
             "for one image pass image[np.newaxis], for rows of 784 pixels rows.reshape(-1, 28, 28)"
         )
-    if not np.issubdtype(images.dtype, np.integer):
+    lowest, highest = (images.min(), images.max()) if images.size else (0, 0)
+    if not np.issubdtype(images.dtype, np.integer) or lowest < 0 or highest > 255:
         raise ValueError(
-            f"images are of dtype {images.dtype}, expected whole numbers from 0 to 255; "
-            "if they are scaled already, do not scale them again"
-        )
-    if images.dtype != np.uint8 and images.size and (images.min() < 0 or images.max() > 255):
-        raise ValueError(
-            f"images hold pixels from {images.min()} to {images.max()}, expected 0 to 255; "
-            "look at how they were read"
+            f"images are of dtype {images.dtype}, from {lowest} to {highest}, expected whole "
+            "numbers from 0 to 255; if they are scaled already, do not scale them again"
         )
     return np.divide(images[..., np.newaxis], np.float32(255), dtype=np.float32)
-
-
-def _check_pairs(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = np.asarray(images), np.asarray(labels)
-    if labels.ndim != 1 or images.ndim < 1 or len(images) != len(labels):
-        raise ValueError(
-            f"images have shape {images.shape} and labels {labels.shape}, expected as many labels "
-            "as images, in one dimension; pass the two that belong together"
-        )
-    return images, labels

@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and turn values into plain JSON.
+"""Read and write files so that nothing is ever half there: whole writes, strict JSON, held folders.
 
 An interrupted run must never leave half a file under the final name: the next chapter
 would read it and fail in a place far from the cause.
@@ -12,18 +12,19 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+DEEPEST = 100  # levels of JSON: far below what a function that calls itself could not follow
+
 
 def write_atomically(path: str | Path, data: bytes) -> Path:
-    """Write ``data`` to ``path`` so that a reader sees the old file or the new one.
+    """Write ``data`` so that a reader sees the old file or the new one; return ``path`` as given.
 
-    The bytes go to a temporary file beside it, are flushed to disk and renamed; on failure the old
-    file is unharmed. A symbolic link is followed. Returns ``path`` as given. Raises
-    FileNotFoundError if its folder does not exist, IsADirectoryError if it is a folder, and
-    OSError, which names the file, if it cannot be written.
+    On failure the old file is unharmed. A symbolic link is followed. Raises FileNotFoundError if
+    the folder does not exist, IsADirectoryError if ``path`` is one, and OSError, which names the
+    file, if it cannot be written.
     """
     path = Path(path)
     target = Path(os.path.realpath(path))
@@ -54,7 +55,6 @@ def write_atomically(path: str | Path, data: bytes) -> Path:
             what = f"{error.strerror}; nothing was written"
             raise OSError(error.errno, what, str(path)) from error
         raise
-    _sync_folder(target.parent)
     return path
 
 
@@ -65,104 +65,76 @@ def read_bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _sync_folder(folder: Path) -> None:
-    """Flush the rename itself, where the operating system lets a folder be opened."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def to_plain(value: Any, name: str = "value") -> Any:
     """Turn NumPy scalars, arrays, tuples and mappings into what JSON can hold.
 
-    Whole-number keys become strings, as JSON has no others. Raises ValueError for NaN, infinity or
-    two keys that become the same string, TypeError for another type; ``name`` is what to call the
-    value there.
+    Whole-number keys become strings. Raises ValueError for NaN, infinity or two keys that become
+    the same string, TypeError for another type; ``name`` is what to call the value there.
     """
-    import numpy as np  # here and below: `digits --help` need not wait for either
+    import numpy as np  # as filelock below: `digits --help` need not wait for them
 
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if value is None or isinstance(value, bool):
         return value
-    # int(), float() and str() shed subclasses (an IntEnum, say) that would read back otherwise.
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(
-                f"{name} is {float(value)}, which JSON cannot hold; "
-                "find out why it is not a finite number, or leave it out"
-            )
-        return float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(
+            f"{name} is {float(value)}, which JSON cannot hold; "
+            "find out why it is not a finite number, or leave it out"
+        )
+    for kind in (int, str, float):  # sheds subclasses (an IntEnum, say): they would read otherwise
+        if isinstance(value, kind):
+            return kind(value)
     if isinstance(value, list | tuple):
         return [to_plain(item, f"{name}[{index}]") for index, item in enumerate(value)]
-    if isinstance(value, Mapping):
-        return _plain_mapping(value, name)
-    raise TypeError(
-        f"{name} is of type {type(value).__name__}, expected numbers, text, None, arrays, "
-        "lists or dictionaries of these; convert it first"
-    )
-
-
-def _plain_mapping(mapping: Mapping, name: str) -> dict[str, Any]:
-    import numpy as np
-
+    if not isinstance(value, Mapping):
+        raise TypeError(
+            f"{name} is of type {type(value).__name__}, expected numbers, text, None, arrays, "
+            "lists or dictionaries of these; convert it first"
+        )
     plain: dict[str, Any] = {}
-    for key, item in mapping.items():
+    for key, item in value.items():
         if isinstance(key, bool) or not isinstance(key, str | int | np.integer):
             raise TypeError(
                 f"{name} has the key {key!r} of type {type(key).__name__}, expected text "
                 "or a whole number; convert it first"
             )
-        text = str(key)
-        if text in plain:
-            raise ValueError(f"{name} has two keys that read {text!r}; rename one of them")
-        plain[text] = to_plain(item, f"{name}[{text!r}]")
+        if str(key) in plain:
+            raise ValueError(f"{name} has two keys that read {str(key)!r}; rename one of them")
+        plain[str(key)] = to_plain(item, f"{name}[{str(key)!r}]")
     return plain
 
 
 def json_bytes(payload: Mapping, name: str = "payload") -> bytes:
-    """Encode a mapping as indented UTF-8 JSON with a final newline, keys in their own order."""
-    plain = to_plain(payload, name)
-    text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
+    """Encode a mapping as indented UTF-8 JSON with a final newline; raises as `to_plain` does."""
+    text = json.dumps(to_plain(payload, name), indent=2, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode("utf-8")
-
-
-DEEPEST = 100  # far below what a reader that calls itself for each level could not follow
 
 
 def parse_json(raw: bytes) -> Any:
     """Parse JSON, and refuse what Python's reader lets pass.
 
-    Returns None, bool, int, finite float, str, list or dict. Raises ValueError, which says why, if
-    it is not JSON, is nested deeper than `DEEPEST`, names an entry twice, or holds NaN, an infinite
-    number, one too large for a float, or half a character.
+    Raises ValueError, which says why, if it is not JSON, is nested deeper than `DEEPEST`, names an
+    entry twice, or holds NaN, an infinite number or half a character.
     """
     try:
         value = json.loads(
-            raw, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_each_once
+            raw, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_each_once
         )
         # "\ud800" is JSON and no text: it could not be written or shown.
         json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    level = [value]
-    for _ in range(DEEPEST + 1):
-        level = [each for each in level if isinstance(each, dict | list)]
-        if not level:
+        if _levels(value) <= DEEPEST:
             return value
-        level = [item for each in level for item in _items(each)]
+    except RecursionError:
+        pass
     raise ValueError("it is nested too deeply")
 
 
-def _items(value: dict | list) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else value
+def _levels(value: Any) -> int:
+    if not isinstance(value, dict | list):
+        return 0
+    items = value.values() if isinstance(value, dict) else value
+    return 1 + max(map(_levels, items), default=0)
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -175,17 +147,11 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        _refuse(text)
-    return value
+    return float(text) if math.isfinite(float(text)) else _no_number(text)
 
 
-def _refuse(text: str) -> NoReturn:
+def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text:.40} is not a JSON number")
-
-
-_LOCK, _OWNER = ".lock", ".owner"
 
 
 class FolderUnavailable(OSError):
@@ -198,16 +164,14 @@ class FolderUnavailable(OSError):
 
 @contextlib.contextmanager
 def claim_folder(folder: str | Path) -> Iterator[Path]:
-    """Make a folder and hold it until the block ends.
+    """Make a folder and hold it until the block or the process ends, however it ends.
 
-    The operating system lets go of it when the process ends, however it ends. Raises
-    FolderUnavailable if another process holds it, or it cannot be made or written.
+    Raises FolderUnavailable if another process holds it, or it cannot be made or written.
     """
     from filelock import FileLock, Timeout
 
     folder = Path(folder)
-    lock = FileLock(folder / _LOCK)
-    owner = folder / _OWNER
+    lock, owner = FileLock(folder / ".lock"), folder / ".owner"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)

@@ -33,19 +33,27 @@ MODULES = {
 
 
 def provenance(root: str | Path) -> dict[str, Any]:
-    """Describe this moment: commit, day, kind of machine, versions.
+    """Describe this moment, and name no person, host or folder.
 
-    Nothing in it names a person, a host or a folder. Its keys are ``commit`` (None outside a git
-    checkout; ends in ``+`` if files were changed since), ``date``, ``machine``, Keras's ``backend``
-    and ``versions``.
+    ``commit`` is None outside a git checkout, and ends in ``+`` if files were changed since.
     """
     return {
-        "commit": _commit(Path(root)),
+        "commit": _commit(root),
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{platform.machine()}, {processors()} CPU cores",
         "backend": keras_backend(),
         "versions": {"python": platform.python_version(), **package_versions()},
     }
+
+
+def _commit(root: str | Path) -> str | None:
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
+    try:
+        return subprocess.check_output(
+            command, cwd=root, text=True, stderr=subprocess.DEVNULL
+        ).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def package_versions(names: Iterable[str] = PACKAGES) -> dict[str, str]:
@@ -79,7 +87,7 @@ def keras_settings() -> tuple[Path, dict[str, Any]]:
     """Return Keras's settings file, and what it asks for that is not the default."""
     home = os.path.expanduser("~")
     home = home if os.access(home, os.W_OK) else "/tmp"  # as Keras does
-    file = Path(os.environ.get("KERAS_HOME", f"{home}/.keras"), "keras.json").expanduser()
+    file = Path(os.path.expanduser(os.environ.get("KERAS_HOME", f"{home}/.keras")), "keras.json")
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # Keras passes over what is not JSON, too
@@ -111,11 +119,8 @@ def processors() -> int:
 def _quota() -> float:
     """Return how many processors' time the control groups of this process allow, if they say."""
     found = [math.inf]
-    try:
-        groups = CGROUP.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        groups = []
-    for line in groups:
+    groups = CGROUP.read_text(encoding="utf-8") if CGROUP.is_file() else ""
+    for line in groups.splitlines():
         _, controllers, path = line.split(":", 2)
         folder, names = CGROUPS, ["cpu.max"]
         if controllers:  # version 1
@@ -129,21 +134,6 @@ def _quota() -> float:
                 quota, period = map(int, " ".join(texts).split())
                 found += [quota / period] if quota > 0 else []
     return min(found)
-
-
-def _commit(root: Path) -> str | None:
-    def git(*arguments: str) -> str:
-        asked = subprocess.run(
-            ["git", *arguments], cwd=root, capture_output=True, text=True, check=True
-        )
-        return asked.stdout.strip()
-
-    try:
-        commit = git("rev-parse", "HEAD")
-        changed = git("status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return commit + ("+" if changed else "")
 
 
 def peak_memory_mb(of_children: bool = False) -> float | None:

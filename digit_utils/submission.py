@@ -11,11 +11,9 @@ import pandas as pd
 from digit_utils.io import write_atomically
 from digit_utils.kaggle import find_kaggle_output
 
-SUBMISSION_NAME = "submission.csv"
-
 
 class SubmissionError(ValueError):
-    """The predictions are not 28,000 digits, or the file did not come out right."""
+    """The predictions are not one digit an image, or the file did not come out right."""
 
 
 def write_submission(path: str | Path, predicted: Any, n_expected: int = 28_000) -> pd.DataFrame:
@@ -25,8 +23,7 @@ def write_submission(path: str | Path, predicted: Any, n_expected: int = 28_000)
     images; whole floats are taken. Returns what was written: ``ImageId`` from 1 up and ``Label``.
     In a notebook of the competition on Kaggle, a file called ``submission.csv`` is also put where
     Kaggle looks for it, and the place is printed. Raises SubmissionError for probabilities, another
-    count, other values or a file that does not read back the same, FileNotFoundError if the folder
-    does not exist.
+    count, other values or a file that reads back differently, FileNotFoundError without its folder.
 
     Taught in 06_final_model.
     """
@@ -34,36 +31,27 @@ def write_submission(path: str | Path, predicted: Any, n_expected: int = 28_000)
     frame = pd.DataFrame({"ImageId": np.arange(1, n_expected + 1), "Label": labels})
     data = frame.to_csv(index=False, lineterminator="\n").encode("ascii")
     write_atomically(path, data)
-    _verify(Path(path), frame)
+    if not pd.read_csv(path).equals(frame):
+        raise SubmissionError(
+            f"{path}: reads back differently from what was written; check the disk and write it "
+            "again before uploading"
+        )
     output = find_kaggle_output()
-    if output is not None and Path(path).name == SUBMISSION_NAME:
-        expected = output / SUBMISSION_NAME
-        if expected.resolve() != Path(path).resolve():
-            write_atomically(expected, data)
-            _verify(expected, frame)
-        print(f"for Kaggle: {expected}")
+    if output is not None and Path(path).name == "submission.csv":
+        print(f"for Kaggle: {write_atomically(output / 'submission.csv', data)}")
     return frame
 
 
 def _check_predictions(predicted: Any, n_expected: int) -> np.ndarray:
-    if np.ma.is_masked(predicted):
-        raise SubmissionError("predicted has masked values, expected a digit for every image")
     try:
-        predicted = np.asarray(predicted)
+        predicted = np.asarray(predicted, dtype=object if np.ma.is_masked(predicted) else None)
     except ValueError as error:  # lists of different lengths
-        raise SubmissionError(
-            f"predicted is not an array ({error}), expected {n_expected:,} digits"
-        ) from error
-    if predicted.ndim == 2 and predicted.shape[1] == 10:
-        raise SubmissionError(
-            f"predicted has shape {predicted.shape}: these look like probabilities, ten an "
-            f"image, expected ({n_expected},); take the most likely digit first: "
-            "predicted.argmax(axis=1)"
-        )
+        raise SubmissionError(f"{error}; expected {n_expected:,} digits") from error
     if predicted.ndim != 1:
         raise SubmissionError(
             f"predicted has shape {predicted.shape}, expected ({n_expected},): one digit an "
-            "image; try predicted.ravel() if it is a single column"
+            "image; of probabilities, ten an image, take the most likely digit first: "
+            "predicted.argmax(axis=1)"
         )
     if len(predicted) != n_expected:
         raise SubmissionError(
@@ -84,14 +72,3 @@ def _check_predictions(predicted: Any, n_expected: int) -> np.ndarray:
             "they were made"
         )
     return predicted.astype(np.int64)
-
-
-def _verify(path: Path, frame: pd.DataFrame) -> None:
-    """Read the file as Kaggle would, and compare it with what was meant."""
-    advice = "check the disk and write it again before uploading"
-    try:
-        written = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise SubmissionError(f"{path}: does not read back ({error}); {advice}") from error
-    if not written.equals(frame):
-        raise SubmissionError(f"{path}: reads back differently from what was written; {advice}")

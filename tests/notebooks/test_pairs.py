@@ -102,7 +102,7 @@ def test_it_is_published_with_the_outputs_of_its_code(chapter):
 
 # What would give a chapter the sealed labels; 06 may open the seal, by the one function for it.
 SEALED = re.compile(
-    r"sealed_test_labels|deal_bundled_mnist|mnist\.npz|keras\.datasets|fetch_openml"
+    r"sealed_test_labels|split_bundled_mnist|mnist\.npz|keras\.datasets|fetch_openml"
 )
 
 

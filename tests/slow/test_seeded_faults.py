@@ -100,9 +100,9 @@ FAULTS = [
     Fault(
         "the test labels handed out with the images",
         "data.py",
-        "    images, labels, test_images, _ = deal_bundled_mnist()\n"
+        "    images, labels, test_images, _ = split_bundled_mnist()\n"
         "    return Digits(images, labels, test_images, source=BUNDLED_SOURCE)",
-        "    images, labels, test_images, test_labels = deal_bundled_mnist()\n"
+        "    images, labels, test_images, test_labels = split_bundled_mnist()\n"
         "    digits = Digits(images, labels, test_images, source=BUNDLED_SOURCE)\n"
         '    object.__setattr__(digits, "test_labels", test_labels)\n'
         "    return digits",
