@@ -13,9 +13,9 @@ from typing import Any
 
 from digit_utils.hosts import settle
 from digit_utils.provenance import keras_backend
+from digits_cli.book import find_checkout, select_chapters, shown, tell_others
 from digits_cli.errors import RunnerError, UsageError, did_you_mean
 from digits_cli.parser import build_parser
-from digits_cli.paths import find_checkout, select_chapters, shown, tell_others
 
 ADVICE = "Install the book's tools: pip install -e '.[book]'."
 BACKENDS = ("tensorflow", "jax", "torch")  # of Keras, and able to train

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from digits_cli.book import Chapter, code_cells, list_chapters, read_notebook, shown, write_notebook
 from digits_cli.code_form import code_forms
 from digits_cli.errors import RunnerError
-from digits_cli.notebooks import code_cells, read_notebook, write_notebook
-from digits_cli.paths import Chapter, list_chapters, shown
 
 COMPARED = ("tags", "mystnb")  # of a cell's metadata; the rest is an editor's
 # What JupyterLab and jupytext put into a notebook when they save it, so that nothing differs after

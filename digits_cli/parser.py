@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from digit_utils import __version__
-from digits_cli.paths import PROFILES
+from digits_cli.book import PROFILES
 
 SWEEP_HELP = """\
 Run a chapter once for each combination of values, each run in a process of its own:

@@ -11,10 +11,9 @@ import subprocess
 from pathlib import Path
 
 from digit_utils.files import write_atomically
+from digits_cli.book import INSTALL_TAG, find_checkout, list_chapters, shown
 from digits_cli.errors import RunnerError, UsageError
-from digits_cli.notebooks import INSTALL_TAG
 from digits_cli.pairing import sync_pair
-from digits_cli.paths import find_checkout, list_chapters, shown
 from digits_cli.yaml_source import YamlSource
 
 GITHUB = "https://github.com/"

@@ -14,7 +14,7 @@ from typing import Any
 from digit_utils.files import write_atomically
 from digit_utils.folder_lock import FolderUnavailable, claim_folder
 from digits_cli import page
-from digits_cli.paths import shown
+from digits_cli.book import shown
 from digits_cli.progress import duration
 from digits_cli.report import print_table
 

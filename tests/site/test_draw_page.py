@@ -158,30 +158,6 @@ def test_firefox_with_fingerprint_protection_reads_digits(firefox, address):
         run("document.querySelector('[data-draw=clear]').click()")
 
 
-def test_the_ink_is_what_a_canvas_would_show(drawing):
-    """A canvas bends round ends out of straight pieces; shrunk to what is read, they agree."""
-    for digit, size in itertools.product(DIGITS, (0.05, 0.3, 0.8)):
-        own, canvas = drawing.evaluate(
-            """strokes => {
-              digitsBook.read(strokes);
-              const view = document.createElement('canvas').getContext('2d');
-              view.canvas.width = view.canvas.height = 280;
-              Object.assign(view, { lineWidth: 18, lineCap: 'round', lineJoin: 'round' });
-              view.beginPath();
-              for (const [first, ...rest] of strokes) {
-                view.moveTo(...first);
-                for (const point of rest) view.lineTo(...point);
-              }
-              view.stroke();
-              const { data } = view.getImageData(0, 0, 280, 280);
-              return [digitsBook.readInk(), data.filter((_, i) => i % 4 === 3)].map((ink) =>
-                Array.from(digitsBook.shrinkOnly(ink, 280)));
-            }""",
-            placed(DIGITS[digit], size, left=0.07, top=0.11),
-        )
-        np.testing.assert_allclose(own, canvas, atol=0.03)
-
-
 def test_logits_are_those_of_keras(drawing):
     import keras
 
@@ -217,20 +193,35 @@ def prepared_in_python(ink):
     return roomy[30:58, 30:58]
 
 
-def test_the_preparation_is_that_of_mnist(drawing):
+def test_ink_and_preparation_are_those_of_a_canvas_and_of_mnist(drawing):
+    """A canvas bends round ends out of straight pieces; shrunk to what is read, they agree."""
     from skimage.transform import resize_local_mean
 
     for digit, size in itertools.product(DIGITS, (0.05, 0.3, 0.8)):
-        ink, prepared, shrunk = drawing.evaluate(
-            "strokes => { digitsBook.read(strokes); const ink = digitsBook.readInk();"
-            " return [Array.from(ink), Array.from(digitsBook.prepare(ink, 280)),"
-            " Array.from(digitsBook.shrinkOnly(ink, 280))]; }",
+        ink, prepared, shrunk, canvas = drawing.evaluate(
+            """strokes => {
+              digitsBook.read(strokes);
+              const view = document.createElement('canvas').getContext('2d');
+              view.canvas.width = view.canvas.height = 280;
+              Object.assign(view, { lineWidth: 18, lineCap: 'round', lineJoin: 'round' });
+              view.beginPath();
+              for (const [first, ...rest] of strokes) {
+                view.moveTo(...first);
+                for (const point of rest) view.lineTo(...point);
+              }
+              view.stroke();
+              const drawn = view.getImageData(0, 0, 280, 280).data.filter((_, i) => i % 4 === 3);
+              const ink = digitsBook.readInk();
+              return [ink.join(), ...[digitsBook.prepare(ink, 280),
+                digitsBook.shrinkOnly(ink, 280), digitsBook.shrinkOnly(drawn, 280)].map(Array.from)];
+            }""",
             placed(DIGITS[digit], size, left=0.07, top=0.11),
         )
-        ink, shape = np.array(ink).reshape(SHEET, SHEET), (28, 28)
+        ink, shape = np.fromstring(ink, sep=",").reshape(SHEET, SHEET), (28, 28)
         np.testing.assert_allclose(np.reshape(prepared, shape), prepared_in_python(ink), atol=1e-5)
         expected = resize_local_mean(ink / 255, shape)
         np.testing.assert_allclose(np.reshape(shrunk, shape), expected, atol=1e-5)
+        np.testing.assert_allclose(shrunk, canvas, atol=0.03)
 
 
 def test_the_switch_shows_why_demos_fail(open_sheet):

@@ -204,7 +204,7 @@ def test_a_page_tells_what_it_is_and_asks_for_feedback(html, repository, page):
 
 
 def test_a_chapter_is_described_by_its_question_and_the_site_by_its_start(html):
-    for facts in read_chapters(ROOT / "notebooks"):
+    for facts in read_chapters(ROOT):
         tags = tags_of(chapter_page(html, facts.stem))
         assert tags["og:title"] == facts.title
         assert tags["description"] == re.sub("[*`]", "", facts.question).replace("'", "’")

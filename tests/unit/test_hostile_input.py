@@ -23,8 +23,8 @@ from digit_utils.kaggle_csv import parse_kaggle_csv
 from digit_utils.shipped import ShippedModelError, load_networks
 from digit_utils.strict_json import parse_json
 from digit_utils.trial_store import SearchError, TrialStore
+from digits_cli.book import read_notebook
 from digits_cli.errors import ParameterError, UsageError
-from digits_cli.notebooks import read_notebook
 from digits_cli.parameters import check_value, parse_declarations
 from digits_cli.search_command import load_search
 from digits_cli.site import stage_site

@@ -16,11 +16,10 @@ from runner_books import FIRST, make_book, pretend_run
 
 import digit_utils
 from digit_utils import hosts
+from digits_cli.book import INSTALL_TAG, cells_tagged, code_cells, list_chapters, read_notebook
 from digits_cli.cli import main
 from digits_cli.errors import UsageError
-from digits_cli.notebooks import INSTALL_TAG, cells_tagged, code_cells, read_notebook
 from digits_cli.pairing import check_pairs, read_script
-from digits_cli.paths import list_chapters
 from digits_cli.repository import (
     GITHUB,
     PLACES,

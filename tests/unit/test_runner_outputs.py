@@ -14,10 +14,9 @@ from runner_books import FIRST, SECOND, chapter, make_book, pretend_run
 
 import digits_cli.publish
 from digit_utils import results
+from digits_cli.book import cells_tagged, list_chapters, read_notebook, write_notebook
 from digits_cli.errors import RunnerError
-from digits_cli.notebooks import cells_tagged, read_notebook, write_notebook
 from digits_cli.pairing import METADATA, check_pairs, sync_pair
-from digits_cli.paths import list_chapters
 from digits_cli.publish import machine_traces, publish
 from digits_cli.site import build_site, stage_site
 

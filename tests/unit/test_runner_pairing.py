@@ -13,11 +13,10 @@ from jupytext import TextFileContentsManager
 from runner_books import FIRST, SECOND, make_book, pretend_run
 
 from digit_utils import __version__
+from digits_cli.book import code_cells, list_chapters, read_notebook, write_notebook
 from digits_cli.cli import main
 from digits_cli.errors import RunnerError
-from digits_cli.notebooks import code_cells, read_notebook, write_notebook
 from digits_cli.pairing import METADATA, check_pairs, read_script, sync_pair
-from digits_cli.paths import list_chapters
 
 
 @pytest.fixture
