@@ -212,7 +212,11 @@ def test_a_new_chapter_has_all_that_is_asked_of_one(copy, capsys):
     last = CHAPTERS[-1].name
     listed = f"file: notebooks/{last}\n      - file: notebooks/77_my_idea\n"
     assert listed in (copy / "_toc.yml").read_text(encoding="utf-8")
-    row = rf"\(notebooks/{last}\.ipynb\).*\n\| 77 \| \[My idea\]\(notebooks/77_my_idea\.ipynb\) "
+    row = (
+        r"\(notebooks/"
+        + last
+        + r"\.ipynb\).*\n\| 77 \| \[My idea\]\(notebooks/77_my_idea\.ipynb\) "
+    )
     assert re.search(row, (copy / "README.md").read_text(encoding="utf-8"))
     assert read_bounds(copy / BOUNDS)["77_my_idea"]
     assert {path.parent.name for path in copy.glob("profiles/*/77_my_idea.yaml")} == {"quick"}

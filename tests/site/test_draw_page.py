@@ -212,8 +212,9 @@ def test_ink_and_preparation_are_those_of_a_canvas_and_of_mnist(drawing):
               view.stroke();
               const drawn = view.getImageData(0, 0, 280, 280).data.filter((_, i) => i % 4 === 3);
               const ink = digitsBook.readInk();
-              return [ink.join(), ...[digitsBook.prepare(ink, 280),
-                digitsBook.shrinkOnly(ink, 280), digitsBook.shrinkOnly(drawn, 280)].map(Array.from)];
+              const found = [digitsBook.prepare(ink, 280), digitsBook.shrinkOnly(ink, 280),
+                digitsBook.shrinkOnly(drawn, 280)];
+              return [ink.join(), ...found.map((pixels) => Array.from(pixels))];
             }""",
             placed(DIGITS[digit], size, left=0.07, top=0.11),
         )

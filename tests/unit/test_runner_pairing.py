@@ -312,11 +312,6 @@ def test_a_full_disk_or_a_missing_package_is_told_without_a_traceback(book, caps
         (["run", "01", "-p", "NAME"], "-p needs a NAME and a VALUE, found only 'NAME'"),
         (["run", "-p", "SED", "1", "--profile", "quick", "01"], "Did you mean SEED?"),
         (["run", "01", "SEED=1"], "no chapter 'SEED=1'. A parameter goes after -p."),
-        (["run", "01", "--out", "s3://b/mine"], "--out is s3://b/mine, expected a folder on this"),
-        (
-            ["search", "any.py", "--trials", "1", "--out", "s3://b/mine"],
-            "--out is s3://b/mine",
-        ),
         # With two slashes it is an address.
         (["sweep", "good.yaml", "--out", "s3:/b/mine"], "--out is s3:/b/mine, expected a folder"),
         (["run", "--frob"], "unrecognized arguments: --frob"),
