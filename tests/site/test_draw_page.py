@@ -468,8 +468,8 @@ def test_it_works_from_a_folder(open_sheet, html):
     wait_for_neighbours(page)
 
 
-def test_without_javascript_a_sentence_says_what_is_missing(open_page):
-    page = open_page(PAGE, java_script_enabled=False)
+def test_without_javascript_a_sentence_says_what_is_missing(new_page):
+    page = new_page(PAGE, java_script_enabled=False)
     assert page.locator(".draw-noscript").is_visible()
     assert not page.locator("#draw").is_visible()
 
