@@ -6,9 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from digits_cli.book import find_checkout, list_chapters, shown, without_colour, write_notebook
 from digits_cli.claims import hold_site
@@ -144,16 +142,11 @@ def stage_site(root: Path, profile: str | None) -> list[str]:
 
 def _toc_pages(path: Path) -> list[str]:
     """Return the pages that `_toc.yml` names, the root first, without suffixes."""
-    pages = list(_named_pages(YamlSource(path, RunnerError).values))
-    for page in pages:
-        if not isinstance(page, str):
-            raise RunnerError(f"{shown(path)} names {page!r:.200}, expected a page's name.")
+    from sphinx_external_toc.parsing import parse_toc_data
+
+    values = YamlSource(path, RunnerError).values
+    try:
+        pages = list(parse_toc_data(values))
+    except Exception as error:
+        raise RunnerError(f"{shown(path)} is no table of contents: {error}") from error
     return [page.removesuffix(".md").removesuffix(".ipynb") for page in pages]
-
-
-def _named_pages(node: Any) -> Iterator[Any]:
-    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-        if key in {"root", "file"}:
-            yield value
-        elif isinstance(value, dict | list):
-            yield from _named_pages(value)

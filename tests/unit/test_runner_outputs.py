@@ -93,7 +93,9 @@ def test_a_run_with_other_values_than_the_profiles_is_out_of_date(book):
 
 
 def test_the_table_of_contents_must_list_every_chapter_and_no_other(book):
-    (book / "_toc.yml").write_text("root: book/index\nchapters:\n- file: notebooks/01_frist\n")
+    (book / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\nchapters:\n- file: notebooks/01_frist\n"
+    )
     with pytest.raises(RunnerError) as error:
         stage_site(book, "quick")
     assert "_toc.yml lists notebooks/01_frist, which is no chapter" in str(error.value)
