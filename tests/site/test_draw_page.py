@@ -432,7 +432,7 @@ def test_the_example_draws_by_itself(open_sheet):
 
 
 def test_the_answer_comes_at_once_on_a_slow_machine(open_sheet):
-    page = open_sheet(locale="en-US")
+    page = open_sheet(locale="en-US")  # in a window of its own, to be slowed down
     page.evaluate(
         """() => {
           const sheet = document.querySelector('[data-draw=sheet]');
