@@ -96,8 +96,8 @@ run: $(STAMP) ## run chapters: make run CHAPTER=03 PROFILE=full (none: all of th
 lab: $(STAMP) ## open the chapters in JupyterLab; saving one writes both of its halves
 	$(BIN)/jupyter lab
 
-sync: $(STAMP) ## regenerate notebooks/*.ipynb from notebooks/*.py
-	$(BIN)/digits sync
+sync: $(STAMP) ## regenerate notebooks/*.ipynb from notebooks/*.py; CHAPTER=03 takes one
+	$(BIN)/digits sync $(CHAPTER)
 
 bench: $(STAMP) ## compare training recipes, two to six minutes; FULL=1 trains all to the end, forty minutes or more
 	$(BIN)/python -m benchmarks $(if $(filter-out 0,$(FULL)),--full)

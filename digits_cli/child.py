@@ -24,7 +24,7 @@ from typing import Any
 
 from digit_utils.provenance import peak_memory_mb, provenance
 from digits_cli import freshness
-from digits_cli.notebooks import (
+from digits_cli.book import (
     cells_tagged,
     join_streams,
     read_notebook,

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from digit_utils.io import FolderUnavailable, claim_folder
+from digits_cli.book import shown
 from digits_cli.errors import RunnerError
-from digits_cli.paths import shown
 from digits_cli.plan import PlannedRun
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from digit_utils.hosts import settle
 from digit_utils.provenance import keras_backend
+from digits_cli.book import find_checkout, select_chapters, shown, tell_others
 from digits_cli.errors import RunnerError, UsageError, did_you_mean
 from digits_cli.parser import build_parser
-from digits_cli.paths import find_checkout, list_chapters, shown, tell_others
 
 ADVICE = "Install the book's tools: pip install -e '.[book]'."
 BACKENDS = ("tensorflow", "jax", "torch")  # of Keras, and able to train
@@ -39,9 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, extra = parser.parse_known_args(_pair_up_parameters(given))
     settle()
     # argparse gives up on chapters that follow an option; they are chapters all the same.
-    if extra and (options.command != "run" or any(text.startswith("-") for text in extra)):
+    if extra and ("chapters" not in options or any(text.startswith("-") for text in extra)):
         parser.error(f"unrecognized arguments: {' '.join(extra)}")
-    vars(options).setdefault("chapters", []).extend(extra)
+    options.chapters = [*vars(options).get("chapters", []), *extra]
 
     def tell(text: object) -> None:
         print(f"digits {options.command}: {text}", file=sys.stderr)
@@ -158,29 +158,35 @@ def _new(options: Namespace) -> int:
 
     _tell_written(new_chapter(find_checkout(), options.name))
     commands = "; ".join(f"digits {c} {options.name[:2]}" for c in ("run", "references", "publish"))
-    print(f"Make it yours (CONTRIBUTING.md, Write a chapter), and then: digits sync; {commands}")
+    print(f"Make it yours (CONTRIBUTING.md, Add a chapter), and then: digits sync; {commands}")
     return 0
 
 
 def _sync(options: Namespace) -> int:
-    from digits_cli.pairing import check_pairs, sync_pair
+    from digits_cli.pairing import advise_restoring, check_pairs, sync_pair
 
     root = find_checkout()
+    chapters = select_chapters(root, options.chapters)
     tell_others(root)
     if options.check:
-        differences = check_pairs(root)
+        differences = check_pairs(root, chapters)
         print("\n".join(map(str, differences)) or "Every .ipynb equals its .py.")
         if differences:
             print("Run `digits sync` (or `make sync`), and commit both halves.", file=sys.stderr)
         return 1 if differences else 0
-    code = 0
-    for chapter in list_chapters(root):
+    code, last = 0, []
+    for chapter in chapters:
+        if advice := advise_restoring(chapter):
+            last.append(f"{shown(chapter.notebook)} was gone and has no outputs now{advice}.")
         try:
             done = "wrote" if sync_pair(chapter, options.force) else "as it was"
             print(f"{done}: {shown(chapter.notebook)}")
         except RunnerError as error:
-            print(f"digits sync: {error}", file=sys.stderr)
+            last.append(str(error))
             code = 1
+    sys.stdout.flush()
+    for text in last:
+        print(f"digits sync: {text}", file=sys.stderr)
     return code
 
 
@@ -201,10 +207,10 @@ def _site(options: Namespace) -> int:
 
 
 def _address(options: Namespace) -> int:
-    from digits_cli.repository import configured_address, rewrite_address
+    from digits_cli.repository import configured, rewrite_address
 
     _tell_written(rewrite_address(options.url))
-    print(f"The repository is {configured_address(find_checkout())}.")
+    print(f"The repository is {configured(find_checkout())[0]}.")
     return 0
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from digits_cli.notebooks import INSTALL_TAG, code_cells, tags
+from digits_cli.book import INSTALL_TAG, code_cells, tags
 
 # `%time f()`, `!ls`, and the same behind a name: `took = %timeit -o f()`.
 MAGIC = re.compile(r"^([ \t]*)(?:[\w, \t]+=[ \t]*)?[!%].*", re.MULTILINE)

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from digits_cli.book import read_notebook
 from digits_cli.claims import hold_runs
 from digits_cli.errors import RunnerError
 from digits_cli.freshness import why_run_again
-from digits_cli.notebooks import read_notebook
 from digits_cli.plan import PlannedRun, plan_runs
 from digits_cli.process import watch
 from digits_cli.progress import Reporter, make_reporter

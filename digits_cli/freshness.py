@@ -19,11 +19,17 @@ from typing import Any
 import digit_utils
 from digit_utils.io import parse_json
 from digit_utils.provenance import installed_version, keras_backend
+from digits_cli.book import (
+    INSTALL_TAG,
+    Chapter,
+    code_cells,
+    code_sources,
+    read_notebook,
+    run_folder,
+)
 from digits_cli.code_form import cell_facts, closure, short_hash
-from digits_cli.notebooks import INSTALL_TAG, code_cells, code_sources, read_notebook
 from digits_cli.pairing import read_script
 from digits_cli.parameters import declared_parameters
-from digits_cli.paths import Chapter, run_folder
 from digits_cli.plan import PlannedRun, profile_values
 
 # The package that a kernel imports, wherever it was installed from.

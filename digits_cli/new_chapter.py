@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from digit_utils.io import write_atomically
+from digits_cli.book import CHAPTER_NAME, Chapter, list_chapters, shown
 from digits_cli.errors import RunnerError, UsageError
 from digits_cli.pairing import sync_pair
-from digits_cli.paths import CHAPTER_NAME, Chapter, list_chapters, shown
 from digits_cli.references import BOUNDS
 from digits_cli.repository import configured, install_cell
 

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from digits_cli.book import Chapter, code_cells, list_chapters, read_notebook, shown, write_notebook
 from digits_cli.code_form import code_forms
 from digits_cli.errors import RunnerError
-from digits_cli.notebooks import code_cells, read_notebook, write_notebook
-from digits_cli.paths import Chapter, list_chapters, shown
 
 COMPARED = ("tags", "mystnb")  # of a cell's metadata; the rest is an editor's
 # What JupyterLab and jupytext put into a notebook when they save it, so that nothing differs after
@@ -91,16 +90,22 @@ def check_pairs(root: Path, chapters: Sequence[Chapter] | None = None) -> list[s
     """List in sentences what differs between the halves of some chapters, or all; not outputs."""
     found = []
     for chapter in list_chapters(root) if chapters is None else chapters:
+        told = []
         if not chapter.script.is_file():
             told = ["there is an .ipynb but no .py; the .py is the half that is edited"]
-        elif chapter.installed:  # with the package came a script alone
-            told = []
-        elif not chapter.notebook.is_file():
-            told = ["there is a .py but no .ipynb"]
-        else:
+        elif not chapter.installed and not chapter.notebook.is_file():
+            told = [f"there is a .py but no .ipynb{advise_restoring(chapter)}"]
+        elif not chapter.installed:
             told = _compare(read_script(chapter.script), read_notebook(chapter.notebook))
         found += [f"{chapter.name}: {what}" for what in told]
     return found
+
+
+def advise_restoring(chapter: Chapter) -> str:
+    """Return how to bring a notebook that is gone back with its outputs, empty if git has none."""
+    if chapter.notebook.is_file() or not _committed_cells(chapter):
+        return ""
+    return f"; `git restore {shown(chapter.notebook)}` brings it back with its outputs"
 
 
 def refuse_unlike(root: Path, chapters: Sequence[Chapter]) -> None:
@@ -151,14 +156,14 @@ def sync_pair(chapter: Chapter, force: bool = False) -> bool:
         old = read_notebook(chapter.notebook)
         if not force:
             refuse_to_lose(chapter, fresh, old)
-        keep_outputs(fresh, old)
+        _keep_outputs(fresh, old)
         if nbformat.writes(fresh) == nbformat.writes(old):
             return False
     write_notebook(chapter.notebook, fresh)
     return True
 
 
-def keep_outputs(fresh: Any, old: Any) -> None:
+def _keep_outputs(fresh: Any, old: Any) -> None:
     """Carry outputs, and what they came from, over to the cells that do the same as before."""
     fresh_code, old_code = code_cells(fresh), code_cells(old)
     matcher = difflib.SequenceMatcher(None, code_forms(old), code_forms(fresh), autojunk=False)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from digits_cli.book import cells_tagged
 from digits_cli.errors import ParameterError, did_you_mean
-from digits_cli.notebooks import cells_tagged
 from digits_cli.yaml_source import YamlSource
 
 SEEDS = 2**32  # below it: what NumPy, scikit-learn and Keras all take

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from digit_utils import __version__
-from digits_cli.paths import PROFILES
+from digits_cli.book import PROFILES
 
 SWEEP_HELP = """\
 Run a chapter once for each combination of values, each run in a process of its own:
@@ -71,20 +71,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, text: str, description: str | None = None) -> argparse.ArgumentParser:
-        as_written = argparse.RawDescriptionHelpFormatter
-        return commands.add_parser(
-            name, help=text, description=description or text, formatter_class=as_written
-        )
+    def command(name: str, text: str, told: str | None = None) -> argparse.ArgumentParser:
+        form = argparse.RawDescriptionHelpFormatter
+        return commands.add_parser(name, help=text, description=told or text, formatter_class=form)
 
     example = "digits run 05 --profile quick -p N_TRIALS 20"
     run = command("run", "execute chapters with papermill", f"Execute chapters: {example}")
     _add_chapters(run)
     _add_profile(run)
     text = "set a parameter, whatever the profile says; NAME=VALUE works too; may be repeated"
-    run.add_argument(
-        "-p", "--parameter", action="append", default=[], metavar="NAME VALUE", help=text
-    )
+    name = "NAME VALUE"
+    run.add_argument("-p", "--parameter", action="append", default=[], metavar=name, help=text)
     text = "folder for the executed notebooks (default: _build/runs/PROFILE)"
     run.add_argument("--out", metavar="DIR", help=text)
     _add_flag(run, "--keep-going", "run later chapters after one has failed")
@@ -116,6 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
     new.add_argument("name", metavar="NN_NAME", help="such as 14_my_idea")
 
     sync = command("sync", "regenerate every .ipynb from its .py")
+    _add_chapters(sync)
     _add_flag(sync, "--check", "change nothing; exit 1 when a pair differs")
     _add_flag(sync, "--force", "drop what was typed into an .ipynb and not the .py")
 
@@ -136,9 +134,8 @@ def build_parser() -> argparse.ArgumentParser:
     text = "https://github.com/OWNER/NAME (default: the git remote origin)"
     address.add_argument("url", nargs="?", metavar="URL", help=text)
 
-    publish = command(
-        "publish", "run the chapters that are stale, or named, and publish their outputs"
-    )
+    text = "run the chapters that are stale, or named, and publish their outputs"
+    publish = command("publish", text)
     _add_chapters(publish)
     text = "publish the full runs there are; name the chapters that need one, and exit with 1"
     _add_flag(publish, "--no-run", text)

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from digits_cli.errors import ParameterError, UsageError, did_you_mean
-from digits_cli.pairing import notebook_bytes, read_chapter, refuse_unlike
-from digits_cli.parameters import Parameter, check_value, declared_parameters, read_profile
-from digits_cli.paths import (
+from digits_cli.book import (
     Chapter,
     find_root,
     folder_here,
@@ -19,6 +16,9 @@ from digits_cli.paths import (
     select_chapters,
     shown,
 )
+from digits_cli.errors import ParameterError, UsageError, did_you_mean
+from digits_cli.pairing import notebook_bytes, read_chapter, refuse_unlike
+from digits_cli.parameters import Parameter, check_value, declared_parameters, read_profile
 
 # A relative one is meant from where the command runs, but the notebook runs in its build folder.
 FOLDER_PARAMETERS = ("DATA", "ARTIFACTS", "TRIALS")

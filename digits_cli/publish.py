@@ -12,14 +12,23 @@ from typing import Any
 from digit_utils import results
 from digit_utils.io import json_bytes, parse_json, read_bytes, write_atomically
 from digits_cli import freshness
+from digits_cli.book import (
+    Chapter,
+    cells_tagged,
+    find_checkout,
+    read_notebook,
+    run_folder,
+    select_chapters,
+    shown,
+    tags,
+    write_notebook,
+)
 from digits_cli.code_form import same_code
 from digits_cli.errors import RunnerError
 from digits_cli.execute import ChapterRun, check_can_run, run_chapters
 from digits_cli.freshness import differences, take
-from digits_cli.notebooks import cells_tagged, read_notebook, tags, write_notebook
 from digits_cli.pairing import read_script, refuse_to_lose
 from digits_cli.parameters import declared_parameters
-from digits_cli.paths import Chapter, find_checkout, run_folder, select_chapters, shown
 from digits_cli.plan import profile_values
 
 MEASURED = ("profile", "seconds", "peak_memory_mb")  # of a run, and kept in `results/`

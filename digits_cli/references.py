@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from digits_cli.book import Chapter, code_sources, find_checkout, read_notebook, shown
 from digits_cli.child import injected_values
 from digits_cli.errors import RunnerError
-from digits_cli.notebooks import code_sources, read_notebook
 from digits_cli.pairing import read_script
-from digits_cli.paths import Chapter, find_checkout, shown
 from digits_cli.plan import profile_values
 from digits_cli.yaml_source import YamlSource
 

@@ -10,18 +10,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from digits_cli.execute import ChapterRun
-from digits_cli.freshness import why_stale
-from digits_cli.notebooks import read_notebook, title, without_colour
-from digits_cli.pairing import check_pairs
-from digits_cli.paths import (
+from digits_cli.book import (
     PROFILES,
     find_checkout,
+    read_notebook,
     run_folder,
     select_chapters,
     shown,
     tell_others,
+    title,
+    without_colour,
 )
+from digits_cli.execute import ChapterRun
+from digits_cli.freshness import why_stale
+from digits_cli.pairing import check_pairs
 from digits_cli.progress import duration
 from digits_cli.references import BOUNDS, why_stale_reference
 

@@ -1,7 +1,6 @@
 """The address of the book's repository: find it, and rewrite it, the install cells included.
 
-It stands in many files, because Colab, pip and citations need it as text. `_config.yml` counts:
-`rewrite_address` makes the others agree. A site built in a fork links to the fork (`find_address`).
+It stands in many files, because Colab, pip and citations need it as text; `_config.yml` counts.
 """
 
 from __future__ import annotations
@@ -9,14 +8,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 from digit_utils.io import write_atomically
+from digits_cli.book import INSTALL_TAG, find_checkout, list_chapters, shown
 from digits_cli.errors import RunnerError, UsageError
-from digits_cli.notebooks import INSTALL_TAG
 from digits_cli.pairing import sync_pair
-from digits_cli.paths import find_checkout, list_chapters, shown
 from digits_cli.yaml_source import YamlSource
 
 GITHUB = "https://github.com/"
@@ -59,58 +56,40 @@ def parse_address(text: str) -> str | None:
     return GITHUB + found[1] if found else None
 
 
-def configured_address(root: Path) -> str | None:
-    """Return the repository's address in `_config.yml`, or None when it names none."""
-    return _configured(root)[0]
-
-
-def configured(root: Path) -> tuple[str, str]:
-    """Return the repository's address and branch in `_config.yml`, which must name them."""
-    address, branch = _configured(root)
-    if address is None:
-        raise RunnerError(
-            f"{shown(root / '_config.yml')} does not say where the repository is, expected\n"
-            "repository:\n  url: https://github.com/OWNER/REPO\n  branch: main"
-        )
-    return address, branch
-
-
-def _configured(root: Path) -> tuple[str | None, str]:
+def configured(root: Path) -> tuple[str | None, str]:
+    """Return the repository's address and branch in `_config.yml`; None when it names none."""
     path = root / "_config.yml"
     if not path.exists():
         return None, "main"
     source = YamlSource(path, RunnerError)
-    if not isinstance(source.values, dict):
-        raise source.error((), "cannot be read: expected names with values")
-    named = source.values.get("repository") or {}
-    if not isinstance(named, dict):
-        raise source.error(("repository",), "cannot be read: expected url: and branch: below it")
-    url = named.get("url")
-    address = None if url is None else parse_address(str(url))
+    try:
+        named = source.values.get("repository") or {}
+        url, branch = named.get("url"), str(named.get("branch", "main"))
+    except AttributeError as error:
+        told = "cannot be read: expected repository: with url: and branch: below it"
+        raise source.error(("repository",), told) from error
+    address = parse_address(str(url))
     if url is not None and address is None:
-        raise RunnerError(
-            f"{shown(path)}: repository.url is {url!r:.200}, expected {GITHUB}OWNER/NAME."
-        )
-    return address, str(named.get("branch", "main"))
+        told = f"{shown(path)}: repository.url is {url!r:.200}, expected {GITHUB}OWNER/NAME."
+        raise RunnerError(told)
+    return address, branch
 
 
-def find_address(root: Path, environ: Mapping[str, str] | None = None) -> tuple[str | None, str]:
+def find_address(root: Path) -> tuple[str | None, str]:
     """Return the address of this checkout's repository, and the name of its source for messages.
 
-    The sources, in order: GitHub Actions' variables in `environ` (None: the process's environment),
-    the git remote `origin`, `_config.yml`.
+    The sources, in order: GitHub Actions' variables, the git remote `origin`, `_config.yml`.
     """
-    environ = os.environ if environ is None else environ
-    server = environ.get("GITHUB_SERVER_URL", GITHUB).rstrip("/") + "/"
-    if told := parse_address(server + environ.get("GITHUB_REPOSITORY", "")):
+    server = os.environ.get("GITHUB_SERVER_URL", GITHUB).rstrip("/") + "/"
+    if told := parse_address(server + os.environ.get("GITHUB_REPOSITORY", "")):
         return told, "GITHUB_REPOSITORY"
     if cloned := parse_address(_origin(root)):
         return cloned, "the git remote origin"
-    return configured_address(root), "_config.yml"
+    return configured(root)[0], "_config.yml"
 
 
 def _origin(root: Path) -> str:
-    if not (root / ".git").exists():  # a folder within another project's checkout is not that one
+    if not (root / ".git").exists():  # a folder within another project's checkout
         return ""
     command = ["git", "-C", str(root), "remote", "get-url", "origin"]
     try:
@@ -137,7 +116,7 @@ def rewrite_address(new: str | None = None, root: Path | str | None = None) -> l
     """
     root = find_checkout(root)
     config = root / "_config.yml"
-    old = configured_address(root)
+    old = configured(root)[0]
     if old is None:
         raise RunnerError(f"{shown(config)} names no repository.url to change.")
     address = find_address(root)[0] if new is None else parse_address(new)
@@ -159,14 +138,14 @@ def _rewrite(path: Path, old: str, new: str) -> bool:
     return changed != text
 
 
-def install_cell(repository: str, ref: str) -> str:
+def install_cell(repository: str | None, ref: str) -> str:
     """Write the code that installs the helpers from a repository's branch or tag `ref`."""
-    if parse_address(repository) != repository:  # it would end up in code
-        raise UsageError(
-            f"The repository is {repository!r}, expected an address of the form "
-            "https://github.com/OWNER/REPO; see repository.url in _config.yml."
+    if repository is None:
+        raise RunnerError(
+            "_config.yml does not say where the repository is, expected\n"
+            "repository:\n  url: https://github.com/OWNER/REPO\n  branch: main"
         )
-    if not re.fullmatch(r"[\w][\w./-]*", ref) or ".." in ref:
+    if not re.fullmatch(r"[\w][\w./-]*", ref) or ".." in ref:  # it ends up in code
         raise UsageError(f"The branch or tag is {ref!r}, expected a name such as main or v0.2.0.")
     return INSTALL_CELL.format(repository=repository, ref=ref)
 
@@ -188,8 +167,7 @@ def write_install_cells(root: Path, ref: str | None = None) -> list[Path]:
                 f"{shown(chapter.script)} has {count} cells tagged {INSTALL_TAG}, expected one: "
                 f'# %% tags=["{INSTALL_TAG}", "remove-cell"]'
             )
-        if new != text:
-            changed[chapter.script] = new
+        changed |= {chapter.script: new} if new != text else {}
     for path, new in changed.items():
         write_atomically(path, new.encode("utf-8"))
     return list(changed)

@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import Any
 
 from digit_utils.hosts import settle, tensorflow_hushed
+from digits_cli.book import build_folder, find_root, folder_here, no_such_file, shown
 from digits_cli.errors import RunnerError, UsageError
-from digits_cli.paths import build_folder, find_root, folder_here, no_such_file, shown
 from digits_cli.search_report import search_progress
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from digit_utils.io import FolderUnavailable, claim_folder, write_atomically
 from digits_cli import page
-from digits_cli.paths import shown
+from digits_cli.book import shown
 from digits_cli.progress import duration
 from digits_cli.report import print_table
 

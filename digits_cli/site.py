@@ -6,17 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from digits_cli.book import find_checkout, list_chapters, shown, without_colour, write_notebook
 from digits_cli.claims import hold_site
 from digits_cli.errors import RunnerError
 from digits_cli.freshness import why_run_is_stale, why_stale
-from digits_cli.notebooks import without_colour, write_notebook
-from digits_cli.paths import find_checkout, list_chapters, shown
 from digits_cli.publish import executed_chapters, published_chapters
-from digits_cli.repository import configured_address, find_address, rewrite_text
+from digits_cli.repository import configured, find_address, rewrite_text
 from digits_cli.yaml_source import YamlSource
 
 
@@ -30,7 +27,7 @@ def build_site(profile: str | None = "quick", root: Path | str | None = None) ->
     with hold_site(root):
         pages = stage_site(root, profile)
         code, made = _jupyter_book(root, "-n", "-W", "--keep-going")
-        final, old = root / "_build" / "html", root / "_build" / ".html-old"
+        final = root / "_build" / "html"
         kept = f"{shown(final)} is still the last good site." if final.is_dir() else ""
         if code != 0:
             print(
@@ -42,7 +39,7 @@ def build_site(profile: str | None = "quick", root: Path | str | None = None) ->
         missing = [page for page in ["index", *pages] if not (made / f"{page}.html").is_file()]
         if missing:
             raise RunnerError(f"Jupyter Book made no page for {', '.join(missing)}. {kept}")
-        _replace(final, made, old)
+        _replace(final, made)
     print(f"The book is ready: open {shown(final / 'index.html')}")
     return 0
 
@@ -56,14 +53,15 @@ def check_links(profile: str | None = None, root: Path | str | None = None) -> i
         if not (made / "output.txt").is_file():
             raise RunnerError("Jupyter Book wrote no list of links; what it said is above.")
         report = root / "_build" / "linkcheck"
-        _replace(report, made, root / "_build" / ".linkcheck-old")
+        _replace(report, made)
     broken = (report / "output.txt").read_text(encoding="utf-8").count("[broken]")
     print(f"{broken} broken links; all are in {shown(report / 'output.txt')}")
     return 1 if broken or code else 0
 
 
-def _replace(final: Path, made: Path, old: Path) -> None:
+def _replace(final: Path, made: Path) -> None:
     """Put what was made in its place at once, and clear up."""
+    old = final.with_name(f".{final.name}-old")
     shutil.rmtree(old, ignore_errors=True)
     if final.is_dir():
         final.rename(old)
@@ -76,22 +74,16 @@ def _jupyter_book(root: Path, *options: str) -> tuple[int, Path]:
     """Build the staged site, pass on what is said; return the exit code and the folder made."""
     work = root / "_build" / ".book"
     shutil.rmtree(work, ignore_errors=True)
-    # Jupyter Book 1 has no `python -m jupyter_book`; going through this interpreter makes sure
-    # that it is the one of this environment.
+    # Jupyter Book 1 has no `python -m jupyter_book`; this way it is this environment's.
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
     command += [str(root / "_build" / "site"), "--path-output", str(work), *options]
+    environ, pipe = {**os.environ, "PYTHONUNBUFFERED": "1"}, subprocess.PIPE
     with subprocess.Popen(
-        command,
-        cwd=root,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
+        command, cwd=root, env=environ, stdout=pipe, encoding="utf-8", errors="replace"
     ) as book:
-        assert book.stdout is not None
         try:
             quiet = False
-            for line in book.stdout:
+            for line in book.stdout or ():
                 # Its last words, in a box, name the folder we build in, not where the site goes.
                 quiet = quiet or set(without_colour(line).strip()) == {"="}
                 if not quiet:
@@ -110,13 +102,12 @@ def stage_site(root: Path, profile: str | None) -> list[str]:
     for name in ("_config.yml", "_toc.yml", "book"):
         if not (root / name).exists():
             raise RunnerError(f"{shown(root / name)} is missing: the book needs it.")
-    pages = _toc_pages(root / "_toc.yml")
-    chapters = list_chapters(root)
+    pages, chapters = _toc_pages(root / "_toc.yml"), list_chapters(root)
     names = {f"notebooks/{chapter.name}" for chapter in chapters}
     listed = {page for page in pages if page.startswith("notebooks/")}
-    if names != listed:
-        problems = [f"{name} is not in _toc.yml" for name in names - listed]
-        problems += [f"_toc.yml lists {name}, which is no chapter" for name in listed - names]
+    problems = [f"{name} is not in _toc.yml" for name in names - listed]
+    problems += [f"_toc.yml lists {name}, which is no chapter" for name in listed - names]
+    if problems:
         raise RunnerError(f"Put _toc.yml right: {'; '.join(sorted(problems))}.")
     if profile is None:
         notebooks = published_chapters(root, chapters)
@@ -126,19 +117,20 @@ def stage_site(root: Path, profile: str | None) -> list[str]:
         stale = {chapter.name: why_run_is_stale(root, chapter, profile) for chapter in chapters}
     site = root / "_build" / "site"
     shutil.rmtree(site, ignore_errors=True)
-    (site / "notebooks").mkdir(parents=True)
+    site.mkdir(parents=True)
     for name in ("_config.yml", "_toc.yml"):
         shutil.copyfile(root / name, site / name)
     for folder in ("book", "results", "sweeps"):  # pages show numbers and files from the last two
         if (root / folder).is_dir():
             ignore = shutil.ignore_patterns("__pycache__")
             shutil.copytree(root / folder, site / folder, ignore=ignore)
-    written, (ours, source) = configured_address(root), find_address(root)
+    written, (ours, source) = configured(root)[0], find_address(root)
     if ours != written and written:
         print(f"Links lead to {ours} (by {source}; _config.yml names {written}).")
         for path in [site / "_config.yml", *(site / "book").glob("*.md")]:
             text = path.read_text(encoding="utf-8")
             path.write_text(rewrite_text(text, written, ours), encoding="utf-8")
+    (site / "notebooks").mkdir()
     for name, notebook in notebooks.items():
         # For the page of versions and timings.
         notebook.metadata.setdefault("digits", {})["stale"] = stale[name]
@@ -150,17 +142,11 @@ def stage_site(root: Path, profile: str | None) -> list[str]:
 
 def _toc_pages(path: Path) -> list[str]:
     """Return the pages that `_toc.yml` names, the root first, without suffixes."""
-    pages = list(_named_pages(YamlSource(path, RunnerError).values))
-    for page in pages:
-        if not isinstance(page, str):
-            raise RunnerError(f"{shown(path)} names {page!r:.200}, expected a page's name.")
+    from sphinx_external_toc.parsing import parse_toc_data
+
+    values = YamlSource(path, RunnerError).values
+    try:
+        pages = list(parse_toc_data(values))
+    except Exception as error:
+        raise RunnerError(f"{shown(path)} is no table of contents: {error}") from error
     return [page.removesuffix(".md").removesuffix(".ipynb") for page in pages]
-
-
-def _named_pages(node: Any) -> Iterator[Any]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from [value] if key in {"root", "file"} else _named_pages(value)
-    elif isinstance(node, list):
-        for item in node:
-            yield from _named_pages(item)

@@ -24,11 +24,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from digit_utils.io import claim_folder, json_bytes, read_bytes, write_atomically
+from digits_cli.book import Chapter, build_folder, find_root, folder_here, shown, without_colour
 from digits_cli.errors import RunnerError, UsageError
 from digits_cli.execute import run_one
-from digits_cli.notebooks import without_colour
 from digits_cli.pairing import notebook_bytes, refuse_unlike
-from digits_cli.paths import Chapter, build_folder, find_root, folder_here, shown
 from digits_cli.plan import PlannedRun
 from digits_cli.progress import duration
 from digits_cli.sweep_file import (

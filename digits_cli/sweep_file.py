@@ -18,11 +18,10 @@ from typing import Any
 
 from digit_utils import results
 from digit_utils.io import parse_json
+from digits_cli.book import Chapter, code_sources, list_profiles, select_chapters
 from digits_cli.errors import UsageError, did_you_mean
-from digits_cli.notebooks import code_sources
 from digits_cli.pairing import read_chapter
 from digits_cli.parameters import check_value, declared_parameters, show_value
-from digits_cli.paths import Chapter, list_profiles, select_chapters
 from digits_cli.plan import read_profile_values, with_full_folders
 from digits_cli.yaml_source import YamlSource
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from digits_cli.book import no_such_file, shown
 from digits_cli.errors import RunnerError, UsageError
-from digits_cli.paths import no_such_file, shown
 
 MOST_BYTES = 1_000_000
 LONGEST_NUMBER = 100  # characters

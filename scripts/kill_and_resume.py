@@ -21,8 +21,8 @@ from pathlib import Path
 
 from digit_utils.io import json_bytes, write_atomically
 from digit_utils.provenance import provenance
+from digits_cli.book import list_chapters
 from digits_cli.pairing import sync_pair
-from digits_cli.paths import list_chapters
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "results" / "kill_and_resume.json"

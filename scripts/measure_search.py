@@ -30,8 +30,8 @@ from digit_utils.provenance import processors, provenance
 from digit_utils.ray_search import run_ray_search
 from digit_utils.search import run_search
 from digits_cli import sweep as sweeps
+from digits_cli.book import list_chapters
 from digits_cli.pairing import sync_pair
-from digits_cli.paths import list_chapters
 from digits_cli.search_command import load_objective, load_search
 from digits_cli.sweep_report import RESULT, gather, write_report
 

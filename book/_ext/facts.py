@@ -19,31 +19,20 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from digit_utils.provenance import package_versions
-from digits_cli.paths import CHAPTER_NAME
+from digits_cli.book import list_chapters, prose, read_notebook, title
 
 logger = logging.getLogger(__name__)
 
-TITLE = re.compile(r"^# +(.+?)\s*$", re.MULTILINE)
 # The first whole line in bold: "**How far does a small network get?**"
 QUESTION = re.compile(r"^\*\*(.+\?)\*\*\s*$", re.MULTILINE)
 # A row of the table "Before you start": "| Time | 15 minutes to read; ... |"
 TIME = re.compile(r"^\|\s*\**Time\**\s*\|\s*(.+?)\s*\|", re.MULTILINE)
 NOT_RECORDED = "–"
 MOST_REASONS = 3
-PACKAGES = (
-    "tensorflow",
-    "keras",
-    "numpy",
-    "pandas",
-    "scikit-learn",
-    "hyperopt",
-    "matplotlib",
-    "seaborn",
-    "papermill",
-    "jupytext",
-    "nbval",
-    "jupyter-book",
-)
+PACKAGES = [
+    "tensorflow", "keras", "numpy", "pandas", "scikit-learn", "hyperopt", "matplotlib", "seaborn",
+    "papermill", "jupytext", "nbval", "jupyter-book",
+]  # fmt: skip
 FORMATS = {
     "percent": lambda share: f"{share:.1%}",
     "whole": lambda share: f"{share:.0%}",
@@ -54,7 +43,7 @@ FORMATS = {
 
 
 @dataclass(frozen=True)
-class Chapter:
+class Facts:
     """What the tables need to know of a chapter; what its notebook does not say is empty."""
 
     stem: str
@@ -74,18 +63,15 @@ class Chapter:
         return [name for name in ("title", "question", "time") if not getattr(self, name)]
 
 
-def read_chapters(folder: Path) -> list[Chapter]:
-    """Read the notebooks of a folder, in the order of their numbers."""
+def read_chapters(root: Path) -> list[Facts]:
+    """Read the chapters' notebooks, in the order of their numbers."""
     chapters = []
-    for path in sorted(folder.glob("*.ipynb")):
-        if not CHAPTER_NAME.fullmatch(path.stem):
-            continue  # a reader's copy
-        notebook = json.loads(path.read_text(encoding="utf-8"))
-        cells = (cell for cell in notebook["cells"] if cell["cell_type"] == "markdown")
-        text = "\n\n".join("".join(cell["source"]) for cell in cells)
-        facts = (pattern.search(text) for pattern in (TITLE, QUESTION, TIME))
-        found = [match[1] if match else "" for match in facts]
-        chapters.append(Chapter(path.stem, *found, run=notebook["metadata"].get("digits", {})))
+    for chapter in list_chapters(root):
+        notebook = read_notebook(chapter.notebook)
+        matches = (pattern.search(prose(notebook)) for pattern in (QUESTION, TIME))
+        found = [match[1] if match else "" for match in matches]
+        run = notebook.metadata.get("digits", {})
+        chapters.append(Facts(chapter.name, title(notebook), *found, run=run))
     return chapters
 
 
@@ -108,9 +94,9 @@ class Table(SphinxDirective):
             table["classes"] += self.style.split()
         return holder.children
 
-    def chapters(self) -> list[Chapter]:
+    def chapters(self) -> list[Facts]:
         """Read the notebooks that this site is built from."""
-        return read_chapters(Path(self.env.srcdir) / "notebooks")
+        return read_chapters(Path(self.env.srcdir))
 
 
 class Chapters(Table):

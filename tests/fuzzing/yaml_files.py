@@ -91,8 +91,8 @@ def _assigned(values: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def _book() -> Path:
+    from digits_cli.book import list_chapters
     from digits_cli.pairing import sync_pair
-    from digits_cli.paths import list_chapters
 
     root = Path(tempfile.mkdtemp(prefix="digits-fuzz-"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import shutil
@@ -10,16 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import papermill
 import pytest
 from jupytext import TextFileContentsManager
 from jupytext.cli import jupytext as jupytext_command
 
 from digit_utils import results
+from digits_cli.book import cells_tagged, code_sources, list_chapters, prose, read_notebook
 from digits_cli.cli import main
-from digits_cli.notebooks import cells_tagged, code_sources, read_notebook
 from digits_cli.pairing import check_pairs, read_script
 from digits_cli.parameters import check_value, declared_parameters, read_profile
-from digits_cli.paths import list_chapters
 from digits_cli.references import BOUNDS, read_bounds
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,16 +32,7 @@ each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: 
 
 
 def markdown(chapter) -> str:
-    """All prose of a chapter."""
-    cells = read_script(chapter.script).cells
-    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-
-
-def section(text: str, heading: str) -> str:
-    """Text from a second-level heading to the next one."""
-    found = re.search(rf"^## {heading}[^\n]*\n(.*?)(?=^## |\Z)", text, re.M | re.S)
-    assert found, f"there is no section '## {heading}'"
-    return found.group(1)
+    return prose(read_script(chapter.script))
 
 
 @each_chapter
@@ -131,47 +121,35 @@ def test_it_opens_with_a_title_the_colab_cell_and_the_parameters(chapter):
 
 
 @each_chapter
-def test_its_parameters_are_typed_literals_with_a_comment_each(chapter):
-    declared = declared_parameters(read_script(chapter.script), chapter.name)
+def test_its_parameters_are_typed_literals_with_a_comment_each_and_papermill_sees_them(chapter):
+    notebook = read_script(chapter.script)
+    declared = declared_parameters(notebook, chapter.name)
     missing = {"SEED", "ARTIFACTS"} - set(declared)
     assert not missing, f"declare {missing} in the parameters cell, as the other chapters do"
-    uses_digits = "load_digits(" in chapter.script.read_text(encoding="utf-8")
+    uses_digits = any("load_digits(" in source for source in code_sources(notebook))
     assert ("DATA" in declared) == uses_digits, "DATA goes with load_digits(DATA)"
     for parameter in declared.values():
         assert parameter.name == parameter.name.upper()
         assert parameter.comment, f"{parameter.name} has no comment"
     assert declared["ARTIFACTS"].default == "artifacts"
     assert not uses_digits or declared["DATA"].default == ""
-
-
-@each_chapter
-def test_papermill_sees_the_same_parameters(chapter):
-    import papermill
-
-    declared = declared_parameters(read_notebook(chapter.notebook), chapter.name)
     assert list(papermill.inspect_notebook(str(chapter.notebook))) == list(declared)
 
 
 @each_chapter
 def test_it_reports_once_under_what_we_found(chapter):
-    notebook = read_script(chapter.script)
-    calls = []
-    for index, cell in enumerate(notebook.cells):
-        if cell.cell_type == "code":
-            code = re.sub(r"^\s*[!%].*", "pass", cell.source, flags=re.M)
-            calls += [index for node in ast.walk(ast.parse(code)) if is_report(node)]
+    cells = read_script(chapter.script).cells
+    calls = [
+        index
+        for index, cell in enumerate(cells)
+        for _ in re.findall(r"^(?:results\.)?report\(", cell.source, re.M)
+        if cell.cell_type == "code"
+    ]
     assert len(calls) == 1, "call report() exactly once"
-    before = [c.source for c in notebook.cells[: calls[0]] if c.cell_type == "markdown"]
+    before = [c.source for c in cells[: calls[0]] if c.cell_type == "markdown"]
     headings = re.findall(r"^## (.*)", "\n\n".join(before), re.M)
     last = headings[-1] if headings else "no heading"
     assert last.lower().startswith("what we found"), f"report() stands under '## {last}'"
-
-
-def is_report(node: ast.AST) -> bool:
-    if not isinstance(node, ast.Call):
-        return False
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
-    return name == "report"
 
 
 @each_chapter
@@ -181,7 +159,7 @@ def test_it_closes_with_exercises_that_have_solutions_and_what_is_next(chapter):
     expected = ["what we found", "exercises", "what's next"]
     ends = [h.startswith(w) for h, w in zip(headings[-3:], expected, strict=False)]
     assert ends == [True] * 3, f"the last headings are {headings[-3:]}, expected {expected}"
-    exercises = section(text, "Exercises")
+    (exercises,) = re.findall(r"^## Exercises[^\n]*\n(.*?)(?=^## |\Z)", text, re.M | re.S)
     n_solutions = exercises.count("<details>")
     assert 2 <= n_solutions <= 4, (
         f"{n_solutions} solutions in <details>, expected two to four, one for each exercise"
@@ -193,16 +171,13 @@ def test_it_closes_with_exercises_that_have_solutions_and_what_is_next(chapter):
 
 
 @each_chapter
-def test_its_prose_reads_on_every_surface(chapter):
-    found = re.findall(r"\{[a-z][\w:-]*\}`|^:{3,}.*|^```+\{.*", markdown(chapter), re.M)
-    assert found == [], "MyST shows as raw text on Colab and GitHub; keep it to book/"
-
-
-@each_chapter
-def test_no_measured_result_is_typed_by_hand(chapter):
+def test_its_prose_reads_on_every_surface_and_no_measured_result_is_typed(chapter):
     """A percentage with decimals is a measurement: only the post's own figures are typed."""
+    text = markdown(chapter)
+    found = re.findall(r"\{[a-z][\w:-]*\}`|^:{3,}.*|^```+\{.*", text, re.M)
+    assert found == [], "MyST shows as raw text on Colab and GitHub; keep it to book/"
     typed = []
-    for paragraph in re.split(r"\n\s*\n", markdown(chapter)):
+    for paragraph in re.split(r"\n\s*\n", text):
         quoted = paragraph.lstrip().startswith(">")
         sourced = re.search(r"\bpost\b|\]\(https?://", paragraph)
         if not quoted and not sourced:

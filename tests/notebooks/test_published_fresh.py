@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from digits_cli.book import list_chapters
 from digits_cli.freshness import why_stale
-from digits_cli.paths import list_chapters
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = list_chapters(ROOT)

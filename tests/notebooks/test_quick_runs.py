@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from digit_utils import results
+from digits_cli.book import list_chapters, read_notebook
 from digits_cli.execute import run_chapters
-from digits_cli.notebooks import read_notebook
-from digits_cli.paths import list_chapters
 from digits_cli.plan import profile_file
 from digits_cli.references import BOUNDS, outside, read_bounds
 

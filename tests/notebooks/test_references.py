@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from digits_cli.notebooks import read_notebook, tags
-from digits_cli.paths import list_chapters
+from digits_cli.book import list_chapters, read_notebook, tags
 from digits_cli.references import FOLDER, why_stale_reference
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,13 +19,19 @@ from typing import Any
 import nbformat
 
 from digit_utils import results
+from digits_cli.book import (
+    cells_tagged,
+    list_chapters,
+    run_folder,
+    select_chapters,
+    tags,
+    write_notebook,
+)
 from digits_cli.child import injected_values
 from digits_cli.code_form import cell_tree
 from digits_cli.errors import RunnerError
 from digits_cli.freshness import RECORDED
-from digits_cli.notebooks import cells_tagged, tags, write_notebook
 from digits_cli.pairing import set_stable_ids
-from digits_cli.paths import list_chapters, run_folder, select_chapters
 from digits_cli.publish import executed_chapters, machine_traces, number_cells, published_chapters
 from digits_cli.references import BOUNDS, FOLDER, SOURCE, check_cell, flatten, outside, read_bounds
 from digits_cli.yaml_source import YamlSource

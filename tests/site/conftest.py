@@ -12,11 +12,12 @@ import threading
 import time
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 import yaml
 from playwright.sync_api import sync_playwright
-from site_files import HTML, ROOT
+from site_files import HTML, ROOT, parse
 
 from digits_cli.repository import find_address
 
@@ -46,8 +47,26 @@ def repository() -> dict[str, str]:
     return {"url": url, "name": name, "branch": config["repository"]["branch"]}
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
-    """Serves files and keeps silent."""
+class Pages(SimpleHTTPRequestHandler):
+    """Like GitHub Pages: the site lies in a folder, and 404.html is shown for what is not there."""
+
+    protocol_version = "HTTP/1.1"  # one connection for many files
+
+    def translate_path(self, path):
+        root = self.server.root
+        inside = path.startswith(root)
+        return super().translate_path(path[len(root) - 1 :] if inside else "/nothing")
+
+    def send_error(self, code, *_):
+        body = Path(self.directory, "404.html").read_bytes()
+        self.send_response(code)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def list_directory(self, path):
+        self.send_error(404)
 
     def log_message(self, *_):
         pass
@@ -55,11 +74,13 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def address(html):
-    """Serve the site on this machine only."""
-    handler = functools.partial(QuietHandler, directory=str(html))
+    """Serve the site in the folder that it was built for, on this machine only."""
+    handler = functools.partial(Pages, directory=str(html))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        search = parse(html / "404.html").select_one("link[rel=search]")["href"]
+        server.root = search.removesuffix("search.html")
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
+        yield f"http://127.0.0.1:{server.server_port}{server.root}"
         server.shutdown()
 
 
@@ -131,48 +152,51 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def contexts(browser):
-    """One window for each size and scheme, kept so that scripts are loaded once."""
-    opened = {}
+def new_page(browser, address):
+    """Open pages, in windows that are kept so that scripts are loaded once.
 
-    def window(width: int, scheme: str):
-        if (width, scheme) not in opened:
-            opened[width, scheme] = browser.new_context(
-                viewport={"width": width, "height": 900}, color_scheme=scheme
-            )
-        return opened[width, scheme]
+    What goes wrong on a page is listed in its ``problems``. With a script to run ``before`` the
+    page's own, or options of Playwright's, the window is a new one.
+    """
+    windows = {}
 
-    yield window
-    for context in opened.values():
-        context.close()
+    def new_page(path, width=1280, scheme="light", before="", **options):
+        key = (width, scheme) if not before and not options else object()
+        if key not in windows:
+            size = {"width": width, "height": 900}
+            windows[key] = browser.new_context(viewport=size, color_scheme=scheme, **options)
+        page = windows[key].new_page()
+        page.problems = problems = []
+        own = (address, "data:", "blob:", "file:")
+        page.on("console", lambda m: m.type == "error" and problems.append(f"console: {m.text}"))
+        page.on("pageerror", lambda error: problems.append(f"script: {error}"))
+        page.on("response", lambda r: r.status >= 400 and problems.append(f"{r.status}: {r.url}"))
+        page.on("request", lambda r: r.url.startswith(own) or problems.append(f"foreign: {r.url}"))
+        # What a reader who goes on to the next page leaves unread is aborted.
+        page.on(
+            "requestfailed",
+            lambda r: r.failure == "net::ERR_ABORTED" or problems.append(f"{r.url} {r.failure}"),
+        )
+        page.add_init_script(before)
+        page.goto(urljoin(address, path))
+        return page
+
+    yield new_page
+    for window in windows.values():
+        window.close()
 
 
 @pytest.fixture
-def open_page(contexts, address):
-    """Open a page, noting everything that goes wrong on it; ``check`` fails when something did."""
-    pages, problems = [], []
+def open_page(new_page):
+    """Open pages for one test, which fails when anything went wrong on one of them."""
+    pages = []
 
-    def watch(page):
-        page.on("console", lambda m: m.type == "error" and problems.append(f"console: {m.text}"))
-        page.on("pageerror", lambda error: problems.append(f"script: {error}"))
-        page.on("requestfailed", lambda r: problems.append(f"failed: {r.url} {r.failure}"))
-        page.on("response", lambda r: r.status >= 400 and problems.append(f"{r.status}: {r.url}"))
-        own = (address, "data:", "blob:")
-        page.on(
-            "request", lambda r: r.url.startswith(own) or problems.append(f"other host: {r.url}")
-        )
+    def open_page(*where, **options):
+        pages.append(new_page(*where, **options))
+        return pages[-1]
 
-    def open_page(path: str, width: int = 1280, scheme: str = "light"):
-        page = contexts(width, scheme).new_page()
-        pages.append(page)
-        watch(page)
-        page.goto(address + path)
-        return page
-
-    def check():
-        assert not problems, "\n".join(problems)
-
-    open_page.check = check
     yield open_page
+    problems = [problem for page in pages for problem in page.problems]
     for page in pages:
         page.close()
+    assert not problems, "\n".join(problems)

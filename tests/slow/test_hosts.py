@@ -28,8 +28,7 @@ from helpers import ROOT, committed, is_recording
 from digit_utils import __version__, results
 from digit_utils.io import json_bytes, write_atomically
 from digit_utils.provenance import provenance
-from digits_cli.notebooks import INSTALL_TAG, cells_tagged, read_notebook, without_colour
-from digits_cli.paths import list_chapters
+from digits_cli.book import INSTALL_TAG, cells_tagged, list_chapters, read_notebook, without_colour
 from digits_cli.plan import profile_file
 from digits_cli.references import BOUNDS, outside, read_bounds
 from digits_cli.repository import configured

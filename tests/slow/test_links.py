@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from digits_cli.notebooks import read_notebook, write_notebook
+from digits_cli.book import list_chapters, read_notebook, write_notebook
 from digits_cli.pairing import sync_pair
-from digits_cli.paths import list_chapters
 
 
 class Answers(BaseHTTPRequestHandler):

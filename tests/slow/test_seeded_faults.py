@@ -24,7 +24,7 @@ from helpers import ROOT, is_recording
 
 from digit_utils.io import json_bytes, write_atomically
 from digit_utils.provenance import provenance
-from digits_cli.notebooks import without_colour
+from digits_cli.book import without_colour
 from digits_cli.references import FOLDER
 
 RECORD = ROOT / "results" / "seeded_faults.json"

@@ -88,11 +88,11 @@ def test_the_wheel_is_small_and_carries_the_chapters_and_nothing_else(built):
     assert {name.split("/")[0] for name in names} == {"digit_utils", "digits_cli"}
     for part in ("notebooks", "profiles"):
         own = {
-            f"digits_cli/book/{path.relative_to(ROOT).as_posix()}"
+            f"digits_cli/installed/{path.relative_to(ROOT).as_posix()}"
             for path in (ROOT / part).rglob("*")
             if path.suffix in {".py", ".yaml"} and ".ipynb_checkpoints" not in path.parts
         }
-        assert own and own == {n for n in names if n.startswith(f"digits_cli/book/{part}/")}
+        assert own and own == {n for n in names if n.startswith(f"digits_cli/installed/{part}/")}
     assert "digit_utils/py.typed" in names
     assert not [name for name in names if name.endswith((".ipynb", ".pyc"))]
 

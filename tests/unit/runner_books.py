@@ -11,10 +11,9 @@ from pathlib import Path
 
 import nbformat
 
+from digits_cli.book import list_chapters, read_notebook, write_notebook
 from digits_cli.freshness import take
-from digits_cli.notebooks import read_notebook, write_notebook
 from digits_cli.pairing import read_script, sync_pair
-from digits_cli.paths import list_chapters
 from digits_cli.plan import profile_values
 
 FIRST = """# %% [markdown]

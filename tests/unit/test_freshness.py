@@ -15,13 +15,12 @@ import pytest
 from runner_books import chapter, make_book, pretend_run
 
 from digits_cli import execute, freshness, publish
+from digits_cli.book import code_cells, list_chapters, read_notebook, write_notebook
 from digits_cli.cli import main
 from digits_cli.code_form import cell_form, closure, module_form, short_hash
 from digits_cli.execute import ChapterRun, Failure, run_chapters
 from digits_cli.freshness import NO_FINGERPRINT, why_run_is_stale, why_stale
-from digits_cli.notebooks import code_cells, read_notebook, write_notebook
 from digits_cli.pairing import sync_pair
-from digits_cli.paths import list_chapters
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -22,8 +22,8 @@ from digit_utils.io import parse_json
 from digit_utils.kaggle import DigitDataError, parse_kaggle_csv
 from digit_utils.shipped import ShippedModelError, load_networks
 from digit_utils.trial_store import SearchError, TrialStore
+from digits_cli.book import read_notebook
 from digits_cli.errors import ParameterError, UsageError
-from digits_cli.notebooks import read_notebook
 from digits_cli.parameters import check_value, parse_declarations
 from digits_cli.search_command import load_search
 from digits_cli.site import stage_site
@@ -335,7 +335,7 @@ def test_paths_that_lead_nowhere(tmp_path):
 
 
 CONFIG = "repository:\n  url: https://github.com/some/book\n"
-TOC = "root: book/index\nchapters:\n- file: notebooks/01_first\n"
+TOC = "format: jb-book\nroot: book/index\nchapters:\n- file: notebooks/01_first\n"
 
 
 @pytest.fixture
@@ -357,7 +357,7 @@ def run_book(tmp_path):
         ("_config.yml", b"- 1\n", "install-cell", "_config.yml, line 1: cannot be read"),
         ("_config.yml", b"a: 1\nrepository: x\n", "install-cell", "_config.yml, line 2: cannot be"),
         ("_toc.yml", b"\xff\xfe\x00", "site", "_toc.yml is not a UTF-8 text file"),
-        ("_toc.yml", b"root: 3\n", "site", "_toc.yml names 3, expected a page's name"),
+        ("_toc.yml", b"root: 3\n", "site", "_toc.yml is no table of contents: doc valid"),
         ("_toc.yml", b"root: &a [*a]\n", "site", "_toc.yml, line 1: aliases ('*name') are not"),
         ("tests/regression/bounds.yaml", b"\xff", "references", "is not a UTF-8 text file"),
         ("tests/regression/published.yaml", b"\xff", "stage-published", "is not a UTF-8 text file"),

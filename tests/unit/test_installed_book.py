@@ -7,9 +7,8 @@ import shutil
 import pytest
 from runner_books import FIRST, make_book
 
-from digits_cli import paths
+from digits_cli.book import find_checkout, find_root, read_notebook
 from digits_cli.errors import UsageError
-from digits_cli.notebooks import read_notebook
 from digits_cli.pairing import check_pairs
 from digits_cli.plan import plan_runs
 from digits_cli.sweep import run_sweep
@@ -18,13 +17,13 @@ from digits_cli.sweep import run_sweep
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """A package with one chapter beside it, as a wheel leaves it, and a folder to stand in."""
-    book = make_book(tmp_path / "site-packages" / "digits_cli" / "book", c01_first=FIRST)
+    book = make_book(tmp_path / "site-packages" / "digits_cli" / "installed", c01_first=FIRST)
     (book / "jupytext.toml").unlink()
     (book / "notebooks" / "01_first.ipynb").unlink()
     (book / "profiles" / "quick").mkdir(parents=True)
     (book / "profiles" / "quick" / "01_first.yaml").write_text("SEED: 3\n")
-    monkeypatch.setattr(paths, "INSTALLED_BOOK", book)
-    monkeypatch.setattr(paths, "__file__", str(book.parent / "paths.py"))
+    monkeypatch.setattr("digits_cli.book.INSTALLED_BOOK", book)
+    monkeypatch.setattr("digits_cli.book.__file__", str(book.parent / "book.py"))
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -52,13 +51,13 @@ def test_a_sweep_is_planned_there_too(installed, tmp_path, capsys):
 
 
 def test_a_checkout_goes_first_and_what_needs_one_says_so(installed, tmp_path, monkeypatch):
-    assert paths.find_root() == installed
+    assert find_root() == installed
     with pytest.raises(UsageError, match="not inside a checkout of the book, which this command"):
-        paths.find_checkout()
+        find_checkout()
     checkout = make_book(tmp_path / "checkout", c01_first=FIRST)
     monkeypatch.chdir(checkout)
-    assert paths.find_checkout() == paths.find_root() == checkout
+    assert find_checkout() == find_root() == checkout
     shutil.rmtree(installed)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="no folder above it holds both"):
-        paths.find_root()
+        find_root()

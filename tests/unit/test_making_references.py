@@ -21,10 +21,9 @@ from regression.make_references import (
 from runner_books import FIRST, SECOND, make_book, pretend_run
 
 from digit_utils import results
+from digits_cli.book import cells_tagged, list_chapters, read_notebook, tags, write_notebook
 from digits_cli.cli import main
 from digits_cli.errors import RunnerError
-from digits_cli.notebooks import cells_tagged, read_notebook, tags, write_notebook
-from digits_cli.paths import list_chapters
 from digits_cli.publish import number_cells, published_chapters
 from digits_cli.references import BOUNDS, FOLDER, check_bounds, read_bounds
 

@@ -17,11 +17,11 @@ from runner_books import FIRST, SECOND, make_book
 
 from digit_utils.data import load_digits
 from digit_utils.io import claim_folder
+from digits_cli.book import list_chapters
 from digits_cli.errors import RunnerError
 from digits_cli.execute import run_chapters
 from digits_cli.pairing import check_pairs, sync_pair
 from digits_cli.parameters import read_profile
-from digits_cli.paths import list_chapters
 from digits_cli.search_command import load_search
 from digits_cli.site import build_site
 from digits_cli.sweep_file import read_sweep

@@ -13,8 +13,8 @@ from runner_books import FIRST, SECOND, chapter, digits, make_book, printed, sta
 
 from digit_utils import results
 from digits_cli import child
+from digits_cli.book import cells_tagged, code_sources, join_streams, read_notebook
 from digits_cli.cli import main
-from digits_cli.notebooks import cells_tagged, code_sources, join_streams, read_notebook
 from digits_cli.progress import PlainReporter, duration
 
 needs_signals = pytest.mark.skipif(

@@ -14,10 +14,9 @@ from runner_books import FIRST, SECOND, chapter, make_book, pretend_run
 
 import digits_cli.publish
 from digit_utils import results
+from digits_cli.book import cells_tagged, list_chapters, read_notebook, write_notebook
 from digits_cli.errors import RunnerError
-from digits_cli.notebooks import cells_tagged, read_notebook, write_notebook
 from digits_cli.pairing import METADATA, check_pairs, sync_pair
-from digits_cli.paths import list_chapters
 from digits_cli.publish import machine_traces, publish
 from digits_cli.site import build_site, stage_site
 
@@ -94,7 +93,9 @@ def test_a_run_with_other_values_than_the_profiles_is_out_of_date(book):
 
 
 def test_the_table_of_contents_must_list_every_chapter_and_no_other(book):
-    (book / "_toc.yml").write_text("root: book/index\nchapters:\n- file: notebooks/01_frist\n")
+    (book / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\nchapters:\n- file: notebooks/01_frist\n"
+    )
     with pytest.raises(RunnerError) as error:
         stage_site(book, "quick")
     assert "_toc.yml lists notebooks/01_frist, which is no chapter" in str(error.value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,11 +13,10 @@ from jupytext import TextFileContentsManager
 from runner_books import FIRST, SECOND, make_book, pretend_run
 
 from digit_utils import __version__
+from digits_cli.book import code_cells, list_chapters, read_notebook, write_notebook
 from digits_cli.cli import main
 from digits_cli.errors import RunnerError
-from digits_cli.notebooks import code_cells, read_notebook, write_notebook
 from digits_cli.pairing import METADATA, check_pairs, read_script, sync_pair
-from digits_cli.paths import list_chapters
 
 
 @pytest.fixture
@@ -65,35 +63,43 @@ def commit(book):
         subprocess.run(["git", *command], cwd=book, check=True)
 
 
-def test_a_notebook_is_minimal_and_valid(book):
+def test_a_notebook_is_minimal_and_valid_and_its_ids_are_stable(book):
+    def ids():
+        return [cell.id for cell in read_notebook(first(book).notebook).cells]
+
     notebook = nbformat.read(first(book).notebook, as_version=4)
     nbformat.validate(notebook)
     assert notebook.metadata == METADATA
     assert notebook.cells[1].metadata == {"tags": ["parameters"]}
     assert notebook.cells[2].metadata == {"mystnb": {"image": {"alt": "Nothing to see"}}}
-
-
-def test_syncing_again_touches_nothing_whatever_the_dates(book):
-    notebook = first(book).notebook
-    os.utime(notebook, (1, 1))
-    assert not sync_pair(first(book))
-    assert notebook.stat().st_mtime == 1
-
-
-def test_ids_are_stable_and_an_insertion_moves_no_other(book):
-    def ids():
-        return [cell.id for cell in read_notebook(first(book).notebook).cells]
-
     before = ids()
-    first(book).notebook.unlink()
-    sync_pair(first(book))
-    assert ids() == before
     edit(first(book).script, "# %% [markdown]\n", "# %% [markdown]\n# New\n\n# %% [markdown]\n")
     sync_pair(first(book))
     assert ids()[1:] == before
     make_book(book, c03_twins="# %%\n1\n\n# %%\n1\n")
     twins = [cell.id for cell in read_notebook(book / "notebooks/03_twins.ipynb").cells]
     assert len(set(twins)) == 2
+
+
+def test_what_is_no_difference_is_told_as_none_and_only_metadata_is_cleaned(book, capsys):
+    chapter = first(book)
+    fill(chapter.notebook)
+    os.utime(chapter.notebook, (1, 1))
+    assert main(["sync", "--check"]) == 0, "outputs alone"
+    assert "Every .ipynb equals its .py" in capsys.readouterr().out
+    assert not sync_pair(chapter)
+    assert chapter.notebook.stat().st_mtime == 1, "not touched, whatever the dates"
+    before = chapter.notebook.read_bytes()
+    notebook = read_notebook(chapter.notebook)
+    notebook.metadata["language_info"]["version"] = "3.9.1"
+    notebook.metadata["colab"] = {"provenance": []}
+    notebook.cells[0].metadata |= {"id": "abc", "tags": [], "editable": True}
+    write_notebook(chapter.notebook, notebook)
+    for path in (chapter.script, chapter.notebook):  # a byte order mark
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert check_pairs(book) == []
+    assert sync_pair(chapter)
+    assert chapter.notebook.read_bytes() == before
 
 
 def test_outputs_of_unchanged_code_are_kept_and_of_changed_code_dropped(book):
@@ -107,28 +113,12 @@ def test_outputs_of_unchanged_code_are_kept_and_of_changed_code_dropped(book):
     assert read_notebook(chapter.notebook).cells[0].source.startswith("# The first chapter")
 
 
-def test_metadata_that_other_tools_left_is_no_difference_and_is_cleaned(book):
-    notebook = read_notebook(first(book).notebook)
-    notebook.metadata["language_info"]["version"] = "3.9.1"
-    notebook.metadata["kernelspec"]["display_name"] = "My kernel"
-    notebook.metadata["colab"] = {"provenance": []}
-    notebook.cells[0].metadata |= {"id": "abc", "tags": [], "editable": True}
-    write_notebook(first(book).notebook, notebook)
-    assert check_pairs(book) == []
-    assert sync_pair(first(book))
-    assert "colab" not in read_notebook(first(book).notebook).metadata
-
-
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
         ("1 + 1", "1 + 2", "cell 4 (1 + 2) has another text in the .ipynb"),
         ('tags=["nbval-check-output"]', "", "cell 4 (1 + 1) has metadata {}"),
-        (
-            "Nothing to see",
-            "A curve",
-            "cell 3 (import os) has metadata {'mystnb': {'image': {'alt'",
-        ),
+        ("to see", "", "cell 3 (import os) has metadata {'mystnb': {'image': {'alt'"),
         ("# %% [markdown]", "# %%", "cell 1 (# # A first chapter) is code in the .py"),
         ("# %%\nfrom", "from", "the .py has 4 cells, the .ipynb 5"),
     ],
@@ -141,25 +131,47 @@ def test_check_names_what_differs(book, capsys, old, new, told):
     assert f"01_first: {told}" in found.out
     assert "digits sync" in found.err
     assert first(book).notebook.read_bytes() == before
+    assert main(["sync", "--check", "02"]) == 0
 
 
-def test_outputs_alone_are_no_difference(book, capsys):
-    fill(first(book).notebook)
-    assert main(["sync", "--check"]) == 0
-    assert "Every .ipynb equals its .py" in capsys.readouterr().out
-
-
-def test_orphans_are_told(book, capsys):
-    (book / "notebooks/02_second.py").unlink()
+def test_what_cannot_be_synced_is_told_last_and_the_others_are_made(book, monkeypatch, capsys):
+    monkeypatch.chdir(book / "notebooks")  # the book is found from below
+    (book / "notebooks/01_first.py").unlink()
     (book / "notebooks/03_new.py").write_text("# %%\n1\n")
-    assert main(["sync", "--check"]) == 1
+    (book / "notebooks/04_broken.py").write_text("# %%\n1\n")
+    (book / "notebooks/04_broken.ipynb").write_text("{not json")
+    assert main(["sync", "--check", "1", "3"]) == 1
     out = capsys.readouterr().out
-    assert "02_second: there is an .ipynb but no .py" in out
-    assert "03_new: there is a .py but no .ipynb" in out
+    assert "01_first: there is an .ipynb but no .py" in out
+    assert "03_new: there is a .py but no .ipynb\n" in out
     assert main(["sync"]) == 1
-    assert "02_second.ipynb has no 02_second.py" in capsys.readouterr().err
-    assert (book / "notebooks/02_second.ipynb").is_file(), "nothing is deleted"
-    assert (book / "notebooks/03_new.ipynb").is_file(), "the others are still made"
+    told = capsys.readouterr()
+    assert told.out.splitlines() == ["as it was: 02_second.ipynb", "wrote: 03_new.ipynb"]
+    assert "01_first.ipynb has no 01_first.py" in told.err
+    assert "04_broken.ipynb is not a readable notebook" in told.err
+    assert (book / "notebooks/01_first.ipynb").is_file(), "nothing is deleted"
+
+
+def test_sync_takes_the_chapters_it_is_given(book, capsys):
+    for chapter in list_chapters(book):
+        edit(chapter.script, "print(", "print(1, ")
+    assert main(["sync", "2", "--force"]) == 0
+    assert capsys.readouterr().out == "wrote: notebooks/02_second.ipynb\n"
+    assert [text[:8] for text in check_pairs(book)] == ["01_first"]
+
+
+def test_a_deleted_notebook_comes_back_from_git_with_its_outputs(book, capsys):
+    fill(first(book).notebook)
+    commit(book)
+    first(book).notebook.unlink()
+    advice = "`git restore notebooks/01_first.ipynb` brings it back with its outputs"
+    assert main(["sync", "--check"]) == 1
+    assert f"01_first: there is a .py but no .ipynb; {advice}" in capsys.readouterr().out
+    assert main(["sync"]) == 0
+    assert f"01_first.ipynb was gone and has no outputs now; {advice}." in capsys.readouterr().err
+    subprocess.run(advice.split("`")[1].split(), cwd=book, check=True)
+    assert main(["sync", "--check"]) == 0
+    assert all(outputs(first(book).notebook).values())
 
 
 def test_a_copy_beside_the_chapters_is_no_chapter(book, capsys):
@@ -218,40 +230,33 @@ def test_what_was_typed_into_a_notebook_is_not_destroyed(book, capsys):
     assert check_pairs(book) == []
 
 
+TYPED = nbformat.v4.new_markdown_cell("Typed.")
+
+
 @pytest.mark.parametrize(
-    ("script", "number", "told"),
+    ("script", "type_in", "told"),
     [
-        (("SEED: int = 0", "SEED: int = 1"), 0, "cell 1 "),  # the next cell has changed
-        (("# %% [markdown]", "# %% [markdown]\n# New.\n\n# %% [markdown]"), 0, "cell 1 "),
-        (("one more", "two more"), 5, "cell 6 "),  # a new cell, a changed one beside it
-        (("1 + 1", "1 + 2"), 4, "cell 5 "),
+        # The next cell of the script has changed.
+        (("SEED: int = 0", "SEED: int = 1"), lambda cells: cells[0].update(source="x"), "cell 1 "),
+        # A cell was inserted before it there.
+        (("# %%", "# %%\n2\n\n# %%"), lambda cells: cells[0].update(source="x"), "cell 1 "),
+        # The neighbour of a new cell has changed.
+        (("one more", "two more"), lambda cells: cells.append(TYPED), "cell 6 "),
+        # A cell far away has changed.
+        (("SEED: int = 0", "SEED: int = 1"), lambda cells: cells[4].update(source="x"), "cell 5 "),
+        (("1 + 1", "1 + 2"), lambda cells: cells[0].metadata.update(tags=["mine"]), "cell 1 "),
     ],
-    ids=["neighbour", "inserted before", "new", "far"],
 )
-def test_typed_text_is_kept_whatever_the_script_does_elsewhere(book, script, number, told):
+def test_what_was_typed_is_kept_whatever_the_script_does_elsewhere(book, script, type_in, told):
     chapter = first(book)
-    sync_pair(chapter)
     commit(book)
     notebook = read_notebook(chapter.notebook)
-    if number < len(notebook.cells):
-        notebook.cells[number].source += "\n\n# Typed."
-    else:
-        notebook.cells.append(nbformat.v4.new_markdown_cell("Typed."))
+    type_in(notebook.cells)
     write_notebook(chapter.notebook, notebook)
     edit(chapter.script, *script)
     with pytest.raises(RunnerError, match=told):
         sync_pair(chapter)
     assert sync_pair(chapter, force=True)
-
-
-def test_tags_given_in_jupyter_are_not_destroyed_either(book):
-    chapter = first(book)
-    commit(book)
-    notebook = read_notebook(chapter.notebook)
-    notebook.cells[0].metadata.tags = ["mine"]
-    write_notebook(chapter.notebook, notebook)
-    with pytest.raises(RunnerError, match="cell 1 "):
-        sync_pair(chapter)
 
 
 @pytest.mark.parametrize("committed", ["before", "after"])
@@ -277,30 +282,6 @@ def test_a_script_changed_since_jupyter_saved_both_halves_is_the_newer(book, com
             sync_pair(chapter)
 
 
-def test_a_byte_order_mark_is_no_text(book):
-    before = first(book).notebook.read_bytes()
-    for path in (first(book).script, first(book).notebook):
-        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert check_pairs(book) == []
-    first(book).notebook.unlink()
-    sync_pair(first(book))
-    assert first(book).notebook.read_bytes() == before
-
-
-def test_a_broken_notebook_is_told(book, capsys):
-    first(book).notebook.write_text("{not json")
-    assert main(["sync", "--check"]) == 1
-    assert "01_first.ipynb is not a readable notebook" in capsys.readouterr().err
-
-
-def test_the_command_line_finds_the_book_from_below(book, monkeypatch, capsys):
-    monkeypatch.chdir(book / "notebooks")
-    edit(first(book).script, "1 + 1", "1 + 2")
-    assert main(["sync"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines == ["wrote: 01_first.ipynb", "as it was: 02_second.ipynb"]
-
-
 def test_status_lists_titles_and_last_runs(book, capsys):
     pretend_run(book, "01_first")
     assert main(["status"]) == 1, "neither is published"
@@ -309,47 +290,6 @@ def test_status_lists_titles_and_last_runs(book, capsys):
     assert lines[1].startswith("01_first   A first chapter   stale      1.0 s on ")
     assert lines[2].split()[:5] == ["02_second", "A", "second", "chapter", "stale"]
     assert lines[2].split()[5:] == ["never"] * 3
-
-
-def test_help_is_quick_and_loads_nothing_heavy(book):
-    code = (
-        "import sys\nfrom digits_cli.cli import main\n"
-        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
-        "import json; print(json.dumps(sorted(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(json.loads(done.stdout.splitlines()[-1]))
-    heavy = {"tensorflow", "keras", "numpy", "papermill", "nbformat", "jupytext", "rich", "yaml"}
-    assert not loaded & heavy
-
-
-def test_the_version_is_told(capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["--version"])
-    assert ended.value.code == 0 and capsys.readouterr().out == f"digits {__version__}\n"
-
-
-def test_wrong_requests_exit_2(book, capsys):
-    (book / "good.yaml").write_text("chapter: 01_first\nseeds: [0]\n")
-    assert main(["run", "09"]) == 2
-    assert main(["run", "01", "-p", "NAME"]) == 2
-    assert main(["run", "-p", "SED", "1", "--profile", "quick", "01"]) == 2
-    assert "Did you mean SEED?" in capsys.readouterr().err
-    assert main(["run", "01", "SEED=1"]) == 2
-    assert "no chapter 'SEED=1'. A parameter goes after -p." in capsys.readouterr().err
-    for *command, out in (
-        ["run", "01", "s3://bucket/mine"],
-        ["search", "any.py", "--trials", "1", "s3://bucket/mine"],
-        ["sweep", "good.yaml", "s3:/bucket/mine"],  # with two it is an address
-    ):
-        assert main([*command, "--out", out]) == 2
-        assert f"--out is {out}, expected a folder on this machine." in capsys.readouterr().err
-    assert not (book / "s3:").exists()
-    for wrong in (["run", "--frob"], ["sync", "01"], [], ["nothing"]):
-        with pytest.raises(SystemExit) as error:
-            main(wrong)
-        assert error.value.code == 2
-    assert not (book / "_build").exists(), "nothing was started"
 
 
 def test_a_full_disk_or_a_missing_package_is_told_without_a_traceback(book, capsys, monkeypatch):
@@ -364,12 +304,34 @@ def test_a_full_disk_or_a_missing_package_is_told_without_a_traceback(book, caps
     assert "has no jupytext. Install the book's tools" in capsys.readouterr().err
 
 
-def test_outside_a_book_the_command_says_where_it_looked(tmp_path):
-    # Installed from a checkout, the package finds that checkout; so only the error is tested.
-    from digits_cli import paths
-    from digits_cli.errors import UsageError
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["run", "09"], "There is no chapter '09'."),
+        (["sync", "01", "frist"], "There is no chapter 'frist'."),
+        (["run", "01", "-p", "NAME"], "-p needs a NAME and a VALUE, found only 'NAME'"),
+        (["run", "-p", "SED", "1", "--profile", "quick", "01"], "Did you mean SEED?"),
+        (["run", "01", "SEED=1"], "no chapter 'SEED=1'. A parameter goes after -p."),
+        # With two slashes it is an address.
+        (["sweep", "good.yaml", "--out", "s3:/b/mine"], "--out is s3:/b/mine, expected a folder"),
+        (["run", "--frob"], "unrecognized arguments: --frob"),
+        (["site", "01"], "unrecognized arguments: 01"),
+        ([], "the following arguments are required: COMMAND"),
+        (["nothing"], "invalid choice: 'nothing'"),
+    ],
+)
+def test_wrong_requests_exit_2_and_start_nothing(book, capsys, command, told):
+    (book / "good.yaml").write_text("chapter: 01_first\nseeds: [0]\n")
+    try:
+        code = main(command)
+    except SystemExit as ended:  # argparse's own
+        code = ended.code
+    assert code == 2
+    assert told in capsys.readouterr().err
+    assert not (book / "_build").exists() and not (book / "s3:").exists()
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "__file__", str(tmp_path / "a" / "b.py"))
-        with pytest.raises(UsageError, match="not inside a checkout"):
-            paths.find_root(tmp_path)
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0 and capsys.readouterr().out == f"digits {__version__}\n"

@@ -8,6 +8,7 @@ import pytest
 from helpers import ROOT
 from runner_books import FIRST, SECOND, make_book, sweep_file
 
+from digits_cli.book import list_chapters
 from digits_cli.errors import ParameterError, RunnerError, UsageError
 from digits_cli.pairing import read_chapter
 from digits_cli.parameters import (
@@ -16,7 +17,6 @@ from digits_cli.parameters import (
     parse_command_line_value,
     parse_declarations,
 )
-from digits_cli.paths import list_chapters
 from digits_cli.plan import plan_runs
 from digits_cli.sweep_file import read_sweep
 

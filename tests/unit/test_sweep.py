@@ -14,10 +14,10 @@ import pytest
 from helpers import ROOT
 from runner_books import SQUARE, digits, make_book, start_digits, sweep_file
 
+from digits_cli.book import list_chapters
 from digits_cli.errors import UsageError
 from digits_cli.pairing import sync_pair
 from digits_cli.parser import SWEEP_HELP
-from digits_cli.paths import list_chapters
 from digits_cli.sweep_file import SweepRun, read_sweep
 from digits_cli.sweep_report import choose_metric, gather, write_report
 

@@ -29,7 +29,7 @@ from runner_books import FIRST, make_book
 from digit_utils.embedding_map import embedding_map_html
 from digit_utils.quiz import quiz_html
 from digit_utils.search import run_search
-from digits_cli.paths import Chapter
+from digits_cli.book import Chapter
 from digits_cli.repository import configured
 from digits_cli.search_report import print_best
 from digits_cli.sweep import SweepRun

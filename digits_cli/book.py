@@ -1,4 +1,4 @@
-"""Where things are: the root of the repository, its chapters, its build folders."""
+"""The book on disk: its root, chapters and build folders, and what a notebook holds."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from digits_cli.errors import UsageError, did_you_mean
+from digit_utils.hosts import without_chatter
+from digit_utils.io import write_atomically
+from digits_cli.errors import RunnerError, UsageError, did_you_mean
 
 CHAPTER_NAME = re.compile(r"\d\d_[a-z0-9_]+")
 PROFILES = ("quick", "full", "seed")
+INSTALL_TAG = "colab"  # of the cell that installs the helpers where they are missing
 # In a wheel the scripts and profiles travel here (see pyproject.toml); a checkout has none.
-INSTALLED_BOOK = Path(__file__).resolve().parent / "book"
+INSTALLED_BOOK = Path(__file__).resolve().parent / "installed"
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,12 @@ class Chapter:
 
     @property
     def notebook(self) -> Path:
-        """The ipynb half."""
+        """The ipynb half; a chapter that came with the package has none."""
         return self.folder / f"{self.name}.ipynb"
 
     @property
     def installed(self) -> bool:
-        """Whether it came with the package: then there is a script and no notebook beside it."""
+        """Whether it came with the package."""
         return self.folder == INSTALLED_BOOK / "notebooks"
 
 
@@ -101,7 +105,9 @@ def _select_one(chapters: list[Chapter], text: str) -> Chapter:
     key = text.zfill(2) if text.isdecimal() and int(text) else text  # 3 is 03
     path, folder = Path(text), chapters[0].folder.resolve()
     is_file = path.suffix in {".py", ".ipynb"}
-    if is_file and (path.resolve().parent == folder or not os.path.isfile(text)):
+    if is_file and (
+        path.resolve().parent == folder or path.name == text and not os.path.exists(text)
+    ):
         key = path.stem
     names = [chapter.name for chapter in chapters]
     found = [c for c in chapters if key and c.name.startswith(key)]
@@ -112,7 +118,9 @@ def _select_one(chapters: list[Chapter], text: str) -> Chapter:
         matches = f"{len(found)} chapters: {', '.join(c.name for c in found)}"
         raise UsageError(f"'{text}' matches {matches}. Type more of the name.")
     meant = " A parameter goes after -p." if "=" in text else did_you_mean(key, names)
-    if is_file:
+    if is_file and not os.path.isfile(text):
+        meant = f" There is no such file.{meant}"
+    elif is_file:
         meant += f" For another notebook use `papermill {text:.200} output.ipynb`."
     raise UsageError(f"There is no chapter {text!r:.200}.{meant} Chapters: {', '.join(names)}.")
 
@@ -155,3 +163,94 @@ def shown(path: Path) -> str:
         return path.resolve().relative_to(Path.cwd().resolve()).as_posix()
     except (ValueError, OSError, RuntimeError):  # elsewhere; a link that leads to itself
         return str(path)
+
+
+def read_notebook(path: Path) -> Any:
+    """Read an ipynb file as version 4; FileNotFoundError, or RunnerError when it is no notebook.
+
+    Metadata named ``digits`` that is no run's record is dropped: a notebook without one is stale.
+    """
+    import nbformat
+
+    try:
+        notebook = nbformat.reads(path.read_text(encoding="utf-8-sig"), as_version=4)
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise RunnerError(f"{path} is not a readable notebook: {error}") from error
+    record = notebook.metadata.get("digits", {})
+    try:
+        parts = [record.get("parameters", {}), *record.get("fingerprint", {}).values()]
+        damaged = not all(isinstance(part, dict) for part in parts)
+    except AttributeError:
+        damaged = True
+    if damaged:
+        del notebook.metadata["digits"]
+    return notebook
+
+
+def write_notebook(path: Path, notebook: Any) -> None:
+    """Write a notebook atomically, in the layout Jupyter itself uses."""
+    import nbformat
+
+    text = nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
+    write_atomically(path, text.encode("utf-8"))
+
+
+def tags(cell: Any) -> list[str]:
+    """Return a cell's tags, empty when it has none."""
+    return list(cell.metadata.get("tags", []))
+
+
+def cells_tagged(notebook: Any, tag: str) -> list[Any]:
+    """Return the cells that carry a tag, in order."""
+    return [cell for cell in notebook.cells if tag in tags(cell)]
+
+
+def code_cells(notebook: Any, *without: str) -> list[Any]:
+    """Return the code cells in order, but for those with one of some tags."""
+    cells = (cell for cell in notebook.cells if cell.cell_type == "code")
+    return [cell for cell in cells if not set(without) & set(tags(cell))]
+
+
+def code_sources(notebook: Any) -> list[str]:
+    """Return what the chapter computes: the sources of its code cells in order.
+
+    Without what papermill injected and the cell that installs the helpers, in which a release
+    changes the tag, and with it no result.
+    """
+    return [cell.source for cell in code_cells(notebook, "injected-parameters", INSTALL_TAG)]
+
+
+def prose(notebook: Any) -> str:
+    """Return the text of all markdown cells."""
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def title(notebook: Any) -> str:
+    """Return the first ``# `` heading without its sign, empty when there is none."""
+    found = re.search(r"^# +(.+)", prose(notebook), re.MULTILINE)
+    return found[1].strip() if found else ""
+
+
+def without_colour(text: str) -> str:
+    """Remove a terminal's colour codes from a text."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def join_streams(outputs: list[Any]) -> list[Any]:
+    """Join neighbouring pieces of a cell's printed text, and drop TensorFlow's start-up notes.
+
+    The outputs given are changed as well.
+    """
+    joined: list[Any] = []
+    for output in outputs:
+        printed = output.output_type == "stream"
+        if printed and joined and joined[-1].get("name") == output.name:
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    for output in joined:
+        if output.get("name") == "stderr":
+            output.text = without_chatter(output.text)
+    return [output for output in joined if output.get("text", True)]
