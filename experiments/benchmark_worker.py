@@ -1,35 +1,29 @@
-"""Run one recipe in its own process, so that its memory is its own.
-
-Each line of standard input is a JSON request, each line of standard output a JSON answer.
-"""
+"""Measure one recipe, in a process of its own, as `benchmark.py` asks."""
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import os
-import queue
-import sys
 import threading
 import time
+from multiprocessing.connection import Connection, wait
 
 
-def main() -> None:
-    """Answer requests until standard input closes."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)  # what libraries print goes to standard error
-    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_read_requests, args=[requests], daemon=True).start()
-    recipe = Worker(sys.argv[1])
+def answer_requests(name: str, pipe: Connection) -> None:
+    """Answer requests about a recipe until the other end is closed."""
+    threading.Thread(target=_end_with_the_driver, daemon=True).start()
+    worker = Worker(name)
     while True:
-        request = json.loads(requests.get())
-        answer = getattr(recipe, request.pop("do"))(**request)
-        answers.write(json.dumps(answer) + "\n")
+        try:
+            do, arguments = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(getattr(worker, do)(**arguments))
 
 
-def _read_requests(requests: queue.SimpleQueue[str]) -> None:
-    """Hand requests on; when the driver is gone, end at once, even during a training."""
-    for line in sys.stdin:
-        requests.put(line)
+def _end_with_the_driver() -> None:
+    """End at once when the driver is gone, even during a training."""
+    wait([multiprocessing.parent_process().sentinel])
     os._exit(0)
 
 
@@ -37,26 +31,20 @@ class Worker:
     """The requests that the driver may send: one method each, of the same name."""
 
     def __init__(self, name: str):
-        from benchmarks.recipes import make
         from digit_utils.data import load_digits, split_train_validation
+        from experiments.benchmark_recipes import make
 
         self.recipe = make(name)
         digits = load_digits()
         self.test_images = digits.test_images
         self.images, self.labels = digits.images, digits.labels
-        split = split_train_validation(digits.images, digits.labels)
-        self.train_images, self.validation_images, self.train_labels, self.validation_labels = split
+        self.split = split_train_validation(digits.images, digits.labels)
         self.epoch = None
 
     def describe(self) -> dict:
         """Return the recipe's title, source, batch size, epochs and settings."""
-        return {
-            "title": self.recipe.title,
-            "source": self.recipe.source,
-            "batch_size": self.recipe.batch_size,
-            "epochs": self.recipe.epochs,
-            "settings": self.recipe.settings,
-        }
+        names = ("title", "source", "batch_size", "epochs", "settings")
+        return {name: getattr(self.recipe, name) for name in names}
 
     def prepare(self, n_images: int) -> dict:
         """Build the network and compile it by training once on `n_images` images."""
@@ -83,8 +71,8 @@ class Worker:
         """Train to the end on 33,600 images; score the other 8,400 after each epoch."""
         from digit_utils.training import forget_networks
 
-        validation = (self.validation_images, self.validation_labels)
-        found = self.recipe.run(self.train_images, self.train_labels, validation, seed)
+        images, validation_images, labels, validation_labels = self.split
+        found = self.recipe.run(images, labels, (validation_images, validation_labels), seed)
         forget_networks()
         return found
 
@@ -99,7 +87,3 @@ class Worker:
         from digit_utils.cost import sgemm_peak
 
         return {"flops_a_second": sgemm_peak()}
-
-
-if __name__ == "__main__":
-    main()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -20,6 +21,21 @@ from digit_utils.models import build_base_cnn, build_double_conv_cnn, build_fast
 from digit_utils.training import make_repeatable
 
 
+@dataclass
+class TimedEpoch:
+    """A training under way, with the batches of an epoch."""
+
+    trainer: keras.Model
+    network: keras.Model
+    batches: dict
+
+    def __call__(self) -> float:
+        """Train one more epoch; return its seconds."""
+        start = time.perf_counter()
+        self.trainer.fit(**self.batches, epochs=1, verbose=0)
+        return time.perf_counter() - start
+
+
 class PostBase:
     """The post's base network: three convolutions, Adam, batches of 32, no augmentation."""
 
@@ -27,25 +43,50 @@ class PostBase:
     source = "https://github.com/naingthet/mnist"
     batch_size = 32
     epochs = 30
-    validation_stops_it = {"min_delta": 0.001, "patience": 5}  # on the validation loss, as there
+    settings: ClassVar[dict[str, Any]] = {}
+    optimizer = "adam"
+    build = staticmethod(build_base_cnn)
+    callbacks: ClassVar[list] = []  # to make, beside early stopping
+    early_stopping: ClassVar[dict | None] = {"min_delta": 0.001, "patience": 5}  # on the loss
 
-    def build(self) -> keras.Model:
-        """Return the compiled network."""
-        network = build_base_cnn()
-        network.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    def compiled(self) -> keras.Model:
+        """Return a new network, ready to train."""
+        network = self.build()
+        network.compile(self.optimizer, "categorical_crossentropy", metrics=["accuracy"])
         return network
 
-    def callbacks(self):
-        """Return the callbacks beside early stopping."""
-        return []
-
-    def batches(self, images, labels, seed):
+    def batches(self, images, labels, seed) -> dict:
         """Return the arguments of ``fit`` that hold the data."""
+        one_hot = keras.utils.to_categorical(labels, 10)
+        return {"x": prepare_images(images), "y": one_hot, "batch_size": self.batch_size}
+
+    def timed_epoch(self, images, labels) -> TimedEpoch:
+        """Return a callable that trains one more epoch and returns its seconds."""
+        keras.utils.set_random_seed(0)
+        network = self.compiled()
+        return TimedEpoch(network, network, self.batches(images, labels, 0))
+
+    def run(self, images, labels, validation, seed) -> dict:
+        """Train to the end; return the validation accuracy and the seconds of each epoch."""
+        keras.utils.set_random_seed(seed)
+        network = self.compiled()
+        watch = Watch(prepare_images(validation[0]), validation[1], self.early_stopping)
+        network.fit(
+            **self.batches(images, labels, seed),
+            epochs=self.epochs,
+            callbacks=[watch, *(make() for make in self.callbacks)],  # watch scores for the others
+            verbose=0,
+        )
         return {
-            "x": prepare_images(images),
-            "y": keras.utils.to_categorical(labels, 10),
-            "batch_size": self.batch_size,
+            "seed": seed,
+            "accuracy": watch.accuracy,
+            "epoch_seconds": watch.seconds,
+            "stopped_after": watch.stopped_after,
         }
+
+    def flops_an_epoch(self, n_images: int) -> int:
+        """Count the operations of one epoch."""
+        return training_flops(self.compiled(), n_images)
 
 
 class PostDoubleConv(PostBase):
@@ -58,19 +99,14 @@ class PostDoubleConv(PostBase):
 
     title = "the post's double-conv recipe"
     batch_size = 128
-    validation_stops_it = None
+    optimizer = "rmsprop"
+    build = staticmethod(build_double_conv_cnn)
+    callbacks: ClassVar[list] = [
+        lambda: keras.callbacks.ReduceLROnPlateau(monitor="val_accuracy", mode="max", patience=3)
+    ]
+    early_stopping = None
 
-    def callbacks(self):
-        """Return the post's learning-rate schedule."""
-        return [keras.callbacks.ReduceLROnPlateau(monitor="val_accuracy", mode="max", patience=3)]
-
-    def build(self) -> keras.Model:
-        """Return the compiled network."""
-        network = build_double_conv_cnn()
-        network.compile("rmsprop", "categorical_crossentropy", metrics=["accuracy"])
-        return network
-
-    def batches(self, images, labels, seed):
+    def batches(self, images, labels, seed) -> dict:
         """Return the post's generator; Keras keeps it for old code, without a public name."""
         from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
@@ -93,11 +129,11 @@ class KerasIoConvnet(PostBase):
     source = "https://keras.io/examples/vision/mnist_convnet/"
     batch_size = 128
     epochs = 15
-    validation_stops_it = None
+    early_stopping = None
 
     def build(self) -> keras.Model:
-        """Return the compiled network."""
-        network = keras.Sequential(
+        """Return the network."""
+        return keras.Sequential(
             [
                 layers.Input((28, 28, 1)),
                 layers.Conv2D(32, 3, activation="relu"),
@@ -109,89 +145,36 @@ class KerasIoConvnet(PostBase):
                 layers.Dense(10, activation="softmax"),
             ]
         )
-        network.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
-        return network
 
 
-@dataclass
-class TimedEpoch:
-    """A training under way, with the batches of an epoch."""
-
-    trainer: keras.Model
-    network: keras.Model
-    batches: dict
-
-    def __call__(self) -> float:
-        """Train one more epoch; return its seconds."""
-        start = time.perf_counter()
-        self.trainer.fit(**self.batches, epochs=1, verbose=0)
-        return time.perf_counter() - start
-
-
-class Fit:
-    """A recipe that ``fit`` carries out: train epoch by epoch, or to the end."""
-
-    def __init__(self, recipe: PostBase):
-        self.recipe = recipe
-        self.title, self.source = recipe.title, recipe.source
-        self.batch_size, self.epochs, self.settings = recipe.batch_size, recipe.epochs, {}
-
-    def timed_epoch(self, images, labels) -> TimedEpoch:
-        """Return a callable that trains one more epoch and returns its seconds."""
-        keras.utils.set_random_seed(0)
-        network = self.recipe.build()
-        return TimedEpoch(network, network, self.recipe.batches(images, labels, 0))
-
-    def run(self, images, labels, validation, seed) -> dict:
-        """Train to the end; return the validation accuracy and the seconds of each epoch."""
-        keras.utils.set_random_seed(seed)
-        network = self.recipe.build()
-        x_validation = prepare_images(validation[0])
-        watch = _Watch(x_validation, validation[1], self.recipe.validation_stops_it)
-        network.fit(
-            **self.recipe.batches(images, labels, seed),
-            epochs=self.recipe.epochs,
-            callbacks=[watch, *self.recipe.callbacks()],  # in this order: watch scores for them
-            verbose=0,
-        )
-        return {
-            "seed": seed,
-            "accuracy": watch.accuracy,
-            "epoch_seconds": watch.seconds,
-            "stopped_after": watch.stopped_after,
-        }
-
-    def flops_an_epoch(self, n_images: int) -> int:
-        """Count the operations of one epoch."""
-        return training_flops(self.recipe.build(), n_images)
-
-
-class _Watch(keras.callbacks.Callback):
+class Watch(keras.callbacks.Callback):
     """Score after each epoch, outside the measured time; stop as the post stops."""
 
-    def __init__(self, images, labels, stops):
+    def __init__(self, images, labels, early_stopping):
         super().__init__()
-        self.images, self.labels, self.stops = images, labels, stops
+        self.images, self.labels, self.early_stopping = images, labels, early_stopping
         self.accuracy, self.seconds, self.stopped_after = [], [], None
         self.best_loss, self.waited = np.inf, 0
 
     def on_epoch_begin(self, epoch, logs=None):
+        """Start the clock."""
         self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
+        """Stop the clock, score, and end the training if nothing has improved for long."""
         self.seconds.append(time.perf_counter() - self.start)
         probabilities = self.model.predict(self.images, batch_size=1000, verbose=0)
         self.accuracy.append(float(np.mean(probabilities.argmax(axis=1) == self.labels)))
         if logs is not None:
             logs["val_accuracy"] = self.accuracy[-1]
-        if not self.stops:
+        if not self.early_stopping:
             return
-        right = probabilities[np.arange(len(self.labels)), self.labels]
-        loss = float(-np.log(np.clip(right, 1e-7, 1)).mean())
+        correct = probabilities[np.arange(len(self.labels)), self.labels]
+        loss = float(-np.log(np.clip(correct, 1e-7, 1)).mean())
         self.waited += 1
-        if loss < self.best_loss - self.stops["min_delta"]:
+        if loss < self.best_loss - self.early_stopping["min_delta"]:
             self.best_loss, self.waited = loss, 0
-        if self.waited >= self.stops["patience"]:
+        if self.waited >= self.early_stopping["patience"]:
             self.stopped_after = epoch + 1
             self.model.stop_training = True
 
@@ -234,16 +217,16 @@ class Fast:
         return training_flops(network, n_images, self.batch_size, muon)
 
 
-PEERS = {"post_base": PostBase, "post_double_conv": PostDoubleConv, "keras_io": KerasIoConvnet}
-
-
-def make(name: str):
-    """Return a recipe by name; an unknown name gives the book's fast recipe."""
-    if name in PEERS:
-        return Fit(PEERS[name]())
-    if name == "fast_longer":
-        return Fast(Recipe(epochs=6), "the same, for six epochs")
+def make(name: str) -> PostBase | Fast:
+    """Return a recipe by name."""
     if name == "fast_repeatable":
         make_repeatable()
-        return Fast(Recipe(), "the same, repeatable to the bit")
-    return Fast(Recipe(), "the book's fast recipe")
+    made = {
+        "post_base": PostBase,
+        "post_double_conv": PostDoubleConv,
+        "keras_io": KerasIoConvnet,
+        "fast": lambda: Fast(Recipe(), "the book's fast recipe"),
+        "fast_longer": lambda: Fast(Recipe(epochs=6), "the same, for six epochs"),
+        "fast_repeatable": lambda: Fast(Recipe(), "the same, repeatable to the bit"),
+    }
+    return made[name]()
