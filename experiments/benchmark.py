@@ -14,18 +14,16 @@ import json
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable
 from statistics import median
 
 from digit_utils.benchmark import TARGETS, best_epoch, epochs_to, seconds_an_epoch, speed_up
-from digit_utils.files import json_bytes, write_atomically
+from digit_utils.files import write_atomically
 from digit_utils.hosts import settle
 from digit_utils.provenance import keras_backend, provenance
 from experiments import RECORDED, ROOT, write_record
 from experiments.benchmark_worker import answer_requests
 
 OUTPUT = ROOT / "_build" / "bench"
-PARTIAL = OUTPUT / "unfinished.json"
 RECORD = RECORDED / "benchmark.json"
 RECIPES = ("post_base", "post_double_conv", "keras_io", "fast", "fast_longer", "fast_repeatable")
 RECORDED_SEEDS = 5  # fewer trainings of the fast recipe are not worth publishing
@@ -53,18 +51,15 @@ class RecipeProcess:
             raise SystemExit(
                 f"the process of {self.name} ended with code {self.process.exitcode} while asked "
                 f"to {do}; its last words, if any, stand above. -9 usually means that the memory "
-                f"ran out: about 10 GB are needed. What was measured until now is in "
-                f"{PARTIAL.name} in {OUTPUT.relative_to(ROOT)}."
+                "ran out: about 10 GB are needed."
             ) from None
 
     def close(self) -> None:
-        """End the process."""
         self.pipe.close()
         self.process.join()
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, write JSON and Markdown, print the table."""
     parser = argparse.ArgumentParser(prog="experiments/benchmark.py", description=__doc__)
     parser.add_argument("--full", action="store_true", help="train every recipe to its end")
     parser.add_argument("--seeds", type=int, help="trainings of the fast recipe")
@@ -84,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     OUTPUT.mkdir(parents=True, exist_ok=True)
     recipes = {name: RecipeProcess(name) for name in names}
     try:
-        result = measure(recipes, options.full, seeds, keep=keep_unfinished)
+        result = measure(recipes, options.full, seeds)
     finally:
         for recipe in recipes.values():
             recipe.close()
@@ -93,22 +88,11 @@ def main(arguments: list[str] | None = None) -> int:
     write_record(OUTPUT / "benchmark.json", result)
     if options.record:
         write_record(RECORD, result)
-    PARTIAL.unlink(missing_ok=True)
     print(table)
     return 0
 
 
-def keep_unfinished(found: dict) -> None:
-    """Keep what was measured so far, in case the rest fails."""
-    write_atomically(PARTIAL, json_bytes({"recipes": found}))
-
-
-def measure(
-    recipes: dict[str, RecipeProcess],
-    full: bool,
-    seeds: int,
-    keep: Callable[[dict], None] = lambda found: None,
-) -> dict:
+def measure(recipes: dict[str, RecipeProcess], full: bool, seeds: int) -> dict:
     """Take all measurements; see the module's docstring."""
     found = {name: recipe.ask("describe") for name, recipe in recipes.items()}
     made = provenance(ROOT)
@@ -120,7 +104,6 @@ def measure(
         # What is compared is an epoch of the largest size.
         largest = n_images == sizes[-1]
         time_epochs(recipes, found, n_images, rounds=(4 if full else 3) if largest else 2)
-        keep(found)
         peaks.append(ask_for_peak())
     for _ in range(3):
         for name, recipe in recipes.items():
@@ -145,7 +128,6 @@ def measure(
             runs = recorded.get(name, {}).get("runs", [])
         found[name]["runs"] = runs
         found[name]["runs_are"] = "of this run" if full or name == "fast" else "recorded"
-        keep(found)
     return {
         "mode": "full" if full else "quick",
         "n_train": N_TRAIN,
@@ -186,7 +168,6 @@ def read_recorded() -> dict:
 
 
 def say(text: str) -> None:
-    """Print a progress line, with the time, to standard error."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 

