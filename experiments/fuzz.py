@@ -61,7 +61,7 @@ def mutate(chance: random.Random, good: bytes, odd: list[str]) -> bytes:
     """Put in, cut, double, swap or flip some words or bytes."""
     raw = good
     words = b"\0" not in raw and chance.random() < 0.8
-    for _ in range(chance.randint(1, 3)):
+    for _ in range(chance.choice((1, 1, 2, 3))):
         parts = re.findall(rb"\w+|\s+|[^\w\s]" if words else rb"[\s\S]", raw) or [b""]
         at, other = chance.randrange(len(parts)), chance.randrange(len(parts))
         end = at + chance.choice((0, 1, 1, 1, 2, other))

@@ -185,14 +185,6 @@ print([name for name in ("tensorflow", "keras", "numpy") if name in sys.modules]
     assert done.stdout.split("AGAIN")[1].strip() == "[]"
 
 
-def test_the_hosts_tensorflow_knows_the_variable_that_shares_a_gpu(host):
-    """No GPU here to try it on; that the library still reads the variable can be seen."""
-    host.restore()
-    name = "lib/python*/site-packages/tensorflow/libtensorflow_framework.so.2"
-    (library,) = host.folder.glob(name)
-    assert b"TF_FORCE_GPU_ALLOW_GROWTH" in library.read_bytes()
-
-
 SEEN_AS_KAGGLE = """
 from pathlib import Path
 try:

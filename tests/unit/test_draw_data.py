@@ -76,57 +76,7 @@ def test_the_neighbours_are_labelled_digits_as_this_network_sees_them():
     )
 
 
-def test_pack():
-    arrays = {
-        "odd": np.arange(3, dtype=np.uint8),
-        "half": np.array([[0.5, -2.0]], np.float16),
-        "signed": np.array([-1, 1], np.int8),
-    }
-    header, found = unpack(make_draw_page.pack({"what": "ä"}, arrays))
-    assert header["what"] == "ä"
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(found[name], array)
-    with pytest.raises(ValueError, match="wide is of type float64"):
-        make_draw_page.pack({}, {"wide": np.zeros(2)})
-
-
 # Strokes
-
-
-def picture(*lines, width=1.5):
-    """An image of straight lines, each from (x, y) to (x, y), as thick as twice the width."""
-    y, x = np.mgrid[:28, :28] + 0.5
-    ink = np.zeros((28, 28))
-    for (x0, y0), (x1, y1) in lines:
-        along = ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / ((x1 - x0) ** 2 + (y1 - y0) ** 2)
-        along = along.clip(0, 1)
-        away = np.hypot(x - x0 - along * (x1 - x0), y - y0 - along * (y1 - y0))
-        ink = np.maximum(ink, (width + 0.5 - away).clip(0, 1))
-    return (255 * ink).astype(np.uint8)
-
-
-def test_a_line_is_one_stroke():
-    (stroke,) = trace_strokes(picture(((8, 5), (18, 22))))
-    ends = stroke[[0, -1]][np.argsort(stroke[[0, -1], 1])]
-    np.testing.assert_allclose(ends, [(8, 5), (18, 22)], atol=2)
-    steps = np.hypot(*np.diff(stroke, axis=0).T)
-    assert steps.max() < 1.2
-
-
-def test_a_cross_is_two_strokes_that_go_straight_on():
-    strokes = trace_strokes(picture(((14, 4), (14, 24)), ((5, 14), (23, 14))))
-    assert len(strokes) == 2
-    for stroke in strokes:
-        assert np.ptp(stroke, axis=0).max() > 14
-        assert np.ptp(stroke, axis=0).min() < 2
-
-
-def test_a_ring_is_one_closed_stroke():
-    y, x = np.mgrid[:28, :28] - 13.5
-    ring = 255 * (np.abs(np.hypot(x, y) - 8) < 1.5)
-    (stroke,) = trace_strokes(ring.astype(np.uint8))
-    np.testing.assert_allclose(stroke[0], stroke[-1], atol=0.5)
-    np.testing.assert_allclose(np.hypot(*(stroke - 14).T), 8, atol=1)
 
 
 def test_a_dot_is_a_point_and_no_ink_is_refused():
