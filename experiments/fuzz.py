@@ -279,9 +279,10 @@ def read_sweep(path: Path, raw: bytes) -> None:
 
 
 def read_search(path: Path, raw: bytes) -> None:
-    """Resume a finished search of which one file was changed."""
-    command("search", "search.py", "--trials", "1", "--out", "found")
-    (trial,) = (plain_json(found.read_bytes()) for found in Path("found").glob("trial_*.json"))
+    """Start this search, or resume the finished one of which a file was changed."""
+    out = "new" if path.suffix == ".py" else "found"
+    command("search", "search.py", "--trials", "1", "--out", out)
+    (trial,) = (plain_json(found.read_bytes()) for found in Path(out).glob("trial_*.json"))
     assert math.isfinite(trial["loss"] or 0) and isinstance(trial["parameters"], dict)
 
 

@@ -107,9 +107,7 @@ def pretend_run(
     notebook = copy.deepcopy(read_script(asked.script))
     if parameters:
         lines = ["# Parameters", *(f"{key} = {value!r}" for key, value in parameters.items())]
-        tagged = [
-            i for i, c in enumerate(notebook.cells) if "parameters" in c.metadata.get("tags", [])
-        ]
+        tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
         cell = nbformat.v4.new_code_cell("\n".join(lines))
         cell.metadata["tags"] = ["injected-parameters"]
         notebook.cells.insert(tags.index(["parameters"]) + 1, cell)
