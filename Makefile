@@ -100,7 +100,7 @@ sync: $(STAMP) ## regenerate notebooks/*.ipynb from notebooks/*.py; CHAPTER=03 t
 	$(BIN)/digits sync $(CHAPTER)
 
 bench: $(STAMP) ## compare training recipes, two to six minutes; FULL=1 trains all to the end, forty minutes or more
-	$(BIN)/python -m benchmarks $(if $(filter-out 0,$(FULL)),--full)
+	$(BIN)/python experiments/benchmark.py $(if $(filter-out 0,$(FULL)),--full)
 
 status: $(STAMP) ## say which published outputs are stale, and why; CHAPTER=03 takes one
 	$(BIN)/digits status $(CHAPTER)

@@ -1,6 +1,6 @@
 """What follows from the times a benchmark measured; `make bench` and chapter 7 both ask here.
 
-A ``result`` is what ``python -m benchmarks`` writes as JSON: ``recipes`` by name, each with the
+A ``result`` is what ``experiments/benchmark.py`` writes as JSON: ``recipes`` by name, each with the
 timed ``epoch_seconds`` by number of images and with its ``runs``, and ``n_train``, the images of an
 epoch in those runs. Times are seconds, accuracies go from 0 to 1.
 """

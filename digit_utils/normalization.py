@@ -63,7 +63,7 @@ def fold_batch_normalization(network: keras.Sequential) -> keras.Sequential:
     network is not a Sequential, or a normalisation works along another axis than the channels, does
     not follow a convolution without activation (max-pooling may lie between), or has a scale after
     max-pooling: a negative one would turn the largest value into the smallest. Used by
-    scripts/train_final_model.py.
+    experiments/train_final_model.py.
     """
     if not isinstance(network, keras.Sequential):
         raise ValueError(f"found a {type(network).__name__}; expected a Sequential to fold")

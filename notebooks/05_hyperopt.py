@@ -384,11 +384,11 @@ display(Markdown(text))
 #
 # So both methods were run several times, each time with another seed, fifty trials each. Within a seed they begin with the same random
 # trials; from there TPE chooses and the control goes on drawing. That took more than an hour, so we show the recorded runs.
-# `scripts/compare_searches.py` makes them anew, with the very network and objective of this chapter.
+# `experiments/compare_searches.py` makes them anew, with the very network and objective of this chapter.
 
 # %%
 comparison, _ = load_json(
-    ARTIFACTS, "search_comparison", made_by="scripts/compare_searches.py search"
+    ARTIFACTS, "search_comparison", made_by="experiments/compare_searches.py search"
 )
 made = comparison["provenance"]["search"]
 seeds = list(comparison["seeds"])

@@ -101,7 +101,7 @@ print(f"the same settings in the same order: {same}")
 # random number of its own, made from the seed and from the trial's place. Together with the trials before it, which are read back from their files, that
 # settles the proposal. Each file is written under another name first and then renamed, so that it is there whole or not at all.
 #
-# `scripts/kill_and_resume.py` does it the hard way: it ends searches and sweeps thirty times each, at random moments and without warning, and looks
+# `experiments/kill_and_resume.py` does it the hard way: it ends searches and sweeps thirty times each, at random moments and without warning, and looks
 # whether a file is lost or changed, and whether the end is that of an undisturbed run. What came of it is in `results/kill_and_resume.json`.
 #
 # ## A sweep
@@ -110,7 +110,7 @@ print(f"the same settings in the same order: {same}")
 # setting does, with error bars, and to defend a choice that was made. This is the book's example, `sweeps/batch_size.yaml`:
 
 # %%
-sweep, _ = load_json(ARTIFACTS, "example_sweep", made_by="scripts/measure_search.py sweep")
+sweep, _ = load_json(ARTIFACTS, "example_sweep", made_by="experiments/measure_search.py sweep")
 
 # %% tags=["nbval-check-output"]
 print(sweep["file"])
@@ -171,7 +171,7 @@ display(
 # time at all.
 
 # %%
-cost, _ = load_json(ARTIFACTS, "search_cost", made_by="scripts/measure_search.py cost")
+cost, _ = load_json(ARTIFACTS, "search_cost", made_by="experiments/measure_search.py cost")
 made = cost["provenance"]
 print(f"measured {made['date']}, {made['machine']}")
 search_cost = pd.DataFrame(cost["search"])

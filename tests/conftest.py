@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import OUTCOME
+from helpers import PASSED
 
 PIXEL_NAMES = [f"pixel{index}" for index in range(784)]
 
@@ -15,7 +15,7 @@ PIXEL_NAMES = [f"pixel{index}" for index in range(784)]
 def pytest_runtest_makereport(item, call):
     report = yield
     if report.when == "call":
-        item.stash[OUTCOME] = report.outcome
+        item.stash[PASSED] = report.passed
     return report
 
 

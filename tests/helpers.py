@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from digit_utils.io import json_bytes, write_atomically
+from digit_utils.provenance import provenance
+
 ROOT = Path(__file__).resolve().parents[1]
-# What came of a test's own lines, for what runs after it: "passed", "failed" or "skipped".
-OUTCOME = pytest.StashKey[str]()
+PASSED = pytest.StashKey[bool]()  # whether a test's own lines did, for what runs after it
 
 
 def committed(*patterns: str, new: bool = False) -> list[Path]:
-    """Return this repository's files that match, or all of them.
-
-    Parameters
-    ----------
-    *patterns : str
-        As ``git ls-files`` takes them.
-    new : bool
-        Also files that are not committed yet, but for those that git ignores.
-
-    Returns
-    -------
-    list of Path
-        Only what is there: a file that was just removed is left out.
-    """
+    """Return this repository's files, as ``git ls-files`` matches them; `new`: uncommitted too."""
     more = ["--cached", "--others", "--exclude-standard"] if new else []
-    listing = subprocess.run(
-        ["git", "ls-files", "-z", *more, "--", *patterns],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+    command = ["git", "ls-files", "-z", *more, "--", *patterns]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [ROOT / name for name in listing.split("\0") if name and (ROOT / name).is_file()]
 
 
 def is_recording() -> bool:
     """Tell whether what is measured shall be kept in ``results/``."""
     return os.environ.get("DIGITS_RECORD") == "1"
+
+
+def keep_in_record(file: str, *path: str, **values: Any) -> None:
+    """Keep values, with commit and day, at a place in a file of ``results/``, if asked to."""
+    if not is_recording():
+        return
+    target = ROOT / "results" / file
+    record = json.loads(target.read_bytes()) if target.is_file() else {}
+    made, entry = provenance(ROOT), record
+    for name in path:
+        entry = entry.setdefault(name, {})
+    entry.clear()
+    entry |= values | {name: made[name] for name in ("commit", "date", "machine")}
+    write_atomically(target, json_bytes(record))
 
 
 def addresses_in(text: str) -> list[str]:

@@ -12,10 +12,7 @@ import sys
 import time
 
 import yaml
-from helpers import ROOT, is_recording
-
-from digit_utils.io import json_bytes, write_atomically
-from digit_utils.provenance import provenance
+from helpers import ROOT, keep_in_record
 
 
 def must(command: list, environ: dict[str, str]) -> str:
@@ -46,25 +43,18 @@ def test_the_pip_part_installs_and_the_chapters_are_found(tmp_path):
     must([bin_ / "python", "-m", *own], environ)
     must([bin_ / "python", "-m", "pip", "check"], environ)
     assert "Every .ipynb equals its .py." in must([bin_ / "digits", "sync", "--check"], environ)
-    frozen = must([bin_ / "python", "-m", "pip", "freeze", "--exclude-editable"], environ).split(
-        "\n"
-    )
-    locked = set(
-        re.findall(r"^([a-z0-9][^\s;]*==[^\s;\\]+)", (ROOT / "requirements.lock").read_text(), re.M)
-    )
-    bare = {re.sub(r"\[.*\]", "", pin) for pin in locked}
+    frozen = must([bin_ / "python", "-m", "pip", "freeze", "--exclude-editable"], environ)
     installed = {
-        re.sub(r"[._]", "-", name.lower().split("==")[0]) + "==" + name.split("==")[1]
-        for name in frozen
-        if "==" in name
+        f"{re.sub('[._]', '-', name.lower())}=={version}"
+        for name, version in re.findall(r"^([^=\s]+)==(.+)$", frozen, re.M)
     }
-    assert installed <= bare, sorted(installed - bare)
-    if is_recording():
-        record = {
-            "command": f"pip install {' '.join(lines)}",
-            "exit_code": 0,
-            "packages": len(installed),
-            "seconds": round(seconds, 1),
-            "provenance": provenance(ROOT),
-        }
-        write_atomically(ROOT / "results" / "environment.json", json_bytes(record))
+    lock = (ROOT / "requirements.lock").read_text()
+    locked = re.findall(r"^([a-z0-9][^\s;\[]*)(?:\[.*\])?(==[^\s;\\]+)", lock, re.M)
+    assert installed <= {f"{name}{pin}" for name, pin in locked}
+    keep_in_record(
+        "environment.json",
+        command=f"pip install {' '.join(lines)}",
+        exit_code=0,
+        packages=len(installed),
+        seconds=round(seconds, 1),
+    )

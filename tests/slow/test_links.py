@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from runner_books import digits, make_book
 
-from digits_cli.book import list_chapters, read_notebook, write_notebook
-from digits_cli.pairing import sync_pair
+from digits_cli.book import read_notebook, write_notebook
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -40,35 +38,32 @@ def elsewhere():
         server.shutdown()
 
 
-def make_site(book: Path, link: str) -> None:
-    (book / "notebooks").mkdir(parents=True)
-    (book / "book").mkdir()
-    (book / "jupytext.toml").touch()
-    (book / "_config.yml").write_text("title: Tiny\nexecute:\n  execute_notebooks: 'off'\n")
-    (book / "_toc.yml").write_text(
+CHAPTER = """# %% [markdown]
+# # First
+#
+# See [this](LINK/good#here).
+
+# %% tags=["parameters"]
+SEED: int = 0  # of everything
+"""
+
+
+def make_site(root: Path, link: str) -> None:
+    make_book(root, c01_first=CHAPTER.replace("LINK", link))
+    (root / "book").mkdir()
+    (root / "_config.yml").write_text("title: Tiny\nexecute:\n  execute_notebooks: 'off'\n")
+    (root / "_toc.yml").write_text(
         "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/01_first\n"
     )
-    (book / "book" / "index.md").write_text(f"# Welcome\n\nSee [that]({link}/good).\n")
-    (book / "notebooks" / "01_first.py").write_text(
-        f"# %% [markdown]\n# # First\n#\n# See [this]({link}/good#here).\n\n"
-        '# %% tags=["parameters"]\nSEED: int = 0  # of everything\n\n# %%\n1 + 1\n'
-    )
-    (chapter,) = list_chapters(book)
-    sync_pair(chapter)
-    notebook = read_notebook(chapter.notebook)
-    for count, cell in enumerate(notebook.cells[1:], start=1):
-        cell.execution_count = count
-    write_notebook(chapter.notebook, notebook)
+    (root / "book" / "index.md").write_text(f"# Welcome\n\nSee [that]({link}/good).\n")
+    path = root / "notebooks" / "01_first.ipynb"
+    notebook = read_notebook(path)
+    notebook.cells[1].execution_count = 1
+    write_notebook(path, notebook)
 
 
 def check(book: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "digits_cli", "site", "--published", "--check-links"],
-        cwd=book,
-        env={**os.environ, "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-    )
+    return digits(book, "site", "--published", "--check-links")
 
 
 def test_good_links_pass_and_each_bad_one_is_named(tmp_path, elsewhere):

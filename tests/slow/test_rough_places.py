@@ -7,31 +7,26 @@ published.
 
 from __future__ import annotations
 
-import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers import OUTCOME, ROOT, committed, is_recording
-
-sys.path.insert(0, str(ROOT / "tests" / "unit"))
-
-from rough_places import ODD, assert_told, make_read_only, make_writable, run_as_anybody
-from runner_books import FIRST, SQUARE, chapter, digits, make_book, start_digits
+from helpers import PASSED, ROOT, committed, keep_in_record
+from rough_places import ODD, assert_told, read_only, run_as_anybody
+from runner_books import FIRST, chapter, digits, make_book, start_digits
 
 from digit_utils.data import load_digits
-from digit_utils.io import json_bytes, write_atomically
 from digit_utils.kaggle import PIXEL_COLUMNS
-from digit_utils.provenance import provenance
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and rights of Linux")
 
-RECORD = ROOT / "results" / "rough_places.json"
 SEARCH = """
 from hyperopt import hp
 
@@ -48,15 +43,9 @@ def kept(request):
     """Keep that a test has passed, and how long it took, when asked to."""
     started = time.monotonic()
     yield
-    if not is_recording() or request.node.stash.get(OUTCOME, None) != "passed":
-        return
-    record = json.loads(RECORD.read_bytes()) if RECORD.is_file() else {}
-    made = provenance(ROOT)
-    record[request.node.name] = {
-        "seconds": round(time.monotonic() - started, 1),
-        **{name: made[name] for name in ("commit", "date", "machine")},
-    }
-    write_atomically(RECORD, json_bytes(dict(sorted(record.items()))))
+    if request.node.stash.get(PASSED, False):
+        seconds = round(time.monotonic() - started, 1)
+        keep_in_record("rough_places.json", request.node.name, seconds=seconds)
 
 
 @pytest.fixture
@@ -73,11 +62,9 @@ def left_in(folder: Path) -> set[str]:
     }
 
 
-def limit(name: str, value: int):
+def limit(kind: int, value: int):
     """Return what sets a limit in a child."""
-    import resource
-
-    return lambda: resource.setrlimit(getattr(resource, name), (value, value))
+    return partial(resource.setrlimit, kind, (value, value))
 
 
 def test_everything_runs_in_folders_of_any_name(book):
@@ -102,30 +89,16 @@ def test_a_checkout_and_a_package_that_cannot_be_written_still_run(book, tmp_pat
         shutil.copytree(ROOT / name, package / name, ignore=ignore)
     (book / "sweep.yaml").write_text("chapter: 01\nseeds: [0]\n")
     before = left_in(tmp_path)
-    make_read_only(package)
-    make_read_only(book)
-    try:
+    with read_only(package, book):
         out = tmp_path / "out"
         done = run_as_anybody(book, "run", "01", "--out", str(out), PYTHONPATH=str(package))
         assert done.returncode == 0, done.stderr
         assert {"01_first.ipynb", "stray.txt", "artifacts/made.json"} == left_in(out)
         assert_told(run_as_anybody(book, "run", "01"), "Cannot make the folder", code=2)
-        assert_told(
-            run_as_anybody(book, "sweep", "sweep.yaml"), "cannot be written", "name another"
-        )
+        done = run_as_anybody(book, "sweep", "sweep.yaml")
+        assert_told(done, "cannot be written", "name another")
         shutil.rmtree(out)
         assert left_in(tmp_path) == before
-    finally:
-        make_writable(package)
-        make_writable(book)
-
-
-def test_temporary_folders_that_are_missing_or_closed(book, tmp_path):
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o555)
-    for place in (tmp_path / "missing", closed):  # Python then takes /tmp
-        done = run_as_anybody(book, "run", "01", TMPDIR=str(place))
-        assert done.returncode == 0, done.stderr
 
 
 def test_a_temporary_folder_that_is_full(tmp_path):
@@ -151,20 +124,20 @@ def test_a_temporary_folder_that_is_full(tmp_path):
 
 def test_a_disk_that_fills_up_while_a_chapter_runs(tmp_path):
     talk = make_book(tmp_path, c01_talk=chapter("print('x' * 300_000)"))
-    done = run_as_anybody(talk, "run", first=limit("RLIMIT_FSIZE", 100_000))
+    done = run_as_anybody(talk, "run", first=limit(resource.RLIMIT_FSIZE, 100_000))
     assert_told(done, "Its last words:", "OSError: [Errno 27] File too large; nothing was written")
     assert left_in(talk / "_build") == set()
     (talk / "sweep.yaml").write_text("chapter: 01\nseeds: [0]\n")
-    done = run_as_anybody(talk, "sweep", "sweep.yaml", first=limit("RLIMIT_FSIZE", 100_000))
+    done = run_as_anybody(talk, "sweep", "sweep.yaml", first=limit(resource.RLIMIT_FSIZE, 100_000))
     assert_told(done, "File too large")
     done = run_as_anybody(talk, "sweep", "sweep.yaml")  # room again: the same command goes on
     assert done.returncode == 0, done.stderr
     assert "1 of 1 runs are good" in done.stdout
 
 
-@pytest.mark.parametrize("megabytes", [150, 300, 450, 600])
+@pytest.mark.parametrize("megabytes", [150, 450])
 def test_memory_that_runs_out_is_told_and_leaves_no_half_notebook(book, megabytes):
-    done = run_as_anybody(book, "run", "01", first=limit("RLIMIT_AS", megabytes << 20))
+    done = run_as_anybody(book, "run", "01", first=limit(resource.RLIMIT_AS, megabytes << 20))
     # How much is enough differs from machine to machine; either it ran, or it is told.
     left = {Path(name).name for name in left_in(book / "_build")}
     assert done.returncode in {0, 1} if megabytes > 150 else done.returncode == 1, done.stderr
@@ -187,21 +160,6 @@ def test_a_slice_of_the_images_shows_what_there_is_or_says_how_many_are_needed(t
     ), done.stderr
 
 
-def test_two_runs_of_a_chapter_at_once(tmp_path):
-    book = make_book(tmp_path, c01_slow=SQUARE.replace("EPOCHS / 10", "EPOCHS"), c02_other=SQUARE)
-    first = start_digits(book, "run", "01")
-    while not (book / "_build/runs/quick/.claims/01_slow/.owner").exists():
-        assert first.poll() is None
-        time.sleep(0.02)
-    done = run_as_anybody(book, "run")  # all chapters, the first among them
-    assert_told(done, f"01_slow is being run in _build/runs/quick by process {first.pid}; wait")
-    other = run_as_anybody(book, "run", "02")
-    assert other.returncode == 0, other.stderr
-    _, err = first.communicate(timeout=60)
-    assert first.returncode == 0, err
-    assert left_in(book / "_build/runs/quick") == {"01_slow.ipynb", "02_other.ipynb"}
-
-
 def test_the_site_of_a_checkout_with_an_odd_name_twice_at_once(tmp_path):
     checkout = tmp_path / ODD / "book"
     for path in committed():
@@ -217,5 +175,4 @@ def test_the_site_of_a_checkout_with_an_odd_name_twice_at_once(tmp_path):
     assert_told(done, f"the site is being built in _build by process {first.pid}; wait for it")
     out, err = first.communicate(timeout=400)
     assert first.returncode == 0, out[-3000:] + err[-3000:]
-    assert (checkout / "_build/html/index.html").is_file()
     assert (checkout / "_build/html/notebooks/03_base_cnn.html").is_file()

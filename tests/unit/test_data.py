@@ -109,7 +109,7 @@ def test_licence_stands_beside_the_file():
         "Yann LeCun, Corinna Cortes and Christopher J.C. Burges",
         "CC BY-SA 3.0",
         "creativecommons.org/licenses/by-sa/3.0",
-        "scripts/make_mnist_npz.py",
+        "experiments/make_mnist_npz.py",
         data.MNIST_SHA256,
         f"{data.MNIST_BYTES:,}",
     ):

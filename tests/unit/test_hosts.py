@@ -305,8 +305,7 @@ def test_nothing_else_counts_processors():
     folders = (
         "digit_utils",
         "digits_cli",
-        "scripts",
-        "benchmarks",
+        "experiments",
         "book",
         "notebooks",
         "searches",

@@ -12,7 +12,7 @@ import pytest
 
 from digit_utils import data
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "make_mnist_npz.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "make_mnist_npz.py"
 # zlib-ng and others compress to other bytes of the same content.
 ORDINARY_ZLIB = "ng" not in zlib.ZLIB_RUNTIME_VERSION and "chromium" not in (
     zlib.ZLIB_RUNTIME_VERSION

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rough_places import ODD, assert_told, make_read_only, make_writable, run_as_anybody
+from rough_places import ODD, assert_told, read_only, run_as_anybody, without_roots_rights
 from runner_books import FIRST, SECOND, make_book
 
 from digit_utils.data import load_digits
@@ -30,43 +30,44 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other ri
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits addresses")
 
 
-@pytest.fixture
-def read_only_book(tmp_path):
+@posix
+def test_a_checkout_that_cannot_be_written_is_told(tmp_path):
     book = make_book(tmp_path / "book", c01_first=FIRST)
-    (book / "sweep.yaml").write_text("chapter: 01\nseeds: [0]\n")
     for name in ("_config.yml", "_toc.yml"):
         (book / name).write_text("root: book/index\n")
     with (book / "notebooks" / "01_first.py").open("a") as script:
         script.write("print('more')\n")  # something to write
-    make_read_only(book)
-    yield book
-    make_writable(book)
-
-
-@posix
-def test_a_checkout_that_cannot_be_written_is_told(read_only_book):
-    before = {path: path.read_bytes() for path in read_only_book.rglob("*") if path.is_file()}
-    done = run_as_anybody(read_only_book, "sync")
-    assert_told(done, "Permission denied", "01_first.ipynb")
-    assert {p: p.read_bytes() for p in read_only_book.rglob("*") if p.is_file()} == before
-    done = run_as_anybody(read_only_book, "site")
+    before = {path: path.read_bytes() for path in book.rglob("*") if path.is_file()}
+    with read_only(book):
+        assert_told(run_as_anybody(book, "sync"), "Permission denied", "01_first.ipynb")
+        done = run_as_anybody(book, "site")
     assert_told(done, "_build", "cannot be written (Permission denied)")
+    assert {path: path.read_bytes() for path in book.rglob("*") if path.is_file()} == before
+
+
+def load_in_a_child(*arguments, before="", **options):
+    """Load digits in another process; return what it printed: how many, or the refusal."""
+    code = f"""
+import sys
+import pyarrow.csv
+from digit_utils.data import load_digits
+{before}
+try:
+    print(len(load_digits(sys.argv[1]).images))
+except ValueError as error:
+    print(type(error).__name__, error)
+"""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, **options).stdout
 
 
 @posix
 def test_digits_in_a_folder_that_may_not_be_opened_are_told(kaggle_folder):
     kaggle_folder.chmod(0o000)
-    code = "import sys; from digit_utils.data import load_digits as l\n"
-    code += "try: l(sys.argv[1])\nexcept ValueError as e: print(type(e).__name__, e)"
-    from rough_places import without_roots_rights
-
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(kaggle_folder)],
-        capture_output=True, text=True, preexec_fn=without_roots_rights,
-    )  # fmt: skip
+    printed = load_in_a_child(kaggle_folder, preexec_fn=without_roots_rights)
     kaggle_folder.chmod(0o700)
-    assert done.stdout.startswith("DigitDataError "), done.stderr
-    assert "cannot be read (Permission denied)" in done.stdout
+    assert printed.startswith("DigitDataError ")
+    assert "cannot be read (Permission denied)" in printed
 
 
 @linux
@@ -74,26 +75,17 @@ def test_digits_that_do_not_fit_into_memory_are_told(tmp_path, train_csv, test_c
     train_csv.rows = train_csv.rows * 500  # 10,000 rows, some 30 MB
     (tmp_path / "train.csv").write_bytes(train_csv.encode())
     (tmp_path / "test.csv").write_bytes(test_csv.encode())
-    code = """
-import resource, sys
-import pyarrow.csv
-from digit_utils import kaggle
-from digit_utils.data import load_digits
+    limit = """
+import resource
 pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + int(sys.argv[2]) * 1_000_000
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-try:
-    print(len(load_digits(sys.argv[1]).images))
-except ValueError as error:
-    print(type(error).__name__, error)
 """
-    for megabytes, starts in ((12, "DigitDataError "), (45, "DigitDataError "), (2000, "10000")):
-        done = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path), str(megabytes)],
-            capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.stdout.startswith(starts), (megabytes, done.stdout, done.stderr)
-        assert megabytes == 2000 or "do not fit into the memory that is left" in done.stdout
+    for megabytes in (12, 45):
+        printed = load_in_a_child(tmp_path, megabytes, before=limit)
+        assert printed.startswith("DigitDataError ")
+        assert "do not fit into the memory that is left" in printed
+    assert load_in_a_child(tmp_path, 2000, before=limit) == "10000\n"
 
 
 def test_two_runs_of_one_chapter_and_two_builds_of_the_site_do_not_meet(tmp_path):
@@ -130,8 +122,9 @@ def test_folders_may_have_any_name(tmp_path, train_csv, test_csv):
     assert Path(read_sweep(path, book).points[0]["DATA"]) == data
 
 
-def crlf(path: Path) -> Path:
-    path.write_bytes(path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+def crlf(path: Path, raw: bytes | None = None) -> Path:
+    raw = path.read_bytes() if raw is None else raw
+    path.write_bytes(raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
     return path
 
 
@@ -147,17 +140,10 @@ def test_files_with_the_line_ends_of_windows_are_read_alike(tmp_path):
     chapter.notebook.unlink()
     sync_pair(chapter)
     assert chapter.notebook.read_bytes() == notebook
-    text = "chapter: 01\nconstants:\n  NAME: |\n    two\n    lines\ngrid: {RATE: [0.1, 1]}\n"
-    (book / "sweep.yaml").write_bytes(text.encode())
-    plain = read_sweep(book / "sweep.yaml", book)
-    assert read_sweep(crlf(book / "sweep.yaml"), book) == plain
-    assert plain.points[0]["NAME"] == "two\nlines\n"
-    (book / "01_first.yaml").write_bytes(b"SEED: 1\nNAME: 'a\n  b'\n")
-    values = read_profile(book / "01_first.yaml")
-    assert (
-        read_profile(crlf(book / "01_first.yaml")) == values == {"SEED": (1, 1), "NAME": ("a b", 2)}
-    )
-    (book / "search.py").write_bytes(
-        b"SPACE = {}\n\n\ndef objective(settings):\n    return '''a\nb'''\n"
-    )
-    assert load_search(crlf(book / "search.py")).objective({}) == "a\nb"
+    text = b"chapter: 01\nconstants:\n  NAME: |\n    two\n    lines\ngrid: {RATE: [0.1, 1]}\n"
+    sweep = read_sweep(crlf(book / "sweep.yaml", text), book)
+    assert [point["NAME"] for point in sweep.points] == ["two\nlines\n"] * 2
+    values = read_profile(crlf(book / "01_first.yaml", b"SEED: 1\nNAME: 'a\n  b'\n"))
+    assert values == {"SEED": (1, 1), "NAME": ("a b", 2)}
+    search = b"SPACE = {}\n\n\ndef objective(settings):\n    return '''a\nb'''\n"
+    assert load_search(crlf(book / "search.py", search)).objective({}) == "a\nb"

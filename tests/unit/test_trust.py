@@ -38,7 +38,7 @@ from digits_cli.sweep_report import write_report
 
 # ---- Nothing that is read can run code -----------------------------------------------------------
 
-OURS = ("digit_utils", "digits_cli", "scripts", "benchmarks", "notebooks", "book", "searches")
+OURS = ("digit_utils", "digits_cli", "experiments", "notebooks", "book", "searches")
 UNSAFE_MODULES = {
     "pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle",
     "tarfile", "pty", "telnetlib",

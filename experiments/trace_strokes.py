@@ -6,6 +6,8 @@ between knots run *pieces*. At each knot the two pieces that bend least are join
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, label, zoom
 from skimage.morphology import skeletonize
@@ -46,7 +48,7 @@ def _pieces(lines: np.ndarray) -> list[np.ndarray]:
         points = [tuple(point) for point in np.argwhere(runs == number + 1)]
         path = _walk(points)
         ends = [_knots_at(knots, path[0]), _knots_at(knots, path[-1])]
-        closed = len(path) > 2 and _touch(path[0], path[-1])
+        closed = len(path) > 2 and np.abs(np.subtract(path[0], path[-1])).max() <= 1
         if len(path) == 1 and len(ends[0]) > 1:  # one pixel between two knots
             first, last = ends[0][:2]
         elif closed and not ends[0] and not ends[1]:
@@ -66,23 +68,18 @@ def _pieces(lines: np.ndarray) -> list[np.ndarray]:
 def _walk(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Order the points of a run, from a loose end if there is one, else from the topmost point."""
     left = set(points)
-    n_next = {p: sum((p[0] + dy, p[1] + dx) in left for dy, dx in AROUND) for p in points}
-    here = min(points, key=lambda p: (n_next[p] > 1, p))
-    path = [here]
-    left.remove(here)
-    while True:
-        # Straight neighbours before slanting ones, or a corner would be cut and left behind.
-        near = [(dy * dy + dx * dx, (here[0] + dy, here[1] + dx)) for dy, dx in AROUND]
-        near = sorted(entry for entry in near if entry[1] in left)
-        if not near:
-            return path
-        here = near[0][1]
-        path.append(here)
-        left.remove(here)
 
+    def near(here: tuple[int, int]) -> list[tuple[int, tuple[int, int]]]:
+        # Straight neighbours before diagonal ones, or a corner would be cut and left behind.
+        found = [(dy * dy + dx * dx, (here[0] + dy, here[1] + dx)) for dy, dx in AROUND]
+        return sorted(entry for entry in found if entry[1] in left)
 
-def _touch(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    return max(abs(a[0] - b[0]), abs(a[1] - b[1])) <= 1
+    path = [min(points, key=lambda point: (len(near(point)) > 1, point))]
+    left.remove(path[0])
+    while found := near(path[-1]):
+        path.append(found[0][1])
+        left.remove(path[-1])
+    return path
 
 
 def _knots_at(knots: np.ndarray, point: tuple[int, int]) -> list[int]:
@@ -108,12 +105,11 @@ def _without_spurs(pieces: list[np.ndarray]) -> list[np.ndarray]:
     pieces = list(pieces)
     while len(pieces) > 1:
         places = _ends(pieces)
-        loose = [
-            (_length(piece), number)
-            for number, piece in enumerate(pieces)
-            if {len(places[tuple(piece[0])]), len(places[tuple(piece[-1])])} & {1}
-            and max(len(places[tuple(piece[0])]), len(places[tuple(piece[-1])])) > 2
-        ]
+        loose = []
+        for number, piece in enumerate(pieces):
+            fewer, more = sorted(len(places[tuple(piece[side])]) for side in (0, -1))
+            if fewer == 1 and more > 2:
+                loose.append((_length(piece), number))
         if not loose or min(loose)[0] > SPUR * ENLARGE:
             return pieces
         del pieces[min(loose)[1]]
@@ -124,15 +120,13 @@ def _join(pieces: list[np.ndarray]) -> list[np.ndarray]:
     """Join pieces that meet, two at a time, those first that bend least."""
     pieces = list(pieces)
     while True:
-        best = None
-        for meeting in _ends(pieces).values():
-            for position, (a, side_a) in enumerate(meeting):
-                for b, side_b in meeting[position + 1 :]:
-                    if a == b or min(len(pieces[a]), len(pieces[b])) < 2:
-                        continue
-                    bend = float(_leaving(pieces[a], side_a) @ _leaving(pieces[b], side_b))
-                    if best is None or bend < best[0]:
-                        best = (bend, a, side_a, b, side_b)
+        bends = [
+            (float(_leaving(pieces[a], side_a) @ _leaving(pieces[b], side_b)), a, side_a, b, side_b)
+            for meeting in _ends(pieces).values()
+            for (a, side_a), (b, side_b) in combinations(meeting, 2)
+            if a != b and min(len(pieces[a]), len(pieces[b])) >= 2
+        ]
+        best = min(bends, key=lambda bend: bend[0], default=None)
         if best is None or best[0] > 0.5:  # sharper turns are made by lifting the pen
             return pieces
         _, a, side_a, b, side_b = best

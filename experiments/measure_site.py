@@ -1,11 +1,8 @@
 """Measure the built site with Lighthouse: performance, accessibility, best practices, SEO.
 
-    make site
-    python scripts/measure_site.py              # about five minutes; needs npx (Node) and Chromium
-
-Each page is measured three times and the median kept, as performance scores vary with the machine's
-load. Pages are served locally, compressed, with Lighthouse's defaults (a phone on a slow network).
-Writes ``results/lighthouse.json``.
+Run `make site` first; needs npx (Node) and Chromium. Each page is measured three times and the
+median kept, as performance scores vary with the machine's load. Pages are served locally,
+compressed, with Lighthouse's defaults (a phone on a slow network).
 """
 
 from __future__ import annotations
@@ -19,16 +16,16 @@ import statistics
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from digit_utils.io import json_bytes, write_atomically
 from digit_utils.provenance import provenance
+from experiments import RESULTS, ROOT, write_record
 
-ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "_build" / "html"
-RECORD = ROOT / "results" / "lighthouse.json"
 PAGES = ("book/index", "book/draw_a_digit", "notebooks/03_base_cnn", "notebooks/05_hyperopt")
 RUNS = 3
 COMPRESSED = (".html", ".css", ".js", ".json", ".svg")
@@ -40,10 +37,9 @@ class Compressing(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_):
-        """Log nothing."""
+        pass
 
     def do_GET(self):
-        """Send a file, or 404."""
         path = Path(self.translate_path(self.path))
         if not path.is_file():
             self.send_error(404)
@@ -60,18 +56,28 @@ class Compressing(SimpleHTTPRequestHandler):
         self.wfile.write(content)
 
 
+@contextmanager
+def serve_site() -> Iterator[str]:
+    """Serve the built site on this machine; yield its address."""
+    if not SITE.is_dir():
+        sys.exit("_build/html is missing: run `make site` first")
+    handler = partial(Compressing, directory=str(SITE))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def find_chromium() -> str | None:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
 def judge(address: str) -> tuple[dict[str, float], str]:
     """Run Lighthouse once; return its scores, 0 to 100, and its version."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    command = [
-        shutil.which("npx") or "npx",
-        "--yes",
-        "lighthouse",
-        address,
-        "--quiet",
-        "--output=json",
-    ]
-    command += ["--chrome-flags=--headless --no-sandbox"]
+    browser = find_chromium()
+    command = [shutil.which("npx") or "npx", "--yes", "lighthouse", address, "--quiet"]
+    command += ["--output=json", "--chrome-flags=--headless --no-sandbox"]
     environment = {**os.environ, **({"CHROME_PATH": browser} if browser else {})}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     found = json.loads(done.stdout)
@@ -80,24 +86,17 @@ def judge(address: str) -> tuple[dict[str, float], str]:
 
 
 def main() -> int:
-    """Measure the pages and write the record."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    if not SITE.is_dir():
-        sys.exit("_build/html is missing: run `make site` first")
     record = {"provenance": provenance(ROOT), "runs": RUNS, "pages": {}}
-    handler = partial(Compressing, directory=str(SITE))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serve_site() as address:
         for page in PAGES:
-            address = f"http://127.0.0.1:{server.server_port}/{page}.html"
-            runs, versions = zip(*(judge(address) for _ in range(RUNS)), strict=True)
+            judged = [judge(f"{address}/{page}.html") for _ in range(RUNS)]
+            runs, versions = zip(*judged, strict=True)
             record["lighthouse"] = versions[0]
             scores = {name: round(statistics.median(r[name] for r in runs)) for name in runs[0]}
             record["pages"][page] = scores
             print(page, scores, flush=True)
-        server.shutdown()
-    write_atomically(RECORD, json_bytes(record))
-    print(f"wrote {RECORD.relative_to(ROOT)}")
+    write_record(RESULTS / "lighthouse.json", record)
     return 0
 
 

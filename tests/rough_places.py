@@ -6,35 +6,31 @@ import ctypes
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ODD = "Zahlen & Ziffern ü/a 'b' $c"
 
 
 def without_roots_rights() -> None:
-    """In a child, before it becomes another program: obey permission bits even as root.
-
-    A superuser without these two rights is stopped by a folder's mode like anybody else.
-    """
-    if sys.platform != "linux" or os.geteuid() != 0:
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    for right in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-        if libc.prctl(24, right, 0, 0, 0) != 0:  # PR_CAPBSET_DROP
-            raise OSError(ctypes.get_errno(), "cannot give up the rights of root")
+    """In a child, before it becomes another program: obey permission bits even as root."""
+    if sys.platform == "linux" and os.geteuid() == 0:
+        for right in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+            assert ctypes.CDLL(None).prctl(24, right, 0, 0, 0) == 0  # PR_CAPBSET_DROP
 
 
-def make_read_only(folder: Path) -> None:
-    """Take everybody's right to write anywhere in a folder."""
-    for path in [folder, *folder.rglob("*")]:
+@contextmanager
+def read_only(*folders: Path) -> Iterator[None]:
+    """Take everybody's right to write anywhere in some folders, for a while."""
+    paths = [path for folder in folders for path in (folder, *folder.rglob("*"))]
+    for path in paths:
         path.chmod(path.stat().st_mode & ~0o222)
-
-
-def make_writable(folder: Path) -> None:
-    """Give it back, so that the folder can be removed."""
-    for path in [folder, *folder.rglob("*")]:
-        path.chmod(path.stat().st_mode | 0o700 if path.is_dir() else 0o600)
+    try:
+        yield
+    finally:
+        for path in paths:
+            path.chmod(path.stat().st_mode | 0o200)
 
 
 def run_as_anybody(
@@ -49,13 +45,9 @@ def run_as_anybody(
 
     return subprocess.run(
         [sys.executable, "-m", "digits_cli", *arguments],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        encoding="utf-8",
-        preexec_fn=before,
-        timeout=300,
-    )
+        cwd=folder, env={**os.environ, **environment}, capture_output=True, encoding="utf-8",
+        preexec_fn=before, timeout=300,
+    )  # fmt: skip
 
 
 def assert_told(done: subprocess.CompletedProcess[str], *says: str, code: int = 1) -> None:

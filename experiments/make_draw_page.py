@@ -1,11 +1,10 @@
 """Make the data files of the page *Draw a digit*, in ``book/_static/draw``.
 
-    python scripts/make_draw_page.py       # seconds; the same inputs give the same files
-
 ``network.bin`` holds the first shipped network with its float16 weights, and the threshold of the
 hint *not a digit?* from ``results/draw_page_hint.json``. ``neighbours.png`` and ``neighbours.bin``
 hold the labelled digits shown as the nearest ones: pictures in 16 shades of grey, and for each 32
 principal components of the network's last maps as int8. `pack` defines the format of both ``.bin``.
+The same inputs give the same files.
 """
 
 from __future__ import annotations
@@ -14,17 +13,16 @@ import argparse
 import io
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from digit_utils.io import write_atomically
 from digit_utils.shipped import FINAL_MODEL
+from experiments import RESULTS, ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "book" / "_static" / "draw"
-HINT = ROOT / "results" / "draw_page_hint.json"
+HINT = RESULTS / "draw_page_hint.json"
 
 N_NEIGHBOURS = 2000  # digits in the picture
 N_FIT = 10_000  # digits that the principal components are computed from
@@ -56,19 +54,6 @@ def pack(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
     return len(text).to_bytes(4, "little") + text + b"".join(blocks)
 
 
-def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Read what `pack` wrote, as the page does; return header and arrays."""
-    start = 4 + int.from_bytes(data[:4], "little")
-    header = json.loads(data[4:start])
-    arrays = {}
-    for listed in header["arrays"]:
-        kind = np.dtype(listed["type"]).newbyteorder("<")
-        count = int(np.prod(listed["shape"]))
-        flat = np.frombuffer(data, kind, count, start + listed["offset"])
-        arrays[listed["name"]] = flat.reshape(listed["shape"])
-    return header, arrays
-
-
 def network_bytes() -> bytes:
     """Return ``network.bin``: the layers and weights of the first shipped network."""
     hint = json.loads(HINT.read_bytes())["threshold"] if HINT.exists() else None
@@ -84,7 +69,6 @@ def network_bytes() -> bytes:
 
 
 def neighbour_files() -> dict[str, bytes]:
-    """Return ``neighbours.bin`` and ``neighbours.png``."""
     import keras
     from sklearn.decomposition import PCA
 
@@ -136,7 +120,6 @@ def picture(images: np.ndarray) -> bytes:
 
 
 def main() -> int:
-    """Write the files."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     files = {"network.bin": network_bytes(), **neighbour_files()}
     for name, data in files.items():

@@ -1,13 +1,9 @@
 """Measure what the search and the sweep themselves cost, and what a second worker gains.
 
-    python scripts/measure_search.py cost       # about ten minutes; nothing else should run
-    python scripts/measure_search.py sweep      # runs sweeps/batch_size.yaml, ten minutes or so
-
 ``cost`` measures what the plain search adds to a trial; what Ray's driver spends on a trial and on
 an epoch's report; the trials of ``searches/post_space.py`` by the plain engine, one worker, two,
-and two with early stopping; and a sweep's bookkeeping, up to a thousand empty runs. Writes
-``results/search_cost.json`` and ``results/example_sweep.json``, with copies in
-``digit_utils/recorded``, which chapter 8 reads.
+and two with early stopping; and a sweep's bookkeeping, up to a thousand empty runs. Nothing else
+should run. ``sweep`` runs ``sweeps/batch_size.yaml``. Chapter 8 reads both records.
 """
 
 from __future__ import annotations
@@ -24,8 +20,6 @@ from typing import Any
 
 from hyperopt import hp, tpe
 
-from digit_utils.artifacts import RECORDED_FOLDER
-from digit_utils.io import json_bytes, write_atomically
 from digit_utils.provenance import processors, provenance
 from digit_utils.ray_search import run_ray_search
 from digit_utils.search import run_search
@@ -34,8 +28,8 @@ from digits_cli.book import list_chapters
 from digits_cli.pairing import sync_pair
 from digits_cli.search_command import load_objective, load_search
 from digits_cli.sweep_report import RESULT, gather, write_report
+from experiments import RECORDED, ROOT, write_record
 
-ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "_build"  # on the disk, not in memory as temporary files may be
 TASK = ROOT / "searches" / "post_space.py"
 EPOCHS = 5
@@ -58,23 +52,21 @@ print(SEED)
 """
 
 
-def loss_of(settings: Any) -> float:
-    """Return a loss at once."""
+def silent(settings: Any) -> float:
     return sum(settings[f"dropout_{n}"] for n in (1, 2, 3, 4)) + (
         (settings["optimizer"] == "adam") / settings["dense_units"]
     )
 
 
-def nothing(settings: Any, report: Any) -> float:
-    """Report some epochs and do nothing else."""
+def reporting(settings: Any, report: Any) -> float:
     for epoch in range(1, EPOCHS + 1):
-        report(epoch, loss_of(settings) / epoch)
-    return loss_of(settings)
+        report(epoch, silent(settings) / epoch)
+    return silent(settings)
 
 
-def silent(settings: Any) -> float:
-    """Do nothing and report nothing."""
-    return loss_of(settings)
+def say(found: Any) -> Any:
+    print(found, file=sys.stderr, flush=True)
+    return found
 
 
 def timed(search: Any, *arguments: Any, **options: Any) -> tuple[float, Any]:
@@ -86,12 +78,10 @@ def timed(search: Any, *arguments: Any, **options: Any) -> tuple[float, Any]:
 
 
 def bookkeeping_of_a_search() -> list[dict[str, float]]:
-    """Time whole searches of trials that take no time."""
     rows = []
     for n in (50, 200, 1000):
-        seconds, _ = timed(run_search, nothing, SPACE, ALGORITHM, n)
-        rows.append({"trials": n, "milliseconds_a_trial": 1000 * seconds / n})
-        print(rows[-1], file=sys.stderr, flush=True)
+        seconds, _ = timed(run_search, reporting, SPACE, ALGORITHM, n)
+        rows.append(say({"trials": n, "milliseconds_a_trial": 1000 * seconds / n}))
     return rows
 
 
@@ -105,20 +95,21 @@ def driver_of_ray() -> dict[str, float]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    used = {}
-    for name, objective in (("silent", silent), ("reporting", nothing)):
+    each = {}
+    for objective in (silent, reporting):
+        used = []
         for n in (20, 220):  # the difference leaves out the start
             start = time.process_time()
             timed(run_ray_search, objective, SPACE, ALGORITHM, n, jobs=2)
-            used[name, n] = time.process_time() - start
+            used.append(time.process_time() - start)
+        each[objective] = (used[1] - used[0]) / 200
     ray.shutdown()
-    each = {name: (used[name, 220] - used[name, 20]) / 200 for name in ("silent", "reporting")}
-    found = {
-        "milliseconds_a_trial": 1000 * each["silent"],
-        "milliseconds_a_report": 1000 * (each["reporting"] - each["silent"]) / EPOCHS,
-    }
-    print(found, file=sys.stderr, flush=True)
-    return found
+    return say(
+        {
+            "milliseconds_a_trial": 1000 * each[silent],
+            "milliseconds_a_report": 1000 * (each[reporting] - each[silent]) / EPOCHS,
+        }
+    )
 
 
 def trials_of_the_book(trials: int) -> dict[str, dict[str, float]]:
@@ -127,42 +118,35 @@ def trials_of_the_book(trials: int) -> dict[str, dict[str, float]]:
     load = partial(load_objective, TASK.read_text(encoding="utf-8"), str(TASK))
     request = (task.objective, task.SPACE, task.ALGORITHM)
     rows = {}
-    for name, jobs, n, options in (
-        ("plain", 1, trials, None),
-        ("one worker", 1, trials, {}),
-        ("two workers", 2, 2 * trials, {}),
-        ("two workers, early stopping", 2, 2 * trials, {"asha": task.ASHA}),
+    for name, jobs, options in (
+        ("plain", 1, None),
+        ("one worker", 1, {}),
+        ("two workers", 2, {}),
+        ("two workers, early stopping", 2, {"asha": task.ASHA}),
     ):
+        engine: Any = run_search
+        if options is not None:
+            engine = partial(run_ray_search, jobs=jobs, load=load, **options)
         ended: list[float] = []
-        common = {
-            "depends_on": task.DEPENDS_ON,
-            "progress": lambda trials, of, ended=ended: ended.append(time.perf_counter()),
-        }
         start = time.perf_counter()
-        if options is None:
-            seconds, found = timed(run_search, *request, n, **common)
-        else:
-            seconds, found = timed(
-                run_ray_search, *request, n, jobs=jobs, load=load, **options, **common
-            )
-        rows[name] = _row(seconds, found)
-        # When each worker has ended its first trial, what comes once is behind them.
-        rows[name]["trials_a_minute"] = 60 * (n - jobs) / (ended[-1] - ended[jobs - 1])
-        rows[name]["seconds_to_first_end"] = ended[0] - start
-        print(name, rows[name], file=sys.stderr, flush=True)
+        seconds, found = timed(
+            engine, *request, jobs * trials, depends_on=task.DEPENDS_ON,
+            progress=lambda trials, of, ended=ended: ended.append(time.perf_counter()),
+        )  # fmt: skip
+        n = len(found.trials)
+        rows[name] = {
+            "trials": n,
+            "epochs": found.epochs,
+            "stopped": sum(trial.status == "stopped" for trial in found.trials),
+            "best_loss": found.best.loss,
+            "seconds": seconds,
+            # When each worker has ended its first trial, what comes once is behind them.
+            "trials_a_minute": 60 * (n - jobs) / (ended[-1] - ended[jobs - 1]),
+            "seconds_inside_a_trial": sum(trial.seconds for trial in found.trials) / n,
+            "seconds_to_first_end": ended[0] - start,
+        }
+        say({name: rows[name]})
     return rows
-
-
-def _row(seconds: float, found: Any) -> dict[str, float]:
-    return {
-        "trials": len(found.trials),
-        "epochs": found.epochs,
-        "stopped": sum(trial.status == "stopped" for trial in found.trials),
-        "best_loss": found.best.loss,
-        "seconds": seconds,
-        "trials_a_minute": 60 * len(found.trials) / seconds,
-        "seconds_inside_a_trial": sum(trial.seconds for trial in found.trials) / len(found.trials),
-    }
 
 
 def bookkeeping_of_a_sweep() -> list[dict[str, float]]:
@@ -197,8 +181,7 @@ def bookkeeping_of_a_sweep() -> list[dict[str, float]]:
                     start = time.perf_counter()
                     sweeps.run_sweep(book / "sweep.yaml", root=book, jobs=2, report=write_report)
                     row[name] = 1000 * (time.perf_counter() - start) / n
-            rows.append(row)
-            print(row, file=sys.stderr, flush=True)
+            rows.append(say(row))
     finally:
         sweeps.run_here = executing
     return rows
@@ -223,7 +206,6 @@ def example_sweep() -> dict[str, Any]:
 
 
 def main() -> int:
-    """Measure, and write the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=["cost", "sweep"])
     parser.add_argument("--trials", type=int, default=12, help="real trials a worker")
@@ -231,22 +213,17 @@ def main() -> int:
     made = provenance(ROOT)
     WORK.mkdir(exist_ok=True)
     if options.step == "sweep":
-        name, record = "example_sweep.json", example_sweep()
-    else:
-        name, record = (
-            "search_cost.json",
-            {
-                "search": bookkeeping_of_a_search(),
-                "sweep": bookkeeping_of_a_sweep(),
-                "ray_driver": driver_of_ray(),
-                "trials": trials_of_the_book(options.trials),
-                "processors": processors(),
-            },
-        )
-    record["provenance"] = made
-    for folder in (ROOT / "results", RECORDED_FOLDER):
-        write_atomically(folder / name, json_bytes(record))
-        print(f"wrote {(folder / name).relative_to(ROOT)}")
+        write_record(RECORDED / "example_sweep.json", {**example_sweep(), "provenance": made})
+        return 0
+    record = {
+        "search": bookkeeping_of_a_search(),
+        "sweep": bookkeeping_of_a_sweep(),
+        "ray_driver": driver_of_ray(),
+        "trials": trials_of_the_book(options.trials),
+        "processors": processors(),
+        "provenance": made,
+    }
+    write_record(RECORDED / "search_cost.json", record)
     return 0
 
 

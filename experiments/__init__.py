@@ -1,0 +1,17 @@
+"""Long measurements, and what made the data and the networks; README.md lists them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from digit_utils.io import json_bytes, write_atomically
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results"
+RECORDED = ROOT / "digit_utils" / "recorded"  # what chapters read; the wheel carries it
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record whole or not at all, and say so."""
+    write_atomically(path, json_bytes(record))
+    print(f"wrote {path.relative_to(ROOT)}", flush=True)

