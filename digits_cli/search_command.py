@@ -47,7 +47,7 @@ def search_from_file(
 
     run: Callable = run_search
     if engine == "ray":
-        from digit_utils.ray_search import run_ray_search
+        from digit_utils.search.ray import run_ray_search
 
         run = partial(
             run_ray_search,

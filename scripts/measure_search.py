@@ -27,8 +27,8 @@ from hyperopt import hp, tpe
 from digit_utils.artifacts import RECORDED_FOLDER
 from digit_utils.files import json_bytes, write_atomically
 from digit_utils.provenance import processors, provenance
-from digit_utils.ray_search import run_ray_search
 from digit_utils.search import run_search
+from digit_utils.search.ray import run_ray_search
 from digits_cli import sweep as sweeps
 from digits_cli.pairing import sync_pair
 from digits_cli.paths import list_chapters

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from digit_utils.artifacts import ArtifactError, load_json
-from digit_utils.trial_store import SearchError, Trial, TrialStore
+from digit_utils.search.trials import SearchError, Trial, TrialStore
 from digits_cli.sweep import RECORD, Place
 from fuzzing.harness import Refused, Target, damaged, leaves_nothing_behind
 

@@ -90,7 +90,7 @@ def test_the_makefile_calls_the_tools_of_its_own_environment():
 
 def test_spelling():
     """Codespell knows common slips; it says which word, where, and what was meant."""
-    texts = [*PAGES, *(ROOT / "notebooks").glob("*.py"), *ROOT.glob("digit*/*.py")]
+    texts = [*PAGES, *(ROOT / "notebooks").glob("*.py"), *ROOT.glob("digit*/**/*.py")]
     texts += [*(ROOT / "book/_ext").glob("*.py"), *(ROOT / "scripts").glob("*.py")]
     done = subprocess.run(
         [sys.executable, "-m", "codespell_lib", *texts],

@@ -161,7 +161,7 @@ FAULTS = [
     ),
     Fault(
         "a search that goes on forgets the trials it finds",
-        "search.py",
+        "search/run.py",
         "            proposer.tell(trial)\n",
         "            if number not in kept:\n                proposer.tell(trial)\n",
         "08_many_trainings",

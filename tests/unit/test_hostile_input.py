@@ -20,9 +20,9 @@ from digit_utils.artifacts import ArtifactError, load_json
 from digit_utils.data import load_digits
 from digit_utils.errors import DigitDataError
 from digit_utils.kaggle_csv import parse_kaggle_csv
+from digit_utils.search.trials import SearchError, TrialStore
 from digit_utils.shipped import ShippedModelError, load_networks
 from digit_utils.strict_json import parse_json
-from digit_utils.trial_store import SearchError, TrialStore
 from digits_cli.errors import ParameterError, UsageError
 from digits_cli.notebooks import read_notebook
 from digits_cli.parameters import check_value, parse_declarations

@@ -18,9 +18,9 @@ import pytest
 from hyperopt import STATUS_OK, hp, tpe
 from runner_books import SQUARE, digits, make_book, start_digits, sweep_file
 
-from digit_utils import ray_cluster
-from digit_utils.ray_search import run_ray_search
 from digit_utils.search import SearchError, run_search
+from digit_utils.search import cluster as ray_cluster
+from digit_utils.search.ray import run_ray_search
 from digits_cli.search_report import print_best
 
 EPOCHS = 9
@@ -172,7 +172,7 @@ def test_what_goes_wrong_beside_the_trials_ends_the_search(ray, tmp_path, monkey
     def full(store, trial):
         raise OSError(28, "No space left on device", f"trial_{trial.number}")
 
-    monkeypatch.setattr("digit_utils.trial_store.TrialStore.write", full)
+    monkeypatch.setattr("digit_utils.search.trials.TrialStore.write", full)
     with pytest.raises(OSError, match="No space left on device"):
         run(tmp_path)
     assert not list(tmp_path.glob("trial_*.json"))
@@ -350,7 +350,7 @@ def objective(settings, report):
 KILLED = """
 import sys, time
 from hyperopt import hp
-from digit_utils.ray_search import run_ray_search
+from digit_utils.search.ray import run_ray_search
 from hyperopt import tpe
 
 def objective(settings, report):

@@ -18,9 +18,10 @@ import pandas as pd
 import pytest
 from hyperopt import STATUS_FAIL, STATUS_OK, Trials, fmin, hp, rand, tpe
 
-from digit_utils import search, trial_store
 from digit_utils.search import SearchError, SearchProgress, run_search
-from digit_utils.spaces import describe_space, to_draws
+from digit_utils.search import run as search
+from digit_utils.search import trials as trial_store
+from digit_utils.search.space import describe_space, to_draws
 
 ROOT = Path(__file__).parents[2]
 RATES = [0.1, 0.2, 0.3, 0.4, 0.5]
@@ -375,7 +376,7 @@ def test_an_object_that_cannot_be_compared_is_refused(tmp_path):
 def test_code_without_its_source_is_compared_alike_in_every_process():
     text = "def f(settings):\n    return sum(x for x in (settings['a'], 1))\n"
     code = (
-        "from digit_utils.search_definition import _source; scope = {}; "
+        "from digit_utils.search.definition import _source; scope = {}; "
         f"exec({text!r}, scope); print(_source(scope['f']))"
     )
     said = {

@@ -15,7 +15,7 @@ from types import CodeType
 from typing import Any
 
 from digit_utils.files import to_plain
-from digit_utils.spaces import describe_space
+from digit_utils.search.space import describe_space
 
 
 def define_search(

@@ -10,8 +10,8 @@ from hyperopt import JOB_STATE_DONE, STATUS_FAIL, STATUS_OK, Trials, space_eval
 from hyperopt.base import Domain
 
 from digit_utils.files import to_plain
-from digit_utils.spaces import as_in_space, to_draws
-from digit_utils.trial_store import Trial
+from digit_utils.search.space import as_in_space, to_draws
+from digit_utils.search.trials import Trial
 
 
 class Proposer:

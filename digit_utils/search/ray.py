@@ -21,10 +21,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from digit_utils.provenance import package_versions
-from digit_utils.ray_cluster import ClusterUnavailable, connect, reason
-from digit_utils.search import Search, make_trial, open_search, stop_after_failures
-from digit_utils.trial_evaluation import Outcome, evaluate, takes_report
-from digit_utils.trial_store import SearchError, Trial
+from digit_utils.search.cluster import ClusterUnavailable, connect, reason
+from digit_utils.search.evaluation import Outcome, evaluate, takes_report
+from digit_utils.search.run import Search, make_trial, open_search, stop_after_failures
+from digit_utils.search.trials import SearchError, Trial
 
 ASHA_ENTRIES = {"epochs", "grace_period", "reduction_factor"}
 

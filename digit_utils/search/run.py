@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from digit_utils.search_definition import define_search
-from digit_utils.spaces import as_in_space, to_draws
-from digit_utils.trial_evaluation import Outcome, evaluate
-from digit_utils.trial_proposal import Proposer
-from digit_utils.trial_store import SearchError, Trial, TrialStore
+from digit_utils.search.definition import define_search
+from digit_utils.search.evaluation import Outcome, evaluate
+from digit_utils.search.proposal import Proposer
+from digit_utils.search.space import as_in_space, to_draws
+from digit_utils.search.trials import SearchError, Trial, TrialStore
 
 __all__ = ["Search", "SearchError", "SearchProgress", "Trial", "run_search"]
 
