@@ -1,70 +1,70 @@
-"""Run an objective once, and turn whatever comes of it into an outcome that can be kept."""
+"""Run an objective once, and turn whatever comes of it into a trial that can be kept."""
 
 from __future__ import annotations
 
 import copy
-import inspect
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
 from hyperopt import STATUS_OK
 
 from digit_utils.files import json_bytes, to_plain
 from digit_utils.provenance import package_versions
+from digit_utils.search.definition import required_arguments
+from digit_utils.search.trials import Trial
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one call of an objective."""
-
-    loss: float | None  # None if the call failed
-    error: str | None  # why it failed
-    seconds: float
-    curve: list[float]  # losses it reported, one an epoch
-    details: dict[str, Any]  # whatever else it returned
-    unread: list[str]  # settings it never looked at; none if it failed
-    versions: dict[str, str] = field(default_factory=dict)  # of the packages it ran with
+class TrialStopped(BaseException):
+    """Ends the objective of a trial that is to go no further, past its ``except Exception``."""
 
 
 def evaluate(
     objective: Callable,
-    values: Mapping[str, Any],
-    listen: Callable[[int, float], None] | None = None,
-) -> Outcome:
-    """Call an objective, as of `search.run_search`, with a copy of the settings.
+    number: int,
+    settings: Mapping[str, Any],
+    seed: int,
+    go_on: Callable[[Trial], bool] | None = None,
+) -> tuple[Trial, list[str]]:
+    """Call an objective, as of `run_search`, with a copy of the settings.
 
-    ``listen`` is called with every epoch and loss that it reports. An exception, a loss that is not
-    finite or an epoch out of order becomes the outcome's error.
+    Returns the trial, and the settings that it never looked at (none if it did not succeed). An
+    exception, a loss that is not finite or an epoch out of order becomes the trial's error.
+    ``go_on`` is asked after each epoch that it reports, with the trial as far as it has come.
     """
-    settings, curve = _Settings(values), []
+    own, curve, versions = _Settings(settings), [], package_versions()
+    start = time.perf_counter()
+
+    def ended(
+        status: str, loss: float | None, error: str | None = None, details: dict | None = None
+    ) -> Trial:
+        seconds, others = time.perf_counter() - start, details or {}
+        return Trial(
+            number, dict(settings), seed, status, loss, error, seconds, curve, others, versions
+        )
 
     def report(epoch: int, loss: float) -> None:
         if epoch != len(curve) + 1:
             raise ValueError(f"reported epoch {epoch!r}, expected {len(curve) + 1}: one at a time")
         curve.append(_finite(loss, f"the loss after epoch {epoch}"))
-        if listen is not None:
-            listen(epoch, curve[-1])
+        if go_on is not None and not go_on(ended("stopped", curve[-1])):
+            raise TrialStopped
 
-    start = time.perf_counter()
-    loss, error, details = None, None, {}
     try:
-        returned = objective(settings, report) if takes_report(objective) else objective(settings)
+        returned = objective(own, report) if takes_report(objective) else objective(own)
         loss, details = _read_result(returned)
+        return ended("ok", loss, details=details), sorted(own.unread)
+    except TrialStopped:
+        return ended("stopped", curve[-1]), []
     except Exception as failure:
-        text = f"{type(failure).__name__}: {failure}"
-        error = text.encode("utf-8", "backslashreplace").decode()  # a file name may hold anything
-    seconds = time.perf_counter() - start
-    unread = sorted(settings.unread) if error is None else []
-    return Outcome(loss, error, seconds, curve, details, unread, package_versions())
+        return ended("failed", None, _writable(f"{type(failure).__name__}: {failure}")), []
 
 
 def takes_report(objective: Callable) -> bool:
     """Tell whether an objective requires a second argument, to report its epochs with."""
-    parameters = inspect.signature(objective).parameters.values()
-    return sum(p.default is p.empty and p.kind in (0, 1) for p in parameters) >= 2
+    return len(required_arguments(objective)) >= 2
 
 
 class _Settings(MutableMapping, dict):  # type: ignore[misc, metaclass]
@@ -91,8 +91,15 @@ class _Settings(MutableMapping, dict):  # type: ignore[misc, metaclass]
     def __iter__(self) -> Iterator[str]:  # with dict's own, ** and dict() would pass by __getitem__
         return dict.__iter__(self)  # type: ignore[arg-type]
 
+    def copy(self) -> dict[str, Any]:
+        return dict(self)  # type: ignore[arg-type]
+
     def __reduce__(self) -> tuple:  # a copy, and what another process gets, is a plain one
         return dict, (dict(self),)  # type: ignore[arg-type]
+
+
+# PyYAML takes a dictionary by its exact type.
+yaml.SafeDumper.add_representer(_Settings, yaml.SafeDumper.represent_dict)
 
 
 def _finite(loss: Any, name: str) -> float:
@@ -102,16 +109,20 @@ def _finite(loss: Any, name: str) -> float:
     return number
 
 
+def _writable(text: str) -> str:
+    """Escape what UTF-8 cannot hold: a file name in an error may."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _read_result(returned: Any) -> tuple[float, dict[str, Any]]:
-    others = {}
-    if isinstance(returned, Mapping):
-        others = {name: returned[name] for name in returned if name not in {"status", "loss"}}
-        if returned.get("status", STATUS_OK) != STATUS_OK:
-            raise RuntimeError(others.get("message", f"status {returned['status']!r}"))
-        if "loss" not in returned:
-            raise ValueError(f"the objective returned {sorted(returned)}, expected a 'loss'")
-        returned = returned["loss"]
-    loss = _finite(returned, "the loss")
+    """Return the loss, and what else an objective returned, as far as it can be kept."""
+    if not isinstance(returned, Mapping):
+        return _finite(returned, "the loss"), {}
+    others = {name: returned[name] for name in returned if name not in {"status", "loss"}}
+    if returned.get("status", STATUS_OK) != STATUS_OK:
+        raise RuntimeError(others.get("message", f"status {returned['status']!r}"))
+    if "loss" not in returned:
+        raise ValueError(f"the objective returned {sorted(returned)}, expected a 'loss'")
     details = {}
     for name, value in others.items():
         try:
@@ -119,5 +130,5 @@ def _read_result(returned: Any) -> tuple[float, dict[str, Any]]:
             json_bytes({str(name): plain})  # a text may hold what UTF-8 cannot
             details[str(name)] = plain
         except (TypeError, ValueError) as error:  # no reason to lose the trial
-            details[str(name)] = f"not kept: {error}".encode("utf-8", "backslashreplace").decode()
-    return loss, details
+            details[str(name)] = _writable(f"not kept: {error}")
+    return _finite(returned["loss"], "the loss"), details

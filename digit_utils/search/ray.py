@@ -1,36 +1,56 @@
-"""Run a search on several workers with Ray Tune, and stop trials early that others outdo.
+"""Run a search on several workers with Ray, and stop trials early that others outdo.
 
-The proposals, the trials' files and the rules for going on are those of `search.run_search`. Ray
-starts the workers, keeps them for trial after trial, and decides by asynchronous successive halving
-(ASHA, Li and others, 2018, https://arxiv.org/abs/1810.05934) which trials end early. Ray's own
-``HyperOptSearch`` is not used: it resumes from a pickle and proposes by TPE alone; `_Searcher` asks
-hyperopt in the same way as the plain engine does.
+The proposals, the trials' files and the rules for resuming are those of `run_search`. Ray runs the
+trials as tasks; its scheduler for asynchronous successive halving (ASHA, Li and others, 2018,
+https://arxiv.org/abs/1810.05934) decides which of them end early. Ray's own ``HyperOptSearch`` is
+not used: it resumes from a pickle and proposes by TPE alone.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import math
 import os
+import re
+import signal
+import socket
+import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from digit_utils.provenance import package_versions
-from digit_utils.search.cluster import ClusterUnavailable, connect, reason
-from digit_utils.search.evaluation import Outcome, evaluate, takes_report
-from digit_utils.search.run import Search, make_trial, open_search, stop_after_failures
+from digit_utils.provenance import keras_backend, processors
+from digit_utils.search.evaluation import evaluate, takes_report
+from digit_utils.search.run import (
+    Proposer,
+    Search,
+    check_whole,
+    open_search,
+    refuse_unread,
+    stop_after_failures,
+)
 from digit_utils.search.trials import SearchError, Trial
 
-ASHA_ENTRIES = {"epochs", "grace_period", "reduction_factor"}
+PATIENCE = 25  # seconds for a cluster to answer; starting Python and Ray is part of it
+ASHA_LEAST = {"epochs": 2, "grace_period": 1, "reduction_factor": 2}
+OPTIONS = {"cpu": "num_cpus", "gpu": "num_gpus", "memory": "memory"}  # of a task
+# Ray announces itself unless told not to.
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or it announces that this will be the default
+}
+
+
+class ClusterUnavailable(RuntimeError):
+    """Ray is not installed, or a cluster is of no use; the message says what to do."""
 
 
 def run_ray_search(
-    objective: Callable,
+    objective: Callable[..., Any],
     space: Mapping[str, Any],
     algo: Callable,
     max_evals: int,
@@ -46,11 +66,11 @@ def run_ray_search(
     resources: Mapping[str, float] | None = None,
     load: Callable[[], Callable] | None = None,
 ) -> Search:
-    """Search a space on several workers, keep every finished trial, and go on with those there.
+    """Search a space on several workers, keep every finished trial, and resume with those there.
 
-    With one worker and without ``asha`` it tries the same settings as `search.run_search` and can
-    go on with its folder. With more, a proposal follows from the trials that have ended by then.
-    The arguments and errors of `search.run_search` hold here, too; others are:
+    With one worker and without ``asha`` it tries the same settings as `run_search` and can resume
+    its folder. With more, a proposal follows from the trials that have ended by then. The arguments
+    and errors of `run_search` hold here, too; others are:
 
     - jobs: trials at a time; None: as many as there is room for.
     - address: of a running Ray cluster; None: the one this process is connected to, or one that is
@@ -66,80 +86,57 @@ def run_ray_search(
     minute, or has nowhere what a trial needs; ValueError also if ``asha``, ``resources`` or
     ``jobs`` is out of range.
     """
-    if jobs is not None and (type(jobs) is not int or jobs < 1):
-        raise ValueError(f"jobs is {jobs!r}, expected a whole number from 1")
+    if jobs is not None:
+        check_whole("jobs", jobs, 1)
     needs = {"cpu": 1, **(resources or {})}
     for name, amount in needs.items():
-        if type(amount) not in (int, float) or amount < 0 or amount != amount:
+        if type(amount) not in (int, float) or not amount >= 0:
             raise ValueError(f"resources: {name} is {amount!r}, expected a number from 0")
     more = {} if asha is None else {"asha": _checked(asha, objective)}
     with open_search(
         objective, space, algo, max_evals, folder, seed, depends_on, max_failures, **more
     ) as (store, kept, proposer):
-        state = _State(store, kept, proposer, max_evals, max_failures, progress)
-        stop_after_failures(state.trials, max_failures)
-        if state.waiting:
-            try:
+        trials = [kept[number] for number in sorted(kept)]
+        waiting = [number for number in range(1, max_evals + 1) if number not in kept]
+        stop_after_failures(trials, max_failures)
+        if progress is not None and not waiting:
+            progress(trials, max_evals)
+        for trial in trials:
+            proposer.tell(trial)
+
+        def keep(trial: Trial, unread: Sequence[str] = ()) -> None:
+            refuse_unread(unread, trials)
+            store.write(trial)
+            proposer.tell(trial)
+            trials.append(trial)
+            if progress is not None:
+                progress(trials, max_evals)
+            stop_after_failures(trials, max_failures)
+
+        try:
+            if waiting:
                 with connect(address, jobs, needs) as workers:
-                    _tune(state, load or (lambda: objective), needs, workers, more.get("asha"))
-            except ClusterUnavailable as error:
-                raise SearchError(str(error)) from error
-            except Exception as error:
-                if not type(error).__module__.startswith("ray."):
-                    raise
-                raise SearchError(
-                    f"Ray gave up ({reason(str(error)):.300}); the finished trials are kept, start "
-                    "the same search again"
-                ) from error
-            if state.problem is not None:
-                raise state.problem
-            if len(state.trials) < max_evals:
-                raise SearchError(
-                    f"Ray ended with {len(state.trials)} of {max_evals} trials; start the same "
-                    "search again, and it goes on with those"
-                )
-        elif progress is not None:
-            progress(state.trials, max_evals)
-        stop_after_failures(state.trials, max_failures)
-    return Search(sorted(state.trials, key=lambda trial: trial.number))
-
-
-def _tune(
-    state: _State,
-    load: Callable[[], Callable],
-    needs: Mapping[str, float],
-    workers: int,
-    asha: Mapping[str, int] | None,
-) -> None:
-    from ray import tune
-
-    scheduler = None if asha is None else _scheduler(asha)
-    state.recall(scheduler)
-    # What Tune still writes when it is interrupted must not become an error of its own.
-    with tempfile.TemporaryDirectory(prefix="digits-", ignore_cleanup_errors=True) as scratch:
-        tune.Tuner(
-            tune.with_resources(_trainable(load), dict(needs)),
-            tune_config=tune.TuneConfig(
-                search_alg=_searcher(state, workers),
-                scheduler=scheduler,
-                num_samples=-1,  # until the state says that it is over
-                max_concurrent_trials=workers,
-                reuse_actors=True,  # starting a worker and its packages costs seconds
-            ),
-            run_config=tune.RunConfig(
-                storage_path=scratch, name="search", verbose=0, callbacks=[_watcher(state)]
-            ),
-        ).fit()
+                    _evaluate_all(
+                        waiting, proposer, load or (lambda: objective), trials, asha, needs,
+                        workers, keep,
+                    )  # fmt: skip
+        except ClusterUnavailable as error:
+            raise SearchError(str(error)) from error
+        except Exception as error:
+            if not type(error).__module__.startswith("ray."):
+                raise
+            raise SearchError(
+                f"Ray gave up ({reason(str(error)):.300}); the finished trials are kept, start the "
+                "same search again"
+            ) from error
+    return Search(sorted(trials, key=lambda trial: trial.number))
 
 
 def _checked(asha: Mapping[str, int], objective: Callable) -> dict[str, int]:
-    if not isinstance(asha, Mapping) or set(asha) != ASHA_ENTRIES:
-        raise ValueError(f"asha is {asha!r:.80}, expected a dictionary with {sorted(ASHA_ENTRIES)}")
-    for name, least in (("epochs", 2), ("grace_period", 1), ("reduction_factor", 2)):
-        if type(asha[name]) is not int or asha[name] < least:
-            raise ValueError(
-                f"asha: {name} is {asha[name]!r}, expected a whole number from {least}"
-            )
+    if not isinstance(asha, Mapping) or set(asha) != set(ASHA_LEAST):
+        raise ValueError(f"asha is {asha!r:.80}, expected a dictionary with {sorted(ASHA_LEAST)}")
+    for name, least in ASHA_LEAST.items():
+        check_whole(f"asha: {name}", asha[name], least)
     if asha["grace_period"] >= asha["epochs"]:
         raise ValueError(
             f"asha: grace_period is {asha['grace_period']} of {asha['epochs']} epochs, expected "
@@ -153,163 +150,221 @@ def _checked(asha: Mapping[str, int], objective: Callable) -> dict[str, int]:
     return dict(asha)
 
 
-def _scheduler(asha: Mapping[str, int]) -> Any:
-    from ray.tune.schedulers import ASHAScheduler
+def _evaluate_all(
+    waiting: list[int],
+    proposer: Proposer,
+    load: Callable[[], Callable],
+    before: Sequence[Trial],
+    asha: Mapping[str, int] | None,
+    needs: Mapping[str, float],
+    workers: int,
+    keep: Callable[..., None],
+) -> None:
+    """Evaluate the trials ``waiting``; ``keep`` is called with each as it ends."""
+    import ray
 
-    return ASHAScheduler(
-        time_attr="epoch",
-        metric="loss",
-        mode="min",
-        # No rung at the last epoch: stopping there would save nothing and cost the score.
-        max_t=asha["epochs"] - 1,
-        grace_period=asha["grace_period"],
-        reduction_factor=asha["reduction_factor"],
-        stop_last_trials=False,
-    )
-
-
-def _trainable(load: Callable[[], Callable]) -> Callable:
-    """Return what a worker does for one trial; all it holds is sent there."""
-
-    def train(settings: dict[str, Any]) -> None:
-        from ray import tune
-
-        # Read in this process when it is to take the next trial: how long to wait for this one's
-        # thread to end. With Tune's two seconds a slow end costs the worker.
-        os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "120")
-        objective, versions = load(), package_versions()
-        start, curve = time.perf_counter(), []
-
-        def listen(epoch: int, loss: float) -> None:
-            curve.append(loss)
-            seconds = time.perf_counter() - start
-            so_far = {"curve": curve, "seconds": seconds, "versions": versions}
-            tune.report({"epoch": epoch, "loss": loss, "so_far": json.dumps(so_far)})
-
-        outcome = evaluate(objective, settings, listen)
-        loss = math.inf if outcome.loss is None else outcome.loss
-        whole = json.dumps(asdict(outcome))  # as text: Ray would take nested values apart
-        tune.report({"epoch": len(curve), "loss": loss, "outcome": whole})
-
-    return train
-
-
-class _State:
-    """What has come of a search so far, and what to do next."""
-
-    def __init__(self, store, kept, proposer, max_evals, max_failures, progress):
-        self.store, self.proposer = store, proposer
-        self.max_evals, self.max_failures, self.progress = max_evals, max_failures, progress
-        self.trials: list[Trial] = [kept[number] for number in sorted(kept)]
-        self.waiting = [n for n in range(1, max_evals + 1) if n not in kept]
-        self.running: dict[str, tuple[int, dict[str, Any], int]] = {}
-        self.lost = 0
-        self.problem: Exception | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles everything at its start, for a restart we do without
-
-    def recall(self, scheduler: Any) -> None:
-        """Tell the algorithm, and the scheduler's rungs, of the trials that are there."""
-        for trial in self.trials:
-            self.proposer.tell(trial)
-            if scheduler is None:
-                continue
-            known = SimpleNamespace(trial_id=f"kept_{trial.number}")
-            scheduler.on_trial_add(None, known)
-            for epoch, loss in enumerate(trial.curve, start=1):
-                scheduler.on_trial_result(None, known, {"epoch": epoch, "loss": loss})
-
-    @property
-    def over(self) -> bool:
-        """Whether there is nothing left to start."""
-        try:
-            stop_after_failures(self.trials, self.max_failures)
-        except SearchError as error:
-            self.problem = self.problem or error
-        return self.problem is not None or not self.waiting
-
-    def next(self, trial_id: str) -> dict[str, Any]:
-        number = self.waiting.pop(0)
-        settings, seed = self.proposer.propose(number)
-        self.running[trial_id] = (number, settings, seed)
-        return dict(settings)
-
-    def put_back(self, trial_id: str) -> None:
-        """Have a trial proposed again that was lost before it began."""
-        number, _, _ = self.running.pop(trial_id)
-        self.waiting.insert(0, number)
-        self.lost += 1
-        if self.lost > self.max_failures:
-            self.problem = self.problem or SearchError(
-                f"Ray lost {self.lost} trials before they began, so the search stops; try again"
-            )
-
-    def finish(self, trial_id: str, result: Mapping[str, Any], error: str = "") -> None:
-        """Keep what came of a trial, or why its worker ended without a result."""
-        try:
-            number, settings, seed = self.running.pop(trial_id)
-            if "outcome" in result:
-                outcome = Outcome(**json.loads(result["outcome"]))
-                trial = make_trial(number, settings, seed, outcome, self.trials)
-            else:
-                so_far = json.loads(result.get("so_far", '{"seconds": 0.0}'))
-                end: tuple[str, Any, str | None]
-                if error:
-                    end = ("failed", None, f"the worker ended without a result: {error}")
-                else:
-                    end = ("stopped", result["loss"], None)
-                trial = Trial(number, settings, seed, *end, **so_far)
-            self.store.write(trial)
-            self.proposer.tell(trial)
-            self.trials.append(trial)
-            if self.progress is not None:
-                self.progress(self.trials, self.max_evals)
-        except Exception as problem:  # Tune would take it for the trial's, and go on
-            self.problem = self.problem or problem
-
-
-def _searcher(state: _State, workers: int) -> Any:
-    """Let Tune ask the state. A class of its own needs Ray, which is imported only when used."""
-    from ray.tune.search import Searcher
-
-    class Asking(Searcher):
-        def set_max_concurrency(self, max_concurrent):
-            return True  # we count ourselves: Tune's count forgets those it lost
-
-        def suggest(self, trial_id):
-            if state.over:
-                return Searcher.FINISHED
-            return None if len(state.running) >= workers else state.next(trial_id)
-
-        def on_trial_complete(self, trial_id, result=None, error=False):
-            if not error:  # of errors the watcher hears more
-                state.finish(trial_id, result or {})
-
-        def save(self, checkpoint_path):
-            """Nothing to save: the trials' files are all there is."""
-
-        def restore(self, checkpoint_path):
-            """Nothing to restore."""
-
-    return Asking(metric="loss", mode="min")
-
-
-def _watcher(state: _State) -> Any:
-    """Hear why a worker ended: killed, out of memory, or unable to load the objective."""
-    from ray import tune
-
-    class Watching(tune.Callback):
-        def on_step_end(self, iteration, trials, **info):
-            for trial in trials:  # one whose worker could not be used again nobody is told of
-                if trial.status == "ERROR" and trial.trial_id in state.running:
-                    state.put_back(trial.trial_id)
-
-        def on_trial_error(self, iteration, trials, trial, **info):
+    named = {OPTIONS[name]: needs[name] for name in needs if name in OPTIONS}
+    others = {name: needs[name] for name in needs if name not in OPTIONS}
+    # Workers are kept, also those on a GPU: starting one and its packages costs seconds.
+    task = ray.remote(max_retries=0, max_calls=0, resources=others, **named)(_evaluate)
+    scheduler = ray.remote(num_cpus=0)(_Scheduler).remote(asha, before)
+    sent, running = ray.put(load), {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                number = waiting.pop(0)
+                begun = Trial(number, *proposer.propose(number), "failed", None, None, 0.0)
+                running[task.remote(sent, scheduler, begun)] = begun
+            (done,), _ = ray.wait(list(running))
+            begun = running.pop(done)
             try:
-                text = Path(trial.error_file or "").read_text()
-            except OSError:
-                text = ""
-            state.finish(trial.trial_id, trial.last_result or {}, reason(text))
+                ended = ray.get(done)
+            except ray.exceptions.RayError as error:
+                so_far = ray.get(scheduler.so_far.remote(begun.number)) or begun
+                why = f"the worker ended without a result: {reason(str(error))}"
+                ended = (replace(so_far, status="failed", loss=None, error=why),)
+            keep(*ended)
+    finally:
+        for each in running:
+            ray.cancel(each, force=True)
 
-    return Watching()
+
+def _evaluate(load: Callable[[], Callable], scheduler: Any, trial: Trial) -> Any:
+    """What a worker does for one trial."""
+    import ray
+
+    def go_on(so_far: Trial) -> bool:
+        return ray.get(scheduler.go_on.remote(so_far))
+
+    return evaluate(load(), trial.number, trial.parameters, trial.seed, go_on)
+
+
+class _Scheduler:
+    """Hears of every epoch of all trials, in a process of its own, and stops trials by ASHA."""
+
+    def __init__(self, asha: Mapping[str, int] | None, before: Sequence[Trial]):
+        from ray.tune.schedulers import ASHAScheduler
+
+        self.last: dict[int, Trial] = {}
+        self.asha = asha and ASHAScheduler(
+            time_attr="epoch",
+            metric="loss",
+            mode="min",
+            # No rung at the last epoch: stopping there would save nothing and cost the score.
+            max_t=asha["epochs"] - 1,
+            grace_period=asha["grace_period"],
+            reduction_factor=asha["reduction_factor"],
+            stop_last_trials=False,
+        )
+        for trial in before:
+            for epoch in range(1, len(trial.curve) + 1):
+                self.go_on(replace(trial, curve=trial.curve[:epoch]))
+
+    def go_on(self, trial: Trial) -> bool:
+        """Tell whether a trial is to go on after the last epoch of its curve."""
+        known = SimpleNamespace(trial_id=str(trial.number))
+        if self.asha and trial.number not in self.last:
+            self.asha.on_trial_add(None, known)
+        self.last[trial.number] = trial
+        result = {"epoch": len(trial.curve), "loss": trial.curve[-1]}
+        return not self.asha or self.asha.on_trial_result(None, known, result) != "STOP"
+
+    def so_far(self, number: int) -> Trial | None:
+        """Return a trial as it was after its last epoch; None if it had none."""
+        return self.last.get(number)
+
+
+@contextlib.contextmanager
+def connect(
+    address: str | None, jobs: int | None, needs: Mapping[str, float] | None = None
+) -> Iterator[int]:
+    """Connect to Ray while the block runs; yields how many jobs run at a time.
+
+    ``address`` None: what this process is connected to already, or else a Ray of its own on this
+    machine. ``jobs`` None: as many as there is room for. ``needs`` is what a job needs, as Ray
+    names it: ``cpu`` (1 by default), ``gpu`` or a resource of the cluster's own. Raises
+    ClusterUnavailable if Ray is not installed or does not start, the cluster does not answer within
+    half a minute, or no machine of it has what a job needs.
+    """
+    needs = {"cpu": 1, **(needs or {})}
+    if address is not None and "://" in address:
+        raise ClusterUnavailable(
+            f"--address is {address}; expected HOST:PORT of the head node, usually port 6379, and "
+            "this command on a machine that can reach all nodes"
+        )
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+        from ray import tune  # noqa: F401  # it is installed apart
+    except ImportError as error:
+        raise ClusterUnavailable(
+            f"the Ray engine needs packages that {sys.executable} lacks ({error}); install them: "
+            "pip install 'ray[tune]'"
+        ) from error
+    if address is None and ray.is_initialized():  # by the caller, whose it remains
+        yield _room(ray, needs, jobs)
+        return
+    if address is not None:
+        _check_answers(address)
+    with contextlib.ExitStack() as stack:
+        try:
+            _start(ray, address, jobs, needs["cpu"], stack)
+        except Exception as error:  # OSError and RuntimeError among them
+            raise ClusterUnavailable(
+                f"Ray could not start ({type(error).__name__}: {error!s:.300}); if that names a "
+                "file, set HOME and RAY_TMPDIR to short folders that can be written; if it speaks "
+                "of time, try again when the machine has less to do"
+            ) from error
+        yield _room(ray, needs, jobs)
+
+
+def _start(
+    ray: Any, address: str | None, jobs: int | None, cpus: float, stack: contextlib.ExitStack
+) -> None:
+    """Start or join Ray; what is to be undone afterwards goes onto the stack."""
+    granted, local = processors(), {}
+    # Each job on its share of the processors: TensorFlow would start a thread for each of them.
+    share = cpus if address else granted // (jobs or max(1, granted // max(cpus, 1)))
+    if not address:
+        # Ray's sockets lie in its folder; their paths may have 103 characters, so no long TMPDIR.
+        folder = os.environ.get("RAY_TMPDIR") or stack.enter_context(
+            tempfile.TemporaryDirectory(
+                "", "digits-", None if os.name == "nt" else "/tmp", ignore_cleanup_errors=True
+            )
+        )
+        num_cpus = max(1, math.ceil(jobs * cpus)) if jobs else granted
+        local = {"include_dashboard": False, "_temp_dir": folder, "num_cpus": num_cpus}
+        if not os.access(os.path.expanduser("~/"), os.W_OK):  # / at its end: /dev/null is none
+            stack.callback(os.environ.update, HOME=os.environ.get("HOME", folder))
+            os.environ["HOME"] = folder
+    environment = {
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "KERAS_BACKEND": keras_backend(),
+        "TF_NUM_INTRAOP_THREADS": str(max(1, int(share))),
+    }
+    handler = signal.getsignal(signal.SIGTERM)  # for which Ray sets one of its own
+    stack.callback(ray.shutdown)
+    try:
+        ray.init(
+            address=address or "local",
+            runtime_env={"env_vars": environment},
+            log_to_driver=False,
+            logging_level="ERROR",
+            **local,
+        )
+    finally:
+        with contextlib.suppress(ValueError):  # not the main thread
+            signal.signal(signal.SIGTERM, handler)
+
+
+def _room(ray: Any, needs: Mapping[str, float], jobs: int | None) -> int:
+    """Return how many jobs to run at a time; refuse what would wait for ever."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    asked = {
+        {"cpu": "CPU", "gpu": "GPU"}.get(name, name): amount
+        for name, amount in needs.items()
+        if amount > 0
+    }
+    fit = [
+        min((node.get(name, 0) // amount for name, amount in asked.items()), default=1)
+        for node in nodes
+    ]
+    if sum(fit) < 1:
+        there = [{name: node.get(name, 0) for name in ("CPU", "GPU", *asked)} for node in nodes]
+        raise ClusterUnavailable(
+            f"a job needs {asked}, and no machine has that; there is {there}. Ask for less"
+        )
+    return min(jobs or sys.maxsize, int(sum(fit)))
+
+
+def reason(text: str) -> str:
+    """Return the line of a Ray error that says most: the last of its text that names an error."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b.*: ", line)]
+    return (errors or lines or ["no reason is known"])[-1]
+
+
+def _check_answers(address: str) -> None:
+    """Ask whether a cluster answers, in a process that can be ended: Ray would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    code = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False)"
+    try:
+        if host and port.isdigit():  # a port that nobody listens at is told at once
+            socket.create_connection((host, int(port)), timeout=5).close()
+        subprocess.run(
+            [sys.executable, "-c", code, address],
+            check=True, capture_output=True, text=True, timeout=PATIENCE,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        why = f"no answer within {PATIENCE} seconds"
+    except subprocess.CalledProcessError as error:
+        why = reason(error.stderr)
+    except OSError as error:
+        why = str(error)
+    else:
+        return
+    raise ClusterUnavailable(
+        f"the cluster at {address} cannot be used ({why:.300}); check the address, or start one: "
+        "ray start --head"
+    )

@@ -1,4 +1,4 @@
-"""A hyperparameter search that can be stopped at any moment and goes on where it was.
+"""A hyperparameter search that can be stopped at any moment and resumed.
 
 The space, the objective and the algorithm are hyperopt's. What hyperopt's own loop keeps in
 memory, or in a pickle that it writes in place, is here one JSON file a trial. A trial is proposed
@@ -19,15 +19,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from hyperopt import JOB_STATE_DONE, STATUS_FAIL, STATUS_OK, Trials, space_eval
+from hyperopt.base import Domain
 
-from digit_utils.search.definition import define_search
-from digit_utils.search.evaluation import Outcome, evaluate
-from digit_utils.search.proposal import Proposer
-from digit_utils.search.space import as_in_space, to_draws
+from digit_utils.files import to_plain
+from digit_utils.search.definition import as_in_space, define_search, to_draws
+from digit_utils.search.evaluation import evaluate
 from digit_utils.search.trials import SearchError, Trial, TrialStore
-
-__all__ = ["Search", "SearchError", "SearchProgress", "Trial", "run_search"]
-
 
 # Of the table, beside the parameters.
 COLUMNS = ("validation_accuracy", "best_so_far", "outcome", "epochs_trained", "seconds")
@@ -77,7 +75,7 @@ class Search:
 
 
 def run_search(
-    objective: Callable[[Mapping[str, Any]], Any],
+    objective: Callable[..., Any],
     space: Mapping[str, Any],
     algo: Callable,
     max_evals: int,
@@ -88,10 +86,10 @@ def run_search(
     known: Sequence[Trial] | None = None,
     progress: Callable[[Sequence[Trial], int], None] | None = None,
 ) -> Search:
-    """Search a space, keeping every finished trial in a folder, and go on with what is there.
+    """Search a space, keeping every finished trial in a folder, and resume with what is there.
 
-    - objective: takes a mapping of parameter to value, every one of which it must read. Returns the
-      loss (in this book minus the validation accuracy), or a dictionary with ``loss`` (and
+    - objective: takes a dictionary of parameter to value, every one of which it must read. Returns
+      the loss (in this book minus the validation accuracy), or a dictionary with ``loss`` (and
       ``status``, as hyperopt has it) and whatever else is worth keeping. A second argument is a
       function to call after each epoch as ``report(epoch, loss)``, from 1 on; these losses are the
       trial's curve. A trial that raises an exception, or whose loss is not finite, is recorded as
@@ -132,8 +130,8 @@ def run_search(
                 if same:
                     trial = replace(same[0], number=number, seed=proposal_seed, seconds=0.0)
                 else:
-                    outcome = evaluate(objective, settings)
-                    trial = make_trial(number, settings, proposal_seed, outcome, trials)
+                    trial, unread = evaluate(objective, number, settings, proposal_seed)
+                    refuse_unread(unread, trials)
                 store.write(trial)
             proposer.tell(trial)
             trials.append(trial)
@@ -164,8 +162,7 @@ def open_search(
     for name, value, least in (
         ("max_evals", max_evals, 1), ("max_failures", max_failures, 1), ("seed", seed, 0)
     ):  # fmt: skip
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} is {value!r}; expected a whole number from {least}")
+        check_whole(name, value, least)
     definition = {**define_search(objective, space, algo, seed, depends_on), **more}
     if taken := sorted(set(space) & set(COLUMNS)):
         raise ValueError(f"the table of trials has its own column {taken[0]}; rename the parameter")
@@ -182,26 +179,19 @@ def open_search(
         yield store, kept, Proposer(space, algo, seed)
 
 
-def make_trial(
-    number: int,
-    settings: dict[str, Any],
-    proposal_seed: int,
-    outcome: Outcome,
-    before: Sequence[Trial],
-) -> Trial:
-    """Turn an outcome into a trial; ``before`` are the trials that have ended.
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Raise ValueError unless a value is a whole number from ``least`` on."""
+    if type(value) is not int or value < least:
+        raise ValueError(f"{name} is {value!r}, expected a whole number from {least}")
 
-    Raises SearchError if this is the first good trial and it left a setting unread.
-    """
-    if outcome.error is None and outcome.unread and not any(trial.ok for trial in before):
+
+def refuse_unread(unread: Sequence[str], before: Sequence[Trial]) -> None:
+    """Raise SearchError if a trial left settings unread and none ``before`` it was good."""
+    if unread and not any(trial.ok for trial in before):
         raise SearchError(
-            f"the objective never read {', '.join(outcome.unread)}, so searching it is in "
+            f"the objective never read {', '.join(unread)}, so searching it is in "
             "vain; use it in the objective, or take it out of the space"
         )
-    return Trial(
-        number, settings, proposal_seed, "failed" if outcome.error else "ok", outcome.loss,
-        outcome.error, outcome.seconds, outcome.curve, outcome.details, outcome.versions,
-    )  # fmt: skip
 
 
 def stop_after_failures(trials: Sequence[Trial], most: int) -> None:
@@ -215,6 +205,44 @@ def stop_after_failures(trials: Sequence[Trial], most: int) -> None:
             "Mend the objective or the space and name another folder. If neither was at fault, "
             "delete the failed trials' files to have them run again."
         )
+
+
+class Proposer:
+    """Asks a hyperopt algorithm for settings, one trial at a time.
+
+    Nothing but a trial's number and the trials told before enters, so a search that was stopped
+    proposes what one that was not would have.
+    """
+
+    def __init__(self, space: Mapping[str, Any], algo: Callable, seed: int):
+        self.space, self.algo, self.seed = space, algo, seed
+        self.domain, self.trials = Domain(None, dict(space)), Trials()
+
+    def propose(self, number: int) -> tuple[dict[str, Any], int]:
+        """Return settings as values, and the seed that gave them."""
+        # From the trial's place and not from a stream: nothing has to be wound forward.
+        proposal_seed = int(np.random.default_rng([self.seed, number]).integers(2**31 - 1))
+        (document,) = self.algo([number - 1], self.domain, self.trials, proposal_seed)
+        draws = {name: values[0] for name, values in document["misc"]["vals"].items()}
+        settings = to_plain(space_eval(self.space, draws))
+        return as_in_space(self.space, settings), proposal_seed
+
+    def tell(self, trial: Trial) -> None:
+        """Tell the algorithm what came of a trial; one stopped early counts with its last loss."""
+        number, draws = trial.number - 1, to_draws(self.space, trial.parameters)
+        failed = trial.loss is None
+        result = {"status": STATUS_FAIL} if failed else {"status": STATUS_OK, "loss": trial.loss}
+        misc = {
+            "tid": number,
+            "cmd": self.domain.cmd,
+            "workdir": self.domain.workdir,
+            "idxs": {name: [number] for name in draws},
+            "vals": {name: [draw] for name, draw in draws.items()},
+        }
+        (document,) = self.trials.new_trial_docs([number], [None], [result], [misc])
+        document["state"] = JOB_STATE_DONE
+        self.trials.insert_trial_docs([document])
+        self.trials.refresh()
 
 
 class SearchProgress:
@@ -234,29 +262,18 @@ class SearchProgress:
         best = f"best validation accuracy {max(scores):.4f}" if scores else "no score yet"
         seconds = time.perf_counter() - self._start
         text = f"{self.label}: trial {len(trials)} of {max_evals}, {best}, {seconds:.0f} s"
-        left = max_evals - len(trials)
-        if left:
-            text += f", about {left * usual_seconds(trials):.0f} s left"
+        if left := max_evals - len(trials):
+            # A trial whose score was known beforehand takes no time: it is left out.
+            times = [trial.seconds for trial in trials]
+            usual = np.mean([each for each in times if each >= max(times) / 10])
+            text += f", about {left * usual:.0f} s left"
         self._show({"text/plain": text})
 
     def _show(self, bundle: dict[str, str]) -> None:
+        from IPython import get_ipython
         from IPython.display import display, update_display
 
         if self._handle is not None:
             update_display(bundle, display_id=self._handle.display_id, raw=True)
-        elif _in_notebook():
+        elif getattr(get_ipython(), "kernel", None):  # elsewhere a line a trial would litter
             self._handle = display(bundle, raw=True, display_id=True)
-
-
-def usual_seconds(trials: Sequence[Trial]) -> float:
-    """Return the mean seconds of one or more trials, leaving out those far below the longest."""
-    # A trial whose score was known beforehand takes no time.
-    longest = max(trial.seconds for trial in trials)
-    return float(np.mean([t.seconds for t in trials if t.seconds >= longest / 10]))
-
-
-def _in_notebook() -> bool:
-    """Tell whether a display can be updated; elsewhere a line a trial would litter."""
-    from IPython import get_ipython
-
-    return getattr(get_ipython(), "kernel", None) is not None

@@ -19,7 +19,7 @@ from hyperopt import STATUS_OK, hp, tpe
 from runner_books import SQUARE, digits, make_book, start_digits, sweep_file
 
 from digit_utils.search import SearchError, run_search
-from digit_utils.search import cluster as ray_cluster
+from digit_utils.search import ray as ray_cluster
 from digit_utils.search.ray import run_ray_search
 from digits_cli.search_report import print_best
 

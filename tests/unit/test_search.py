@@ -21,7 +21,7 @@ from hyperopt import STATUS_FAIL, STATUS_OK, Trials, fmin, hp, rand, tpe
 from digit_utils.search import SearchError, SearchProgress, run_search
 from digit_utils.search import run as search
 from digit_utils.search import trials as trial_store
-from digit_utils.search.space import describe_space, to_draws
+from digit_utils.search.definition import describe_space, to_draws
 
 ROOT = Path(__file__).parents[2]
 RATES = [0.1, 0.2, 0.3, 0.4, 0.5]
