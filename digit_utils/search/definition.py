@@ -34,7 +34,12 @@ def define_search(
     Raises ValueError if the space, a function or ``depends_on`` cannot be described.
     """
     described = describe_space(space)
-    _refuse_named_settings(objective, described)
+    required = required_arguments(objective) if callable(objective) else []
+    if len(required) >= 2 and required[1] != "report" and set(required) <= set(space):
+        raise ValueError(
+            f"the objective takes {' and '.join(required)} one by one, expected all settings at "
+            f"once: def objective(settings), which reads settings[{required[0]!r}]"
+        )
     if not isinstance(depends_on, Mapping | None):
         raise ValueError(
             f"depends_on is {depends_on!r:.60}, expected a dictionary of what a loss depends on"
@@ -148,16 +153,6 @@ def _plain(name: str, node: Apply) -> Any:
             "in the objective"
         )
     return value
-
-
-def _refuse_named_settings(objective: Callable, space: Mapping[str, Any]) -> None:
-    """Refuse ``objective(rate, units)``: all settings come at once, so each trial would fail."""
-    required = required_arguments(objective) if callable(objective) else []
-    if len(required) >= 2 and required[1] != "report" and set(required) <= set(space):
-        raise ValueError(
-            f"the objective takes {' and '.join(required)} one by one, expected all settings at "
-            f"once: def objective(settings), which reads settings[{required[0]!r}]"
-        )
 
 
 def required_arguments(function: Callable) -> list[str]:

@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -22,44 +23,38 @@ class TrialStopped(BaseException):
 
 
 def evaluate(
-    objective: Callable,
-    number: int,
-    settings: Mapping[str, Any],
-    seed: int,
-    go_on: Callable[[Trial], bool] | None = None,
+    objective: Callable, begun: Trial, go_on: Callable[[Trial], bool] | None = None
 ) -> tuple[Trial, list[str]]:
-    """Call an objective, as of `run_search`, with a copy of the settings.
+    """Call an objective, as of `run_search`, with a copy of a proposed trial's settings.
 
     Returns the trial, and the settings that it never looked at (none if it did not succeed). An
     exception, a loss that is not finite or an epoch out of order becomes the trial's error.
     ``go_on`` is asked after each epoch that it reports, with the trial as far as it has come.
     """
-    own, curve, versions = _Settings(settings), [], package_versions()
+    own, curve, versions = _Settings(begun.parameters), [], package_versions()
     start = time.perf_counter()
 
-    def ended(
-        status: str, loss: float | None, error: str | None = None, details: dict | None = None
-    ) -> Trial:
-        seconds, others = time.perf_counter() - start, details or {}
-        return Trial(
-            number, dict(settings), seed, status, loss, error, seconds, curve, others, versions
+    def now(status: str, **known: Any) -> Trial:
+        seconds = time.perf_counter() - start
+        return replace(
+            begun, status=status, seconds=seconds, curve=[*curve], versions=versions, **known
         )
 
     def report(epoch: int, loss: float) -> None:
         if epoch != len(curve) + 1:
             raise ValueError(f"reported epoch {epoch!r}, expected {len(curve) + 1}: one at a time")
         curve.append(_finite(loss, f"the loss after epoch {epoch}"))
-        if go_on is not None and not go_on(ended("stopped", curve[-1])):
+        if go_on is not None and not go_on(now("stopped", loss=curve[-1])):
             raise TrialStopped
 
     try:
         returned = objective(own, report) if takes_report(objective) else objective(own)
         loss, details = _read_result(returned)
-        return ended("ok", loss, details=details), sorted(own.unread)
+        return now("ok", loss=loss, details=details), sorted(own.unread)
     except TrialStopped:
-        return ended("stopped", curve[-1]), []
+        return now("stopped", loss=curve[-1]), []
     except Exception as failure:
-        return ended("failed", None, _writable(f"{type(failure).__name__}: {failure}")), []
+        return now("failed", error=_writable(f"{type(failure).__name__}: {failure}")), []
 
 
 def takes_report(objective: Callable) -> bool:

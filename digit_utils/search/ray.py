@@ -45,7 +45,7 @@ QUIET = {
 }
 
 
-class ClusterUnavailable(RuntimeError):
+class ClusterUnavailable(SearchError):
     """Ray is not installed, or a cluster is of no use; the message says what to do."""
 
 
@@ -57,7 +57,6 @@ def run_ray_search(
     folder: str | Path,
     seed: int = 0,
     depends_on: Mapping[str, Any] | None = None,
-    max_failures: int = 5,
     progress: Callable[[Sequence[Trial], int], None] | None = None,
     *,
     jobs: int | None = None,
@@ -81,10 +80,6 @@ def run_ray_search(
     - resources: what a trial needs, as Ray names it; one ``cpu`` by default.
     - load: called on the worker for the objective, once a trial, so it should keep what it returns;
       None: the objective itself is sent there.
-
-    Raises SearchError also if Ray is not installed, the cluster does not answer within half a
-    minute, or has nowhere what a trial needs; ValueError also if ``asha``, ``resources`` or
-    ``jobs`` is out of range.
     """
     if jobs is not None:
         check_whole("jobs", jobs, 1)
@@ -93,12 +88,11 @@ def run_ray_search(
         if type(amount) not in (int, float) or not amount >= 0:
             raise ValueError(f"resources: {name} is {amount!r}, expected a number from 0")
     more = {} if asha is None else {"asha": _checked(asha, objective)}
-    with open_search(
-        objective, space, algo, max_evals, folder, seed, depends_on, max_failures, **more
-    ) as (store, kept, proposer):
+    with open_search(objective, space, algo, max_evals, folder, seed, depends_on, **more) as opened:
+        store, kept, proposer = opened
         trials = [kept[number] for number in sorted(kept)]
         waiting = [number for number in range(1, max_evals + 1) if number not in kept]
-        stop_after_failures(trials, max_failures)
+        stop_after_failures(trials)
         if progress is not None and not waiting:
             progress(trials, max_evals)
         for trial in trials:
@@ -111,24 +105,12 @@ def run_ray_search(
             trials.append(trial)
             if progress is not None:
                 progress(trials, max_evals)
-            stop_after_failures(trials, max_failures)
+            stop_after_failures(trials)
 
-        try:
-            if waiting:
-                with connect(address, jobs, needs) as workers:
-                    _evaluate_all(
-                        waiting, proposer, load or (lambda: objective), trials, asha, needs,
-                        workers, keep,
-                    )  # fmt: skip
-        except ClusterUnavailable as error:
-            raise SearchError(str(error)) from error
-        except Exception as error:
-            if not type(error).__module__.startswith("ray."):
-                raise
-            raise SearchError(
-                f"Ray gave up ({reason(str(error)):.300}); the finished trials are kept, start the "
-                "same search again"
-            ) from error
+        if waiting:
+            load = load or (lambda: objective)
+            with connect(address, jobs, needs) as workers:
+                _evaluate_all(waiting, proposer, load, trials, asha, needs, workers, keep)
     return Search(sorted(trials, key=lambda trial: trial.number))
 
 
@@ -172,8 +154,7 @@ def _evaluate_all(
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                number = waiting.pop(0)
-                begun = Trial(number, *proposer.propose(number), "failed", None, None, 0.0)
+                begun = proposer.propose(waiting.pop(0))
                 running[task.remote(sent, scheduler, begun)] = begun
             (done,), _ = ray.wait(list(running))
             begun = running.pop(done)
@@ -189,14 +170,11 @@ def _evaluate_all(
             ray.cancel(each, force=True)
 
 
-def _evaluate(load: Callable[[], Callable], scheduler: Any, trial: Trial) -> Any:
-    """What a worker does for one trial."""
+def _evaluate(load: Callable[[], Callable], scheduler: Any, begun: Trial) -> Any:
+    """Evaluate a trial on a worker."""
     import ray
 
-    def go_on(so_far: Trial) -> bool:
-        return ray.get(scheduler.go_on.remote(so_far))
-
-    return evaluate(load(), trial.number, trial.parameters, trial.seed, go_on)
+    return evaluate(load(), begun, lambda so_far: ray.get(scheduler.go_on.remote(so_far)))
 
 
 class _Scheduler:
@@ -262,21 +240,25 @@ def connect(
             f"the Ray engine needs packages that {sys.executable} lacks ({error}); install them: "
             "pip install 'ray[tune]'"
         ) from error
-    if address is None and ray.is_initialized():  # by the caller, whose it remains
-        yield _room(ray, needs, jobs)
-        return
-    if address is not None:
-        _check_answers(address)
     with contextlib.ExitStack() as stack:
+        if address is not None:
+            _check_answers(address)
         try:
-            _start(ray, address, jobs, needs["cpu"], stack)
+            if address is not None or not ray.is_initialized():  # else it remains the caller's
+                _start(ray, address, jobs, needs["cpu"], stack)
         except Exception as error:  # OSError and RuntimeError among them
             raise ClusterUnavailable(
                 f"Ray could not start ({type(error).__name__}: {error!s:.300}); if that names a "
                 "file, set HOME and RAY_TMPDIR to short folders that can be written; if it speaks "
                 "of time, try again when the machine has less to do"
             ) from error
-        yield _room(ray, needs, jobs)
+        try:
+            yield _room(ray, needs, jobs)
+        except ray.exceptions.RayError as error:
+            raise ClusterUnavailable(
+                f"Ray gave up ({reason(str(error)):.300}); what is finished is kept, start the "
+                "same again"
+            ) from error
 
 
 def _start(
@@ -321,11 +303,8 @@ def _start(
 def _room(ray: Any, needs: Mapping[str, float], jobs: int | None) -> int:
     """Return how many jobs to run at a time; refuse what would wait for ever."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    asked = {
-        {"cpu": "CPU", "gpu": "GPU"}.get(name, name): amount
-        for name, amount in needs.items()
-        if amount > 0
-    }
+    names = {"cpu": "CPU", "gpu": "GPU"}
+    asked = {names.get(name, name): amount for name, amount in needs.items() if amount > 0}
     fit = [
         min((node.get(name, 0) // amount for name, amount in asked.items()), default=1)
         for node in nodes

@@ -27,6 +27,7 @@ from digit_utils.search.definition import as_in_space, define_search, to_draws
 from digit_utils.search.evaluation import evaluate
 from digit_utils.search.trials import SearchError, Trial, TrialStore
 
+MAX_FAILURES = 5  # in a row
 # Of the table, beside the parameters.
 COLUMNS = ("validation_accuracy", "best_so_far", "outcome", "epochs_trained", "seconds")
 
@@ -61,16 +62,21 @@ class Search:
         if stopped), ``best_so_far`` (of ``ok`` trials alone), ``outcome`` (``ok``, ``stopped``
         early or ``failed``), ``epochs_trained`` (as far as reported) and ``seconds``.
         """
-        frame = pd.DataFrame([trial.parameters for trial in self.trials])
-        frame["validation_accuracy"] = [
-            math.nan if trial.loss is None else -trial.loss for trial in self.trials
+        scores = [math.nan if trial.loss is None else -trial.loss for trial in self.trials]
+        rows = [
+            {
+                **trial.parameters,
+                "validation_accuracy": score,
+                "best_so_far": score if trial.ok else math.nan,
+                "outcome": trial.status,
+                "epochs_trained": len(trial.curve),
+                "seconds": trial.seconds,
+            }
+            for trial, score in zip(self.trials, scores, strict=True)
         ]
-        complete = [trial.loss if trial.ok else math.nan for trial in self.trials]
-        frame["best_so_far"] = -pd.Series(complete, dtype=float).cummin().ffill()
-        frame["outcome"] = [trial.status for trial in self.trials]
-        frame["epochs_trained"] = [len(trial.curve) for trial in self.trials]
-        frame["seconds"] = [trial.seconds for trial in self.trials]
-        frame.index = pd.Index([trial.number for trial in self.trials], name="trial")
+        index = pd.Index([trial.number for trial in self.trials], name="trial")
+        frame = pd.DataFrame(rows, index=index)
+        frame["best_so_far"] = frame["best_so_far"].cummax().ffill()
         return frame
 
 
@@ -82,7 +88,6 @@ def run_search(
     folder: str | Path,
     seed: int = 0,
     depends_on: Mapping[str, Any] | None = None,
-    max_failures: int = 5,
     known: Sequence[Trial] | None = None,
     progress: Callable[[Sequence[Trial], int], None] | None = None,
 ) -> Search:
@@ -93,15 +98,13 @@ def run_search(
       ``status``, as hyperopt has it) and whatever else is worth keeping. A second argument is a
       function to call after each epoch as ``report(epoch, loss)``, from 1 on; these losses are the
       trial's curve. A trial that raises an exception, or whose loss is not finite, is recorded as
-      failed; to hyperopt it counts as the worst.
+      failed; to hyperopt it counts as the worst. Five in a row end the search.
     - space: flat, each hyperopt expression labelled with its own key.
     - algo: ``tpe.suggest``, ``rand.suggest``, or one of them with arguments fixed by ``partial``.
     - max_evals: trials in all, those in the folder among them.
     - folder: of this search alone.
-    - seed: of the proposals.
     - depends_on: what else a trial's outcome depends on: numbers, texts, and functions, of which
       the source counts. A folder is not continued when any of it has changed.
-    - max_failures: failures in a row that end the search.
     - known: trials of the same objective, of another search for example. Settings that they, or
       earlier trials of this search, have tried are not tried again: the outcome is taken over.
       None: everything proposed is tried, as an objective that depends on chance needs.
@@ -109,35 +112,31 @@ def run_search(
       ``max_evals``.
 
     Raises SearchError if the folder is in use, cannot be written, or holds another search or a
-    damaged file, if the objective leaves a parameter unread, or if too many trials failed in a row;
-    ValueError if ``max_evals`` is below the number of trials in the folder, a number is out of its
-    range, or the space or a function cannot be described. Taught in 05_hyperopt.
+    damaged file, if a parameter is left unread, or if too many trials failed; ValueError if a
+    number is out of its range, or the space or a function cannot be described.
     """
-    with open_search(objective, space, algo, max_evals, folder, seed, depends_on, max_failures) as (
-        store,
-        kept,
-        proposer,
-    ):
+    with open_search(objective, space, algo, max_evals, folder, seed, depends_on) as opened:
+        store, kept, proposer = opened
         trials: list[Trial] = []
         for number in range(1, max_evals + 1):
             trial = kept.get(number)
             if trial is None:
-                stop_after_failures(trials, max_failures)
-                settings, proposal_seed = proposer.propose(number)
+                stop_after_failures(trials)
+                begun = proposer.propose(number)
                 seen = [] if known is None else [*known, *trials]
-                draws = to_draws(space, settings)  # which tell 1 from True
+                draws = to_draws(space, begun.parameters)  # which tell 1 from True
                 same = [t for t in seen if t.ok and to_draws(space, t.parameters) == draws]
                 if same:
-                    trial = replace(same[0], number=number, seed=proposal_seed, seconds=0.0)
+                    trial = replace(same[0], number=number, seed=begun.seed, seconds=0.0)
                 else:
-                    trial, unread = evaluate(objective, number, settings, proposal_seed)
+                    trial, unread = evaluate(objective, begun)
                     refuse_unread(unread, trials)
                 store.write(trial)
             proposer.tell(trial)
             trials.append(trial)
             if progress is not None and (number not in kept or number == max_evals):
                 progress(trials, max_evals)
-        stop_after_failures(trials, max_failures)
+        stop_after_failures(trials)
     return Search(trials)
 
 
@@ -150,19 +149,15 @@ def open_search(
     folder: str | Path,
     seed: int,
     depends_on: Mapping[str, Any] | None,
-    max_failures: int,
     **more: Any,
 ) -> Iterator[tuple[TrialStore, dict[int, Trial], Proposer]]:
     """Check a request and hold its folder; what every engine begins with.
 
-    Arguments and errors are those of `run_search`; ``more`` also belongs to the search's
-    definition. Yields the store, the trials that are there by number, and a proposer not told of
-    them yet.
+    ``more`` also belongs to the search's definition. Yields the store, the trials that are there by
+    number, and a proposer not told of them yet.
     """
-    for name, value, least in (
-        ("max_evals", max_evals, 1), ("max_failures", max_failures, 1), ("seed", seed, 0)
-    ):  # fmt: skip
-        check_whole(name, value, least)
+    check_whole("max_evals", max_evals, 1)
+    check_whole("seed", seed, 0)
     definition = {**define_search(objective, space, algo, seed, depends_on), **more}
     if taken := sorted(set(space) & set(COLUMNS)):
         raise ValueError(f"the table of trials has its own column {taken[0]}; rename the parameter")
@@ -194,13 +189,13 @@ def refuse_unread(unread: Sequence[str], before: Sequence[Trial]) -> None:
         )
 
 
-def stop_after_failures(trials: Sequence[Trial], most: int) -> None:
-    """Raise SearchError if the last ``most`` trials, in order of their ends, failed."""
-    last = trials[-most:]
-    if len(last) == most and all(trial.status == "failed" for trial in last):
+def stop_after_failures(trials: Sequence[Trial]) -> None:
+    """Raise SearchError if the last five trials, in order of their ends, failed."""
+    last = trials[-MAX_FAILURES:]
+    if len(last) == MAX_FAILURES and all(trial.status == "failed" for trial in last):
         names = ", ".join(str(trial.number) for trial in last)
         raise SearchError(
-            f"trials {names} failed, {most} in a row, so the search stops. The last: "
+            f"trials {names} failed, {MAX_FAILURES} in a row, so the search stops. The last: "
             f"{last[-1].error}\n"
             "Mend the objective or the space and name another folder. If neither was at fault, "
             "delete the failed trials' files to have them run again."
@@ -218,14 +213,14 @@ class Proposer:
         self.space, self.algo, self.seed = space, algo, seed
         self.domain, self.trials = Domain(None, dict(space)), Trials()
 
-    def propose(self, number: int) -> tuple[dict[str, Any], int]:
-        """Return settings as values, and the seed that gave them."""
+    def propose(self, number: int) -> Trial:
+        """Return a trial that is still to be evaluated."""
         # From the trial's place and not from a stream: nothing has to be wound forward.
         proposal_seed = int(np.random.default_rng([self.seed, number]).integers(2**31 - 1))
         (document,) = self.algo([number - 1], self.domain, self.trials, proposal_seed)
         draws = {name: values[0] for name, values in document["misc"]["vals"].items()}
-        settings = to_plain(space_eval(self.space, draws))
-        return as_in_space(self.space, settings), proposal_seed
+        settings = as_in_space(self.space, to_plain(space_eval(self.space, draws)))
+        return Trial(number, settings, proposal_seed, "failed", None, None, 0.0)
 
     def tell(self, trial: Trial) -> None:
         """Tell the algorithm what came of a trial; one stopped early counts with its last loss."""

@@ -157,11 +157,7 @@ def _read(path: Path, advice: str) -> dict[str, Any]:
     except ValueError as error:
         what = "is empty" if not raw.strip() else f"is damaged or cut short ({error})"
         raise SearchError(f"{path}: {what}, expected a JSON object; {advice}") from error
-    if not isinstance(values, dict) or "format" not in values:
-        raise SearchError(
-            f"{path}: has no entry 'format', expected a file of this project; {advice}"
-        )
-    known = values["format"]
+    known: Any = values.get("format") if isinstance(values, dict) else None
     if not _is(known, int) or known < 1:
         raise SearchError(f"{path}: found format {known!r:.60}, expected 1 to {FORMAT}; {advice}")
     if known > FORMAT:
