@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from digit_utils.hosts import settle, tensorflow_hushed
+from digit_utils.hosts import settle
 from digits_cli.book import build_folder, find_root, folder_here, no_such_file, shown
 from digits_cli.errors import RunnerError, UsageError
 from digits_cli.search_report import search_progress
@@ -27,17 +27,15 @@ def search_from_file(
 ) -> tuple[Any, Path]:
     """Run a search to its end, resuming from the trials already there; return it and its folder.
 
-    `cli.SEARCH_HELP` says what `file` holds. `trials` counts those already there. Raises UsageError
-    if the file lacks something or a number is out of range, before any trial; RunnerError if the
-    search cannot start or resume.
+    `parser.SEARCH_HELP` says what `file` holds. Raises UsageError if the file lacks something or a
+    number is out of range, before any trial; RunnerError if the search cannot start or resume.
     """
     if engine != "ray" and (jobs is not None or address is not None):
         raise UsageError("--jobs and --address are for --engine ray; this one runs one at a time.")
     file = Path(file)
     default = build_folder(find_root()) / "searches" / file.stem
     folder = folder_here(folder, "--out") if folder else default
-    with tensorflow_hushed():
-        text, module = _load(file)
+    module = load_search(file)
     kept = len(list(folder.glob("trial_*.json")))
     if 0 < kept <= trials:
         print(f"{kept} of {trials} trials are there already", file=sys.stderr, flush=True)
@@ -47,7 +45,7 @@ def search_from_file(
 
     run: Callable = run_search
     if engine == "ray":
-        from digit_utils.ray_search import run_ray_search
+        from digit_utils.search.ray import run_ray_search
 
         run = partial(
             run_ray_search,
@@ -55,7 +53,7 @@ def search_from_file(
             address=address,
             asha=getattr(module, "ASHA", None),
             resources=getattr(module, "RESOURCES", None),
-            load=partial(load_objective, text, str(module.__file__)),
+            load=partial(load_objective, module.__text__, str(module.__file__)),
         )
     algorithm = getattr(module, "ALGORITHM", tpe.suggest)
     depends_on = getattr(module, "DEPENDS_ON", None)
@@ -91,7 +89,7 @@ def _make_module(text: str, name: str) -> ModuleType:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     module = ModuleType(f"search_{Path(name).stem}")
-    module.__file__ = name
+    vars(module).update(__file__=name, __text__=text)
     sys.modules[module.__name__] = module  # dataclasses, for one, look themselves up there
     exec(compile(text, name, "exec", dont_inherit=True), module.__dict__)
     return module
@@ -99,10 +97,6 @@ def _make_module(text: str, name: str) -> ModuleType:
 
 def load_search(file: Path) -> ModuleType:
     """Load a Python file that describes a search; UsageError if it is none."""
-    return _load(file)[1]
-
-
-def _load(file: Path) -> tuple[str, ModuleType]:
     if file.is_dir():
         raise UsageError(f"{shown(file)} is a folder; expected a Python file with a search.")
     if not file.is_file():
@@ -113,8 +107,7 @@ def _load(file: Path) -> tuple[str, ModuleType]:
             f"Is it a sweep? digits sweep {shown(file)}"
         )
     try:
-        text = file.read_text(encoding="utf-8-sig")
-        module = _make_module(text, str(file.absolute()))
+        module = _make_module(file.read_text(encoding="utf-8-sig"), str(file.absolute()))
     except (Exception, SystemExit) as error:  # a file that says exit() is no search
         why = f"{type(error).__name__}: {error}"
         raise UsageError(f"{shown(file)}: cannot be loaded ({why}).") from error
@@ -124,4 +117,4 @@ def _load(file: Path) -> tuple[str, ModuleType]:
             f"{shown(file)}: has no {' and no '.join(missing)}; `digits search --help` shows what "
             "a file must hold."
         )
-    return text, module
+    return module

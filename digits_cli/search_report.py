@@ -7,6 +7,7 @@ import itertools
 import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,23 +27,18 @@ def search_progress() -> Callable[[Sequence[Any], int], None]:
     started, new = time.monotonic(), itertools.count(1)
 
     def show(trials: Sequence[Any], of: int) -> None:
-        good = [trial for trial in trials if trial.ok]
-        best = min(good, key=lambda trial: trial.loss, default=None)
-        told = f"best {best.loss:.6g}, trial {best.number}" if best else "no loss yet"
+        last, best = trials[-1], _ranked(trials)[0]
+        text = f"failed: {last.error}" if last.loss is None else f"loss {last.loss:.6g}"
+        if last.status == "stopped":
+            text = f"stopped after epoch {len(last.curve)}, {text}"
+        text += f", {duration(last.seconds)}; "
+        text += f"best {best.loss:.6g}, trial {best.number}" if best.ok else "no loss yet"
         each = (time.monotonic() - started) / next(new)
         if left := of - len(trials):
-            told += f"; about {duration(each * left)} left"
-        line = f"[{len(trials)}/{of}] {_outcome(trials[-1])}; {told}"
-        print(line, file=sys.stderr, flush=True)
+            text += f"; about {duration(each * left)} left"
+        print(f"[{len(trials)}/{of}] {text}", file=sys.stderr, flush=True)
 
     return show
-
-
-def _outcome(trial: Any) -> str:
-    what = f"failed: {trial.error}" if trial.loss is None else f"loss {trial.loss:.6g}"
-    if trial.status == "stopped":
-        what = f"stopped after epoch {len(trial.curve)}, {what}"
-    return f"{what}, {duration(trial.seconds)}"
 
 
 def print_best(found: Any, folder: Path, most: int = 5) -> bool:
@@ -58,20 +54,19 @@ def print_best(found: Any, folder: Path, most: int = 5) -> bool:
         ["trial", "loss", "time", *trials[0].parameters],
         [[str(t.number), f"{t.loss:.6g}", duration(t.seconds), *_values(t)] for t in good[:most]],
     )
-    table = pd.DataFrame(
-        [
-            {
-                "trial": t.number, **t.parameters, f"{RESULT}loss": t.loss,
-                f"{RESULT}outcome": t.status, f"{RESULT}epochs": len(t.curve),
-                f"{RESULT}seconds": t.seconds, f"{RESULT}error": t.error,
-            }
-            for t in trials
-        ]
-    )  # fmt: skip
     print(_summary(found))
+    rows = [
+        {
+            "trial": t.number, **t.parameters, f"{RESULT}loss": t.loss,
+            f"{RESULT}outcome": t.status, f"{RESULT}epochs": len(t.curve),
+            f"{RESULT}seconds": t.seconds, f"{RESULT}error": t.error,
+        }
+        for t in trials
+    ]  # fmt: skip
     try:
         with claim_folder(folder):
-            write_atomically(folder / "trials.csv", table.to_csv(index=False).encode())
+            table = pd.DataFrame(rows).to_csv(index=False).encode()
+            write_atomically(folder / "trials.csv", table)
             report = _write_report(found, folder)
         print(f"All of them: {shown(folder / 'trials.csv')}; figures: {shown(report)}")
     except FolderUnavailable as error:  # somebody resumed the search, and will write them
@@ -92,27 +87,24 @@ def _values(trial: Any) -> list[str]:
 def _summary(found: Any) -> str:
     """Say in a sentence or two how the trials ended."""
     trials = found.trials
-    parts = [f"{len(trials)} trial{'s' if len(trials) != 1 else ''}"]
-    for status, words in (("failed", "of them failed"), ("stopped", "of them stopped early")):
-        if number := sum(trial.status == status for trial in trials):
-            parts.append(f"{number} {words}")
-    text = ", ".join(parts) + "."
+    ends = Counter(trial.status for trial in trials)
+    text = f"{len(trials)} trial{'s' if len(trials) != 1 else ''}"
+    text += f", {ends['failed']} of them failed" if ends["failed"] else ""
+    text += f", {ends['stopped']} of them stopped early" if ends["stopped"] else ""
     if whole := max((len(trial.curve) for trial in trials if trial.ok), default=0):
-        early = any(trial.status == "stopped" for trial in trials)
-        instead = f" instead of {whole * len(trials)}" if early else ""
-        text += f" They trained {found.epochs} epochs{instead}."
-    return text
+        instead = f" instead of {whole * len(trials)}" if ends["stopped"] else ""
+        text += f". They trained {found.epochs} epochs{instead}"
+    return text + "."
 
 
 def _write_report(found: Any, folder: Path) -> Path:
     """Write ``report.html``: the course of the search, its settings and their importance."""
     names = list(found.trials[0].parameters)
-    frame = found.table()
+    frame, ranked = found.table(), _ranked(found.trials)
     parts = [f"<p>{html.escape(_summary(found))}</p>"]
     if frame["validation_accuracy"].notna().any():
         with page.page_style():
             parts += _figures(frame, names)
-    ranked = _ranked(found.trials)
     rows = []
     for t in ranked:
         loss = "" if t.loss is None else f"{t.loss:.6g}"
@@ -129,24 +121,30 @@ def _figures(frame: Any, names: list[str]) -> list[str]:
     from digit_utils import search_plots
     from digit_utils.importance import parameter_importance
 
-    drawn = []
-
-    def add(axes: Any, description: str, caption: str = "") -> None:
-        drawn.append(page.drawing(axes.figure, description, caption))
+    def drawn(axes: Any, description: str, caption: str = "") -> str:
+        figure = page.drawing(axes.figure, description, caption)
         plt.close(axes.figure)
+        return figure
 
-    ax = search_plots.plot_best_so_far({"this search": frame}, label=SCORE)
-    add(ax, "The score of every trial, and the best so far.")
-    ax = search_plots.plot_parallel_coordinates(frame, names, label=SCORE)
-    add(ax, "A line for each trial through its settings; the best stands out.")
+    course = search_plots.plot_best_so_far({"this search": frame}, label=SCORE)
+    lines = search_plots.plot_parallel_coordinates(frame, names, label=SCORE)
+    figures = [
+        drawn(course, "The score of every trial, and the best so far."),
+        drawn(lines, "A line for each trial through its settings; the best stands out."),
+    ]
     try:
         importance, explained = parameter_importance(frame[frame["outcome"] == "ok"], names)
     except ValueError as error:
-        return [*drawn, f"<p>No estimate of what matters: {html.escape(str(error))}.</p>"]
-    caption = f"A random forest explains {explained:.0%} of the variance of trials it did not learn"
-    caption += " from; the bars divide up no more than that. Trials that the search chose are no "
-    caption += "fair sample, and a parameter may matter only together with another."
-    if explained <= 0:
-        caption = caption.split(";")[0] + ", so these bars say nothing."
-    add(search_plots.plot_importance(importance), "A bar for each parameter.", caption)
-    return drawn
+        return [*figures, f"<p>No estimate of what matters: {html.escape(str(error))}.</p>"]
+    caption = (
+        f"A random forest explains {explained:.0%} of the variance of trials it did not learn from"
+    )
+    if explained > 0:
+        caption += (
+            "; the bars divide up no more than that. Trials that the search chose are no fair "
+            "sample, and a parameter may matter only together with another."
+        )
+    else:
+        caption += ", so these bars say nothing."
+    bars = search_plots.plot_importance(importance)
+    return [*figures, drawn(bars, "A bar for each parameter.", caption)]

@@ -189,7 +189,7 @@ def on_ray(
     Workers need this package but no checkout; the files of a run are copied back to this machine.
     `address` None starts a cluster here. RunnerError if Ray is missing or does not answer.
     """
-    from digit_utils.ray_cluster import ClusterUnavailable, connect, reason
+    from digit_utils.search.ray import ClusterUnavailable, connect, reason
 
     try:
         with connect(address, jobs, {"cpu": 1}) as workers:

@@ -21,8 +21,8 @@ from typing import Any
 from hyperopt import hp, tpe
 
 from digit_utils.provenance import processors, provenance
-from digit_utils.ray_search import run_ray_search
 from digit_utils.search import run_search
+from digit_utils.search.ray import run_ray_search
 from digits_cli import sweep as sweeps
 from digits_cli.book import list_chapters
 from digits_cli.pairing import sync_pair

@@ -89,7 +89,7 @@ def test_the_makefile_calls_the_tools_of_its_own_environment():
 def test_spelling(tmp_path):
     """Codespell knows common slips; it says which word, where, and what was meant."""
     (tmp_path / "page.md").write_text("The netwrok recieves an image.")
-    texts = [*PAGES, *(ROOT / "notebooks").glob("*.py"), *ROOT.glob("digit*/*.py")]
+    texts = [*PAGES, *(ROOT / "notebooks").glob("*.py"), *ROOT.glob("digit*/**/*.py")]
     texts += [*(ROOT / "book/_ext").glob("*.py"), *(ROOT / "experiments").glob("*.py")]
     command = [sys.executable, "-m", "codespell_lib", *texts, tmp_path / "page.md"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -20,8 +20,8 @@ from digit_utils.artifacts import ArtifactError, load_json
 from digit_utils.data import load_digits
 from digit_utils.io import parse_json
 from digit_utils.kaggle import DigitDataError, parse_kaggle_csv
+from digit_utils.search.trials import SearchError, TrialStore
 from digit_utils.shipped import ShippedModelError, load_networks
-from digit_utils.trial_store import SearchError, TrialStore
 from digits_cli.book import read_notebook
 from digits_cli.errors import ParameterError, UsageError
 from digits_cli.parameters import check_value, parse_declarations

@@ -1,4 +1,4 @@
-"""A hyperparameter search that can be stopped at any moment and goes on where it was.
+"""A hyperparameter search that can be stopped at any moment and resumed.
 
 The space, the objective and the algorithm are hyperopt's. What hyperopt's own loop keeps in
 memory, or in a pickle that it writes in place, is here one JSON file a trial. A trial is proposed
@@ -19,16 +19,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from hyperopt import JOB_STATE_DONE, STATUS_FAIL, STATUS_OK, Trials, space_eval
+from hyperopt.base import Domain
 
-from digit_utils.search_definition import define_search
-from digit_utils.spaces import as_in_space, to_draws
-from digit_utils.trial_evaluation import Outcome, evaluate
-from digit_utils.trial_proposal import Proposer
-from digit_utils.trial_store import SearchError, Trial, TrialStore
+from digit_utils.io import to_plain
+from digit_utils.search.definition import as_in_space, define_search, to_draws
+from digit_utils.search.evaluation import evaluate
+from digit_utils.search.trials import SearchError, Trial, TrialStore
 
-__all__ = ["Search", "SearchError", "SearchProgress", "Trial", "run_search"]
-
-
+MAX_FAILURES = 5  # in a row
 # Of the table, beside the parameters.
 COLUMNS = ("validation_accuracy", "best_so_far", "outcome", "epochs_trained", "seconds")
 
@@ -63,47 +62,49 @@ class Search:
         if stopped), ``best_so_far`` (of ``ok`` trials alone), ``outcome`` (``ok``, ``stopped``
         early or ``failed``), ``epochs_trained`` (as far as reported) and ``seconds``.
         """
-        frame = pd.DataFrame([trial.parameters for trial in self.trials])
-        frame["validation_accuracy"] = [
-            math.nan if trial.loss is None else -trial.loss for trial in self.trials
+        scores = [math.nan if trial.loss is None else -trial.loss for trial in self.trials]
+        rows = [
+            {
+                **trial.parameters,
+                "validation_accuracy": score,
+                "best_so_far": score if trial.ok else math.nan,
+                "outcome": trial.status,
+                "epochs_trained": len(trial.curve),
+                "seconds": trial.seconds,
+            }
+            for trial, score in zip(self.trials, scores, strict=True)
         ]
-        complete = [trial.loss if trial.ok else math.nan for trial in self.trials]
-        frame["best_so_far"] = -pd.Series(complete, dtype=float).cummin().ffill()
-        frame["outcome"] = [trial.status for trial in self.trials]
-        frame["epochs_trained"] = [len(trial.curve) for trial in self.trials]
-        frame["seconds"] = [trial.seconds for trial in self.trials]
-        frame.index = pd.Index([trial.number for trial in self.trials], name="trial")
+        index = pd.Index([trial.number for trial in self.trials], name="trial")
+        frame = pd.DataFrame(rows, index=index)
+        frame["best_so_far"] = frame["best_so_far"].cummax().ffill()
         return frame
 
 
 def run_search(
-    objective: Callable[[Mapping[str, Any]], Any],
+    objective: Callable[..., Any],
     space: Mapping[str, Any],
     algo: Callable,
     max_evals: int,
     folder: str | Path,
     seed: int = 0,
     depends_on: Mapping[str, Any] | None = None,
-    max_failures: int = 5,
     known: Sequence[Trial] | None = None,
     progress: Callable[[Sequence[Trial], int], None] | None = None,
 ) -> Search:
-    """Search a space, keeping every finished trial in a folder, and go on with what is there.
+    """Search a space, keeping every finished trial in a folder, and resume with what is there.
 
-    - objective: takes a mapping of parameter to value, every one of which it must read. Returns the
-      loss (in this book minus the validation accuracy), or a dictionary with ``loss`` (and
+    - objective: takes a dictionary of parameter to value, every one of which it must read. Returns
+      the loss (in this book minus the validation accuracy), or a dictionary with ``loss`` (and
       ``status``, as hyperopt has it) and whatever else is worth keeping. A second argument is a
       function to call after each epoch as ``report(epoch, loss)``, from 1 on; these losses are the
       trial's curve. A trial that raises an exception, or whose loss is not finite, is recorded as
-      failed; to hyperopt it counts as the worst.
+      failed; to hyperopt it counts as the worst. Five in a row end the search.
     - space: flat, each hyperopt expression labelled with its own key.
     - algo: ``tpe.suggest``, ``rand.suggest``, or one of them with arguments fixed by ``partial``.
     - max_evals: trials in all, those in the folder among them.
     - folder: of this search alone.
-    - seed: of the proposals.
     - depends_on: what else a trial's outcome depends on: numbers, texts, and functions, of which
       the source counts. A folder is not continued when any of it has changed.
-    - max_failures: failures in a row that end the search.
     - known: trials of the same objective, of another search for example. Settings that they, or
       earlier trials of this search, have tried are not tried again: the outcome is taken over.
       None: everything proposed is tried, as an objective that depends on chance needs.
@@ -111,35 +112,31 @@ def run_search(
       ``max_evals``.
 
     Raises SearchError if the folder is in use, cannot be written, or holds another search or a
-    damaged file, if the objective leaves a parameter unread, or if too many trials failed in a row;
-    ValueError if ``max_evals`` is below the number of trials in the folder, a number is out of its
-    range, or the space or a function cannot be described. Taught in 05_hyperopt.
+    damaged file, if a parameter is left unread, or if too many trials failed; ValueError if a
+    number is out of its range, or the space or a function cannot be described.
     """
-    with open_search(objective, space, algo, max_evals, folder, seed, depends_on, max_failures) as (
-        store,
-        kept,
-        proposer,
-    ):
+    with open_search(objective, space, algo, max_evals, folder, seed, depends_on) as opened:
+        store, kept, proposer = opened
         trials: list[Trial] = []
         for number in range(1, max_evals + 1):
             trial = kept.get(number)
             if trial is None:
-                stop_after_failures(trials, max_failures)
-                settings, proposal_seed = proposer.propose(number)
+                stop_after_failures(trials)
+                begun = proposer.propose(number)
                 seen = [] if known is None else [*known, *trials]
-                draws = to_draws(space, settings)  # which tell 1 from True
+                draws = to_draws(space, begun.parameters)  # which tell 1 from True
                 same = [t for t in seen if t.ok and to_draws(space, t.parameters) == draws]
                 if same:
-                    trial = replace(same[0], number=number, seed=proposal_seed, seconds=0.0)
+                    trial = replace(same[0], number=number, seed=begun.seed, seconds=0.0)
                 else:
-                    outcome = evaluate(objective, settings)
-                    trial = make_trial(number, settings, proposal_seed, outcome, trials)
+                    trial, unread = evaluate(objective, begun)
+                    refuse_unread(unread, trials)
                 store.write(trial)
             proposer.tell(trial)
             trials.append(trial)
             if progress is not None and (number not in kept or number == max_evals):
                 progress(trials, max_evals)
-        stop_after_failures(trials, max_failures)
+        stop_after_failures(trials)
     return Search(trials)
 
 
@@ -152,20 +149,15 @@ def open_search(
     folder: str | Path,
     seed: int,
     depends_on: Mapping[str, Any] | None,
-    max_failures: int,
     **more: Any,
 ) -> Iterator[tuple[TrialStore, dict[int, Trial], Proposer]]:
     """Check a request and hold its folder; what every engine begins with.
 
-    Arguments and errors are those of `run_search`; ``more`` also belongs to the search's
-    definition. Yields the store, the trials that are there by number, and a proposer not told of
-    them yet.
+    ``more`` also belongs to the search's definition. Yields the store, the trials that are there by
+    number, and a proposer not told of them yet.
     """
-    for name, value, least in (
-        ("max_evals", max_evals, 1), ("max_failures", max_failures, 1), ("seed", seed, 0)
-    ):  # fmt: skip
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} is {value!r}; expected a whole number from {least}")
+    check_whole("max_evals", max_evals, 1)
+    check_whole("seed", seed, 0)
     definition = {**define_search(objective, space, algo, seed, depends_on), **more}
     if taken := sorted(set(space) & set(COLUMNS)):
         raise ValueError(f"the table of trials has its own column {taken[0]}; rename the parameter")
@@ -182,39 +174,70 @@ def open_search(
         yield store, kept, Proposer(space, algo, seed)
 
 
-def make_trial(
-    number: int,
-    settings: dict[str, Any],
-    proposal_seed: int,
-    outcome: Outcome,
-    before: Sequence[Trial],
-) -> Trial:
-    """Turn an outcome into a trial; ``before`` are the trials that have ended.
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Raise ValueError unless a value is a whole number from ``least`` on."""
+    if type(value) is not int or value < least:
+        raise ValueError(f"{name} is {value!r}, expected a whole number from {least}")
 
-    Raises SearchError if this is the first good trial and it left a setting unread.
-    """
-    if outcome.error is None and outcome.unread and not any(trial.ok for trial in before):
+
+def refuse_unread(unread: Sequence[str], before: Sequence[Trial]) -> None:
+    """Raise SearchError if a trial left settings unread and none ``before`` it was good."""
+    if unread and not any(trial.ok for trial in before):
         raise SearchError(
-            f"the objective never read {', '.join(outcome.unread)}, so searching it is in "
+            f"the objective never read {', '.join(unread)}, so searching it is in "
             "vain; use it in the objective, or take it out of the space"
         )
-    return Trial(
-        number, settings, proposal_seed, "failed" if outcome.error else "ok", outcome.loss,
-        outcome.error, outcome.seconds, outcome.curve, outcome.details, outcome.versions,
-    )  # fmt: skip
 
 
-def stop_after_failures(trials: Sequence[Trial], most: int) -> None:
-    """Raise SearchError if the last ``most`` trials, in order of their ends, failed."""
-    last = trials[-most:]
-    if len(last) == most and all(trial.status == "failed" for trial in last):
+def stop_after_failures(trials: Sequence[Trial]) -> None:
+    """Raise SearchError if the last five trials, in order of their ends, failed."""
+    last = trials[-MAX_FAILURES:]
+    if len(last) == MAX_FAILURES and all(trial.status == "failed" for trial in last):
         names = ", ".join(str(trial.number) for trial in last)
         raise SearchError(
-            f"trials {names} failed, {most} in a row, so the search stops. The last: "
+            f"trials {names} failed, {MAX_FAILURES} in a row, so the search stops. The last: "
             f"{last[-1].error}\n"
             "Mend the objective or the space and name another folder. If neither was at fault, "
             "delete the failed trials' files to have them run again."
         )
+
+
+class Proposer:
+    """Asks a hyperopt algorithm for settings, one trial at a time.
+
+    Nothing but a trial's number and the trials told before enters, so a search that was stopped
+    proposes what one that was not would have.
+    """
+
+    def __init__(self, space: Mapping[str, Any], algo: Callable, seed: int):
+        self.space, self.algo, self.seed = space, algo, seed
+        self.domain, self.trials = Domain(None, dict(space)), Trials()
+
+    def propose(self, number: int) -> Trial:
+        """Return a trial that is still to be evaluated."""
+        # From the trial's place and not from a stream: nothing has to be wound forward.
+        proposal_seed = int(np.random.default_rng([self.seed, number]).integers(2**31 - 1))
+        (document,) = self.algo([number - 1], self.domain, self.trials, proposal_seed)
+        draws = {name: values[0] for name, values in document["misc"]["vals"].items()}
+        settings = as_in_space(self.space, to_plain(space_eval(self.space, draws)))
+        return Trial(number, settings, proposal_seed, "failed", None, None, 0.0)
+
+    def tell(self, trial: Trial) -> None:
+        """Tell the algorithm what came of a trial; one stopped early counts with its last loss."""
+        number, draws = trial.number - 1, to_draws(self.space, trial.parameters)
+        failed = trial.loss is None
+        result = {"status": STATUS_FAIL} if failed else {"status": STATUS_OK, "loss": trial.loss}
+        misc = {
+            "tid": number,
+            "cmd": self.domain.cmd,
+            "workdir": self.domain.workdir,
+            "idxs": {name: [number] for name in draws},
+            "vals": {name: [draw] for name, draw in draws.items()},
+        }
+        (document,) = self.trials.new_trial_docs([number], [None], [result], [misc])
+        document["state"] = JOB_STATE_DONE
+        self.trials.insert_trial_docs([document])
+        self.trials.refresh()
 
 
 class SearchProgress:
@@ -234,29 +257,18 @@ class SearchProgress:
         best = f"best validation accuracy {max(scores):.4f}" if scores else "no score yet"
         seconds = time.perf_counter() - self._start
         text = f"{self.label}: trial {len(trials)} of {max_evals}, {best}, {seconds:.0f} s"
-        left = max_evals - len(trials)
-        if left:
-            text += f", about {left * usual_seconds(trials):.0f} s left"
+        if left := max_evals - len(trials):
+            # A trial whose score was known beforehand takes no time: it is left out.
+            times = [trial.seconds for trial in trials]
+            usual = np.mean([each for each in times if each >= max(times) / 10])
+            text += f", about {left * usual:.0f} s left"
         self._show({"text/plain": text})
 
     def _show(self, bundle: dict[str, str]) -> None:
+        from IPython import get_ipython
         from IPython.display import display, update_display
 
         if self._handle is not None:
             update_display(bundle, display_id=self._handle.display_id, raw=True)
-        elif _in_notebook():
+        elif getattr(get_ipython(), "kernel", None):  # elsewhere a line a trial would litter
             self._handle = display(bundle, raw=True, display_id=True)
-
-
-def usual_seconds(trials: Sequence[Trial]) -> float:
-    """Return the mean seconds of one or more trials, leaving out those far below the longest."""
-    # A trial whose score was known beforehand takes no time.
-    longest = max(trial.seconds for trial in trials)
-    return float(np.mean([t.seconds for t in trials if t.seconds >= longest / 10]))
-
-
-def _in_notebook() -> bool:
-    """Tell whether a display can be updated; elsewhere a line a trial would litter."""
-    from IPython import get_ipython
-
-    return getattr(get_ipython(), "kernel", None) is not None

@@ -1,0 +1,193 @@
+"""A search keeps every finished trial and goes on with them, or says why it cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hyperopt import hp, tpe
+from search_cases import CONTINUOUS, objective, outcomes, run
+
+from digit_utils.search import SearchError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("first", [1, 3, 6, 8])
+def test_a_search_in_two_parts_equals_one_in_one(tmp_path, first):
+    def counting(settings):
+        counting.calls += 1
+        return objective(settings)
+
+    counting.calls = 0
+    whole = outcomes(run(tmp_path / "whole", function=counting))
+    run(tmp_path / "parts", first, counting)
+    assert outcomes(run(tmp_path / "parts", function=counting)) == whole
+    assert counting.calls == 16  # none was run again
+    assert all(type(parameters["dense_units"]) is int for _, parameters, *_ in whole)
+
+
+def test_a_trial_is_one_file_of_values_and_redone_if_deleted(tmp_path):
+    found = run(tmp_path)
+    files = sorted(tmp_path.glob("trial_*.json"))
+    assert [path.name for path in files] == [f"trial_{n:04}.json" for n in range(1, 9)]
+    for path, trial in zip(files, found.trials, strict=True):
+        kept = json.loads(path.read_bytes())
+        assert kept["parameters"] == trial.parameters
+        assert kept["loss"] == pytest.approx(objective(kept["parameters"]))
+        assert kept["versions"]["hyperopt"]
+    assert not [path for path in tmp_path.iterdir() if path.suffix in {".pkl", ".tmp"}]
+    files[2].unlink()
+    assert outcomes(run(tmp_path)) == outcomes(found)
+
+
+def test_a_trial_of_the_first_format_is_read(tmp_path):
+    whole = outcomes(run(tmp_path))
+    path = tmp_path / "trial_0003.json"
+    values = json.loads(path.read_bytes())
+    del values["curve"]
+    path.write_text(json.dumps({**values, "format": 1}))
+    assert outcomes(run(tmp_path)) == whole
+
+
+def holding(number):
+    return lambda settings: objective(settings) + number
+
+
+def choosing(numbers):
+    return lambda settings: objective(settings) + numbers[0]
+
+
+def adding(number, settings):
+    return objective(settings) + number
+
+
+@pytest.mark.parametrize(
+    ("first", "change"),
+    [
+        ({}, {"space": {**CONTINUOUS, "rate": hp.uniform("rate", 0, 0.5)}}),
+        ({}, {"function": lambda settings: objective(settings) + 1}),
+        ({"function": holding(1)}, {"function": holding(2)}),
+        ({"function": choosing([1, 2])}, {"function": choosing([2, 2])}),
+        ({"function": partial(adding, 1)}, {"function": partial(adding, 2)}),
+        ({}, {"algo": partial(tpe.suggest, n_startup_jobs=5)}),
+        ({}, {"seed": 1}),
+        ({"depends_on": {"epochs": 4}}, {"depends_on": {"epochs": 5}}),
+    ],
+    ids=["space", "objective", "closure", "list", "partial", "algorithm", "seed", "depends_on"],
+)
+def test_another_search_is_refused_with_the_difference(tmp_path, first, change):
+    run(tmp_path, 1, **first)
+    run(tmp_path, 2, **first)
+    with pytest.raises(SearchError, match="holds another search") as caught:
+        run(tmp_path, 4, **{**first, **change})
+    lines = str(caught.value).splitlines()
+    assert any(line.startswith("  -") for line in lines)
+    assert any(line.startswith("  +") for line in lines)
+    assert len(list(tmp_path.glob("trial_*.json"))) == 2
+
+
+def test_max_evals_below_what_is_done(tmp_path):
+    run(tmp_path, 5)
+    with pytest.raises(ValueError, match=r"max_evals is 3, but .* trials up to number 5"):
+        run(tmp_path, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        (b'{"format": 1, "numb', "is damaged or cut short"),
+        (b"\xff\xfe\x00", "is damaged or cut short"),
+        (b"[1]", "found format None, expected 1 to 2"),
+        (b'{"format": 99}', "was written by a newer version"),
+        (b'{"format": 1}', "found the entries"),
+    ],
+)
+def test_a_damaged_trial_file_is_named_and_left_alone(tmp_path, content, says):
+    run(tmp_path, 3)
+    path = tmp_path / "trial_0002.json"
+    path.write_bytes(content)
+    with pytest.raises(SearchError) as caught:
+        run(tmp_path, 4)
+    assert str(path) in str(caught.value) and says in str(caught.value)
+    assert path.read_bytes() == content
+    assert not (tmp_path / "trial_0004.json").exists()
+
+
+@pytest.mark.parametrize("loss", ["NaN", "null", '"0.1"', "true", "1e999", "1" + "0" * 400])
+def test_a_trial_without_a_proper_loss_is_refused(tmp_path, loss):
+    run(tmp_path, 1)
+    path = tmp_path / "trial_0001.json"
+    values = path.read_text()
+    kept = json.loads(values)["loss"]
+    path.write_text(values.replace(f'"loss": {kept}', f'"loss": {loss}'))
+    says = "expected 'ok' or 'stopped' with a number|is not a JSON number"
+    with pytest.raises(SearchError, match=says):
+        run(tmp_path, 1)
+
+
+def test_trials_without_a_definition_are_not_continued(tmp_path):
+    run(tmp_path, 1)
+    (tmp_path / "search.json").unlink()
+    with pytest.raises(SearchError, match=r"no search\.json"):
+        run(tmp_path, 2)
+
+
+def test_a_folder_in_use_is_refused_and_names_the_process(tmp_path):
+    def nested(settings):
+        with pytest.raises(SearchError, match=f"in use by process {os.getpid()}"):
+            run(tmp_path, 1, nested)
+        return objective(settings)
+
+    assert run(tmp_path, 1, nested).trials[0].ok
+
+
+# Run from a text, whose functions have no source to look up: they are compared by their code.
+KILLED = """
+import sys, time
+from functools import partial
+from hyperopt import hp, tpe
+from digit_utils.search import run_search
+
+def objective(settings):
+    time.sleep(0.01)
+    return settings["rate"] + 1 / settings["units"]
+
+space = {"rate": hp.uniform("rate", 0, 1), "units": hp.choice("units", [128, 256, 512])}
+run_search(objective, space, partial(tpe.suggest, n_startup_jobs=4), 50, sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_killed_and_resumed_it_comes_out_the_same(tmp_path):
+    def start(folder):
+        return subprocess.Popen([sys.executable, "-c", KILLED, folder], cwd=ROOT)
+
+    def kept(folder):
+        names = ("number", "parameters", "seed", "loss")
+        trials = [json.loads(path.read_bytes()) for path in sorted(folder.glob("trial_*.json"))]
+        return [{name: trial[name] for name in names} for trial in trials]
+
+    assert start(tmp_path / "whole").wait() == 0
+    chance, seen, ends = random.Random(0), 0, []
+    for _ in range(3):
+        process = start(tmp_path / "killed")
+        while seen == len(kept(tmp_path / "killed")) and process.poll() is None:
+            time.sleep(0.005)  # it has got on by a trial at least
+        time.sleep(chance.uniform(0, 0.1))
+        process.kill()
+        ends.append(process.wait())
+        assert len(kept(tmp_path / "killed")) >= seen  # and none of it is damaged
+        seen = len(kept(tmp_path / "killed"))
+    assert ends[:2] == [-signal.SIGKILL] * 2 and start(tmp_path / "killed").wait() == 0
+    assert kept(tmp_path / "killed") == kept(tmp_path / "whole")
+    assert len(kept(tmp_path / "whole")) == 50
