@@ -17,7 +17,7 @@ from digit_utils.cost import training_flops
 from digit_utils.data import prepare_images
 from digit_utils.fast import Recipe, make_batches, make_trainer, train
 from digit_utils.models import build_base_cnn, build_double_conv_cnn, build_fast_cnn
-from digit_utils.training import make_repeatable
+from digit_utils.training import enable_determinism
 
 
 class PostBase:
@@ -244,6 +244,6 @@ def make(name: str):
     if name == "fast_longer":
         return Fast(Recipe(epochs=6), "the same, for six epochs")
     if name == "fast_repeatable":
-        make_repeatable()
+        enable_determinism()
         return Fast(Recipe(), "the same, repeatable to the bit")
     return Fast(Recipe(), "the book's fast recipe")

@@ -45,7 +45,7 @@ class Recipe:
     ema: float = 0.0  # momentum of the weights' moving average, which is kept; 0 for none
 
 
-class ResidentImages(keras.layers.Layer):
+class OnDeviceImages(keras.layers.Layer):
     """Images kept beside the network, in its own memory, and fetched by their row number.
 
     ``fit`` then hands over four bytes per image instead of 3,136. ``images`` is uint8
@@ -69,19 +69,6 @@ class ResidentImages(keras.layers.Layer):
     def call(self, rows: Any) -> Any:
         """Return images (batch, height, width, 1), float in [0, 1]."""
         return ops.cast(ops.take(self.images, rows, axis=0), "float32")[..., None] / 255.0
-
-
-def with_resident_images(
-    network: keras.Model, images: np.ndarray, augmenter: Any = None
-) -> keras.Model:
-    """Return a model that takes row numbers, fetches and augments those images, and predicts.
-
-    ``network`` takes float (n, 28, 28, 1) in [0, 1], ``images`` is uint8 (n, 28, 28). The model,
-    uncompiled, takes int32 (n,) and shares the network's weights: train it, then use ``network``
-    itself. Taught in 07_how_fast_can_it_learn.
-    """
-    layers = [keras.layers.Input((), dtype="int32"), ResidentImages(images)]
-    return keras.Sequential(layers + ([] if augmenter is None else [augmenter]) + [network])
 
 
 @dataclass
@@ -116,8 +103,7 @@ def train(
     """
     start = time.perf_counter()
     _check_labels(images, labels)
-    trainer, network = make_trainer(recipe, images, seed)
-    return _fit(trainer, network, recipe, labels, seed, score, start)
+    return _fit(*make_trainer(recipe, images, seed), recipe, labels, seed, score, start)
 
 
 class Trainer:
@@ -131,7 +117,7 @@ class Trainer:
 
     def __init__(self, recipe: Recipe):
         self.recipe = recipe
-        self._ready: Any = None  # the shape of the images, and what `make_trainer` made for them
+        self._traced: Any = None  # the shape of the images, and what `make_trainer` made for them
 
     def train(
         self,
@@ -142,42 +128,55 @@ class Trainer:
     ) -> Training:
         """Train a network; parameters, errors and result are those of the function `train`.
 
-        ``score`` must not keep the network it gets: the next training goes on in that one. The
+        ``score`` must not keep the network it gets: the next training continues in that one. The
         network returned is a copy of it.
         """
         start = time.perf_counter()
         _check_labels(images, labels)
-        new = make_trainer(self.recipe, images, seed)
-        if self._ready and self._ready[0] == images.shape:
-            model, trained = self._ready[1]
-            _copy_state(new[0], model)
-        else:
-            model, trained = new
-        training = _fit(model, trained, self.recipe, labels, seed, score, start)
-        self._ready = images.shape, (model, trained)  # not before: a training may fail half-way
-        network = new[1] if trained is not new[1] else _build_network(self.recipe)
-        network.set_weights(trained.get_weights())
-        return replace(training, network=network)
+        fresh = model, network = make_trainer(self.recipe, images, seed)
+        if self._traced and self._traced[0] == images.shape:
+            model, network = self._traced[1]
+            _copy_state(fresh[0], model)
+        training = _fit(model, network, self.recipe, labels, seed, score, start)
+        self._traced = images.shape, (model, network)  # not before: a training may fail half-way
+        copy = _build_network(self.recipe) if network is fresh[1] else fresh[1]
+        copy.set_weights(network.get_weights())
+        return replace(training, network=copy)
 
 
 def _check_labels(images: np.ndarray, labels: np.ndarray) -> None:
     if len(images) != len(labels) or len(images) == 0:
         raise ValueError(
             f"found {len(images)} images and {len(labels)} labels; "
-            "expected one label an image, at least one"
+            "expected one label per image, at least one"
         )
 
 
 def _fit(
-    trainer: Any, network: Any, recipe: Recipe, labels: Any, seed: int, score: Any, start: float
+    model: Any, network: Any, recipe: Recipe, labels: Any, seed: int, score: Any, start: float
 ) -> Training:
     watch = _Stopwatch(network, score, start)
     batches = make_batches(labels, recipe.batch_size, seed)
-    trainer.fit(**batches, epochs=recipe.epochs, callbacks=[watch], verbose=0)
+    model.fit(**batches, epochs=recipe.epochs, callbacks=[watch], verbose=0)
     if recipe.ema and score is not None:
         # Only at its end does fit put the averaged weights into the network.
         watch.scores[-1] = float(score(network))
     return Training(network, watch.epoch_seconds, watch.scores)
+
+
+class _Stopwatch(keras.callbacks.Callback):
+    """Time the epochs without the scoring in between."""
+
+    def __init__(self, network: Any, score: Any, start: float) -> None:
+        super().__init__()
+        self.network, self.score, self.start = network, score, start
+        self.epoch_seconds, self.scores = [], []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.epoch_seconds.append(time.perf_counter() - self.start)
+        if self.score is not None:
+            self.scores.append(float(self.score(self.network)))
+        self.start = time.perf_counter()
 
 
 def _copy_state(source: keras.Model, target: keras.Model) -> None:
@@ -194,25 +193,25 @@ def _build_network(recipe: Recipe) -> keras.Model:
 
 
 def make_trainer(
-    recipe: Recipe,
-    images: np.ndarray,
-    seed: int = 0,
+    recipe: Recipe, images: np.ndarray, seed: int = 0
 ) -> tuple[keras.Model, keras.Model]:
     """Return a compiled model that trains from row numbers, and the network inside it.
 
-    ``model.fit(rows, one_hot_labels)`` trains the network. Parameters are those of `train`; sets
-    the global seed. Taught in 07_how_fast_can_it_learn.
+    ``model.fit(rows, one_hot_labels)`` fetches and augments the images of int32 ``rows`` and trains
+    the network. Parameters and errors are those of `train`; sets the global seed.
+    Taught in 07_how_fast_can_it_learn.
     """
     set_seed(seed)
     network = _build_network(recipe)
-    augmenter = None
     ranges = (recipe.rotation, recipe.zoom, recipe.shift)
+    augmenters = []
     if any(ranges) or recipe.shear:
-        augmenter = RandomAffine(*ranges, seed=seed, shear=recipe.shear)
-    trainer = with_resident_images(network, images, augmenter)
+        augmenters = [RandomAffine(*ranges, seed=seed, shear=recipe.shear)]
+    rows = keras.layers.Input((), dtype="int32")
+    model = keras.Sequential([rows, OnDeviceImages(images), *augmenters, network])
     steps = -(-len(images) // recipe.batch_size)
-    trainer.compile(
-        make_optimizer(recipe, steps * recipe.epochs),
+    model.compile(
+        _make_optimizer(recipe, steps * recipe.epochs),
         keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=recipe.label_smoothing
         ),
@@ -220,7 +219,24 @@ def make_trainer(
         # PyTorch knows single steps only.
         steps_per_execution=1 if keras.backend.backend() == "torch" else min(steps, 32),
     )
-    return trainer, network
+    return model, network
+
+
+def _make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    known = {"muon": ConvMuon, "adamw": keras.optimizers.AdamW}
+    if recipe.optimizer not in known:
+        raise ValueError(f"optimizer is {recipe.optimizer!r}; expected one of {sorted(known)}")
+    rate = recipe.learning_rate
+    optimizer = known[recipe.optimizer](
+        OneCycle(rate, steps, recipe.warmup) if recipe.warmup else rate,
+        weight_decay=recipe.weight_decay,
+        # Half-lives of a few dozen steps: the usual 0.999 remembers longer than we train.
+        beta_2=0.99,
+        use_ema=recipe.ema > 0,
+        ema_momentum=recipe.ema or 0.99,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
 
 
 def make_batches(labels: np.ndarray, batch_size: int, seed: int = 0) -> dict:
@@ -243,40 +259,3 @@ def make_batches(labels: np.ndarray, batch_size: int, seed: int = 0) -> dict:
     batches = tf.data.Dataset.from_tensor_slices((rows, one_hot))
     batches = batches.shuffle(len(rows), seed=seed).batch(batch_size).with_options(options)
     return {"x": batches, "shuffle": False}  # it shuffles already
-
-
-def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
-    """Return the recipe's optimizer with its schedule; ``steps`` counts all training steps.
-
-    Raises ValueError for an unknown optimizer, or fewer than two steps with a warmup.
-    Taught in 07_how_fast_can_it_learn.
-    """
-    known = {"muon": ConvMuon, "adamw": keras.optimizers.AdamW}
-    if recipe.optimizer not in known:
-        raise ValueError(f"optimizer is {recipe.optimizer!r}; expected one of {sorted(known)}")
-    rate = recipe.learning_rate
-    optimizer = known[recipe.optimizer](
-        OneCycle(rate, steps, recipe.warmup) if recipe.warmup else rate,
-        weight_decay=recipe.weight_decay,
-        # Half-lives of a few dozen steps: the usual 0.999 remembers longer than we train.
-        beta_2=0.99,
-        use_ema=recipe.ema > 0,
-        ema_momentum=recipe.ema or 0.99,
-    )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
-class _Stopwatch(keras.callbacks.Callback):
-    """Time the epochs without the scoring in between."""
-
-    def __init__(self, network: Any, score: Any, start: float) -> None:
-        super().__init__()
-        self.network, self.score, self.start = network, score, start
-        self.epoch_seconds, self.scores = [], []
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.epoch_seconds.append(time.perf_counter() - self.start)
-        if self.score is not None:
-            self.scores.append(float(self.score(self.network)))
-        self.start = time.perf_counter()

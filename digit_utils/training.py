@@ -9,13 +9,13 @@ from typing import Any
 import keras
 import pandas as pd
 from IPython import get_ipython
-from IPython.display import display, update_display
+from IPython.display import display
 
 
 def set_seed(seed: int) -> None:
     """Seed Python's, NumPy's and the backend's random numbers.
 
-    On a GPU some operations still add up in a different order from run to run; `make_repeatable`
+    On a GPU some operations still add up in a different order from run to run; `enable_determinism`
     gives bitwise repeatability, at a price. Raises ValueError unless ``seed`` is an int from 0 to
     2**32 - 1.
     """
@@ -24,16 +24,16 @@ def set_seed(seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
-def make_repeatable() -> None:
+def enable_determinism() -> None:
     """Make every later training with one seed give identical weights on one machine.
 
     Costs a little time and holds for the whole process; call it before the first network is built.
-    Raises NotImplementedError on backends other than TensorFlow: JAX is repeatable on a CPU without
-    it, PyTorch has a switch of its own. Taught in 07_how_fast_can_it_learn.
+    Raises NotImplementedError on backends other than TensorFlow: JAX is deterministic on a CPU
+    without it, PyTorch has a switch of its own. Taught in 07_how_fast_can_it_learn.
     """
     if keras.backend.backend() != "tensorflow":
         raise NotImplementedError(
-            f"make_repeatable knows TensorFlow only, found {keras.backend.backend()!r}; "
+            f"enable_determinism knows TensorFlow only, found {keras.backend.backend()!r}; "
             "start Python with KERAS_BACKEND=tensorflow, or do without"
         )
     import tensorflow as tf
@@ -98,39 +98,28 @@ class LiveProgress(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: D102
         self._start, self._epochs, self._handle = time.perf_counter(), 0, None
         if get_ipython() is not None:
-            self._handle = display(self._line("starting"), display_id=True)
+            self._handle = display(self._line("starting"), raw=True, display_id=True)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: D102
-        logs = logs or {}
         self._epochs = epoch + 1
         scores = [
             f"{name} {logs[key]:.4f}"
             for name, key in (("accuracy", "accuracy"), ("validation accuracy", "val_accuracy"))
-            if key in logs
+            if key in (logs or {})
         ]
-        seconds = time.perf_counter() - self._start
-        total = self.params.get("epochs")
-        self._show(", ".join([f"epoch {epoch + 1} of {total}", *scores, f"{seconds:.0f} s"]))
+        epochs = f"epoch {self._epochs} of {self.params.get('epochs')}"
+        self._show(", ".join([epochs, *scores, f"{time.perf_counter() - self._start:.0f} s"]))
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: D102
-        seconds = time.perf_counter() - self._start
         epochs = f"{self._epochs} epoch" + ("s" if self._epochs != 1 else "")
-        self._show(f"{epochs} in {seconds:.0f} s")
+        text = f"{epochs} in {time.perf_counter() - self._start:.0f} s"
+        self._show(text)
         if self._handle is None:
-            print(self._line(f"{epochs} in {seconds:.0f} s"))
+            print(f"{self.label}: {text}")
 
     def _show(self, text: str) -> None:
         if self._handle is not None:
-            update_display(self._line(text), display_id=self._handle.display_id)
+            self._handle.update(self._line(text), raw=True)
 
-    def _line(self, text: str) -> _Line:
-        return _Line(f"{self.label}: {text}")
-
-
-class _Line(str):
-    """Text shown without quotation marks."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
+    def _line(self, text: str) -> dict[str, str]:
+        return {"text/plain": f"{self.label}: {text}"}

@@ -35,7 +35,7 @@ from digit_utils.evaluate import score_sealed_test
 from digit_utils.fast import Recipe, train
 from digit_utils.files import json_bytes, write_atomically
 from digit_utils.folder_lock import claim_folder
-from digit_utils.normalization import fold_batch_normalization
+from digit_utils.models import build_shipped_cnn
 from digit_utils.provenance import provenance
 from digit_utils.shipped import FINAL_MODEL, load_networks, save_networks
 from digit_utils.training import forget_networks
@@ -46,13 +46,13 @@ RECORD = ROOT / "results" / "final_model.json"
 WORK = ROOT / "_build" / "final_model"
 
 LONGER = Recipe(epochs=16)
-SLANTED = replace(LONGER, shear=0.25)
+SHEARED = replace(LONGER, shear=0.25)
 CANDIDATES = {
     "16 epochs": LONGER,
-    "16 epochs, slant": SLANTED,
-    "16 epochs, slant, dropout": replace(SLANTED, dropout=0.4),
-    "width 24, 8 epochs, slant": replace(SLANTED, width=24, epochs=8),
-    "32 epochs, slant": replace(SLANTED, epochs=32),
+    "16 epochs, slant": SHEARED,
+    "16 epochs, slant, dropout": replace(SHEARED, dropout=0.4),
+    "width 24, 8 epochs, slant": replace(SHEARED, width=24, epochs=8),
+    "32 epochs, slant": replace(SHEARED, epochs=32),
 }
 CHOSEN = "32 epochs, slant"
 N_FOLDS = 5
@@ -135,10 +135,18 @@ def selection_table() -> list[dict]:
 
 
 def as_shipped(network: keras.Sequential) -> keras.Sequential:
-    """Return the network without batch normalisation, with probabilities as output."""
-    folded = fold_batch_normalization(network)
-    folded.add(keras.layers.Softmax())
-    return folded
+    """Return the network with its batch normalisation folded in, and probabilities as output."""
+    weights: list[list[np.ndarray]] = []
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):  # after a convolution without bias
+            offset, mean, variance = layer.get_weights()
+            scale = 1.0 / np.sqrt(variance + layer.epsilon)
+            weights[-1] = [weights[-1][0] * scale, -mean * scale + offset]
+        elif layer.get_weights():
+            weights.append(layer.get_weights())
+    shipped = build_shipped_cnn(network.layers[0].filters)
+    shipped.set_weights(sum(weights, []))
+    return shipped
 
 
 def train_final(members: int) -> None:

@@ -226,7 +226,7 @@ FAULTS = [
     ),
     Fault(
         "running statistics of batch normalisation wrongly weighted",
-        "normalization.py",
+        "models.py",
         "self.moving_variance * keep + variance * (1.0 - keep)",
         "self.moving_variance * keep + variance * keep",
         "10_where_it_fails",

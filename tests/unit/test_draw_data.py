@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from digit_utils.data import load_digits, prepare_images, take_subset
+from digit_utils.shipped import FINAL_MODEL, load_final_model
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "book" / "_static" / "draw"
@@ -45,7 +46,7 @@ def test_the_committed_network_is_the_shipped_one(script):
 
 def test_no_weight_is_lost(script):
     header, arrays = script.unpack((FOLDER / "network.bin").read_bytes())
-    with np.load(script.FINAL_MODEL) as file:
+    with np.load(FINAL_MODEL) as file:
         shipped = [file[f"network_0_weight_{i}"] for i in range(len(arrays))]
     assert len(arrays) == 12
     for array, weight in zip(arrays.values(), shipped, strict=True):
@@ -59,8 +60,6 @@ def test_no_weight_is_lost(script):
 def test_the_neighbours_are_labelled_digits_as_this_network_sees_them(script):
     import keras
     from PIL import Image
-
-    from digit_utils.shipped import load_final_model
 
     header, arrays = script.unpack((FOLDER / "neighbours.bin").read_bytes())
     digits = load_digits("")
