@@ -11,15 +11,13 @@ from digit_utils.augment import RandomAffine
 NONE = {"rotation": 0, "zoom": 0, "shift": 0}
 
 
-def images_of(n=4, height=28, width=28, channels=1, seed=0):
-    return np.random.default_rng(seed).random((n, height, width, channels), dtype=np.float32)
+def images_of(n=4, height=28, width=28, channels=1):
+    return np.random.default_rng(0).random((n, height, width, channels), dtype=np.float32)
 
 
-def bar(height=28, width=28):
-    """Return one image of an upright bar, symmetric about the image's centre."""
-    image = np.zeros((1, height, width, 1), np.float32)
-    image[:, height // 2 - 8 : height // 2 + 8, width // 2 - 2 : width // 2 + 2] = 1
-    return image
+# One image of an upright bar, symmetric about the image's centre.
+BAR = np.zeros((1, 28, 28, 1), np.float32)
+BAR[:, 6:22, 12:16] = 1
 
 
 def change(images, **options):
@@ -28,18 +26,12 @@ def change(images, **options):
 
 
 def centre_of_mass(image):
-    plane = np.asarray(image)[..., 0]
-    rows, columns = np.indices(plane.shape)
-    return np.array([(plane * rows).sum(), (plane * columns).sum()]) / plane.sum()
+    return np.average(np.indices((28, 28)).reshape(2, -1), axis=1, weights=image.ravel())
 
 
 def lean(image):
     """Return the angle in degrees between the ink's long axis and the vertical, -90 to 90."""
-    plane = np.asarray(image)[..., 0]
-    rows, columns = np.indices(plane.shape) - centre_of_mass(image)[:, None, None]
-    covariance = np.cov(
-        np.stack([rows.ravel(), columns.ravel()]), aweights=plane.ravel().clip(min=0)
-    )
+    covariance = np.cov(np.indices((28, 28)).reshape(2, -1), aweights=image.ravel().clip(min=0))
     long_axis = np.linalg.eigh(covariance)[1][:, -1]
     return (np.degrees(np.arctan2(long_axis[1], long_axis[0])) + 90) % 180 - 90
 
@@ -61,17 +53,10 @@ def draw(monkeypatch):
 
 
 @settings(max_examples=20, deadline=None)
-@given(
-    n=st.integers(1, 5),
-    channels=st.sampled_from([1, 3]),
-    rotation=st.floats(0, 180),
-    zoom=st.floats(0, 0.9),
-    shift=st.floats(0, 0.9),
-    seed=st.integers(0, 2**31 - 1),
-)
-def test_shape_dtype_and_range_are_kept(n, channels, rotation, zoom, shift, seed):
-    images = images_of(n, height=20, channels=channels, seed=seed)
-    changed = change(images, rotation=rotation, zoom=zoom, shift=shift, seed=seed)
+@given(rotation=st.floats(0, 180), zoom=st.floats(0, 0.9), shift=st.floats(0, 0.9))
+def test_shape_dtype_and_range_are_kept(rotation, zoom, shift):
+    images = images_of(5, height=20, channels=3)
+    changed = change(images, rotation=rotation, zoom=zoom, shift=shift)
     assert (changed.shape, changed.dtype) == (images.shape, np.float32)
     # Bilinear weights sum to one, up to rounding.
     assert changed.min() >= -1e-6 and changed.max() <= 1 + 1e-6
@@ -97,30 +82,29 @@ def test_it_acts_only_while_training_and_with_ranges():
 @pytest.mark.parametrize("angle", [-1, -0.5, 0.5, 1])
 def test_rotates_about_the_centre_by_the_angle_drawn(draw, angle):
     draw(angle, 0, 0, 0, 0)
-    turned = change(bar(), rotation=40)[0]
+    turned = change(BAR, rotation=40)[0]
     assert centre_of_mass(turned) == pytest.approx([13.5, 13.5], abs=1e-3)
     assert lean(turned) == pytest.approx(40 * angle, abs=1.0)
 
 
-@pytest.mark.parametrize("horizontal, vertical", [(1, 0), (0, 1), (-1, 0), (0, -1), (0.5, -0.5)])
-def test_a_pure_shift_moves_the_centre_of_mass_by_its_fraction(draw, horizontal, vertical):
+@pytest.mark.parametrize("horizontal, vertical", [(1, 0), (0, -1), (0.5, -0.5)])
+def test_a_pure_shift_moves_by_a_fraction_of_height_and_width(draw, horizontal, vertical):
     draw(0, 0, 0, horizontal, vertical)
-    image = bar(height=40, width=30)
-    moved = change(image, shift=0.1)[0]
-    # Height and width count separately. The matrix maps output to input, hence the sign.
-    assert centre_of_mass(moved) - centre_of_mass(image[0]) == pytest.approx(
-        [-4 * vertical, -3 * horizontal], abs=1e-3
-    )
-    assert moved.sum() == pytest.approx(image.sum(), rel=1e-3)
+    image = np.zeros((1, 40, 20, 1), np.float32)
+    image[0, 20, 10] = 1
+    moved = change(image, shift=0.2)[0, ..., 0]
+    # The matrix maps output to input, hence the sign.
+    expected = (20 - round(8 * vertical), 10 - round(4 * horizontal))
+    assert np.unravel_index(moved.argmax(), moved.shape) == expected
+    assert moved.sum() == pytest.approx(1, rel=1e-3)
 
 
 def test_zoom_stretches_height_and_width_separately_and_keeps_the_centre(draw):
     draw(0, -1, 0, 0, 0)  # the input is read in smaller steps along x: the ink gets wider
-    image = bar()
-    zoomed = change(image, zoom=0.5)[0]
+    zoomed = change(BAR, zoom=0.5)[0]
     assert centre_of_mass(zoomed) == pytest.approx([13.5, 13.5], abs=1e-3)
-    assert zoomed.sum(axis=1).max() == pytest.approx(2 * image[0].sum(axis=1).max(), rel=0.05)
-    assert zoomed.sum(axis=0).max() == pytest.approx(image[0].sum(axis=0).max(), rel=1e-3)
+    assert zoomed.sum(axis=1).max() == pytest.approx(2 * 4, rel=0.05)
+    assert zoomed.sum(axis=0).max() == pytest.approx(16, rel=1e-3)
 
 
 @pytest.mark.parametrize("amount", [-1, 0.5])
@@ -152,13 +136,13 @@ def test_what_enters_the_frame_is_background(draw):
 
 
 def test_draws_cover_the_ranges_evenly():
-    moved = change(np.repeat(bar(), 2000, axis=0), shift=0.1, seed=0)
+    moved = change(np.repeat(BAR, 2000, axis=0), shift=0.1, seed=0)
     moves = np.array([centre_of_mass(image) for image in moved]) - 13.5
+    assert np.abs(moves).max() < 2.81
     for along in moves.T:
-        assert -2.81 < along.min() and along.max() < 2.81
-        assert np.histogram(along, 4, (-2.8, 2.8))[0] == pytest.approx([500] * 4, abs=90)
+        assert np.histogram(along, 4, (-2.81, 2.81))[0] == pytest.approx([500] * 4, abs=90)
     assert abs(np.corrcoef(moves.T)[0, 1]) < 0.1
-    angles = [lean(image) for image in change(np.repeat(bar(), 500, axis=0), rotation=20, seed=0)]
+    angles = [lean(image) for image in change(np.repeat(BAR, 500, axis=0), rotation=20, seed=0)]
     assert -21 < min(angles) < -19 and 19 < max(angles) < 21
     assert abs(np.mean(angles)) < 2
 

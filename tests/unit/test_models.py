@@ -35,7 +35,14 @@ def test_double_conv_cnn_has_the_posts_layers():
     network = build_double_conv_cnn()
     block = ["Conv2D", "Conv2D", "MaxPooling2D", "Dropout"]
     assert names_of(network) == block * 3 + ["Flatten", "Dense", "Dropout", "Dense"]
-    assert [layer.filters for layer in of_kind(network, layers.Conv2D)] == [32, 32, 64, 64, 128, 128]
+    assert [layer.filters for layer in of_kind(network, layers.Conv2D)] == [
+        32,
+        32,
+        64,
+        64,
+        128,
+        128,
+    ]
     assert [layer.rate for layer in of_kind(network, layers.Dropout)] == [0.3] * 4
     assert network.count_params() == 813_546
 
