@@ -1,4 +1,7 @@
-"""What a training costs: operations counted, and how fast this machine could do them at best."""
+"""What a training costs: operations counted, and how fast this machine could do them at best.
+
+Taught in 07_how_fast_can_it_learn.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,7 @@ from digit_utils.optimizers import NEWTON_SCHULZ_STEPS, takes_orthogonal_step
 
 
 def forward_flops(network: keras.Model) -> int:
-    """Count the operations of one image's forward pass: the sum of `layer_flops`.
-
-    Taught in 07_how_fast_can_it_learn.
-    """
+    """Count the operations of one image's forward pass: the sum of `layer_flops`."""
     return sum(operations for _, operations in layer_flops(network))
 
 
@@ -30,7 +30,6 @@ def training_flops(
     weights and of its input; the first layer's input, the images, needs none. ``muon`` adds the
     matrix products of `optimizers.ConvMuon` and needs ``batch_size``. Raises ValueError if that is
     missing, a layer cannot be counted or there is none to count.
-    Taught in 07_how_fast_can_it_learn.
     """
     forward = [operations for _, operations in layer_flops(network)]
     if not forward:
@@ -50,7 +49,7 @@ def layer_flops(network: keras.Model) -> list[tuple[keras.layers.Layer, int]]:
     A multiplication and an addition are two operations, over every output position and the whole
     kernel. The network must be built; nested networks count too. Normalisation, activation and
     pooling are a few operations per value and are left out. Raises ValueError for a layer with a
-    kernel that is neither Conv2D nor Dense. Taught in 07_how_fast_can_it_learn.
+    kernel that is neither Conv2D nor Dense.
     """
     found = []
     for layer in network.layers:
@@ -78,7 +77,6 @@ def sgemm_peak(sizes: tuple[int, ...] = (1024, 2048, 4096), seconds: float = 0.5
 
     A yardstick for training, which is made of such products and more. Square matrices of each of
     ``sizes``, in single precision, for ``seconds`` each; the best counts.
-    Taught in 07_how_fast_can_it_learn.
     """
 
     def multiply(left: Any, right: Any) -> None:

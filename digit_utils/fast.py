@@ -23,10 +23,7 @@ from digit_utils.training import set_seed
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train a network in little time.
-
-    Taught in 07_how_fast_can_it_learn.
-    """
+    """How to train a network in little time."""
 
     width: int = 16  # filters of the first convolution; see `models.build_fast_cnn`
     normalization: str = "fused"  # or "keras" or "none"
@@ -49,7 +46,7 @@ class OnDeviceImages(keras.layers.Layer):
     """Images kept beside the network, in its own memory, and fetched by their row number.
 
     ``fit`` then hands over four bytes per image instead of 3,136. ``images`` is uint8
-    (n, height, width); raises ValueError for others. Taught in 07_how_fast_can_it_learn.
+    (n, height, width); raises ValueError for others.
     """
 
     def __init__(self, images: Any, **kwargs: Any) -> None:
@@ -99,7 +96,6 @@ def train(
     epoch and returns a number to record. Raises ValueError if there is no image, images and labels
     differ in number, images are of another type or shape, the recipe names an unknown optimizer or
     normalisation, or with a warmup it takes fewer than two steps.
-    Taught in 07_how_fast_can_it_learn.
     """
     start = time.perf_counter()
     _check_labels(images, labels)
@@ -155,28 +151,22 @@ def _check_labels(images: np.ndarray, labels: np.ndarray) -> None:
 def _fit(
     model: Any, network: Any, recipe: Recipe, labels: Any, seed: int, score: Any, start: float
 ) -> Training:
-    watch = _Stopwatch(network, score, start)
+    training = Training(network, [], [])
+
+    def after_epoch(epoch: int, logs: Any) -> None:
+        nonlocal start  # the scoring in between is not timed
+        training.epoch_seconds.append(time.perf_counter() - start)
+        if score is not None:
+            training.scores.append(float(score(network)))
+        start = time.perf_counter()
+
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)
     batches = make_batches(labels, recipe.batch_size, seed)
     model.fit(**batches, epochs=recipe.epochs, callbacks=[watch], verbose=0)
     if recipe.ema and score is not None:
         # Only at its end does fit put the averaged weights into the network.
-        watch.scores[-1] = float(score(network))
-    return Training(network, watch.epoch_seconds, watch.scores)
-
-
-class _Stopwatch(keras.callbacks.Callback):
-    """Time the epochs without the scoring in between."""
-
-    def __init__(self, network: Any, score: Any, start: float) -> None:
-        super().__init__()
-        self.network, self.score, self.start = network, score, start
-        self.epoch_seconds, self.scores = [], []
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.epoch_seconds.append(time.perf_counter() - self.start)
-        if self.score is not None:
-            self.scores.append(float(self.score(self.network)))
-        self.start = time.perf_counter()
+        training.scores[-1] = float(score(network))
+    return training
 
 
 def _copy_state(source: keras.Model, target: keras.Model) -> None:
@@ -199,7 +189,6 @@ def make_trainer(
 
     ``model.fit(rows, one_hot_labels)`` fetches and augments the images of int32 ``rows`` and trains
     the network. Parameters and errors are those of `train`; sets the global seed.
-    Taught in 07_how_fast_can_it_learn.
     """
     set_seed(seed)
     network = _build_network(recipe)
@@ -246,7 +235,6 @@ def make_batches(labels: np.ndarray, batch_size: int, seed: int = 0) -> dict:
     (n,). ``seed`` sets the order on TensorFlow; elsewhere it follows from `training.set_seed`.
     Keras turns arrays into a TensorFlow pipeline that tunes itself, and waits up to half a second
     after every epoch for the tuner to stop; so on TensorFlow the pipeline is built here, without.
-    Taught in 07_how_fast_can_it_learn.
     """
     rows = np.arange(len(labels), dtype="int32")
     one_hot = keras.utils.to_categorical(labels, 10)

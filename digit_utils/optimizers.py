@@ -1,4 +1,7 @@
-"""Muon for convolutions, and a learning rate that rises and falls once."""
+"""Muon for convolutions, and a learning rate that rises and falls once.
+
+Taught in 07_how_fast_can_it_learn.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class ConvMuon(keras.optimizers.AdamW):
     ``learning_rate``. It does not compare with AdamW's: 0.02 to 0.08 are fair starts. ``momentum``
     is the Nesterov momentum of the orthogonal steps; ``options`` are those of
     ``keras.optimizers.AdamW``. Jordan and others (2024),
-    https://kellerjordan.github.io/posts/muon/. Taught in 07_how_fast_can_it_learn.
+    https://kellerjordan.github.io/posts/muon/.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
 
     ``steps`` counts all training steps, of which the first has a rate of zero; ``warmup`` is the
     share of them that rises. Raises ValueError for fewer than two steps or a share not strictly
-    between 0 and 1. Smith and Topin (2017), arXiv:1708.07120. Taught in 07_how_fast_can_it_learn.
+    between 0 and 1. Smith and Topin (2017), arXiv:1708.07120.
     """
 
     def __init__(self, peak: float, steps: int, warmup: float = 0.25) -> None:

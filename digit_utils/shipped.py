@@ -20,7 +20,7 @@ from digit_utils.models import build_shipped_cnn
 from digit_utils.strict_json import parse_json
 
 FINAL_MODEL = Path(__file__).resolve().parent / "assets" / "final_model.npz"
-MOST_NETWORKS, WIDEST = 1000, 256
+WIDEST = 256  # filters in the first layer
 
 
 class ShippedModelError(ValueError):
@@ -61,7 +61,7 @@ def load_networks(path: str | Path) -> tuple[list[keras.Model], dict[str, Any]]:
     try:
         with np.load(io.BytesIO(read_bytes(Path(path))), allow_pickle=False) as file:
             info, number = parse_json(bytes(file["info"])), int(file["n_networks"])
-            if not 1 <= number <= MOST_NETWORKS or not isinstance(info, dict):
+            if number < 1 or not isinstance(info, dict):
                 raise ValueError(f"found {number} networks and {type(info).__name__} as info")
             return [_load(file, index) for index in range(number)], info
     except FileNotFoundError as error:
@@ -88,10 +88,9 @@ def load_final_model() -> tuple[list[keras.Model], dict[str, Any]]:
     """Load the networks that come with the book; they differ in the seed of their training.
 
     Each takes images (n, 28, 28, 1), float in [0, 1], and returns probabilities (n, 10). All
-    learned from the 42,000 labelled images, by ``scripts/train_final_model.py``. Do not score them
-    on MNIST's own test images or on Kaggle's, most of which they have learned from: only the 28,000
-    test images of ``load_digits()`` are new to them. The info holds ``recipe``, ``seeds``,
-    ``seconds`` of each training, ``selection`` (how the candidates did on left-out folds),
-    ``chosen`` and ``provenance``. Raises as `load_networks` does. Taught in 06_final_model.
+    learned from the 42,000 labelled images: only the 28,000 test images of ``load_digits()`` are
+    new to them, not MNIST's own or Kaggle's. The info holds ``recipe``, ``seeds``, ``seconds`` of
+    each training, ``selection`` (how the candidates did on left-out folds), ``chosen`` and
+    ``provenance``. Raises as `load_networks` does. Taught in 06_final_model.
     """
     return load_networks(FINAL_MODEL)

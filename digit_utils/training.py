@@ -13,14 +13,11 @@ from IPython.display import display
 
 
 def set_seed(seed: int) -> None:
-    """Seed Python's, NumPy's and the backend's random numbers.
+    """Seed Python's, NumPy's and the backend's random numbers, with a number from 0 to 2**32 - 1.
 
     On a GPU some operations still add up in a different order from run to run; `enable_determinism`
-    gives bitwise repeatability, at a price. Raises ValueError unless ``seed`` is an int from 0 to
-    2**32 - 1.
+    gives bitwise repeatability, at a price. Raises ValueError for another seed.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed is {seed!r}; expected a whole number from 0 to 2**32 - 1")
     keras.utils.set_random_seed(seed)
 
 
@@ -97,8 +94,7 @@ class LiveProgress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: D102
         self._start, self._epochs, self._handle = time.perf_counter(), 0, None
-        if get_ipython() is not None:
-            self._handle = display(self._line("starting"), raw=True, display_id=True)
+        self._show("starting")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: D102
         self._epochs = epoch + 1
@@ -112,14 +108,13 @@ class LiveProgress(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: D102
         epochs = f"{self._epochs} epoch" + ("s" if self._epochs != 1 else "")
-        text = f"{epochs} in {time.perf_counter() - self._start:.0f} s"
-        self._show(text)
-        if self._handle is None:
-            print(f"{self.label}: {text}")
+        self._show(f"{epochs} in {time.perf_counter() - self._start:.0f} s", last=True)
 
-    def _show(self, text: str) -> None:
+    def _show(self, text: str, last: bool = False) -> None:
+        line = {"text/plain": f"{self.label}: {text}"}
         if self._handle is not None:
-            self._handle.update(self._line(text), raw=True)
-
-    def _line(self, text: str) -> dict[str, str]:
-        return {"text/plain": f"{self.label}: {text}"}
+            self._handle.update(line, raw=True)
+        elif get_ipython() is not None:
+            self._handle = display(line, raw=True, display_id=True)
+        elif last:
+            print(line["text/plain"])

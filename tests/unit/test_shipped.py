@@ -46,14 +46,12 @@ def test_a_weight_that_half_precision_cannot_hold_is_refused(tmp_path, value):
         ({"info": np.frombuffer(b"[1]", np.uint8)}, "list as info"),
         ({"info": np.array([{"a": 1}], dtype=object)}, "allow_pickle"),
         ({"n_networks": np.array(0)}, "found 0 networks"),
-        ({"n_networks": np.array(10**18)}, "found 1000000000000000000 networks"),
+        ({"n_networks": np.array(10**18)}, "network_2_weight_0"),
         ({"network_1_weight_3": None}, "network_1_weight_3"),
         ({"network_1_weight_1": np.full(2, np.nan)}, "weight of network 1 is not a finite number"),
         ({"network_0_weight_1": np.zeros(3)}, "shape"),
-        (
-            {"network_0_weight_0": np.zeros((1, 10**6))},
-            "found 1,000,000 filters",
-        ),  # too much memory
+        # A network this wide would ask for all the memory.
+        ({"network_0_weight_0": np.zeros((1, 10**6))}, "found 1,000,000 filters"),
     ],
 )
 def test_a_file_with_something_else_in_it_is_refused(tmp_path, arrays, changes, says):

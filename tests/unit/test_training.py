@@ -53,12 +53,6 @@ def test_a_seed_repeats_all_streams_and_a_training():
     assert all(abs(a - b) > 1e-5 for a, b in zip(draw(5), draw(6), strict=True))
 
 
-@pytest.mark.parametrize("seed", [-1, 2**32, 1.0, "0", None, True])
-def test_bad_seeds_are_refused(seed):
-    with pytest.raises(ValueError, match="expected a whole number from 0 to"):
-        set_seed(seed)
-
-
 # --- forget_networks
 
 
@@ -121,16 +115,6 @@ def test_training_works_where_keras_would_turn_xla_on():
     trainer.compile("sgd", "sparse_categorical_crossentropy", jit_compile=True)
     assert trainer.jit_compile is False
     trainer.fit(*some_digits(), epochs=1, verbose=0)
-
-
-def test_the_network_is_saved_without_the_augmenter(tmp_path):
-    network = small_network()
-    fit(with_augmentation(network, RandomAffine(seed=0)))
-    network.save(tmp_path / "network.keras")
-    loaded = keras.saving.load_model(tmp_path / "network.keras")
-    assert len(loaded.layers) == 3
-    images, _ = some_digits()
-    assert np.array_equal(loaded.predict(images, verbose=0), network.predict(images, verbose=0))
 
 
 # --- history_frame
