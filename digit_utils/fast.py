@@ -93,9 +93,8 @@ def train(
 
     ``images`` is uint8 (n, 28, 28), ``labels`` holds integers 0 to 9 (n,). ``seed`` sets the
     weights, the order of the images and their augmentation. ``score`` gets the network after every
-    epoch and returns a number to record. Raises ValueError if there is no image, images and labels
-    differ in number, images are of another type or shape, the recipe names an unknown optimizer or
-    normalisation, or with a warmup it takes fewer than two steps.
+    epoch and returns a number to record. Raises ValueError for other images, a label too few or too
+    many, an unknown optimizer or normalisation, or a warmup of fewer than two steps.
     """
     start = time.perf_counter()
     _check_labels(images, labels)
@@ -105,15 +104,15 @@ def train(
 class Trainer:
     """Train many networks by one recipe, and trace the training step only once.
 
-    Tracing takes seconds, as long as a short training itself. Networks of one recipe, on equally
-    many images, can share the traced program. On TensorFlow each comes out as from the function
-    `train`. On JAX and PyTorch Keras draws a first batch for each new program, so there the images
-    come in another order from the second network on. Taught in 09_is_it_really_better.
+    Tracing takes as long as a short training itself; networks of one recipe, on equally many
+    images, share the traced program. On TensorFlow each comes out as from the function `train`. On
+    JAX and PyTorch Keras draws a first batch for each new program, so there the images come in
+    another order from the second network on. Taught in 09_is_it_really_better.
     """
 
     def __init__(self, recipe: Recipe):
         self.recipe = recipe
-        self._traced: Any = None  # the shape of the images, and what `make_trainer` made for them
+        self._traced: Any = None  # what `make_trainer` made, and the shape of its images
 
     def train(
         self,
@@ -130,11 +129,11 @@ class Trainer:
         start = time.perf_counter()
         _check_labels(images, labels)
         fresh = model, network = make_trainer(self.recipe, images, seed)
-        if self._traced and self._traced[0] == images.shape:
-            model, network = self._traced[1]
+        if self._traced and self._traced[2] == images.shape:
+            model, network, _ = self._traced
             _copy_state(fresh[0], model)
         training = _fit(model, network, self.recipe, labels, seed, score, start)
-        self._traced = images.shape, (model, network)  # not before: a training may fail half-way
+        self._traced = model, network, images.shape  # not before: a training may fail half-way
         copy = _build_network(self.recipe) if network is fresh[1] else fresh[1]
         copy.set_weights(network.get_weights())
         return replace(training, network=copy)
@@ -172,10 +171,9 @@ def _fit(
 def _copy_state(source: keras.Model, target: keras.Model) -> None:
     """Copy all that a training changes: weights, statistics, random streams, the optimizer."""
     source.optimizer.build(source.trainable_variables)
-    states = zip(source.variables, target.variables, strict=True)
-    of_optimizers = zip(source.optimizer.variables, target.optimizer.variables, strict=True)
-    for value, variable in (*states, *of_optimizers):
-        variable.assign(value)
+    for old, new in ((source, target), (source.optimizer, target.optimizer)):
+        for value, variable in zip(old.variables, new.variables, strict=True):
+            variable.assign(value)
 
 
 def _build_network(recipe: Recipe) -> keras.Model:
@@ -231,10 +229,10 @@ def _make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
 def make_batches(labels: np.ndarray, batch_size: int, seed: int = 0) -> dict:
     """Return arguments of ``fit`` to go through all rows in a new random order every epoch.
 
-    These are row numbers as ``x`` and one-hot labels as targets, from ``labels``, integers 0 to 9
-    (n,). ``seed`` sets the order on TensorFlow; elsewhere it follows from `training.set_seed`.
-    Keras turns arrays into a TensorFlow pipeline that tunes itself, and waits up to half a second
-    after every epoch for the tuner to stop; so on TensorFlow the pipeline is built here, without.
+    These are row numbers and one-hot labels, from integers 0 to 9 (n,). ``seed`` sets the order on
+    TensorFlow; elsewhere it follows from `training.set_seed`. Keras turns arrays into a TensorFlow
+    pipeline that tunes itself, and waits up to half a second after every epoch for the tuner to
+    stop; so on TensorFlow the pipeline is built here, without.
     """
     rows = np.arange(len(labels), dtype="int32")
     one_hot = keras.utils.to_categorical(labels, 10)

@@ -44,8 +44,7 @@ def forget_networks() -> None:
     ``keras.utils.clear_session`` alone does not: Keras's optimizer sums the gradients with
     ``all_reduce``, whose own gradient TensorFlow registers, and with it the whole training graph,
     for the life of the process (https://github.com/tensorflow/tensorflow/issues/80895). Nothing
-    takes a gradient through an optimizer step, so the entries can go. Networks still in use keep
-    working.
+    takes a gradient through an optimizer step, so the entries can go; networks in use still work.
     """
     keras.utils.clear_session()
     if keras.backend.backend() == "tensorflow":

@@ -3,8 +3,6 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from digit_utils.augment import RandomAffine
 
@@ -52,11 +50,9 @@ def draw(monkeypatch):
     return choose
 
 
-@settings(max_examples=20, deadline=None)
-@given(rotation=st.floats(0, 180), zoom=st.floats(0, 0.9), shift=st.floats(0, 0.9))
-def test_shape_dtype_and_range_are_kept(rotation, zoom, shift):
-    images = images_of(5, height=20, channels=3)
-    changed = change(images, rotation=rotation, zoom=zoom, shift=shift)
+def test_shape_dtype_and_range_are_kept():
+    images = images_of(500, height=20, channels=3)
+    changed = change(images, rotation=180, zoom=0.9, shift=0.9, shear=1)
     assert (changed.shape, changed.dtype) == (images.shape, np.float32)
     # Bilinear weights sum to one, up to rounding.
     assert changed.min() >= -1e-6 and changed.max() <= 1 + 1e-6
@@ -174,8 +170,3 @@ def test_ranges_out_of_bounds_are_refused(name, value, expected):
     with pytest.raises(ValueError, match=expected):
         RandomAffine(**{**NONE, name: value})
     RandomAffine(rotation=180, zoom=0.99, shift=0)  # the ends are allowed
-
-
-def test_a_single_image_without_batch_axis_is_refused():
-    with pytest.raises(ValueError, match="expected ndim=4"):
-        RandomAffine()(images_of()[0], training=True)
