@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 from typing import Any
 
 import keras
@@ -12,7 +11,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="digit_utils")
 class RandomAffine(keras.layers.Layer):
-    """Rotate, zoom, shift and slant each image at random, in one bilinear resampling.
+    """Rotate, zoom, shift and shear each image at random, in one bilinear resampling.
 
     Chaining Keras's ``RandomRotation``, ``RandomZoom`` and ``RandomTranslation`` would resample,
     and so blur, three times. Every value is drawn uniformly from ``[-range, +range]``, height and
@@ -36,17 +35,17 @@ class RandomAffine(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not _is_number(rotation) or not 0 <= rotation <= 180:
+        if not 0 <= rotation <= 180:
             raise ValueError(f"rotation is {rotation!r}; expected degrees from 0 to 180")
         for name, value in (("zoom", zoom), ("shift", shift)):
-            if not _is_number(value) or not 0 <= value < 1:
+            if not 0 <= value < 1:
                 raise ValueError(
                     f"{name} is {value!r}; expected a fraction of the image's size, "
                     "from 0 to below 1"
                 )
-        if not _is_number(shear) or not 0 <= shear < math.inf:
+        if not 0 <= shear < math.inf:
             raise ValueError(
-                f"shear is {shear!r}; expected pixels sideways a pixel of height, >= 0"
+                f"shear is {shear!r}; expected pixels sideways per pixel of height, >= 0"
             )
         self.rotation, self.zoom, self.shift, self.shear = rotation, zoom, shift, shear
         self.seed = seed
@@ -60,13 +59,12 @@ class RandomAffine(keras.layers.Layer):
         if not training:
             return images
         batch, height, width = ops.shape(images)[0], images.shape[1], images.shape[2]
-        # The slant's draws come last, and only if wanted: without it the others stay as they are.
+        # Drawn last, and only if wanted: without shear the other draws stay as they are.
         n_draws = 6 if self.shear else 5
         draws = keras.random.uniform((n_draws, batch), -1.0, 1.0, seed=self.seed_generator)
-        matrices = self._matrices(draws, height, width)
         return ops.image.affine_transform(
             images,
-            matrices,
+            self._matrices(draws, height, width),
             interpolation="bilinear",
             fill_mode="constant",
             data_format="channels_last",
@@ -79,9 +77,9 @@ class RandomAffine(keras.layers.Layer):
         shift_x, shift_y = draws[3] * (self.shift * width), draws[4] * (self.shift * height)
         cos, sin = ops.cos(angle), ops.sin(angle)
         a0, a1, b0, b1 = cos * zoom_x, -sin * zoom_y, sin * zoom_x, cos * zoom_y
-        if self.shear:  # slant first: columns of the product with ((1, s), (0, 1))
-            slant = draws[5] * self.shear
-            a1, b1 = a1 + a0 * slant, b1 + b0 * slant
+        if self.shear:  # first: columns of the product with ((1, s), (0, 1))
+            shear = draws[5] * self.shear
+            a1, b1 = a1 + a0 * shear, b1 + b0 * shear
         # All about the image's centre, not its top left corner.
         centre_x, centre_y = (width - 1) / 2.0, (height - 1) / 2.0
         a2 = centre_x - a0 * centre_x - a1 * centre_y + shift_x
@@ -95,16 +93,5 @@ class RandomAffine(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return what is needed to build the layer again."""
-        config = super().get_config()
-        config.update(
-            rotation=self.rotation,
-            zoom=self.zoom,
-            shift=self.shift,
-            shear=self.shear,
-            seed=self.seed,
-        )
-        return config
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+        names = ("rotation", "zoom", "shift", "seed", "shear")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -17,7 +17,7 @@ def epochs_timed(result: dict, name: str) -> list[float]:
     """Return the seconds of every epoch that was timed on the most images, or trained in a run.
 
     The first are scaled to the images of an epoch in the runs. A run's first epoch, which holds its
-    compilation, is left out; so are recorded runs, which are of another machine.
+    compilation, is left out, as are recorded runs, made on another machine.
     """
     recipe = result["recipes"][name]
     largest = max(recipe["epoch_seconds"], key=int)
@@ -35,18 +35,18 @@ def seconds_an_epoch(result: dict, name: str) -> float:
 
 def epochs_to(runs: list[dict], target: float) -> int | None:
     """Return the first epoch, from 1, with a mean accuracy of at least the target, or None."""
-    for epoch in range(min((len(run["accuracy"]) for run in runs), default=0)):
-        if mean(run["accuracy"][epoch] for run in runs) >= target:
-            return epoch + 1
-    return None
+    means = enumerate(_mean_accuracies(runs), start=1)
+    return next((epoch for epoch, accuracy in means if accuracy >= target), None)
 
 
 def best_epoch(runs: list[dict]) -> tuple[int, float]:
     """Return the epoch with the highest mean accuracy, counted from 1, and that accuracy."""
-    length = min(len(run["accuracy"]) for run in runs)
-    means = [mean(run["accuracy"][epoch] for run in runs) for epoch in range(length)]
-    best = max(means)
-    return means.index(best) + 1, best
+    means = _mean_accuracies(runs)
+    return means.index(max(means)) + 1, max(means)
+
+
+def _mean_accuracies(runs: list[dict]) -> list[float]:
+    return [mean(epoch) for epoch in zip(*(run["accuracy"] for run in runs), strict=False)]
 
 
 def startup_seconds(runs: list[dict]) -> float:

@@ -1,4 +1,7 @@
-"""What a training costs: operations counted, and how fast this machine could do them at best."""
+"""What a training costs: operations counted, and how fast this machine could do them at best.
+
+Taught in 07_how_fast_can_it_learn.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,7 @@ from digit_utils.optimizers import NEWTON_SCHULZ_STEPS, takes_orthogonal_step
 
 
 def forward_flops(network: keras.Model) -> int:
-    """Count the operations of one image's forward pass: the sum of `layer_flops`.
-
-    Taught in 07_how_fast_can_it_learn.
-    """
+    """Count the operations of one image's forward pass: the sum of `layer_flops`."""
     return sum(operations for _, operations in layer_flops(network))
 
 
@@ -30,7 +30,6 @@ def training_flops(
     weights and of its input; the first layer's input, the images, needs none. ``muon`` adds the
     matrix products of `optimizers.ConvMuon` and needs ``batch_size``. Raises ValueError if that is
     missing, a layer cannot be counted or there is none to count.
-    Taught in 07_how_fast_can_it_learn.
     """
     forward = [operations for _, operations in layer_flops(network)]
     if not forward:
@@ -50,28 +49,20 @@ def layer_flops(network: keras.Model) -> list[tuple[keras.layers.Layer, int]]:
     A multiplication and an addition are two operations, over every output position and the whole
     kernel. The network must be built; nested networks count too. Normalisation, activation and
     pooling are a few operations per value and are left out. Raises ValueError for a layer with a
-    kernel that is neither Conv2D nor Dense. Taught in 07_how_fast_can_it_learn.
+    kernel that is neither Conv2D nor Dense.
     """
     found = []
     for layer in network.layers:
         if isinstance(layer, keras.Model):
             found += layer_flops(layer)
-        elif isinstance(layer, keras.layers.Conv2D):
-            height, width = _map_size(layer)
-            found.append((layer, int(2 * height * width * np.prod(layer.kernel.shape))))
-        elif isinstance(layer, keras.layers.Dense):
-            places = int(np.prod(layer.output.shape[1:-1]))  # 1, unless it is applied to a map
-            found.append((layer, int(2 * places * np.prod(layer.kernel.shape))))
+        elif isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            positions = np.prod(layer.output.shape[1:-1])  # of nothing, for a vector, is 1
+            found.append((layer, int(2 * positions * np.prod(layer.kernel.shape))))
         elif any(len(weight.shape) > 1 for weight in layer.trainable_weights):
             raise ValueError(
                 f"{layer.name} is a {type(layer).__name__}; only Conv2D and Dense can be counted"
             )
     return found
-
-
-def _map_size(layer: keras.layers.Conv2D) -> tuple[int, int]:
-    first = layer.data_format == "channels_first"
-    return layer.output.shape[2:4] if first else layer.output.shape[1:3]
 
 
 def _muon_step_flops(shape: Sequence[int]) -> int:
@@ -86,20 +77,19 @@ def sgemm_peak(sizes: tuple[int, ...] = (1024, 2048, 4096), seconds: float = 0.5
 
     A yardstick for training, which is made of such products and more. Square matrices of each of
     ``sizes``, in single precision, for ``seconds`` each; the best counts.
-    Taught in 07_how_fast_can_it_learn.
     """
+
+    def multiply(left: Any, right: Any) -> None:
+        # Wait for a number: accelerators, and JAX anywhere, compute after the call has returned.
+        ops.convert_to_numpy(ops.matmul(left, right)[0, 0])
+
     best = 0.0
     for size in sizes:
         left, right = (keras.random.uniform((size, size), seed=seed) for seed in (0, 1))
-        _finish(ops.matmul(left, right))
+        multiply(left, right)
         until = time.perf_counter() + seconds
         while time.perf_counter() < until:
             start = time.perf_counter()
-            _finish(ops.matmul(left, right))
+            multiply(left, right)
             best = max(best, 2 * size**3 / (time.perf_counter() - start))
     return best
-
-
-def _finish(tensor: Any) -> None:
-    """Wait for a result: accelerators, and JAX anywhere, compute after the call has returned."""
-    ops.convert_to_numpy(tensor[0, 0])

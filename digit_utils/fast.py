@@ -23,10 +23,7 @@ from digit_utils.training import set_seed
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train a network in little time.
-
-    Taught in 07_how_fast_can_it_learn.
-    """
+    """How to train a network in little time."""
 
     width: int = 16  # filters of the first convolution; see `models.build_fast_cnn`
     normalization: str = "fused"  # or "keras" or "none"
@@ -45,11 +42,11 @@ class Recipe:
     ema: float = 0.0  # momentum of the weights' moving average, which is kept; 0 for none
 
 
-class ResidentImages(keras.layers.Layer):
+class OnDeviceImages(keras.layers.Layer):
     """Images kept beside the network, in its own memory, and fetched by their row number.
 
     ``fit`` then hands over four bytes per image instead of 3,136. ``images`` is uint8
-    (n, height, width); raises ValueError for others. Taught in 07_how_fast_can_it_learn.
+    (n, height, width); raises ValueError for others.
     """
 
     def __init__(self, images: Any, **kwargs: Any) -> None:
@@ -69,19 +66,6 @@ class ResidentImages(keras.layers.Layer):
     def call(self, rows: Any) -> Any:
         """Return images (batch, height, width, 1), float in [0, 1]."""
         return ops.cast(ops.take(self.images, rows, axis=0), "float32")[..., None] / 255.0
-
-
-def with_resident_images(
-    network: keras.Model, images: np.ndarray, augmenter: Any = None
-) -> keras.Model:
-    """Return a model that takes row numbers, fetches and augments those images, and predicts.
-
-    ``network`` takes float (n, 28, 28, 1) in [0, 1], ``images`` is uint8 (n, 28, 28). The model,
-    uncompiled, takes int32 (n,) and shares the network's weights: train it, then use ``network``
-    itself. Taught in 07_how_fast_can_it_learn.
-    """
-    layers = [keras.layers.Input((), dtype="int32"), ResidentImages(images)]
-    return keras.Sequential(layers + ([] if augmenter is None else [augmenter]) + [network])
 
 
 @dataclass
@@ -109,29 +93,26 @@ def train(
 
     ``images`` is uint8 (n, 28, 28), ``labels`` holds integers 0 to 9 (n,). ``seed`` sets the
     weights, the order of the images and their augmentation. ``score`` gets the network after every
-    epoch and returns a number to record. Raises ValueError if there is no image, images and labels
-    differ in number, images are of another type or shape, the recipe names an unknown optimizer or
-    normalisation, or with a warmup it takes fewer than two steps.
-    Taught in 07_how_fast_can_it_learn.
+    epoch and returns a number to record. Raises ValueError for other images, a label too few or too
+    many, an unknown optimizer or normalisation, or a warmup of fewer than two steps.
     """
     start = time.perf_counter()
     _check_labels(images, labels)
-    trainer, network = make_trainer(recipe, images, seed)
-    return _fit(trainer, network, recipe, labels, seed, score, start)
+    return _fit(*make_trainer(recipe, images, seed), recipe, labels, seed, score, start)
 
 
 class Trainer:
     """Train many networks by one recipe, and trace the training step only once.
 
-    Tracing takes seconds, as long as a short training itself. Networks of one recipe, on equally
-    many images, can share the traced program. On TensorFlow each comes out as from the function
-    `train`. On JAX and PyTorch Keras draws a first batch for each new program, so there the images
-    come in another order from the second network on. Taught in 09_is_it_really_better.
+    Tracing takes as long as a short training itself; networks of one recipe, on equally many
+    images, share the traced program. On TensorFlow each comes out as from the function `train`. On
+    JAX and PyTorch Keras draws a first batch for each new program, so there the images come in
+    another order from the second network on. Taught in 09_is_it_really_better.
     """
 
     def __init__(self, recipe: Recipe):
         self.recipe = recipe
-        self._ready: Any = None  # the shape of the images, and what `make_trainer` made for them
+        self._traced: Any = None  # what `make_trainer` made, and the shape of its images
 
     def train(
         self,
@@ -142,51 +123,57 @@ class Trainer:
     ) -> Training:
         """Train a network; parameters, errors and result are those of the function `train`.
 
-        ``score`` must not keep the network it gets: the next training goes on in that one. The
+        ``score`` must not keep the network it gets: the next training continues in that one. The
         network returned is a copy of it.
         """
         start = time.perf_counter()
         _check_labels(images, labels)
-        new = make_trainer(self.recipe, images, seed)
-        if self._ready and self._ready[0] == images.shape:
-            model, trained = self._ready[1]
-            _copy_state(new[0], model)
-        else:
-            model, trained = new
-        training = _fit(model, trained, self.recipe, labels, seed, score, start)
-        self._ready = images.shape, (model, trained)  # not before: a training may fail half-way
-        network = new[1] if trained is not new[1] else _build_network(self.recipe)
-        network.set_weights(trained.get_weights())
-        return replace(training, network=network)
+        fresh = model, network = make_trainer(self.recipe, images, seed)
+        if self._traced and self._traced[2] == images.shape:
+            model, network, _ = self._traced
+            _copy_state(fresh[0], model)
+        training = _fit(model, network, self.recipe, labels, seed, score, start)
+        self._traced = model, network, images.shape  # not before: a training may fail half-way
+        copy = _build_network(self.recipe) if network is fresh[1] else fresh[1]
+        copy.set_weights(network.get_weights())
+        return replace(training, network=copy)
 
 
 def _check_labels(images: np.ndarray, labels: np.ndarray) -> None:
     if len(images) != len(labels) or len(images) == 0:
         raise ValueError(
             f"found {len(images)} images and {len(labels)} labels; "
-            "expected one label an image, at least one"
+            "expected one label per image, at least one"
         )
 
 
 def _fit(
-    trainer: Any, network: Any, recipe: Recipe, labels: Any, seed: int, score: Any, start: float
+    model: Any, network: Any, recipe: Recipe, labels: Any, seed: int, score: Any, start: float
 ) -> Training:
-    watch = _Stopwatch(network, score, start)
+    training = Training(network, [], [])
+
+    def after_epoch(epoch: int, logs: Any) -> None:
+        nonlocal start  # the scoring in between is not timed
+        training.epoch_seconds.append(time.perf_counter() - start)
+        if score is not None:
+            training.scores.append(float(score(network)))
+        start = time.perf_counter()
+
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)
     batches = make_batches(labels, recipe.batch_size, seed)
-    trainer.fit(**batches, epochs=recipe.epochs, callbacks=[watch], verbose=0)
+    model.fit(**batches, epochs=recipe.epochs, callbacks=[watch], verbose=0)
     if recipe.ema and score is not None:
         # Only at its end does fit put the averaged weights into the network.
-        watch.scores[-1] = float(score(network))
-    return Training(network, watch.epoch_seconds, watch.scores)
+        training.scores[-1] = float(score(network))
+    return training
 
 
 def _copy_state(source: keras.Model, target: keras.Model) -> None:
     """Copy all that a training changes: weights, statistics, random streams, the optimizer."""
     source.optimizer.build(source.trainable_variables)
-    states = zip(source.variables, target.variables, strict=True)
-    of_optimizers = zip(source.optimizer.variables, target.optimizer.variables, strict=True)
-    for value, variable in (*states, *of_optimizers):
-        variable.assign(value)
+    for old, new in ((source, target), (source.optimizer, target.optimizer)):
+        for value, variable in zip(old.variables, new.variables, strict=True):
+            variable.assign(value)
 
 
 def _build_network(recipe: Recipe) -> keras.Model:
@@ -194,25 +181,24 @@ def _build_network(recipe: Recipe) -> keras.Model:
 
 
 def make_trainer(
-    recipe: Recipe,
-    images: np.ndarray,
-    seed: int = 0,
+    recipe: Recipe, images: np.ndarray, seed: int = 0
 ) -> tuple[keras.Model, keras.Model]:
     """Return a compiled model that trains from row numbers, and the network inside it.
 
-    ``model.fit(rows, one_hot_labels)`` trains the network. Parameters are those of `train`; sets
-    the global seed. Taught in 07_how_fast_can_it_learn.
+    ``model.fit(rows, one_hot_labels)`` fetches and augments the images of int32 ``rows`` and trains
+    the network. Parameters and errors are those of `train`; sets the global seed.
     """
     set_seed(seed)
     network = _build_network(recipe)
-    augmenter = None
     ranges = (recipe.rotation, recipe.zoom, recipe.shift)
+    augmenters = []
     if any(ranges) or recipe.shear:
-        augmenter = RandomAffine(*ranges, seed=seed, shear=recipe.shear)
-    trainer = with_resident_images(network, images, augmenter)
+        augmenters = [RandomAffine(*ranges, seed=seed, shear=recipe.shear)]
+    rows = keras.layers.Input((), dtype="int32")
+    model = keras.Sequential([rows, OnDeviceImages(images), *augmenters, network])
     steps = -(-len(images) // recipe.batch_size)
-    trainer.compile(
-        make_optimizer(recipe, steps * recipe.epochs),
+    model.compile(
+        _make_optimizer(recipe, steps * recipe.epochs),
         keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=recipe.label_smoothing
         ),
@@ -220,37 +206,10 @@ def make_trainer(
         # PyTorch knows single steps only.
         steps_per_execution=1 if keras.backend.backend() == "torch" else min(steps, 32),
     )
-    return trainer, network
+    return model, network
 
 
-def make_batches(labels: np.ndarray, batch_size: int, seed: int = 0) -> dict:
-    """Return arguments of ``fit`` to go through all rows in a new random order every epoch.
-
-    These are row numbers as ``x`` and one-hot labels as targets, from ``labels``, integers 0 to 9
-    (n,). ``seed`` sets the order on TensorFlow; elsewhere it follows from `training.set_seed`.
-    Keras turns arrays into a TensorFlow pipeline that tunes itself, and waits up to half a second
-    after every epoch for the tuner to stop; so on TensorFlow the pipeline is built here, without.
-    Taught in 07_how_fast_can_it_learn.
-    """
-    rows = np.arange(len(labels), dtype="int32")
-    one_hot = keras.utils.to_categorical(labels, 10)
-    if keras.backend.backend() != "tensorflow":
-        return {"x": rows, "y": one_hot, "batch_size": batch_size}
-    import tensorflow as tf
-
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    batches = tf.data.Dataset.from_tensor_slices((rows, one_hot))
-    batches = batches.shuffle(len(rows), seed=seed).batch(batch_size).with_options(options)
-    return {"x": batches, "shuffle": False}  # it shuffles already
-
-
-def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
-    """Return the recipe's optimizer with its schedule; ``steps`` counts all training steps.
-
-    Raises ValueError for an unknown optimizer, or fewer than two steps with a warmup.
-    Taught in 07_how_fast_can_it_learn.
-    """
+def _make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     known = {"muon": ConvMuon, "adamw": keras.optimizers.AdamW}
     if recipe.optimizer not in known:
         raise ValueError(f"optimizer is {recipe.optimizer!r}; expected one of {sorted(known)}")
@@ -267,16 +226,22 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-class _Stopwatch(keras.callbacks.Callback):
-    """Time the epochs without the scoring in between."""
+def make_batches(labels: np.ndarray, batch_size: int, seed: int = 0) -> dict:
+    """Return arguments of ``fit`` to go through all rows in a new random order every epoch.
 
-    def __init__(self, network: Any, score: Any, start: float) -> None:
-        super().__init__()
-        self.network, self.score, self.start = network, score, start
-        self.epoch_seconds, self.scores = [], []
+    These are row numbers and one-hot labels, from integers 0 to 9 (n,). ``seed`` sets the order on
+    TensorFlow; elsewhere it follows from `training.set_seed`. Keras turns arrays into a TensorFlow
+    pipeline that tunes itself, and waits up to half a second after every epoch for the tuner to
+    stop; so on TensorFlow the pipeline is built here, without.
+    """
+    rows = np.arange(len(labels), dtype="int32")
+    one_hot = keras.utils.to_categorical(labels, 10)
+    if keras.backend.backend() != "tensorflow":
+        return {"x": rows, "y": one_hot, "batch_size": batch_size}
+    import tensorflow as tf
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.epoch_seconds.append(time.perf_counter() - self.start)
-        if self.score is not None:
-            self.scores.append(float(self.score(self.network)))
-        self.start = time.perf_counter()
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    batches = tf.data.Dataset.from_tensor_slices((rows, one_hot))
+    batches = batches.shuffle(len(rows), seed=seed).batch(batch_size).with_options(options)
+    return {"x": batches, "shuffle": False}  # it shuffles already

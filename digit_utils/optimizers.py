@@ -1,4 +1,7 @@
-"""Muon for convolutions, and a learning rate that rises and falls once."""
+"""Muon for convolutions, and a learning rate that rises and falls once.
+
+Taught in 07_how_fast_can_it_learn.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +22,14 @@ class ConvMuon(keras.optimizers.AdamW):
 
     Muon replaces each step by the nearest orthogonal matrix, so that it goes equally far in every
     direction of the gradient. A kernel becomes a matrix by flattening all but its last axis.
-    Keras's own ``Muon`` leaves convolutions to AdamW. Here biases, normalisation, dense layers and
-    convolutions of one-channel images, whose matrices are tiny, take AdamW's step at the same
-    ``learning_rate``. It does not compare with AdamW's: 0.02 to 0.08 are fair starts. ``momentum``
-    is the Nesterov momentum of the orthogonal steps; ``options`` are those of
-    ``keras.optimizers.AdamW``. Jordan and others (2024),
-    https://kellerjordan.github.io/posts/muon/. Taught in 07_how_fast_can_it_learn.
+    Keras's own ``Muon`` leaves convolutions to AdamW; here all but convolutions of several channels
+    take AdamW's step at the same ``learning_rate``, for which 0.02 to 0.08 are fair starts.
+    ``momentum`` is that of the orthogonal steps, Nesterov's; ``options`` are AdamW's. Jordan and
+    others (2024), https://kellerjordan.github.io/posts/muon/.
     """
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.04,
-        momentum: float = 0.9,
-        name: str = "conv_muon",
-        **options: Any,
-    ) -> None:
-        super().__init__(learning_rate=learning_rate, name=name, **options)
+    def __init__(self, learning_rate: Any = 0.04, momentum: float = 0.9, **options: Any) -> None:
+        super().__init__(learning_rate=learning_rate, **{"name": "conv_muon", **options})
         self.momentum = momentum
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -62,8 +57,7 @@ def orthogonalize(matrix: Any) -> Any:
     """Return roughly the nearest matrix with orthonormal rows or columns, whichever are fewer.
 
     Five Newton-Schulz steps push the singular values of a float (m, n) matrix towards one. Most end
-    between about 0.7 and 1.2, which serves as well as exactly one; those that were below about a
-    hundredth of the largest stay shorter.
+    between 0.7 and 1.2, which is good enough; those below a hundredth of the largest stay shorter.
     """
     a, b, c = NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
@@ -82,7 +76,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
 
     ``steps`` counts all training steps, of which the first has a rate of zero; ``warmup`` is the
     share of them that rises. Raises ValueError for fewer than two steps or a share not strictly
-    between 0 and 1. Smith and Topin (2017), arXiv:1708.07120. Taught in 07_how_fast_can_it_learn.
+    between 0 and 1. Smith and Topin (2017), arXiv:1708.07120.
     """
 
     def __init__(self, peak: float, steps: int, warmup: float = 0.25) -> None:

@@ -9,31 +9,28 @@ from typing import Any
 import keras
 import pandas as pd
 from IPython import get_ipython
-from IPython.display import display, update_display
+from IPython.display import display
 
 
 def set_seed(seed: int) -> None:
-    """Seed Python's, NumPy's and the backend's random numbers.
+    """Seed Python's, NumPy's and the backend's random numbers, with a number from 0 to 2**32 - 1.
 
-    On a GPU some operations still add up in a different order from run to run; `make_repeatable`
-    gives bitwise repeatability, at a price. Raises ValueError unless ``seed`` is an int from 0 to
-    2**32 - 1.
+    On a GPU some operations still add up in a different order from run to run; `enable_determinism`
+    gives bitwise repeatability, at a price. Raises ValueError for another seed.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed is {seed!r}; expected a whole number from 0 to 2**32 - 1")
     keras.utils.set_random_seed(seed)
 
 
-def make_repeatable() -> None:
+def enable_determinism() -> None:
     """Make every later training with one seed give identical weights on one machine.
 
     Costs a little time and holds for the whole process; call it before the first network is built.
-    Raises NotImplementedError on backends other than TensorFlow: JAX is repeatable on a CPU without
-    it, PyTorch has a switch of its own. Taught in 07_how_fast_can_it_learn.
+    Raises NotImplementedError on backends other than TensorFlow: JAX is deterministic on a CPU
+    without it, PyTorch has a switch of its own. Taught in 07_how_fast_can_it_learn.
     """
     if keras.backend.backend() != "tensorflow":
         raise NotImplementedError(
-            f"make_repeatable knows TensorFlow only, found {keras.backend.backend()!r}; "
+            f"enable_determinism knows TensorFlow only, found {keras.backend.backend()!r}; "
             "start Python with KERAS_BACKEND=tensorflow, or do without"
         )
     import tensorflow as tf
@@ -47,8 +44,7 @@ def forget_networks() -> None:
     ``keras.utils.clear_session`` alone does not: Keras's optimizer sums the gradients with
     ``all_reduce``, whose own gradient TensorFlow registers, and with it the whole training graph,
     for the life of the process (https://github.com/tensorflow/tensorflow/issues/80895). Nothing
-    takes a gradient through an optimizer step, so the entries can go. Networks still in use keep
-    working.
+    takes a gradient through an optimizer step, so the entries can go; networks in use still work.
     """
     keras.utils.clear_session()
     if keras.backend.backend() == "tensorflow":
@@ -97,40 +93,27 @@ class LiveProgress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: D102
         self._start, self._epochs, self._handle = time.perf_counter(), 0, None
-        if get_ipython() is not None:
-            self._handle = display(self._line("starting"), display_id=True)
+        self._show("starting")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: D102
-        logs = logs or {}
         self._epochs = epoch + 1
         scores = [
             f"{name} {logs[key]:.4f}"
             for name, key in (("accuracy", "accuracy"), ("validation accuracy", "val_accuracy"))
-            if key in logs
+            if key in (logs or {})
         ]
-        seconds = time.perf_counter() - self._start
-        total = self.params.get("epochs")
-        self._show(", ".join([f"epoch {epoch + 1} of {total}", *scores, f"{seconds:.0f} s"]))
+        epochs = f"epoch {self._epochs} of {self.params.get('epochs')}"
+        self._show(", ".join([epochs, *scores, f"{time.perf_counter() - self._start:.0f} s"]))
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: D102
-        seconds = time.perf_counter() - self._start
         epochs = f"{self._epochs} epoch" + ("s" if self._epochs != 1 else "")
-        self._show(f"{epochs} in {seconds:.0f} s")
-        if self._handle is None:
-            print(self._line(f"{epochs} in {seconds:.0f} s"))
+        self._show(f"{epochs} in {time.perf_counter() - self._start:.0f} s", last=True)
 
-    def _show(self, text: str) -> None:
+    def _show(self, text: str, last: bool = False) -> None:
+        line = {"text/plain": f"{self.label}: {text}"}
         if self._handle is not None:
-            update_display(self._line(text), display_id=self._handle.display_id)
-
-    def _line(self, text: str) -> _Line:
-        return _Line(f"{self.label}: {text}")
-
-
-class _Line(str):
-    """Text shown without quotation marks."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
+            self._handle.update(line, raw=True)
+        elif get_ipython() is not None:
+            self._handle = display(line, raw=True, display_id=True)
+        elif last:
+            print(line["text/plain"])

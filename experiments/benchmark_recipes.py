@@ -20,7 +20,7 @@ from digit_utils.cost import training_flops
 from digit_utils.data import prepare_images
 from digit_utils.fast import Recipe, make_batches, make_trainer, train
 from digit_utils.models import build_base_cnn, build_double_conv_cnn, build_fast_cnn
-from digit_utils.training import make_repeatable
+from digit_utils.training import enable_determinism
 
 
 class PostBase:
@@ -186,7 +186,7 @@ class Fast:
 
 def make(name: str) -> PostBase | Fast:
     if name == "fast_repeatable":
-        make_repeatable()
+        enable_determinism()
     made = {
         "post_base": PostBase,
         "post_double_conv": PostDoubleConv,

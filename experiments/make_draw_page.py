@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from digit_utils.io import write_atomically
-from digit_utils.shipped import FINAL_MODEL
+from digit_utils.shipped import load_final_model
 from experiments import RESULTS, ROOT
 
 FOLDER = ROOT / "book" / "_static" / "draw"
@@ -30,6 +30,18 @@ N_COMPONENTS = 32
 COLUMNS = 50  # digits in a row of the picture
 SEED = 0
 TYPES = ("float16", "float32", "int8", "uint8")
+# What the page has to know of a layer.
+OPTIONS = {
+    "Conv2D": (
+        "filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "activation",
+        "use_bias",
+    ),
+    "MaxPooling2D": ("pool_size", "strides", "padding"),
+    "ReLU": ("max_value", "negative_slope", "threshold"),
+    "Flatten": (),
+    "Dense": ("units", "activation", "use_bias"),
+    "Softmax": ("axis",),
+}  # fmt: skip
 
 
 def pack(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
@@ -57,14 +69,14 @@ def pack(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
 def network_bytes() -> bytes:
     """Return ``network.bin``: the layers and weights of the first shipped network."""
     hint = json.loads(HINT.read_bytes())["threshold"] if HINT.exists() else None
-    with np.load(FINAL_MODEL, allow_pickle=False) as file:
-        described = json.loads(bytes(file["layers"]))
-        arrays, taken = {}, 0
-        for index, (kind, _) in enumerate(described["layers"]):
-            if kind in {"Conv2D", "Dense"}:
-                for part in ("weights", "bias"):
-                    arrays[f"{index}.{part}"] = file[f"network_0_weight_{taken}"]
-                    taken += 1
+    network = load_final_model()[0][0]
+    layers, arrays = [], {}
+    for index, layer in enumerate(network.layers):
+        kind, config = type(layer).__name__, layer.get_config()
+        layers.append([kind, {option: config[option] for option in OPTIONS[kind]}])
+        for part, weight in zip(("weights", "bias"), layer.get_weights(), strict=False):
+            arrays[f"{index}.{part}"] = weight.astype(np.float16)
+    described = {"input_shape": network.input_shape[1:], "layers": layers}
     return pack({**described, "hint_below": hint}, arrays)
 
 
@@ -73,7 +85,6 @@ def neighbour_files() -> dict[str, bytes]:
     from sklearn.decomposition import PCA
 
     from digit_utils.data import load_digits, prepare_images, take_subset
-    from digit_utils.shipped import load_final_model
 
     digits = load_digits("")
     network = load_final_model()[0][0]

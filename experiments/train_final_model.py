@@ -29,7 +29,7 @@ from digit_utils.ensemble import average_probabilities, predict_shifted
 from digit_utils.evaluate import score_sealed_test
 from digit_utils.fast import Recipe, train
 from digit_utils.io import claim_folder, json_bytes, write_atomically
-from digit_utils.normalization import fold_batch_normalization
+from digit_utils.models import build_shipped_cnn
 from digit_utils.provenance import provenance
 from digit_utils.shipped import FINAL_MODEL, load_networks, save_networks
 from digit_utils.training import forget_networks
@@ -126,10 +126,18 @@ def selection_table() -> list[dict]:
 
 
 def as_shipped(network: keras.Sequential) -> keras.Sequential:
-    """Return the network without batch normalisation, with probabilities as output."""
-    folded = fold_batch_normalization(network)
-    folded.add(keras.layers.Softmax())
-    return folded
+    """Return the network with its batch normalisation folded in, and probabilities as output."""
+    weights: list[list[np.ndarray]] = []
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):  # after a convolution without bias
+            offset, mean, variance = layer.get_weights()
+            scale = 1.0 / np.sqrt(variance + layer.epsilon)
+            weights[-1] = [weights[-1][0] * scale, -mean * scale + offset]
+        elif layer.get_weights():
+            weights.append(layer.get_weights())
+    shipped = build_shipped_cnn(network.layers[0].filters)
+    shipped.set_weights(sum(weights, []))
+    return shipped
 
 
 def check_chosen() -> None:

@@ -257,7 +257,7 @@ display(
 # Does it help? And was the recipe of these networks a good choice? Both were settled on labelled images that were kept
 # back: one fifth of them, a **fold**. Each candidate learned from the other four fifths, and its mistakes were counted on that fold, without
 # and with moved copies. *Slant* means that the augmentation also
-# leans the digits to one side; *width* is the number of filters in the first layer, 16 unless it says otherwise. The
+# shears the digits, so that they lean to one side; *width* is the number of filters in the first layer, 16 unless it says otherwise. The
 # *cross-entropy* (smaller is better) says more than the count, because it looks at the probabilities of every image. A network that is merely too
 # sure or too shy throughout should not be marked down for it; so each was first given the one common factor for its outputs that
 # makes its cross-entropy smallest.

@@ -184,7 +184,7 @@ display(
 # fetches the rows. In essence it is this:
 #
 # ```python
-# class ResidentImages(keras.layers.Layer):
+# class OnDeviceImages(keras.layers.Layer):
 #     def __init__(self, images):
 #         super().__init__(trainable=False)
 #         self.images = self.add_weight(shape=images.shape, dtype="uint8", trainable=False)
@@ -382,7 +382,7 @@ display(
 # Train twice with one seed, and the two networks are alike but not equal. Two threads that add up the same
 # numbers in another order round differently, and training magnifies the difference: with the same seeds, two rounds of trainings come
 # to different accuracies.
-# `digit_utils.training.make_repeatable()`, called before the first network is built, fixes the order for a whole
+# `digit_utils.training.enable_determinism()`, called before the first network is built, fixes the order for a whole
 # process; then the weights agree to the last bit, and an epoch takes a little longer (the comparison further down timed it). It is a help when one
 # looks for an error.
 #
@@ -865,7 +865,7 @@ report(
 #
 # ## What's next
 #
-# With more epochs and slanted digits, this recipe trained the networks that vote in [the final
+# With more epochs and sheared digits, this recipe trained the networks that vote in [the final
 # model](06_final_model.ipynb); `experiments/train_final_model.py` shows how. Or take the recipe to other small images, the
 # clothes of Fashion-MNIST for instance. The number of classes, the ranges of the augmentation and the learning rate
 # are what you will have to think about again.

@@ -170,7 +170,7 @@ display(
 # | impulse noise | single pixels turn black or white |
 # | glass blur | neighbouring pixels change places, as behind frosted glass |
 # | motion blur | smeared along a line |
-# | shear, scale, rotate, translate | slanted, shrunk, turned, moved off the centre |
+# | shear, scale, rotate, translate | sheared, shrunk, turned, moved off the centre |
 # | brightness | all pixels get a constant added; what would exceed 255 stays there |
 # | stripe | a band down the middle is inverted |
 # | fog | smooth clouds are added |
@@ -327,7 +327,7 @@ display(
     Markdown(
         f"Augmentation helps against **{listed(helped)}**; it does harm against "
         f"**{listed(harmed)}**. The other {len(KINDS) - len(helped) - len(harmed)} are "
-        "open. Rotation, shifts and sizes were practised, and a slant is close to a "
+        "open. Rotation, shifts and sizes were practised, and a shear is close to a "
         "rotation. Of these four: "
         + ", ".join(f"{kind} {gains.loc[kind, 'verdict']}" for kind in practised)
         + "."

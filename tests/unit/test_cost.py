@@ -8,17 +8,16 @@ from keras import layers
 
 from digit_utils import cost
 from digit_utils.cost import forward_flops, sgemm_peak, training_flops
-from digit_utils.fast import Recipe
-from digit_utils.models import build_double_conv_cnn, build_fast_cnn
+from digit_utils.models import build_fast_cnn
 
 
 def test_a_small_network_counted_by_hand():
     network = keras.Sequential(
         [
             layers.Input((8, 8, 1)),
-            layers.Conv2D(4, 3, padding="same"),  # 64 places, 9 weights, 4 filters
+            layers.Conv2D(4, 3, padding="same"),  # 64 positions, 9 weights, 4 filters
             layers.MaxPooling2D(),
-            layers.Conv2D(2, 3),  # 2 by 2 places, 36 weights, 2 filters
+            layers.Conv2D(2, 3),  # 2 by 2 positions, 36 weights, 2 filters
             layers.Flatten(),
             layers.Dense(5),  # 8 by 5
         ]
@@ -35,19 +34,14 @@ def test_muon_adds_its_matrix_products():
     network = build_fast_cnn(2)
     plain = training_flops(network, 100)
     kernels = [(9 * 2, 4), (9 * 4, 8), (9 * 8, 8), (9 * 8, 16)]
-    a_step = sum(
+    per_step = sum(
         5 * 2 * (2 * few * few * many + few**3)
         for few, many in (sorted(kernel) for kernel in kernels)
     )
     # 100 images in batches of 30 are four steps.
-    assert training_flops(network, 100, 30, muon=True) == plain + 4 * a_step
+    assert training_flops(network, 100, 30, muon=True) == plain + 4 * per_step
     with pytest.raises(ValueError, match="batch_size is 0"):
         training_flops(network, 100, muon=True)
-
-
-def test_the_lean_network_costs_a_small_part_of_the_posts():
-    ratio = forward_flops(build_double_conv_cnn()) / forward_flops(build_fast_cnn(Recipe().width))
-    assert ratio == pytest.approx(6.79, abs=0.01)
 
 
 def test_the_roof_counts_two_operations_a_product_over_the_best_time(monkeypatch):
@@ -55,11 +49,6 @@ def test_the_roof_counts_two_operations_a_product_over_the_best_time(monkeypatch
     ticks = iter([0.0, 0.0, 1.0, 3.0, 3.0, 3.5, 4.0, 9.0])
     monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     assert sgemm_peak(sizes=(8,), seconds=5.0) == 2 * 8**3 / 0.5
-
-
-def test_a_dense_layer_counts_at_every_place_it_is_applied_to():
-    network = keras.Sequential([layers.Input((7, 4)), layers.Dense(3)])
-    assert forward_flops(network) == 2 * 7 * 4 * 3
 
 
 def test_a_layer_it_cannot_count_is_named():

