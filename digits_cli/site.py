@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from digits_cli.claims import hold_site
 from digits_cli.errors import RunnerError
+from digits_cli.execute import hold_site
 from digits_cli.freshness import why_run_is_stale, why_stale
 from digits_cli.notebooks import without_colour, write_notebook
 from digits_cli.paths import find_checkout, list_chapters, shown

@@ -6,16 +6,16 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from runner_books import FIRST, SECOND, chapter, digits, make_book, printed, start_digits
 
 from digit_utils import results
-from digits_cli import child
 from digits_cli.cli import main
 from digits_cli.notebooks import cells_tagged, code_sources, join_streams, read_notebook
-from digits_cli.progress import PlainReporter, duration
+from digits_cli.progress import Reporter, duration
 
 needs_signals = pytest.mark.skipif(
     os.name == "nt", reason="Windows has neither SIGKILL nor process groups"
@@ -189,12 +189,12 @@ def test_a_dead_kernel_an_early_end_and_going_on_after_a_failure(tmp_path):
 
 @needs_signals
 def test_stopping_leaves_no_partial_output_and_no_process(tmp_path):
+    """Started together and stopped in different ways; SIGKILL allows no goodbye."""
     body = (
         "import os, subprocess, time\nfrom pathlib import Path\n"
         "helper = subprocess.Popen(['sleep', '600'])\n"
         "Path('pids').write_text(f'{os.getpid()} {helper.pid} {os.getppid()}')\ntime.sleep(600)"
     )
-    # Started together and stopped in different ways, SIGKILL being the one that allows no goodbye.
     ways = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
     books = [make_book(tmp_path / how.name, c01_long=chapter(body)) for how in ways]
     processes = [start_digits(book, "run") for book in books]
@@ -202,11 +202,13 @@ def test_stopping_leaves_no_partial_output_and_no_process(tmp_path):
         for book, process, how in zip(books, processes, ways, strict=True):
             folder = book / "_build/runs/quick"
             pids = wait_for_pids(folder / "pids", process)
+            scratch = Path(psutil.Process(pids[0]).environ()["KERAS_HOME"]).parent
             process.send_signal(how)
             _, told = process.communicate(timeout=30)
             assert all_gone(pids), f"{how.name}: kernel, its helper and what ran them have ended"
             (folder / "pids").unlink()
             assert [path.name for path in folder.iterdir()] == [".claims"]
+            assert not scratch.exists(), "nor anything in the folder for temporary files"
             if how != signal.SIGKILL:
                 assert process.returncode == 130
                 assert "stopped; nothing unfinished was kept" in told
@@ -214,6 +216,22 @@ def test_stopping_leaves_no_partial_output_and_no_process(tmp_path):
     finally:
         for process in processes:
             process.kill()
+
+
+@needs_signals
+def test_when_what_runs_a_kernel_is_killed_the_kernel_ends_and_the_runner_tells(tmp_path):
+    body = (
+        "import os, time\nfrom pathlib import Path\n"
+        "Path('pids').write_text(f'{os.getpid()} {os.getpid()} {os.getppid()}')\ntime.sleep(600)"
+    )
+    book = make_book(tmp_path, c01_long=chapter(body))
+    process = start_digits(book, "run")
+    pids = wait_for_pids(book / "_build/runs/quick/pids", process)
+    os.kill(pids[2], signal.SIGKILL)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "01_long: the process that ran it ended early (exit code -9)" in told
+    assert all_gone(pids)
 
 
 def wait_for_pids(path: Path, process) -> list[int]:
@@ -227,26 +245,25 @@ def wait_for_pids(path: Path, process) -> list[int]:
 
 def all_gone(pids: list[int]) -> bool:
     for _ in range(100):
-        alive = [pid for pid in pids if psutil.pid_exists(pid) and not is_zombie(pid)]
-        if not alive:
+        if not any(map(is_alive, pids)):
             return True
         time.sleep(0.1)
-    for pid in alive:
+    for pid in filter(is_alive, pids):
         os.kill(pid, signal.SIGKILL)
     return False
 
 
-def is_zombie(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return True
+        return False
 
 
 def test_a_reporter_for_logs_speaks_once_a_minute(capsys, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("digits_cli.progress.time.monotonic", lambda: clock[0])
-    reporter = PlainReporter(1)
+    reporter = Reporter(1)
     reporter.start(1, "01_x")
     reporter.cell(2, 9)
     for _ in range(300):
@@ -257,12 +274,25 @@ def test_a_reporter_for_logs_speaks_once_a_minute(capsys, monkeypatch):
         "[1/1] 01_x: cell 2 of 9, 1 min 00 s so far",
         "[1/1] 01_x: cell 2 of 9, 2 min 00 s so far",
     ]
-    assert [duration(s) for s in (8.26, 59.99, 125, 4320)] == [
-        "8.3 s",
-        "60.0 s",
-        "2 min 05 s",
-        "1 h 12 min",
-    ]
+    spans = [duration(seconds) for seconds in (8.26, 59.99, 125, 4320)]
+    assert spans == ["8.3 s", "60.0 s", "2 min 05 s", "1 h 12 min"]
+
+
+def test_a_reporter_on_a_terminal_renews_its_line(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    reporter = Reporter(2)
+    reporter.start(1, "01_first")
+    reporter.cell(3, 4)
+    reporter.finish(SimpleNamespace(ok=True, seconds=7.0))
+    reporter.start(2, "02_second")
+    reporter.finish(SimpleNamespace(ok=False, seconds=1.0))
+    lines = capsys.readouterr().err.rstrip("\n").split("\n")
+    shown = [line.split("\r")[-1].rstrip() for line in lines]
+    assert shown == ["[1/2] 01_first: done after 7.0 s", "[2/2] 02_second: failed after 1.0 s"]
+    renewed = lines[0].split("\r")
+    assert renewed[2].startswith("[1/2] 01_first: [############............] cell 3 of 4, 0.0 s")
+    assert {len(line) for line in renewed[1:]} == {79}, "it covers the line before and never wraps"
 
 
 def test_start_up_notes_of_tensorflow_are_dropped_and_warnings_kept():
@@ -296,51 +326,24 @@ def test_a_backend_that_there_is_not_is_refused_before_anything_runs(tmp_path, m
     assert main(["status"]) in (0, 1), "what runs nothing does not mind"
 
 
-def run_child(book, execute, monkeypatch):
-    """Let the child's code run here with another papermill; return its exit code and events."""
-    import papermill
-    import pyarrow  # noqa: F401 - the child hides it unless it is there already
-
-    monkeypatch.setattr(papermill, "execute_notebook", execute)
-    (book / "scratch").mkdir()
-    request = {
-        "input": str(book / "notebooks" / "01_first.ipynb"), "output": str(book / "out.ipynb"),
-        "cwd": str(book), "checkout": str(book), "scratch": str(book / "scratch"),
-        "profile": "quick", "parameters": {}, "started": time.monotonic(),
-    }  # fmt: skip
-    events = []
-    code = child._execute(request, lambda event, **details: events.append(event))
-    return code, events
-
-
-@pytest.mark.parametrize("failures", [0, 2, 3])
-def test_a_kernel_that_dies_as_it_starts_is_started_again(tmp_path, monkeypatch, failures):
-    left = [RuntimeError("Kernel didn't respond in 120 seconds")] * failures
-    left[1:] = [RuntimeError("Kernel died before replying to kernel_info")] * (failures - 1)
-
-    def execute(notebook, _, **options):
-        if left:
-            raise left.pop()
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                cell.execution_count = 1
-        options["on_notebook_start"](notebook)
-
-    book = make_book(tmp_path, c01_first=FIRST)
-    if failures == child.STARTS:
-        with pytest.raises(RuntimeError, match="Kernel didn't respond"):
-            run_child(book, execute, monkeypatch)
-        return
-    assert run_child(book, execute, monkeypatch) == (0, ["done"])
-
-
-def test_what_else_goes_wrong_is_not_tried_again(tmp_path, monkeypatch):
-    tries = []
-
-    def execute(notebook, _, **options):
-        tries.append(1)
-        raise RuntimeError("something else")
-
-    with pytest.raises(RuntimeError, match="something else"):
-        run_child(make_book(tmp_path, c01_first=FIRST), execute, monkeypatch)
-    assert len(tries) == 1
+@pytest.mark.parametrize("failures", [2, 3])
+def test_a_kernel_that_ends_as_it_starts_is_started_again_twice(tmp_path, monkeypatch, failures):
+    """As one does whose port another program has taken."""
+    book = make_book(tmp_path / "book", c01_first=FIRST)
+    starts = tmp_path / "starts"
+    (tmp_path / "ipykernel_launcher.py").write_text(
+        "import sys\nfrom pathlib import Path\n"
+        f"with Path({str(starts)!r}).open('a') as starts: starts.write('x')\n"
+        f"if Path({str(starts)!r}).stat().st_size <= {failures}: sys.exit('address in use')\n"
+        "from ipykernel import kernelapp\nkernelapp.launch_new_instance()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = digits(book, "run")
+    assert starts.stat().st_size == 3
+    if failures == 2:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert done.returncode == 1
+        assert "01_first: the process that ran it ended early (exit code 1)" in done.stderr
+        assert "RuntimeError: Kernel died before replying" in done.stderr
+        assert not list(book.rglob("*.failed.ipynb"))
