@@ -4,7 +4,7 @@ It reads what to run from a file of JSON and writes a line of JSON to standard o
 that happens: ``["cell", 3, 9]``, ``["tick"]`` every half second, ``["failed", message, source,
 traceback]``. When nobody reads these lines any more, the runner has stopped or was killed: it then
 ends its kernel, what the kernel started, and itself. (The kernel's own watch over its parent ends
-the kernel alone, and only once it is up.)
+the kernel alone, and only if it was up in time.)
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ from digits_cli.notebooks import cells_tagged, join_streams, read_notebook, writ
 # A kernel ends or stays mute if another program takes one of its ports between their choice and its
 # start, which happens where many kernels start at a time. Nothing has run then: start another.
 STARTS = 3
-PATIENCE = 120  # seconds for a busy machine to answer in; a late answer is not a failed cell
-_manager: Any = None  # of the kernel, once there is one
+TIMEOUT = 120  # seconds for a busy machine to answer in; a late answer is not a failed cell
 
 
 def main(request_file: str) -> int:
@@ -40,16 +39,16 @@ def main(request_file: str) -> int:
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     request = json.loads(Path(request_file).read_text(encoding="utf-8"))
-    one_at_a_time = threading.Lock()
+    busy = threading.Lock()  # telling or saving: neither is cut short by the end
 
     def send(*event: Any) -> None:
-        try:
-            with one_at_a_time:
+        with busy:
+            try:
                 events.write(json.dumps(event) + "\n")
-        except OSError:
-            shutil.rmtree(request["scratch"], ignore_errors=True)
-            _end_kernel()
-            os._exit(1)
+            except OSError:
+                _end_kernel()
+                shutil.rmtree(request["scratch"], ignore_errors=True)
+                os._exit(1)
 
     def tick() -> None:
         while True:
@@ -58,7 +57,7 @@ def main(request_file: str) -> int:
 
     threading.Thread(target=tick, daemon=True).start()
     try:
-        return _execute(request, send)
+        return _execute(request, send, busy)
     except (OSError, RuntimeError) as error:  # a full disk, no kernel: the runner shows this line
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
     except Exception:
@@ -67,17 +66,18 @@ def main(request_file: str) -> int:
 
 
 def _end_kernel() -> None:
-    kernel = getattr(getattr(_manager, "provisioner", None), "process", None)
-    if kernel is not None:
-        with contextlib.suppress(OSError):  # it has ended
-            if sys.platform == "win32":
-                kernel.kill()
-            else:
-                os.killpg(kernel.pid, signal.SIGKILL)  # with what it started: it leads a group
+    import psutil
+
+    kernels = psutil.Process().children()
+    for kernel in kernels:
+        with contextlib.suppress(OSError, AttributeError):  # it has ended; Windows has no groups
+            os.killpg(kernel.pid, signal.SIGKILL)  # with what it started: it leads a group
+        with contextlib.suppress(psutil.Error):
+            kernel.kill()
+    psutil.wait_procs(kernels, timeout=5)
 
 
-def _execute(request: dict[str, Any], send: Callable[..., None]) -> int:
-    global _manager
+def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading.Lock) -> int:
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
@@ -109,7 +109,8 @@ def _execute(request: dict[str, Any], send: Callable[..., None]) -> int:
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.outputs = join_streams(cell.outputs)
-        write_notebook(Path(output), notebook)
+        with busy:
+            write_notebook(Path(output), notebook)
 
     def fail(what: str, said: str = "") -> int:
         save(request["failed_output"])
@@ -119,11 +120,10 @@ def _execute(request: dict[str, Any], send: Callable[..., None]) -> int:
 
     for left in reversed(range(STARTS)):
         # Without folders to look for kernels in, this very interpreter runs the notebook.
-        specs = KernelSpecManager(kernel_dirs=[])
-        _manager = AsyncKernelManager(kernel_spec_manager=specs)
+        manager = AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
         client = NotebookClient(
-            notebook, km=_manager, resources={"metadata": {"path": request["cwd"]}},
-            startup_timeout=PATIENCE, iopub_timeout=PATIENCE, raise_on_iopub_timeout=True,
+            notebook, km=manager, resources={"metadata": {"path": request["cwd"]}},
+            startup_timeout=TIMEOUT, iopub_timeout=TIMEOUT, raise_on_iopub_timeout=True,
             force_raise_errors=True, record_timing=False, on_cell_start=cell_started,
         )  # fmt: skip
         try:
@@ -135,8 +135,7 @@ def _execute(request: dict[str, Any], send: Callable[..., None]) -> int:
             return fail("the cell failed", "\n".join(lines) or f"{error.ename}: {error.evalue}")
         except RuntimeError as error:
             if number and isinstance(error, DeadKernelError):
-                code = _manager.provisioner.process.poll()
-                return fail(f"the kernel died: {_how_it_ended(code)}")
+                return fail(f"the kernel died: {_how_it_ended(manager.provisioner)}")
             if number or not left:
                 raise
     save(request["output"])
@@ -150,19 +149,18 @@ def _make_ready(notebook: Any, parameters: dict[str, Any]) -> None:
             cell.outputs, cell.execution_count = [], None
     notebook.metadata["papermill"] = {"parameters": parameters}
     if parameters:
-        # papermill loads pyarrow, a second's work, in case a path is on Hadoop; ours never is.
-        sys.modules.setdefault("pyarrow", None)  # type: ignore[arg-type]
         from nbformat.v4 import new_code_cell
-        from papermill.translators import PythonTranslator
 
         tag = "injected-parameters"
-        source = PythonTranslator.codify(parameters)
+        lines = [f"{name} = {value!r}" for name, value in parameters.items()]
         declared = notebook.cells.index(cells_tagged(notebook, "parameters")[0])
+        source = "\n".join(["# Parameters", *lines])
         cell = new_code_cell(source, id=tag, metadata={"tags": [tag]})
         notebook.cells.insert(declared + 1, cell)
 
 
-def _how_it_ended(code: int) -> str:
+def _how_it_ended(provisioner: Any) -> str:
+    code = provisioner.process.poll()
     if code >= 0:
         return f"it ended itself with exit code {code}"
     name = signal.Signals(-code).name
@@ -171,7 +169,7 @@ def _how_it_ended(code: int) -> str:
 
 
 def injected_values(notebook: Any) -> dict[str, Any]:
-    """Read back the values that papermill injected; empty when it injected none."""
+    """Read back the values that a run injected; empty when it injected none."""
     values = {}
     for cell in cells_tagged(notebook, "injected-parameters"):
         for statement in ast.parse(cell.source).body:

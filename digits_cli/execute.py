@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -86,81 +87,82 @@ def run_chapters(
     or a chapter is being run there already, before anything is started.
     """
     runs = []
-    with tempfile.TemporaryDirectory(prefix="digits-") as scratch:
-        planned = plan_runs(wanted, profile, parameters, out, root, snapshots=Path(scratch))
-        names = {plan.chapter.name: f"{plan.chapter.name} is being run" for plan in planned}
-        show = Reporter(len(planned))
-        with _hold(planned[0].folder, names):
-            for number, plan in enumerate(planned, start=1):
-                # Asked when its turn comes: an earlier chapter may have left it something new.
-                if skip_fresh and not why_run_again(plan):
-                    show.skip(number, plan.chapter.name)
-                    runs.append(_outcome(plan, skipped=True))
-                    continue
-                show.start(number, plan.chapter.name)
-                run = run_one(plan, Path(scratch), show)
-                show.finish(run)
-                runs.append(run)
-                if not run.ok and not keep_going:
-                    break
+    planned = plan_runs(wanted, profile, parameters, out, root)
+    names = {plan.chapter.name: f"{plan.chapter.name} is being run" for plan in planned}
+    show = Reporter(len(planned))
+    with _hold(planned[0].folder, names):
+        for number, plan in enumerate(planned, start=1):
+            # Asked when its turn comes: an earlier chapter may have left it something new.
+            if skip_fresh and not why_run_again(plan):
+                show.skip(number, plan.chapter.name)
+                runs.append(_outcome(plan, skipped=True))
+                continue
+            show.start(number, plan.chapter.name)
+            run = run_one(plan, show)
+            show.finish(run)
+            runs.append(run)
+            if not run.ok and not keep_going:
+                break
     return runs
 
 
-def run_one(plan: PlannedRun, scratch: Path, show: Any) -> ChapterRun:
+def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
     """Run one planned chapter, see `child`; its notebook goes to the plan's folder.
 
-    `scratch` is a temporary folder of the caller's own; `show` has a Reporter's `cell` and `tick`.
-    However this ends, nothing that it started runs on: not even if this process is killed, and then
-    `scratch` is deleted as well.
+    `show` has a Reporter's `cell` and `tick`. However this ends, nothing that it started runs on,
+    and no temporary file stays: not even if this process is killed.
     """
     started = time.monotonic()
     name = plan.chapter.name
-    request = {
-        "input": str(plan.snapshot),
-        "output": str(plan.output),
-        "failed_output": str(plan.failed_output),
-        "cwd": str(plan.folder),
-        # Installed chapters have no commit; a virtual environment may lie in another project's.
-        "checkout": str(scratch if plan.chapter.installed else plan.chapter.folder),
-        "scratch": str(scratch),
-        "profile": plan.profile,
-        "parameters": plan.parameters,
-        "started": started,
-    }
-    asked, log = scratch / f"{name}.json", scratch / f"{name}.log"
-    asked.write_text(json.dumps(request), encoding="utf-8")
     plan.failed_output.unlink(missing_ok=True)
     failure = None
-    with log.open("wb") as log_file:
-        child = subprocess.Popen(
-            # -P: this package, and not one that lies where the reader stands.
-            [sys.executable, "-P", "-m", "digits_cli.child", str(asked)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log_file,
-            env=kernel_environment(scratch),
-            # Ctrl-C at the terminal reaches the runner alone, which then ends the child.
-            start_new_session=True,
-        )
-    assert child.stdout is not None
-    try:
-        for line in child.stdout:
-            event, *details = json.loads(line)
-            if event == "cell":
-                show.cell(*details)
-            elif event == "tick":
-                show.tick()
-            else:
-                failure = Failure(*details)
-    finally:
-        child.stdout.close()  # which a child that still runs notices within half a second
-        child.wait()
-    if failure is None and child.returncode:
-        failure = Failure(
-            f"{name}: the process that ran it ended early "
-            f"(exit code {child.returncode}). Its last words:",
-            traceback=log.read_text(encoding="utf-8", errors="replace")[-4000:],
-        )
+    with tempfile.TemporaryDirectory(prefix="digits-") as folder:
+        scratch = Path(folder)
+        notebook, asked, log = (scratch / f"{name}{end}" for end in (".ipynb", ".json", ".log"))
+        request = {
+            "input": str(notebook),
+            "output": str(plan.output),
+            "failed_output": str(plan.failed_output),
+            "cwd": str(plan.folder),
+            # Installed chapters have no commit; a virtual environment may lie in another project's.
+            "checkout": folder if plan.chapter.installed else str(plan.chapter.folder),
+            "scratch": folder,
+            "profile": plan.profile,
+            "parameters": plan.parameters,
+            "started": started,
+        }
+        notebook.write_bytes(plan.source)
+        asked.write_text(json.dumps(request), encoding="utf-8")
+        with log.open("wb") as log_file:
+            child = subprocess.Popen(
+                # -P: this package, and not one that lies where the reader stands.
+                [sys.executable, "-P", "-m", "digits_cli.child", str(asked)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log_file,
+                env=kernel_environment(scratch),
+                # Ctrl-C at the terminal reaches the runner alone, which then ends the child.
+                start_new_session=True,
+            )
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                event, *details = json.loads(line)
+                if event == "cell":
+                    show.cell(*details)
+                elif event == "tick":
+                    show.tick()
+                else:
+                    failure = Failure(*details)
+        finally:
+            child.stdout.close()  # which a child that still runs notices within half a second
+            child.wait()
+        if failure is None and child.returncode:
+            failure = Failure(
+                f"{name}: the process that ran it ended early "
+                f"(exit code {child.returncode}). Its last words:",
+                traceback=log.read_text(encoding="utf-8", errors="replace")[-4000:],
+            )
     return _outcome(plan, failure, time.monotonic() - started)
 
 
@@ -212,14 +214,22 @@ def hold_site(root: Path) -> AbstractContextManager[None]:
 @contextmanager
 def _hold(folder: Path, places: Mapping[str, str]) -> Iterator[None]:
     """Hold places in a folder, each with what is being done there, against other processes."""
+    claims = folder / ".claims"
     with ExitStack() as held:
+        held.callback(_remove_if_empty, claims)
         for name, what in places.items():
             try:
-                held.enter_context(claim_folder(folder / ".claims" / name))
+                held.enter_context(claim_folder(claims / name))
             except FolderUnavailable as error:
                 told = f"{what} in {shown(folder)} by {error.owner}; wait for it to end."
                 raise RunnerError(told if error.owner else str(error)) from error
+            held.callback(shutil.rmtree, claims / name, ignore_errors=True)  # while it is ours
         yield
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def check_can_run() -> None:
