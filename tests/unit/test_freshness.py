@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import shutil
-import subprocess
-import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -52,17 +50,14 @@ READS = chapter(
     "from digit_utils.artifacts import load_json\n"
     "load_json(ARTIFACTS, 'best_parameters', made_by='02_saves')"
 )
-SHAPES = '''"""Shapes."""
-
-import numpy as np
-
-from digit_utils.lines import line
-
-
-def draw(seed, epochs):
-    """Draw."""
-    return np.full(seed, line(epochs))
-'''
+MODULES = {
+    "__init__": '"""Helpers."""\n\n__version__ = "1"\n',
+    "shapes": '"""Shapes."""\n\nimport numpy as np\n\nfrom digit_utils.lines import line\n\n\n'
+    'def draw(seed, epochs):\n    """Draw."""\n    return np.full(seed, line(epochs))\n',
+    "lines": "def line(n):\n    return n\n",
+    "unused": "def nothing():\n    return 0\n",
+    "artifacts": "def load_json(*a, **b):\n    return {}, ''\n",
+}
 
 
 @pytest.fixture
@@ -71,11 +66,8 @@ def package(tmp_path, monkeypatch):
     folder = tmp_path / "digit_utils"
     (folder / "recorded").mkdir(parents=True)
     (folder / "assets").mkdir()
-    (folder / "__init__.py").write_text('"""Helpers."""\n\n__version__ = "1"\n')
-    (folder / "shapes.py").write_text(SHAPES)
-    (folder / "lines.py").write_text("def line(n):\n    return n\n")
-    (folder / "unused.py").write_text("def nothing():\n    return 0\n")
-    (folder / "artifacts.py").write_text("def load_json(*a, **b):\n    return {}, ''\n")
+    for name, source in MODULES.items():
+        (folder / f"{name}.py").write_text(source)
     (folder / "recorded/best_parameters.json").write_text("{}\n")
     monkeypatch.setattr(freshness, "PACKAGE", folder)
     return folder
@@ -101,6 +93,10 @@ def book(tmp_path, package, monkeypatch):
 def reasons(book, name="01_draws"):
     (found,) = [c for c in list_chapters(book) if c.name == name]
     return why_stale(book, found)
+
+
+def stale_runs(book, profile="quick"):
+    return [why_run_is_stale(book, found, profile) for found in list_chapters(book)]
 
 
 def edit(path, old, new):
@@ -246,15 +242,6 @@ def test_status_names_the_notebooks_that_lag_behind(book, capsys):
     assert "`digits sync` makes the .ipynb anew:\n  01_draws\n" in capsys.readouterr().out
 
 
-def test_status_of_this_book_loads_nothing_heavy():
-    code = (
-        "import sys\nfrom digits_cli.cli import main\nmain(['status'])\n"
-        "assert not {'tensorflow', 'keras', 'papermill', 'hyperopt'} & set(sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True)
-    assert done.returncode == 0, done.stderr
-
-
 # --- refreshing
 
 
@@ -375,7 +362,7 @@ def test_fresh_runs_are_skipped_when_asked_and_only_then(chain, monkeypatch):
     """What 02 leaves is seen when the turn of 03 comes."""
     ran = []
 
-    def run_one(plan, scratch, show):
+    def run_one(plan, show):
         ran.append(plan.chapter.name)
         if plan.chapter.name == "02_saves":
             made = plan.folder / "artifacts/best_parameters.json"
@@ -418,39 +405,34 @@ def test_a_skipped_run_is_told_and_shown_with_its_results(tmp_path, capsys, monk
 def test_a_run_with_other_installed_versions_is_stale(tmp_path, package, monkeypatch):
     make_book(tmp_path, c01_draws=DRAWS)
     pretend_run(tmp_path, "01_draws")
-    (found,) = list_chapters(tmp_path)
     lock(tmp_path, "99.1")
-    assert why_run_is_stale(tmp_path, found, "quick") == [], "the lock is for what is published"
+    assert stale_runs(tmp_path) == [[]], "the lock is for what is published"
     monkeypatch.setattr(freshness, "installed_version", lambda name: "99.2")
-    assert why_run_is_stale(tmp_path, found, "quick") == [f"numpy is 99.2, was {version('numpy')}"]
-    assert why_run_is_stale(tmp_path, found, "full") == ["not run yet"]
+    assert stale_runs(tmp_path) == [[f"numpy is 99.2, was {version('numpy')}"]]
+    assert stale_runs(tmp_path, "full") == [["not run yet"]]
 
 
 def test_what_an_earlier_chapter_left_stands_in_for_the_recorded_file(chain):
-    names = ["02_saves", "03_reads"]
-    for name in names:
+    for name in ALL:
         pretend_run(chain, name)
     made = chain / "_build/runs/quick/artifacts/best_parameters.json"
     made.parent.mkdir(parents=True)
     made.write_text('{"made": "here"}')
-    _, *found = list_chapters(chain)
     changed = ["digit_utils/recorded/best_parameters.json has changed"]
-    assert [why_run_is_stale(chain, c, "quick") for c in found] == [[], changed]
+    assert stale_runs(chain) == [[], [], changed]
 
 
 def test_a_run_with_another_backend_is_no_run_of_this_one(book, monkeypatch):
     edit(book / "digit_utils/lines.py", "def line", "import keras\n\n\ndef line")
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     pretend_run(book, "01_draws", "full")
-    (found,) = list_chapters(book)
-    assert why_run_is_stale(book, found, "full") == []
+    assert stale_runs(book, "full") == [[]]
     (book / "requirements.lock").unlink()  # versions count as they are installed
-    assert why_run_is_stale(book, found, "full") == []
-    monkeypatch.delenv("KERAS_BACKEND")
+    assert stale_runs(book, "full") == [[]]
     told = ["jax is no longer used", f"tensorflow is {version('tensorflow')}, was not used"]
-    assert why_run_is_stale(book, found, "full") == told
-    monkeypatch.setenv("KERAS_BACKEND", "")  # to Keras the same as not set
-    assert why_run_is_stale(book, found, "full") == told
+    for backend in ("tensorflow", ""):  # to Keras empty is the same as not set
+        monkeypatch.setenv("KERAS_BACKEND", backend)
+        assert stale_runs(book, "full") == [told]
 
 
 # --- how it is computed
@@ -476,20 +458,15 @@ def test_the_form_of_a_cell(one, other, same):
 @pytest.mark.parametrize(
     "rest",
     [
-        "%time f()",
-        "if x:\n    %time f()",
-        "took = %timeit -o f()",
-        "!ls",
-        "_ = (\n    '%s'\n    % 1\n)",
+        "%time f()", "if x:\n    %time f()", "took = %timeit -o f()", "!ls",
+        "_ = (\n    '%s'\n    % 1\n)",  # plain Python
     ],
-    ids=["magic", "indented", "assigned", "command", "remainder"],
-)
+)  # fmt: skip
 def test_imports_are_seen_beside_lines_that_begin_with_a_percent_sign(tmp_path, package, rest):
     book = make_book(tmp_path, c01_draws=chapter(f"from digit_utils import lines\n{rest}"))
     pretend_run(book, "01_draws")
-    (found,) = list_chapters(book)
     edit(package / "lines.py", "return n", "return -n")
-    assert why_run_is_stale(book, found, "quick") == ["digit_utils/lines.py has changed"]
+    assert stale_runs(book) == [["digit_utils/lines.py has changed"]]
 
 
 def test_the_form_of_a_module_is_the_same_under_every_python():
@@ -498,14 +475,37 @@ def test_the_form_of_a_module_is_the_same_under_every_python():
     assert short_hash(module_form(ast.parse(source)).encode()) == "a7184877e7c0de3f"
 
 
-def test_the_closure_follows_imports_of_every_kind(package):
-    (package / "deep").mkdir()
-    (package / "deep/__init__.py").write_text("")
-    (package / "deep/one.py").write_text("from . import two\nfrom .. import lines\n")
-    (package / "deep/two.py").write_text("def f():\n    from digit_utils.shapes import draw\n")
+def test_the_closure_follows_imports_of_every_kind_through_sub_packages(package):
+    for name, source in {
+        "deep/__init__.py": "", "deep/one.py": "from . import two\nfrom .. import lines\n",
+        "deep/two.py": "def f():\n    from digit_utils.shapes import draw\n",
+        "search/__init__.py": "from digit_utils.search.run import Search, run_search\n",
+        "search/run.py": "from .trials import Trial\n\nSearch = Trial\n",
+        "search/trials.py": "Trial = 1\n", "search/ray.py": "import ray\n",
+    }.items():  # fmt: skip
+        (package / name).parent.mkdir(exist_ok=True)
+        (package / name).write_text(source)
     two = ["__init__.py", "deep/__init__.py", "deep/two.py", "lines.py", "shapes.py"]
     assert list(closure(package, {"digit_utils.deep.two"})) == two
     assert list(closure(package, {"digit_utils.deep.one"})) == sorted([*two, "deep/one.py"])
+    search = [f"search/{name}.py" for name in ("__init__", "run", "trials")]
+    for name in ("digit_utils.search.run_search", "digit_utils.search", "digit_utils.search.run"):
+        assert list(closure(package, {name})) == ["__init__.py", *search]
+
+
+def test_a_change_below_what_a_sub_package_re_exports_counts(book, package):
+    (package / "search").mkdir()
+    (package / "search/__init__.py").write_text("from digit_utils.search.run import run_search\n")
+    (package / "search/run.py").write_text("def run_search():\n    return 1\n")
+    (package / "search/ray.py").write_text("ANOTHER = 1\n")
+    edit(
+        book / "notebooks/01_draws.py", "# A comment.", "from digit_utils.search import run_search"
+    )
+    pretend_run(book, "01_draws")
+    edit(package / "search/ray.py", "1", "2")
+    assert stale_runs(book) == [[]]
+    edit(package / "search/run.py", "return 1", "return 2")
+    assert stale_runs(book) == [["digit_utils/search/run.py has changed"]]
 
 
 # Runtime packages that run the chapters, and hand on what was computed.

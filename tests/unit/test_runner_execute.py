@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat
 import psutil
 import pytest
 from runner_books import FIRST, SECOND, chapter, digits, make_book, printed, start_digits
@@ -59,22 +60,21 @@ def test_values_come_back_and_hostile_ones_stay_data(ran):
     (cell,) = cells_tagged(read_notebook(output), "injected-parameters")
     assert "SEED = 7" in cell.source
     assert printed(output).startswith(f"7 -0.001 {INJECTION!r} False 0")
+    second = output.with_name("02_second.ipynb")  # which declares no other of the three
+    assert dict(read_notebook(second).metadata.papermill.parameters) == {"SEED": 7}
+    assert "second 7" in printed(second)
 
 
 def test_the_executed_notebook_holds_its_run_and_nothing_of_this_machine(ran):
     book, _ = ran
     output = book / "_build/runs/quick-changed/01_first.ipynb"
     notebook = read_notebook(output)
-    asked = {"SEED": 7, "NAME": INJECTION, "RATE": -0.001}
-    assert notebook.metadata.digits.profile == "quick"
-    assert dict(notebook.metadata.digits.parameters) == asked
-    assert 10 < notebook.metadata.digits.peak_memory_mb < 2000
-    assert notebook.metadata.digits.seconds > 0
-    made_of = notebook.metadata.digits.fingerprint
-    assert made_of.parameters.SEED == 7 and made_of.parameters.LIMIT == 0
-    assert "digit_utils/results.py" in made_of.modules
+    run, asked = notebook.metadata.digits, {"SEED": 7, "NAME": INJECTION, "RATE": -0.001}
+    assert run.profile == "quick" and dict(run.parameters) == asked
+    assert 10 < run.peak_memory_mb < 2000 and run.seconds > 0
+    assert run.fingerprint.parameters.SEED == 7 and run.fingerprint.parameters.LIMIT == 0
+    assert "digit_utils/results.py" in run.fingerprint.modules
     assert dict(notebook.metadata.papermill) == {"parameters": asked}
-    assert all("papermill" not in cell.metadata for cell in notebook.cells)
     assert str(book) not in output.read_text()
     assert code_sources(notebook) == code_sources(read_notebook(book / "notebooks/01_first.ipynb"))
     assert output.stat().st_mode & 0o044, "others may read it as any file"
@@ -82,23 +82,12 @@ def test_the_executed_notebook_holds_its_run_and_nothing_of_this_machine(ran):
 
 def test_what_a_chapter_leaves_lands_in_its_run_and_nowhere_else(ran):
     book, _ = ran
-    left = {str(path.relative_to(book)) for path in book.rglob("*") if path.is_file()}
-    # What keeps a second run of the same chapter away stays, like any lock file.
-    left = {path for path in left if not path.startswith("home/") and "/.claims/" not in path}
-    notebooks = {f"notebooks/{n}" for n in ("01_first", "02_second")}
-    assert left == {"jupytext.toml"} | {f"{n}.py" for n in notebooks} | {
-        f"{n}.ipynb" for n in notebooks
-    } | {
-        f"_build/runs/quick-changed/{n}"
-        for n in ("01_first.ipynb", "02_second.ipynb", "stray.txt", "artifacts/made.json")
-    }
-
-
-def test_each_chapter_gets_what_it_declares(ran):
-    book, _ = ran
-    second = read_notebook(book / "_build/runs/quick-changed/02_second.ipynb")
-    assert dict(second.metadata.papermill.parameters) == {"SEED": 7}
-    assert "second 7" in printed(book / "_build/runs/quick-changed/02_second.ipynb")
+    left = {path.relative_to(book).as_posix() for path in book.rglob("*") if path.is_file()}
+    sources = {f"notebooks/{n}.{end}" for n in ("01_first", "02_second") for end in ("py", "ipynb")}
+    made = ("01_first.ipynb", "02_second.ipynb", "stray.txt", "artifacts/made.json")
+    assert {path for path in left if not path.startswith("home/")} == {
+        "jupytext.toml", *sources, *(f"_build/runs/quick-changed/{name}" for name in made)
+    }  # fmt: skip
 
 
 def test_what_is_set_elsewhere_for_the_same_tools_has_no_say(tmp_path, monkeypatch):
@@ -137,6 +126,10 @@ def test_what_is_set_elsewhere_for_the_same_tools_has_no_say(tmp_path, monkeypat
     assert made.provenance.backend == "tensorflow" and "jax" not in made.fingerprint.packages
 
 
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_a_failing_cell_is_shown_and_harms_nothing(tmp_path):
     book = make_book(
         tmp_path,
@@ -158,10 +151,7 @@ def test_a_failing_cell_is_shown_and_harms_nothing(tmp_path):
     assert len(failed.cells) == 4
     assert failed.cells[3].outputs[0].ename == "ZeroDivisionError"
     assert "02_second" not in done.stderr, "later chapters are not run"
-    assert sorted(path.name for path in good.parent.iterdir() if path.name != ".claims") == [
-        "01_bad.failed.ipynb",
-        "01_bad.ipynb",
-    ]
+    assert names_in(good.parent) == ["01_bad.failed.ipynb", "01_bad.ipynb"]
 
 
 @needs_signals
@@ -178,12 +168,7 @@ def test_a_dead_kernel_an_early_end_and_going_on_after_a_failure(tmp_path):
     assert "os.kill(os.getpid()" in done.stderr
     assert "02_quits, cell 3 of 4: the cell failed." in done.stderr
     assert "01_dies (failed)" in done.stdout
-    assert sorted(
-        path.name for path in (book / "elsewhere").iterdir() if path.name != ".claims"
-    ) == [
-        "01_dies.failed.ipynb",
-        "02_quits.failed.ipynb",
-    ]
+    assert names_in(book / "elsewhere") == ["01_dies.failed.ipynb", "02_quits.failed.ipynb"]
     assert not (book / "_build").exists()
 
 
@@ -206,8 +191,7 @@ def test_stopping_leaves_no_partial_output_and_no_process(tmp_path):
             process.send_signal(how)
             _, told = process.communicate(timeout=30)
             assert all_gone(pids), f"{how.name}: kernel, its helper and what ran them have ended"
-            (folder / "pids").unlink()
-            assert [path.name for path in folder.iterdir()] == [".claims"]
+            assert set(names_in(folder)) <= {".claims", "pids"}
             assert not scratch.exists(), "nor anything in the folder for temporary files"
             if how != signal.SIGKILL:
                 assert process.returncode == 130
@@ -245,10 +229,11 @@ def wait_for_pids(path: Path, process) -> list[int]:
 
 def all_gone(pids: list[int]) -> bool:
     for _ in range(100):
-        if not any(map(is_alive, pids)):
+        alive = [pid for pid in pids if is_alive(pid)]
+        if not alive:
             return True
         time.sleep(0.1)
-    for pid in filter(is_alive, pids):
+    for pid in alive:
         os.kill(pid, signal.SIGKILL)
     return False
 
@@ -296,8 +281,6 @@ def test_a_reporter_on_a_terminal_renews_its_line(capsys, monkeypatch):
 
 
 def test_start_up_notes_of_tensorflow_are_dropped_and_warnings_kept():
-    import nbformat
-
     def stream(text, name="stderr"):
         return nbformat.v4.new_output("stream", name=name, text=text)
 
@@ -308,10 +291,9 @@ def test_start_up_notes_of_tensorflow_are_dropped_and_warnings_kept():
         "2025-01-01 10:00:00.1: E external/x.cc:467] Unable to register cuFFT factory: Attempting\n"
     )
     mine = "x.py:3: UserWarning: look here\n"
-    outputs = join_streams(
-        [stream(notes), stream(mine), stream("a", "stdout"), stream("b", "stdout")]
-    )
-    assert [(o.name, o.text) for o in outputs] == [("stderr", mine), ("stdout", "ab")]
+    printed = [stream(notes), stream(mine), stream("a", "stdout"), stream("b", "stdout")]
+    joined = [(output.name, output.text) for output in join_streams(printed)]
+    assert joined == [("stderr", mine), ("stdout", "ab")]
     assert join_streams([stream(notes)]) == []
 
 
