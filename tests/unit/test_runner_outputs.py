@@ -10,21 +10,18 @@ from pathlib import PureWindowsPath
 
 import nbformat
 import pytest
-from runner_books import FIRST, SECOND, chapter, make_book, pretend_run
+from runner_books import FIRST, SECOND, make_book, pretend_run
 
 import digits_cli.publish
 from digit_utils import results
 from digits_cli.errors import RunnerError
-from digits_cli.notebooks import cells_tagged, read_notebook, write_notebook
+from digits_cli.notebooks import cells_tagged, code_cells, read_notebook, write_notebook
 from digits_cli.pairing import METADATA, check_pairs, sync_pair
 from digits_cli.paths import list_chapters
 from digits_cli.publish import machine_traces, publish
 from digits_cli.site import build_site, stage_site
 
 NAMES = ["01_first", "02_second"]
-SAVER = chapter(
-    "from digit_utils.artifacts import save_json\nsave_json(ARTIFACTS, 'best_parameters', {})"
-)
 
 
 @pytest.fixture
@@ -187,12 +184,8 @@ def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
     pretend_run(book, "01_first", "full", parameters={"SEED": 0})  # the default, set all the same
     pretend_run(book, "02_second", "full")
     said, left = published(book)
-    assert said == [
-        "01_first: wrote results/01_first.json",
-        "01_first: wrote notebooks/01_first.ipynb",
-        "02_second: wrote results/02_second.json",
-        "02_second: wrote notebooks/02_second.ipynb",
-    ]
+    ends = ("results/{}.json", "notebooks/{}.ipynb")
+    assert said == [f"{name}: wrote {end.format(name)}" for name in NAMES for end in ends]
     assert left == []
     record = json.loads((book / "results/01_first.json").read_text())
     assert record["chapter"] == "01_first"
@@ -202,7 +195,7 @@ def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
     assert set(notebook.metadata) == {*METADATA, "digits"}
     assert set(notebook.metadata.digits) == {"fingerprint", "outputs"}
     assert not cells_tagged(notebook, "injected-parameters")
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    code = code_cells(notebook)
     assert [cell.execution_count for cell in code] == [1, 2, 3, 4]
     assert all(cell.outputs for cell in code)
     assert check_pairs(book) == [], "published outputs do not part the halves"
@@ -232,33 +225,16 @@ def test_publishing_refuses_other_parameters_old_code_and_paths_of_this_machine(
     assert published(book)[1] == NAMES, "its code has changed"
 
 
-def test_publishing_leaves_a_chapter_published_before_as_it_is(book):
+def test_a_new_run_of_a_chapter_published_before_is_taken_when_it_is_named(book):
     for name in NAMES:
         pretend_run(book, name, "full")
     published(book)
-    shutil.rmtree(book / "_build")
-    assert published(book) == (["01_first: fresh", "02_second: fresh"], [])
     pretend_run(book, "02_second", "full", accuracy=0.5)
     assert published(book)[0] == ["01_first: fresh", "02_second: fresh"]
-    said, _ = published(book, "02")  # named: the new run is asked for
+    said, _ = published(book, "02")
     assert said[-1] == "02_second: wrote notebooks/02_second.ipynb"
     assert results.read(book / "notebooks/02_second.ipynb") == {"accuracy": 0.5}
     assert published(book, "02")[0] == ["02_second: fresh, and as its full run"]
-    change(book, "01_first", "1 + 1", "1 + 2")
-    assert published(book)[1] == ["01_first"]
-
-
-def test_publishing_records_what_later_chapters_need(book):
-    make_book(book, c03_saves=SAVER)
-    for name in (*NAMES, "03_saves"):
-        pretend_run(book, name, "full")
-    assert published(book)[1] == ["03_saves"], "its run has left no best_parameters.json"
-    made = book / "_build/runs/full/artifacts/best_parameters.json"
-    made.parent.mkdir()
-    made.write_text('{"a": 1}\n')
-    said, _ = published(book)
-    assert "03_saves: wrote digit_utils/recorded/best_parameters.json" in said
-    assert json.loads((book / "digit_utils/recorded/best_parameters.json").read_text()) == {"a": 1}
 
 
 def test_the_site_can_be_made_of_the_published_notebooks(book):
@@ -271,7 +247,7 @@ def test_the_site_can_be_made_of_the_published_notebooks(book):
     stage_site(book, None)
     staged = read_notebook(book / "_build/site/notebooks/01_first.ipynb")
     assert (staged.metadata.digits.profile, staged.metadata.digits.stale) == ("full", [])
-    assert [cell.outputs for cell in staged.cells if cell.cell_type == "code"][0]
+    assert code_cells(staged)[0].outputs
 
 
 # --- what names this machine
