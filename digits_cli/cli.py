@@ -233,15 +233,15 @@ def _publish(options: Namespace) -> int:
 
 
 def _references(options: Namespace) -> int:
-    from digits_cli.references import make_references
+    from digits_cli.references import make
 
-    return _tell_written(make_references(wanted=options.chapters))
+    return _tell_written(make("make_references", options.chapters))
 
 
 def _stage_published(options: Namespace) -> int:
-    from digits_cli.references import stage_published
+    from digits_cli.references import make
 
-    return _tell_written(stage_published(options.chapters))
+    return _tell_written(make("stage_published", options.chapters))
 
 
 def _tell_written(paths: Iterable[Path]) -> int:

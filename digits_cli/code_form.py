@@ -1,8 +1,7 @@
 """Read code without running it: what of it can change its outcome, and what it names.
 
-The form of a piece of code is its syntax tree, written out in one way: comments, line breaks and
-quotes are not in it. It is the same under every Python the book runs on; `ast.dump` and
-`ast.unparse` write other things under another version.
+The form of a piece of code is its syntax tree, without comments, line breaks and quotes. It is the
+same under every Python the book runs on, which is not so of `ast.dump` and `ast.unparse`.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ class Facts(NamedTuple):
 
 
 def closure(package: Path, imported: Iterable[str]) -> dict[str, Facts]:
-    """Read the modules of digit_utils that some names lead to, directly or through others.
+    """Read the modules of digit_utils, in the folder `package`, that some names lead to.
 
-    `package` is the folder of digit_utils. Keys are paths in it, in alphabetical order.
+    Directly or through others: keys are paths in the folder, in alphabetical order.
     """
     found: dict[str, Facts] = {}
     waiting = list(imported)
@@ -103,8 +102,7 @@ def module_form(tree: ast.Module) -> str:
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
-    assigned = [s for s in tree.body if isinstance(s, ast.Assign)]
-    for statement in assigned:
+    for statement in [each for each in tree.body if isinstance(each, ast.Assign)]:
         if ast.unparse(statement.targets[0]) == "__version__":
             tree.body.remove(statement)
     return repr(_plain(tree))
@@ -128,11 +126,6 @@ def cell_tree(source: str) -> ast.Module:
         except SyntaxError:
             continue
     return ast.Module([], [])
-
-
-def same_code(one: Any, other: Any) -> bool:
-    """Tell whether two notebooks run the same code, however it is laid out and commented."""
-    return code_forms(one) == code_forms(other)
 
 
 def code_forms(notebook: Any) -> list[str]:

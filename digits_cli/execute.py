@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from digits_cli.book import read_notebook
-from digits_cli.claims import hold_runs
+from digit_utils.io import FolderUnavailable, claim_folder
+from digits_cli.book import read_notebook, shown
 from digits_cli.errors import RunnerError
 from digits_cli.freshness import why_run_again
 from digits_cli.plan import PlannedRun, plan_runs
-from digits_cli.process import watch
-from digits_cli.progress import Reporter, make_reporter
+from digits_cli.progress import Reporter
+
+# Each changes what a chapter shows or finds, and no fingerprint tells. KERAS_BACKEND is one's own
+# choice; it is recorded.
+NOT_FOR_KERNELS = (
+    "MPLBACKEND", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONDEVMODE",
+    "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -24,7 +36,6 @@ class Failure:
     """Where and why a notebook stopped."""
 
     message: str  # one line for the terminal
-    cell: int = 0  # number from 1; 0 when no cell had started
     source: str = ""  # of the failing cell
     traceback: str = ""  # what Python printed; may hold colour codes
 
@@ -37,7 +48,7 @@ class ChapterRun:
     profile: str
     output: Path  # the executed notebook; `NN_name.failed.ipynb` after a failure
     seconds: float
-    peak_memory_mb: int | None = None  # of the kernel; None on Windows or after a failure
+    peak_memory_mb: int | None = None  # of the kernel; None on Windows, or if nothing was kept
     results: dict[str, Any] = field(default_factory=dict)  # see `digit_utils.results`
     failure: Failure | None = None
     # See `digit_utils.provenance`; empty if that is not known.
@@ -57,10 +68,9 @@ def run_chapters(
     out: Path | str | None = None,
     keep_going: bool = False,
     root: Path | str | None = None,
-    reporter: Reporter | None = None,
     skip_fresh: bool = False,
 ) -> list[ChapterRun]:
-    """Run chapters in book order with papermill, checking every request first.
+    """Run chapters in book order, checking every request first.
 
     - wanted: names, unique prefixes or paths; empty means all chapters.
     - profile: ``quick``, ``full``, ``seed``, or a folder that a reader added to `profiles/`.
@@ -69,7 +79,6 @@ def run_chapters(
       ``_build/runs/<profile>-changed`` when `parameters` are given.
     - keep_going: run later chapters after one has failed.
     - root: the checkout; found from the working directory by default.
-    - reporter: by default a bar on a terminal and plain lines elsewhere.
     - skip_fresh: leave chapters alone whose last run in that folder would come out the same.
 
     Returns one ChapterRun for each chapter that was started or skipped. Raises UsageError for an
@@ -77,118 +86,153 @@ def run_chapters(
     or a chapter is being run there already, before anything is started.
     """
     runs = []
-    with tempfile.TemporaryDirectory(prefix="digits-") as scratch:
-        planned = plan_runs(wanted, profile, parameters, out, root, snapshots=Path(scratch))
-        with hold_runs(planned), reporter or make_reporter(len(planned)) as show:
-            for number, plan in enumerate(planned, start=1):
-                # Asked when its turn comes: an earlier chapter may have left it something new.
-                if skip_fresh and not why_run_again(plan):
-                    show.skip(number, plan.chapter.name)
-                    runs.append(_earlier_run(plan))
-                    continue
-                show.start(number, plan.chapter.name)
-                run = run_one(plan, Path(scratch), show)
-                show.finish(run)
-                runs.append(run)
-                if not run.ok and not keep_going:
-                    break
+    planned = plan_runs(wanted, profile, parameters, out, root)
+    names = {plan.chapter.name: f"{plan.chapter.name} is being run" for plan in planned}
+    show = Reporter(len(planned))
+    with _hold(planned[0].folder, names):
+        for number, plan in enumerate(planned, start=1):
+            # Asked when its turn comes: an earlier chapter may have left it something new.
+            if skip_fresh and not why_run_again(plan):
+                show.skip(number, plan.chapter.name)
+                runs.append(_outcome(plan, skipped=True))
+                continue
+            show.start(number, plan.chapter.name)
+            run = run_one(plan, show)
+            show.finish(run)
+            runs.append(run)
+            if not run.ok and not keep_going:
+                break
     return runs
 
 
-def _earlier_run(plan: PlannedRun) -> ChapterRun:
-    run = read_notebook(plan.output).metadata["digits"]
-    return ChapterRun(
-        plan.chapter.name,
-        plan.profile,
-        plan.output,
-        run["seconds"],
-        run.get("peak_memory_mb"),
-        read_results(plan.output),
-        provenance=run.get("provenance", {}),
-        skipped=True,
-    )
+def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
+    """Run one planned chapter, see `child`; its notebook goes to the plan's folder.
 
-
-def run_one(plan: PlannedRun, scratch: Path, show: Reporter) -> ChapterRun:
-    """Run one planned chapter, and keep what it leaves.
-
-    `scratch` is a temporary folder of the caller's own; it is deleted if the runner is killed.
+    `show` has a Reporter's `cell` and `tick`. However this ends, nothing that it started runs on,
+    and no temporary file stays: not even if this process is killed.
     """
     started = time.monotonic()
-    executed = scratch / f"{plan.chapter.name}.executed.ipynb"
-    request = {
-        "input": str(plan.snapshot),
-        "output": str(executed),
-        "cwd": str(plan.folder),
-        # Installed chapters have no commit; a virtual environment may lie in another project's.
-        "checkout": str(scratch if plan.chapter.installed else plan.chapter.folder),
-        "scratch": str(scratch),
-        "profile": plan.profile,
-        "parameters": plan.parameters,
-        "started": started,
-    }
-    log = scratch / f"{plan.chapter.name}.log"
-    failure: Failure | None = None
-    peak = None
-    last: dict[str, Any] = {"event": "nothing"}
-    for event in watch(request, log, scratch):
-        if event["event"] == "tick":
-            show.tick()
-        elif event["event"] == "cell":
-            show.cell(event["index"] + 1, event["n_cells"])
-            last = event
-        else:
-            last = event
-    if last["event"] == "done":
-        peak = last["peak_memory_mb"]
-    elif last["event"] == "failed":
-        failure = _explain(plan.chapter.name, last)
-    else:
-        failure = Failure(
-            f"{plan.chapter.name}: the process that ran it ended early "
-            f"(exit code {last.get('code')}). Its last words:",
-            cell=last.get("index", -1) + 1,
-            traceback=log.read_text(encoding="utf-8", errors="replace")[-4000:],
-        )
-    output = plan.output if failure is None else plan.failed_output
-    if executed.is_file():
-        from digit_utils.io import write_atomically
-
-        write_atomically(output, executed.read_bytes())
-    if failure is None:
-        plan.failed_output.unlink(missing_ok=True)
-    return ChapterRun(
-        plan.chapter.name,
-        plan.profile,
-        output,
-        time.monotonic() - started,
-        peak,
-        read_results(output) if failure is None else {},
-        failure,
-        last.get("provenance", {}),
-    )
-
-
-def _explain(name: str, event: dict[str, Any]) -> Failure:
-    where = f"{name}, cell {event['index'] + 1} of {event['n_cells']}"
-    what = f"the kernel died: {event['died']}" if event.get("died") else "the cell failed"
-    return Failure(f"{where}: {what}.", event["index"] + 1, event["source"], event["traceback"])
+    name = plan.chapter.name
+    plan.failed_output.unlink(missing_ok=True)
+    failure = None
+    with tempfile.TemporaryDirectory(prefix="digits-") as folder:
+        scratch = Path(folder)
+        notebook, asked, log = (scratch / f"{name}{end}" for end in (".ipynb", ".json", ".log"))
+        request = {
+            "input": str(notebook),
+            "output": str(plan.output),
+            "failed_output": str(plan.failed_output),
+            "cwd": str(plan.folder),
+            # Installed chapters have no commit; a virtual environment may lie in another project's.
+            "checkout": folder if plan.chapter.installed else str(plan.chapter.folder),
+            "scratch": folder,
+            "profile": plan.profile,
+            "parameters": plan.parameters,
+            "started": started,
+        }
+        notebook.write_bytes(plan.source)
+        asked.write_text(json.dumps(request), encoding="utf-8")
+        with log.open("wb") as log_file:
+            child = subprocess.Popen(
+                # -P: this package, and not one that lies where the reader stands.
+                [sys.executable, "-P", "-m", "digits_cli.child", str(asked)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log_file,
+                env=kernel_environment(scratch),
+                # Ctrl-C at the terminal reaches the runner alone, which then ends the child.
+                start_new_session=True,
+            )
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                event, *details = json.loads(line)
+                if event == "cell":
+                    show.cell(*details)
+                elif event == "tick":
+                    show.tick()
+                else:
+                    failure = Failure(*details)
+        finally:
+            child.stdout.close()  # which a child that still runs notices within half a second
+            child.wait()
+        if failure is None and child.returncode:
+            failure = Failure(
+                f"{name}: the process that ran it ended early "
+                f"(exit code {child.returncode}). Its last words:",
+                traceback=log.read_text(encoding="utf-8", errors="replace")[-4000:],
+            )
+    return _outcome(plan, failure, time.monotonic() - started)
 
 
-def read_results(notebook: Path) -> dict[str, Any]:
-    """Read what an executed chapter reported; empty when it reported nothing."""
+def _outcome(
+    plan: PlannedRun, failure: Failure | None = None, seconds: float = 0.0, skipped: bool = False
+) -> ChapterRun:
+    """Read what a run has left; `seconds` stand in if it has left nothing."""
     from digit_utils import results
 
-    try:
-        return results.read(notebook)
-    except results.ResultsError:
-        return {}
+    output = plan.output if failure is None else plan.failed_output
+    run = read_notebook(output).metadata["digits"] if output.is_file() else {}
+    reported = {}
+    with suppress(results.ResultsError):  # a chapter may report nothing
+        reported = results.read(output) if failure is None else {}
+    return ChapterRun(
+        plan.chapter.name, plan.profile, output, run.get("seconds", seconds),
+        run.get("peak_memory_mb"), reported, failure, run.get("provenance", {}), skipped,
+    )  # fmt: skip
+
+
+def kernel_environment(scratch: Path) -> dict[str, str]:
+    """Return the environment of a kernel: the reader's own, made quiet and repeatable.
+
+    `scratch` holds IPython's, Jupyter's and Keras's own files, so that no start-up script, history
+    or settings of the reader's have a say.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in NOT_FOR_KERNELS}
+    return kept | {
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "GRPC_VERBOSITY": "ERROR",
+        "PYTHONHASHSEED": "0",
+        "TQDM_DISABLE": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "IPYTHONDIR": str(scratch / "ipython"),
+        "KERAS_HOME": str(scratch / "keras"),
+        "MATPLOTLIBRC": os.devnull,
+        "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
+    }
+
+
+def hold_site(root: Path) -> AbstractContextManager[None]:
+    """Hold the place where the site of the checkout `root` is built.
+
+    Raises RunnerError if another process builds it or the folder cannot be written.
+    """
+    return _hold(root / "_build", {"site": "the site is being built"})
+
+
+@contextmanager
+def _hold(folder: Path, places: Mapping[str, str]) -> Iterator[None]:
+    """Hold places in a folder, each with what is being done there, against other processes."""
+    claims = folder / ".claims"
+    with ExitStack() as held:
+        held.callback(_remove_if_empty, claims)
+        for name, what in places.items():
+            try:
+                held.enter_context(claim_folder(claims / name))
+            except FolderUnavailable as error:
+                told = f"{what} in {shown(folder)} by {error.owner}; wait for it to end."
+                raise RunnerError(told if error.owner else str(error)) from error
+            held.callback(shutil.rmtree, claims / name, ignore_errors=True)  # while it is ours
+        yield
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def check_can_run() -> None:
     """Raise RunnerError unless the packages that execute notebooks are installed."""
-    import importlib.util
-
     missing = [
         name
         for name in ("papermill", "nbclient", "ipykernel", "jupytext")

@@ -1,18 +1,17 @@
 """Whether outputs, published or of a run, are still what today's code would make, and why not.
 
-A run's fingerprint says what its outputs come from, part by part, so that a change can be named:
-the chapter's code, its parameters, the modules of digit_utils it imports (and those they import),
-the files of the package it reads, and the versions of the packages that compute. What cannot change
-a result is not in it: prose, comments, formatting, docstrings, the cell that sets up Colab,
-`digits` itself, tools for tests. Python itself is left out, for the book is tested with several
-versions.
+A run's fingerprint says what its outputs come from, part by part: the chapter's code, its
+parameters, the modules of digit_utils it imports (and those they import), the files of the package
+it reads, and the versions of the packages that compute. What cannot change a result is not in it:
+prose, comments, formatting, docstrings, the cell that sets up Colab, `digits` itself, tools for
+tests. Nor is Python itself, for the book is tested with several versions.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,7 @@ from digits_cli.plan import PlannedRun, profile_values
 
 # The package that a kernel imports, wherever it was installed from.
 PACKAGE = Path(digit_utils.__file__).resolve().parent
-# Results one chapter hands to another; a copy is kept with the package, so that the later
-# chapter runs on its own.
+# Results one chapter hands to another; a copy is with the package, for the later one to run alone.
 RECORDED = ("best_parameters",)
 # The runtime packages that compute or draw, by the name they are imported by.
 PACKAGES = {
@@ -59,9 +57,9 @@ def take(
 ) -> Fingerprint:
     """Take the fingerprint of a run about to start, or of one that would be made today.
 
-    `parameters` go before the chapter's own. `folder` is where the chapter runs: what an earlier
-    chapter left in its artifacts folder goes before the copy recorded with the book. `pins`, from
-    `locked_versions`, go before the versions installed, and make each a list of versions.
+    `parameters` go before the chapter's own, and what an earlier chapter left in the artifacts of
+    `folder`, where the chapter runs, before the copy recorded with the book. `pins` stand in for
+    the versions installed, see `locked_versions`.
     """
     declared = {k: p.default for k, p in declared_parameters(notebook, chapter).items()}
     values = {**declared, **parameters}
@@ -109,34 +107,28 @@ def locked_versions(root: Path) -> dict[str, list[str]] | None:
 
 
 def differences(recorded: Mapping[str, Any], today: Fingerprint) -> list[str]:
-    """Say what has changed since a fingerprint was recorded in a run's metadata.
-
-    One short sentence for each part that differs from `today`; empty when the outputs are fresh.
-    """
+    """Say in short sentences what has changed since a fingerprint was recorded; empty if fresh."""
     found = ["its code has changed"] if recorded.get("code") != today["code"] else []
     for part in ("modules", "files", "parameters", "packages"):
-        found += _part_differences(part, recorded.get(part, {}), today[part])
+        old, new = recorded.get(part, {}), today[part]
+        for name in sorted(old.keys() | new.keys()):
+            if told := _difference(part, old.get(name), new.get(name)):
+                found.append(f"{'parameter ' * (part == 'parameters')}{name} {told}")
     return found
 
 
-def _part_differences(part: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    for name in sorted(old.keys() | new.keys()):
-        if part == "parameters":
-            if name not in old or name not in new:
-                yield f"parameter {name} is {'gone' if name in old else 'new'}"
-            elif json.dumps(old[name]) != json.dumps(new[name]):
-                yield f"parameter {name} is {new[name]!r}, was {old[name]!r}"
-        elif name not in new:
-            yield f"{name} is no longer used"
-        elif part == "packages":
-            allowed = [new[name]] if isinstance(new[name], str) else new[name] or []
-            if old.get(name) not in allowed:
-                today = " or ".join(allowed) or "in no lock"
-                yield f"{name} is {today}, was {old.get(name, 'not used')}"
-        elif name not in old:
-            yield f"{name} is used now"
-        elif old[name] != new[name]:
-            yield f"{name} has changed"
+def _difference(part: str, was: Any, now: Any) -> str:
+    """Say how one thing differs, None being one that is not there; empty if it does not."""
+    allowed = now if isinstance(now, list) else [now]
+    if any(json.dumps(was) == json.dumps(each) for each in allowed):  # 1 is not 1.0
+        return ""
+    if now is None:
+        return "is gone" if part == "parameters" else "is no longer used"
+    if part == "packages":
+        return f"is {' or '.join(allowed) or 'in no lock'}, was {was or 'not used'}"
+    if part == "parameters":
+        return "is new" if was is None else f"is {now!r}, was {was!r}"
+    return "is used now" if was is None else "has changed"
 
 
 def to_publish(root: Path, chapter: Chapter) -> Fingerprint:
@@ -183,7 +175,10 @@ def why_not_from_run(root: Path, chapter: Chapter) -> list[str]:
 
 def why_run_again(plan: PlannedRun) -> list[str]:
     """Say why a planned run would not come out as its folder's last one; empty if it would."""
-    today = take(read_notebook(plan.snapshot), plan.chapter.name, plan.parameters, plan.folder)
+    import nbformat
+
+    notebook = nbformat.reads(plan.source.decode("utf-8"), as_version=4)
+    today = take(notebook, plan.chapter.name, plan.parameters, plan.folder)
     return _why_run(plan.output, today)
 
 

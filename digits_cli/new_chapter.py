@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from digit_utils.io import write_atomically
-from digits_cli.book import CHAPTER_NAME, Chapter, list_chapters, shown
+from digits_cli.book import CHAPTER_NAME, Chapter, select_chapters, shown
 from digits_cli.errors import RunnerError, UsageError
 from digits_cli.pairing import sync_pair
 from digits_cli.references import BOUNDS
@@ -19,21 +19,19 @@ TIME = "10 minutes to read; the run takes seconds on a laptop"
 def new_chapter(root: Path, name: str) -> list[Path]:
     """Write a chapter's stub, its profile and bounds, and list it in ``_toc.yml`` and README.md.
 
-    Returns the files written. Raises UsageError unless `name` is ``NN_snake_case`` with a free NN
-    after some chapter's, and RunnerError when ``_toc.yml`` or README.md does not list the chapter
-    before it; nothing is written then.
+    Returns the files written. Raises UsageError unless `name` is ``NN_snake_case`` with the first
+    free NN after some chapter's, and RunnerError when ``_toc.yml`` or README.md does not list the
+    chapter before it; nothing is written then.
     """
     if not CHAPTER_NAME.fullmatch(name):
         raise UsageError(f"{name!r:.80} is no chapter's name, expected one such as 14_my_idea.")
     number, chapter = name[:2], Chapter(name, root / "notebooks")
-    taken = {chapter.name[:2]: chapter for chapter in list_chapters(root)}
-    before = [taken[each] for each in taken if each < number]
-    if number in taken or not before:
-        free = min({f"{n:02}" for n in range(1, 100)} - set(taken))
-        known = taken.get(number)
-        found = f"is the number of {known.name}" if known else "comes before every chapter"
+    taken = {chapter.name[:2]: chapter for chapter in select_chapters(root)}
+    free = min({f"{int(each) + 1:02}" for each in taken} - set(taken))
+    if number != free:
+        found = f"is the number of {taken[number].name}" if number in taken else "is not next"
         raise UsageError(f"{number} {found}; {free} is free.")
-    last = before[-1]
+    last = taken[f"{int(number) - 1:02}"]
     title = name[3:].replace("_", " ").capitalize()
     stub = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8")
     cell = install_cell(*configured(root))

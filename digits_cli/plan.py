@@ -32,7 +32,7 @@ class PlannedRun:
     profile: str
     parameters: dict[str, Any]  # to inject; empty for a run with the chapter's own defaults
     folder: Path  # where the kernel works and the executed notebook goes
-    snapshot: Path  # the notebook as it was when the run was planned
+    source: bytes  # of the notebook, as it was when the run was planned
 
     @property
     def output(self) -> Path:
@@ -51,12 +51,8 @@ def plan_runs(
     parameters: Mapping[str, Any] | None,
     out: Path | str | None,
     root: Path | str | None,
-    snapshots: Path,
 ) -> list[PlannedRun]:
-    """Check a request as a whole, and make its folder; see `execute.run_chapters`.
-
-    `snapshots` keeps copies of the notebooks, so that an edit during a long run changes nothing.
-    """
+    """Check a request as a whole, and make its folder; see `execute.run_chapters`."""
     root = find_root(root)
     profiles = list_profiles(root)
     if profile not in profiles:
@@ -75,12 +71,10 @@ def plan_runs(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"Cannot make the folder {folder}: {error.strerror}.") from error
-    plans = []
-    for chapter in chapters:
-        snapshot = snapshots / chapter.notebook.name
-        snapshot.write_bytes(notebook_bytes(chapter))
-        plans.append(PlannedRun(chapter, profile, requested[chapter.name], folder, snapshot))
-    return plans
+    return [
+        PlannedRun(chapter, profile, requested[chapter.name], folder, notebook_bytes(chapter))
+        for chapter in chapters
+    ]
 
 
 def profile_file(root: Path, profile: str, chapter: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from digits_cli import freshness
 from digits_cli.book import (
     Chapter,
     cells_tagged,
+    code_cells,
     find_checkout,
     read_notebook,
     run_folder,
@@ -23,7 +23,7 @@ from digits_cli.book import (
     tags,
     write_notebook,
 )
-from digits_cli.code_form import same_code
+from digits_cli.code_form import code_forms
 from digits_cli.errors import RunnerError
 from digits_cli.execute import ChapterRun, check_can_run, run_chapters
 from digits_cli.freshness import differences, take
@@ -43,9 +43,9 @@ def publish(
     """Refresh the published outputs that are stale; return what is not done.
 
     Each chapter is published as soon as its run is done, so an interrupted call can be repeated. A
-    full run of today's code is used as it is; a chapter named in `wanted` is published from it even
-    when it is fresh. Returned are the names of chapters that need a run (run=False), and the run
-    that failed, which ends the call.
+    full run of today's code is used as it is, for a chapter named in `wanted` even when it is
+    fresh. Returned are the names of chapters that need a run (run=False), and the run that failed,
+    which ends the call.
     """
     root = find_checkout(root)
     left: list[ChapterRun | str] = []
@@ -127,9 +127,17 @@ def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
         "fingerprint": run["fingerprint"],
         "outputs": freshness.outputs_hash(notebook),
     }
-    if problems := _problems(chapter, notebook, run.get("parameters", {}), root):
-        lines = "".join(f"\n  {problem}" for problem in problems)
-        raise RunnerError(f"{chapter.name} was not published:{lines}")
+    problems = machine_traces(notebook, root)
+    declared = declared_parameters(notebook, chapter.name)
+    ran_with = run.get("parameters", {}).items()
+    others = [f"{k}={v!r}" for k, v in ran_with if k not in declared or declared[k].default != v]
+    if others:
+        problems.append(
+            f"it ran with {', '.join(others)} instead of its defaults; remove profiles/full, and "
+            f"run `digits run {chapter.name} --profile full`"
+        )
+    if problems:
+        raise RunnerError("\n  ".join([f"{chapter.name} was not published:", *problems]))
     new = {
         root / "digit_utils" / "recorded" / path.name: path.read_bytes()
         for path in freshness.saved_artifacts(notebook, executed.parent)
@@ -147,21 +155,6 @@ def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
     return written
 
 
-def _problems(chapter: Chapter, notebook: Any, ran_with: dict[str, Any], root: Path) -> list[str]:
-    """Return what forbids publishing a run."""
-    declared = declared_parameters(notebook, chapter.name)
-    changed = [
-        f"{name}={value!r}"
-        for name, value in ran_with.items()
-        if name not in declared or declared[name].default != value
-    ]
-    if not changed:
-        return machine_traces(notebook, root)
-    others = f"it ran with {', '.join(changed)} instead of its defaults; remove profiles/full, and "
-    others += f"run `digits run {chapter.name} --profile full`"
-    return [others, *machine_traces(notebook, root)]
-
-
 def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> dict[str, Any]:
     """Return by chapter today's script with the outputs of its last run with a profile.
 
@@ -170,31 +163,28 @@ def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> 
     """
     folder = run_folder(root, profile)
     found: dict[str, Any] = {}
-    behind: dict[str, list[str]] = {"not run yet": [], "code": [], "the profile's values": []}
+    behind: dict[str, list[str]] = {}
     for chapter in chapters:
         path = folder / f"{chapter.name}.ipynb"
         if not path.is_file():
-            behind["not run yet"].append(chapter.name)
+            behind.setdefault("not run yet", []).append(chapter.name)
             continue
         current, executed = read_script(chapter.script), read_notebook(path)
         ran_with = executed.metadata.get("digits", {}).get("parameters", {})
         asked = profile_values(root, profile, chapter)
-        if not same_code(current, executed):
-            behind["code"].append(chapter.name)
-        elif any(name not in ran_with or ran_with[name] != asked[name] for name in asked):
-            behind["the profile's values"].append(chapter.name)
+        if code_forms(current) != code_forms(executed):
+            behind.setdefault("code changed since the run", []).append(chapter.name)
+        elif asked != {name: ran_with[name] for name in asked if name in ran_with}:
+            told = "the profile's values changed since the run"
+            behind.setdefault(told, []).append(chapter.name)
         else:
             found[chapter.name] = _with_outputs(current, executed)
-    problems = [
-        f"{what}{'' if what == 'not run yet' else ' changed since the run'}: {', '.join(names)}"
-        for what, names in behind.items()
-        if names
-    ]
-    if problems:
-        names = " ".join(itertools.chain(*behind.values()))
+    if behind:
+        problems = "; ".join(f"{why}: {', '.join(names)}" for why, names in behind.items())
+        again = " ".join(name for names in behind.values() for name in names)
         raise RunnerError(
-            f"{shown(folder)} is not up to date: {'; '.join(problems)}.\n"
-            f"Run `digits run {names} --profile {profile}` first."
+            f"{shown(folder)} is not up to date: {problems}.\n"
+            f"Run `digits run {again} --profile {profile}` first."
         )
     return found
 
@@ -202,18 +192,14 @@ def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> 
 def _with_outputs(current: Any, executed: Any) -> Any:
     """Copy outputs, injected parameters and metadata from a run of the same code."""
     injected = cells_tagged(executed, "injected-parameters")
-    ran = iter([c for c in executed.cells if c.cell_type == "code" and c not in injected])
-    cells = []
-    for cell in current.cells:
-        cells.append(cell)
-        if cell.cell_type == "code":
-            source = next(ran)
-            cell.outputs, cell.execution_count = source.outputs, source.execution_count
-            if "parameters" in tags(cell):
-                cells += injected
-    current.cells = cells
-    if "digits" in executed.metadata:
-        current.metadata["digits"] = executed.metadata["digits"]
+    ran = iter(code_cells(executed, "injected-parameters"))
+    for cell in code_cells(current):
+        source = next(ran)
+        cell.outputs, cell.execution_count = source.outputs, source.execution_count
+    for declared in cells_tagged(current, "parameters"):
+        place = current.cells.index(declared) + 1
+        current.cells[place:place] = injected
+    current.metadata |= {k: v for k, v in executed.metadata.items() if k == "digits"}
     return current
 
 
@@ -245,7 +231,7 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 
 def _code(notebook: Any) -> list[Any]:
-    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    return [cell for cell in code_cells(notebook) if cell.source.strip()]
 
 
 def number_cells(notebook: Any) -> None:

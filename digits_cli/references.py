@@ -25,21 +25,12 @@ SOURCE = f"{BOUNDS.as_posix()}, written by `digits references`"
 MAKER = Path("tests/regression/make_references.py")
 
 
-def make_references(wanted: Sequence[str] = ()) -> list[Path]:
-    """Write a reference for each chapter from its quick run; return their paths."""
-    return _make("make_references", wanted)
-
-
-def stage_published(wanted: Sequence[str] = ()) -> list[Path]:
-    """Write copies of the published notebooks that nbval can compare; return their paths."""
-    return _make("stage_published", wanted)
-
-
-def _make(function: str, wanted: Sequence[str]) -> list[Path]:
+def make(what: str, wanted: Sequence[str] = ()) -> list[Path]:
+    """Call a function of `MAKER` for some chapters, or all; return the paths of what it makes."""
     root = find_checkout()
     makers = [folder / MAKER for folder in (root, Path(__file__).parents[1])]
     maker = makers[0] if makers[0].is_file() else makers[1]  # another book has none of its own
-    return runpy.run_path(str(maker))[function](root, wanted)
+    return runpy.run_path(str(maker))[what](root, wanted)
 
 
 def why_stale_reference(root: Path, chapter: Chapter) -> str:
@@ -47,7 +38,7 @@ def why_stale_reference(root: Path, chapter: Chapter) -> str:
     path = root / FOLDER / f"{chapter.name}.ipynb"
     bounds = read_bounds(root / BOUNDS).get(chapter.name)
     if not bounds:
-        return f"{BOUNDS.as_posix()} has no bounds for it"
+        return f"{BOUNDS.as_posix()} has no bounds for it: add what its quick run must report"
     if not path.is_file():
         return "it has none"
     reference = read_notebook(path)

@@ -25,7 +25,7 @@ from digits_cli.execute import ChapterRun
 from digits_cli.freshness import why_stale
 from digits_cli.pairing import check_pairs
 from digits_cli.progress import duration
-from digits_cli.references import BOUNDS, why_stale_reference
+from digits_cli.references import BOUNDS, read_bounds, why_stale_reference
 
 
 def print_failure(run: ChapterRun) -> None:
@@ -104,7 +104,8 @@ def print_status(wanted: Sequence[str] = ()) -> bool:
         lagging = [name for name in why if why[name]]
         for name in lagging:
             print(f"\nstale reference: {name}, {why[name]}")
-        if again := " ".join(lagging):
+        bounded = read_bounds(root / BOUNDS)
+        if again := " ".join(name for name in lagging if name in bounded):
             print(f"\n`digits run {again}`, then `digits references {again}`, makes them anew.")
     return not because
 

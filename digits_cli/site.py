@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from digits_cli.book import find_checkout, list_chapters, shown, without_colour, write_notebook
-from digits_cli.claims import hold_site
 from digits_cli.errors import RunnerError
+from digits_cli.execute import hold_site
 from digits_cli.freshness import why_run_is_stale, why_stale
 from digits_cli.publish import executed_chapters, published_chapters
 from digits_cli.repository import configured, find_address, rewrite_text

@@ -154,11 +154,8 @@ def run_here(
     `go_on` is called every half second, and raises to end the run.
     """
     show: Any = SimpleNamespace(tick=go_on, cell=go_on)  # a reporter that shows nothing
-    with tempfile.TemporaryDirectory(prefix="digits-") as scratch:
-        snapshot = Path(scratch) / sweep.chapter.notebook.name
-        snapshot.write_bytes(notebook)
-        plan = PlannedRun(sweep.chapter, sweep.profile, run.parameters, folder, snapshot)
-        result = run_one(plan, Path(scratch), show)
+    plan = PlannedRun(sweep.chapter, sweep.profile, run.parameters, folder, notebook)
+    result = run_one(plan, show)
     error = None
     if result.failure is not None:
         lines = without_colour(result.failure.traceback).strip().splitlines()

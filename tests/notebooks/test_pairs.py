@@ -207,19 +207,17 @@ def copy(tmp_path, monkeypatch):
 
 
 def test_a_new_chapter_has_all_that_is_asked_of_one(copy, capsys):
-    assert main(["new", "77_my_idea"]) == 0
-    assert "digits run 77; digits references 77; digits publish 77" in capsys.readouterr().out
     last = CHAPTERS[-1].name
-    listed = f"file: notebooks/{last}\n      - file: notebooks/77_my_idea\n"
+    n = int(last[:2]) + 1
+    name = f"{n:02}_my_idea"
+    assert main(["new", name]) == 0
+    assert f"digits run {n}; digits references {n}; digits publish {n}" in capsys.readouterr().out
+    listed = f"file: notebooks/{last}\n      - file: notebooks/{name}\n"
     assert listed in (copy / "_toc.yml").read_text(encoding="utf-8")
-    row = (
-        r"\(notebooks/"
-        + last
-        + r"\.ipynb\).*\n\| 77 \| \[My idea\]\(notebooks/77_my_idea\.ipynb\) "
-    )
+    row = rf"\(notebooks/{last}\.ipynb\).*\n\| {n} \| \[My idea\]\(notebooks/{name}\.ipynb\) "
     assert re.search(row, (copy / "README.md").read_text(encoding="utf-8"))
-    assert read_bounds(copy / BOUNDS)["77_my_idea"]
-    assert {path.parent.name for path in copy.glob("profiles/*/77_my_idea.yaml")} == {"quick"}
+    assert read_bounds(copy / BOUNDS)[name]
+    assert {path.parent.name for path in copy.glob(f"profiles/*/{name}.yaml")} == {"quick"}
     made = list_chapters(copy)[-1]
     checks = [f for f in globals().values() if each_chapter.mark in getattr(f, "pytestmark", [])]
     checks.remove(test_it_is_published_with_the_outputs_of_its_code)  # needs a run
@@ -237,7 +235,8 @@ def test_a_new_chapter_has_all_that_is_asked_of_one(copy, capsys):
         ("my_idea", "no chapter's name, expected one such as"),
         ("77-My", "no chapter's name, expected one such as"),
         (f"{CHAPTERS[0].name[:2]}_mine", f"is the number of {CHAPTERS[0].name}; "),
-        ("00_mine", "00 comes before every chapter; "),
+        ("00_mine", f"00 is not next; {len(CHAPTERS) + 1} is free"),
+        ("77_mine", f"77 is not next; {len(CHAPTERS) + 1} is free"),
     ],
 )
 def test_a_new_chapter_of_another_name_is_refused_and_nothing_is_written(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from helpers import ROOT
 
 from digits_cli.book import list_chapters
 from digits_cli.freshness import why_stale
 
-ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = list_chapters(ROOT)
 
 assert CHAPTERS, f"no chapters in {ROOT / 'notebooks'}"

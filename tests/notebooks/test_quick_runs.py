@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from helpers import ROOT
 
 from digit_utils import results
-from digits_cli.book import list_chapters, read_notebook
+from digits_cli.book import code_cells, list_chapters, read_notebook
 from digits_cli.execute import run_chapters
 from digits_cli.plan import profile_file
+from digits_cli.publish import machine_traces
 from digits_cli.references import BOUNDS, outside, read_bounds
 
-ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = list_chapters(ROOT)
 NAMES = [chapter.name for chapter in CHAPTERS]
 
@@ -36,30 +36,21 @@ def run(request):
 def test_it_runs_to_its_end_within_time_and_memory(run):
     assert run.ok, f"{run.failure.message}\n{run.failure.source}\n{run.failure.traceback}"
     assert run.seconds <= MOST_SECONDS
-    if sys.platform == "win32":  # where nothing tells it
-        return
-    assert run.peak_memory_mb is not None
-    assert run.peak_memory_mb <= MOST_MEMORY_MB
+    if sys.platform != "win32":  # where nothing tells it
+        assert run.peak_memory_mb <= MOST_MEMORY_MB
 
 
-def test_it_leaves_its_results_and_no_errors(run):
+def test_it_leaves_its_results_no_errors_and_nothing_of_this_machine(run):
     assert run.ok
     assert results.read(run.output) == run.results
     bounds = read_bounds(ROOT / BOUNDS)
     assert run.name in bounds, f"say in {BOUNDS.as_posix()} what {run.name} must report"
     assert outside(run.results, bounds[run.name]) == []
     notebook = read_notebook(run.output)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    code = code_cells(notebook)
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    for cell in code:
-        assert all(output.output_type != "error" for output in cell.outputs)
-
-
-def test_nothing_on_the_page_comes_from_this_machine(run):
-    from digits_cli.publish import machine_traces
-
-    assert run.ok
-    assert machine_traces(read_notebook(run.output), ROOT) == []
+    assert not [o for cell in code for o in cell.outputs if o.output_type == "error"]
+    assert machine_traces(notebook, ROOT) == []
 
 
 def test_each_figure_stands_alone_and_has_alt_text(run):

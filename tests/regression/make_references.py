@@ -21,13 +21,13 @@ import nbformat
 from digit_utils import results
 from digits_cli.book import (
     cells_tagged,
+    code_cells,
     list_chapters,
     run_folder,
     select_chapters,
     tags,
     write_notebook,
 )
-from digits_cli.child import injected_values
 from digits_cli.code_form import cell_tree
 from digits_cli.errors import RunnerError
 from digits_cli.freshness import RECORDED
@@ -38,9 +38,8 @@ from digits_cli.yaml_source import YamlSource
 
 NIGHTLY = Path("_build/regression/published")
 RULES = Path("tests/regression/published.yaml")
-# nbval runs a notebook in the notebook's own folder. What a chapter leaves behind goes to the
-# build folder, one folder a chapter: none sees another's artifacts, so chapters that need some
-# take the recorded copy, whatever ran before.
+# nbval runs a notebook in its own folder. Each chapter's artifacts go to a folder of the build, so
+# that none sees another's and all take the recorded copies, whatever ran before.
 ARTIFACTS = "../../../_build/regression/{chapter}"
 COMPARED, IGNORED = "nbval-check-output", "nbval-ignore-output"
 # A line that updates itself: nbval does not follow updates and would compare its first words with
@@ -51,10 +50,10 @@ _UPDATES = ("display_id", "LiveProgress", "SearchProgress")
 def make_references(root: Path, wanted: Sequence[str] = ()) -> list[Path]:
     """Write a reference for each chapter from its quick run; return their paths.
 
-    A reference holds the chapter's code with the quick parameters, the outputs that nbval compares,
-    and a last cell that checks the reported values against `bounds.yaml`. Raises RunnerError when a
-    quick run is missing or out of date, a chapter has no bounds, a quick run's own values lie
-    outside them, or an output names a folder of this machine.
+    It holds the chapter's code with the quick parameters, the outputs that nbval compares, and a
+    last cell that checks the reported values against `bounds.yaml`. Raises RunnerError when a quick
+    run is missing or out of date, has no bounds or lies outside, or an output names a folder of
+    this machine.
     """
     names = [chapter.name for chapter in list_chapters(root)]
     notebooks = executed_chapters(root, "quick", select_chapters(root, wanted))
@@ -92,23 +91,16 @@ def _turn_into_reference(notebook: Any, chapter: str, bounds: Mapping[str, Any])
         for output in cell.get("outputs", []):
             for kind in ("image/png", "image/jpeg"):  # nbval does not compare them
                 output.get("data", {}).pop(kind, None)
-    _redirect_artifacts(notebook, ARTIFACTS.format(chapter=chapter))
+    for declared in cells_tagged(notebook, "parameters"):
+        if "ARTIFACTS" not in declared.source:
+            continue
+        if not cells_tagged(notebook, "injected-parameters"):  # the profile sets none
+            tagged = {"tags": ["injected-parameters"]}
+            cell = nbformat.v4.new_code_cell("# Parameters", metadata=tagged)
+            notebook.cells.insert(notebook.cells.index(declared) + 1, cell)
+        (injected,) = cells_tagged(notebook, "injected-parameters")
+        injected.source += f'\nARTIFACTS = "{ARTIFACTS.format(chapter=chapter)}"'
     _finish(notebook, bounds, SOURCE)
-
-
-def _redirect_artifacts(notebook: Any, folder: str) -> None:
-    """Set ARTIFACTS in the injected cell, adding that cell when the profile needed none."""
-    declared = cells_tagged(notebook, "parameters")
-    if not any("ARTIFACTS" in cell.source for cell in declared):
-        return
-    values = injected_values(notebook)
-    values.pop("ARTIFACTS", None)
-    if not cells_tagged(notebook, "injected-parameters"):
-        cell = nbformat.v4.new_code_cell(metadata={"tags": ["injected-parameters"]})
-        notebook.cells.insert(notebook.cells.index(declared[0]) + 1, cell)
-    lines = [f"{name} = {value!r}" for name, value in values.items()]
-    (injected,) = cells_tagged(notebook, "injected-parameters")
-    injected.source = "\n".join(["# Parameters", *lines, f'ARTIFACTS = "{folder}"'])
 
 
 def _finish(notebook: Any, bounds: Mapping[str, Any], source: str) -> None:
@@ -122,10 +114,9 @@ def _finish(notebook: Any, bounds: Mapping[str, Any], source: str) -> None:
 def stage_published(root: Path, wanted: Sequence[str] = ()) -> list[Path]:
     """Write copies of the published notebooks that nbval can compare; return their paths.
 
-    A last cell checks the reported values against bounds around the published ones. Each copy has a
-    folder of its own with the recorded artifacts, so none sees what another makes. Raises
-    RunnerError when a chapter is not published or reports nothing, or, with all chapters, a rule
-    fits nothing.
+    A last cell checks the reported values against bounds around the published ones, and each copy
+    has a folder of its own with the recorded artifacts. Raises RunnerError when a chapter is not
+    published or reports nothing, or, with all chapters, a rule fits nothing.
     """
     rules = read_rules(root / RULES)
     chapters = select_chapters(root, wanted)
@@ -176,9 +167,7 @@ def _turn_into_copy(
     notebook: Any, chapter: str, values: Mapping[str, Any], rules: Mapping[str, list[str]]
 ) -> None:
     updates = set(_UPDATES)
-    for cell in notebook.cells:
-        if cell.cell_type != "code":
-            continue
+    for cell in code_cells(notebook):
         updating = _uses(cell.source, updates)
         if updating:
             for function in cell_tree(cell.source).body:

@@ -6,16 +6,17 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import nbformat
 import psutil
 import pytest
 from runner_books import FIRST, SECOND, chapter, digits, make_book, printed, start_digits
 
 from digit_utils import results
-from digits_cli import child
 from digits_cli.book import cells_tagged, code_sources, join_streams, read_notebook
 from digits_cli.cli import main
-from digits_cli.progress import PlainReporter, duration
+from digits_cli.progress import Reporter, duration
 
 needs_signals = pytest.mark.skipif(
     os.name == "nt", reason="Windows has neither SIGKILL nor process groups"
@@ -59,22 +60,21 @@ def test_values_come_back_and_hostile_ones_stay_data(ran):
     (cell,) = cells_tagged(read_notebook(output), "injected-parameters")
     assert "SEED = 7" in cell.source
     assert printed(output).startswith(f"7 -0.001 {INJECTION!r} False 0")
+    second = output.with_name("02_second.ipynb")  # which declares no other of the three
+    assert dict(read_notebook(second).metadata.papermill.parameters) == {"SEED": 7}
+    assert "second 7" in printed(second)
 
 
 def test_the_executed_notebook_holds_its_run_and_nothing_of_this_machine(ran):
     book, _ = ran
     output = book / "_build/runs/quick-changed/01_first.ipynb"
     notebook = read_notebook(output)
-    asked = {"SEED": 7, "NAME": INJECTION, "RATE": -0.001}
-    assert notebook.metadata.digits.profile == "quick"
-    assert dict(notebook.metadata.digits.parameters) == asked
-    assert 10 < notebook.metadata.digits.peak_memory_mb < 2000
-    assert notebook.metadata.digits.seconds > 0
-    made_of = notebook.metadata.digits.fingerprint
-    assert made_of.parameters.SEED == 7 and made_of.parameters.LIMIT == 0
-    assert "digit_utils/results.py" in made_of.modules
+    run, asked = notebook.metadata.digits, {"SEED": 7, "NAME": INJECTION, "RATE": -0.001}
+    assert run.profile == "quick" and dict(run.parameters) == asked
+    assert 10 < run.peak_memory_mb < 2000 and run.seconds > 0
+    assert run.fingerprint.parameters.SEED == 7 and run.fingerprint.parameters.LIMIT == 0
+    assert "digit_utils/results.py" in run.fingerprint.modules
     assert dict(notebook.metadata.papermill) == {"parameters": asked}
-    assert all("papermill" not in cell.metadata for cell in notebook.cells)
     assert str(book) not in output.read_text()
     assert code_sources(notebook) == code_sources(read_notebook(book / "notebooks/01_first.ipynb"))
     assert output.stat().st_mode & 0o044, "others may read it as any file"
@@ -82,23 +82,12 @@ def test_the_executed_notebook_holds_its_run_and_nothing_of_this_machine(ran):
 
 def test_what_a_chapter_leaves_lands_in_its_run_and_nowhere_else(ran):
     book, _ = ran
-    left = {str(path.relative_to(book)) for path in book.rglob("*") if path.is_file()}
-    # What keeps a second run of the same chapter away stays, like any lock file.
-    left = {path for path in left if not path.startswith("home/") and "/.claims/" not in path}
-    notebooks = {f"notebooks/{n}" for n in ("01_first", "02_second")}
-    assert left == {"jupytext.toml"} | {f"{n}.py" for n in notebooks} | {
-        f"{n}.ipynb" for n in notebooks
-    } | {
-        f"_build/runs/quick-changed/{n}"
-        for n in ("01_first.ipynb", "02_second.ipynb", "stray.txt", "artifacts/made.json")
-    }
-
-
-def test_each_chapter_gets_what_it_declares(ran):
-    book, _ = ran
-    second = read_notebook(book / "_build/runs/quick-changed/02_second.ipynb")
-    assert dict(second.metadata.papermill.parameters) == {"SEED": 7}
-    assert "second 7" in printed(book / "_build/runs/quick-changed/02_second.ipynb")
+    left = {path.relative_to(book).as_posix() for path in book.rglob("*") if path.is_file()}
+    sources = {f"notebooks/{n}.{end}" for n in ("01_first", "02_second") for end in ("py", "ipynb")}
+    made = ("01_first.ipynb", "02_second.ipynb", "stray.txt", "artifacts/made.json")
+    assert {path for path in left if not path.startswith("home/")} == {
+        "jupytext.toml", *sources, *(f"_build/runs/quick-changed/{name}" for name in made)
+    }  # fmt: skip
 
 
 def test_what_is_set_elsewhere_for_the_same_tools_has_no_say(tmp_path, monkeypatch):
@@ -137,6 +126,10 @@ def test_what_is_set_elsewhere_for_the_same_tools_has_no_say(tmp_path, monkeypat
     assert made.provenance.backend == "tensorflow" and "jax" not in made.fingerprint.packages
 
 
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_a_failing_cell_is_shown_and_harms_nothing(tmp_path):
     book = make_book(
         tmp_path,
@@ -158,10 +151,7 @@ def test_a_failing_cell_is_shown_and_harms_nothing(tmp_path):
     assert len(failed.cells) == 4
     assert failed.cells[3].outputs[0].ename == "ZeroDivisionError"
     assert "02_second" not in done.stderr, "later chapters are not run"
-    assert sorted(path.name for path in good.parent.iterdir() if path.name != ".claims") == [
-        "01_bad.failed.ipynb",
-        "01_bad.ipynb",
-    ]
+    assert names_in(good.parent) == ["01_bad.failed.ipynb", "01_bad.ipynb"]
 
 
 @needs_signals
@@ -178,23 +168,18 @@ def test_a_dead_kernel_an_early_end_and_going_on_after_a_failure(tmp_path):
     assert "os.kill(os.getpid()" in done.stderr
     assert "02_quits, cell 3 of 4: the cell failed." in done.stderr
     assert "01_dies (failed)" in done.stdout
-    assert sorted(
-        path.name for path in (book / "elsewhere").iterdir() if path.name != ".claims"
-    ) == [
-        "01_dies.failed.ipynb",
-        "02_quits.failed.ipynb",
-    ]
+    assert names_in(book / "elsewhere") == ["01_dies.failed.ipynb", "02_quits.failed.ipynb"]
     assert not (book / "_build").exists()
 
 
 @needs_signals
 def test_stopping_leaves_no_partial_output_and_no_process(tmp_path):
+    """Started together and stopped in different ways; SIGKILL allows no goodbye."""
     body = (
         "import os, subprocess, time\nfrom pathlib import Path\n"
         "helper = subprocess.Popen(['sleep', '600'])\n"
         "Path('pids').write_text(f'{os.getpid()} {helper.pid} {os.getppid()}')\ntime.sleep(600)"
     )
-    # Started together and stopped in different ways, SIGKILL being the one that allows no goodbye.
     ways = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
     books = [make_book(tmp_path / how.name, c01_long=chapter(body)) for how in ways]
     processes = [start_digits(book, "run") for book in books]
@@ -202,11 +187,12 @@ def test_stopping_leaves_no_partial_output_and_no_process(tmp_path):
         for book, process, how in zip(books, processes, ways, strict=True):
             folder = book / "_build/runs/quick"
             pids = wait_for_pids(folder / "pids", process)
+            scratch = Path(psutil.Process(pids[0]).environ()["KERAS_HOME"]).parent
             process.send_signal(how)
             _, told = process.communicate(timeout=30)
             assert all_gone(pids), f"{how.name}: kernel, its helper and what ran them have ended"
-            (folder / "pids").unlink()
-            assert [path.name for path in folder.iterdir()] == [".claims"]
+            assert set(names_in(folder)) <= {".claims", "pids"}
+            assert not scratch.exists(), "nor anything in the folder for temporary files"
             if how != signal.SIGKILL:
                 assert process.returncode == 130
                 assert "stopped; nothing unfinished was kept" in told
@@ -214,6 +200,22 @@ def test_stopping_leaves_no_partial_output_and_no_process(tmp_path):
     finally:
         for process in processes:
             process.kill()
+
+
+@needs_signals
+def test_when_what_runs_a_kernel_is_killed_the_kernel_ends_and_the_runner_tells(tmp_path):
+    body = (
+        "import os, time\nfrom pathlib import Path\n"
+        "Path('pids').write_text(f'{os.getpid()} {os.getpid()} {os.getppid()}')\ntime.sleep(600)"
+    )
+    book = make_book(tmp_path, c01_long=chapter(body))
+    process = start_digits(book, "run")
+    pids = wait_for_pids(book / "_build/runs/quick/pids", process)
+    os.kill(pids[2], signal.SIGKILL)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "01_long: the process that ran it ended early (exit code -9)" in told
+    assert all_gone(pids)
 
 
 def wait_for_pids(path: Path, process) -> list[int]:
@@ -227,7 +229,7 @@ def wait_for_pids(path: Path, process) -> list[int]:
 
 def all_gone(pids: list[int]) -> bool:
     for _ in range(100):
-        alive = [pid for pid in pids if psutil.pid_exists(pid) and not is_zombie(pid)]
+        alive = [pid for pid in pids if is_alive(pid)]
         if not alive:
             return True
         time.sleep(0.1)
@@ -236,17 +238,17 @@ def all_gone(pids: list[int]) -> bool:
     return False
 
 
-def is_zombie(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return True
+        return False
 
 
 def test_a_reporter_for_logs_speaks_once_a_minute(capsys, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("digits_cli.progress.time.monotonic", lambda: clock[0])
-    reporter = PlainReporter(1)
+    reporter = Reporter(1)
     reporter.start(1, "01_x")
     reporter.cell(2, 9)
     for _ in range(300):
@@ -257,17 +259,28 @@ def test_a_reporter_for_logs_speaks_once_a_minute(capsys, monkeypatch):
         "[1/1] 01_x: cell 2 of 9, 1 min 00 s so far",
         "[1/1] 01_x: cell 2 of 9, 2 min 00 s so far",
     ]
-    assert [duration(s) for s in (8.26, 59.99, 125, 4320)] == [
-        "8.3 s",
-        "60.0 s",
-        "2 min 05 s",
-        "1 h 12 min",
-    ]
+    spans = [duration(seconds) for seconds in (8.26, 59.99, 125, 4320)]
+    assert spans == ["8.3 s", "60.0 s", "2 min 05 s", "1 h 12 min"]
+
+
+def test_a_reporter_on_a_terminal_renews_its_line(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    reporter = Reporter(2)
+    reporter.start(1, "01_first")
+    reporter.cell(3, 4)
+    reporter.finish(SimpleNamespace(ok=True, seconds=7.0))
+    reporter.start(2, "02_second")
+    reporter.finish(SimpleNamespace(ok=False, seconds=1.0))
+    lines = capsys.readouterr().err.rstrip("\n").split("\n")
+    shown = [line.split("\r")[-1].rstrip() for line in lines]
+    assert shown == ["[1/2] 01_first: done after 7.0 s", "[2/2] 02_second: failed after 1.0 s"]
+    renewed = lines[0].split("\r")
+    assert renewed[2].startswith("[1/2] 01_first: [############............] cell 3 of 4, 0.0 s")
+    assert {len(line) for line in renewed[1:]} == {79}, "it covers the line before and never wraps"
 
 
 def test_start_up_notes_of_tensorflow_are_dropped_and_warnings_kept():
-    import nbformat
-
     def stream(text, name="stderr"):
         return nbformat.v4.new_output("stream", name=name, text=text)
 
@@ -278,10 +291,9 @@ def test_start_up_notes_of_tensorflow_are_dropped_and_warnings_kept():
         "2025-01-01 10:00:00.1: E external/x.cc:467] Unable to register cuFFT factory: Attempting\n"
     )
     mine = "x.py:3: UserWarning: look here\n"
-    outputs = join_streams(
-        [stream(notes), stream(mine), stream("a", "stdout"), stream("b", "stdout")]
-    )
-    assert [(o.name, o.text) for o in outputs] == [("stderr", mine), ("stdout", "ab")]
+    printed = [stream(notes), stream(mine), stream("a", "stdout"), stream("b", "stdout")]
+    joined = [(output.name, output.text) for output in join_streams(printed)]
+    assert joined == [("stderr", mine), ("stdout", "ab")]
     assert join_streams([stream(notes)]) == []
 
 
@@ -296,51 +308,24 @@ def test_a_backend_that_there_is_not_is_refused_before_anything_runs(tmp_path, m
     assert main(["status"]) in (0, 1), "what runs nothing does not mind"
 
 
-def run_child(book, execute, monkeypatch):
-    """Let the child's code run here with another papermill; return its exit code and events."""
-    import papermill
-    import pyarrow  # noqa: F401 - the child hides it unless it is there already
-
-    monkeypatch.setattr(papermill, "execute_notebook", execute)
-    (book / "scratch").mkdir()
-    request = {
-        "input": str(book / "notebooks" / "01_first.ipynb"), "output": str(book / "out.ipynb"),
-        "cwd": str(book), "checkout": str(book), "scratch": str(book / "scratch"),
-        "profile": "quick", "parameters": {}, "started": time.monotonic(),
-    }  # fmt: skip
-    events = []
-    code = child._execute(request, lambda event, **details: events.append(event))
-    return code, events
-
-
-@pytest.mark.parametrize("failures", [0, 2, 3])
-def test_a_kernel_that_dies_as_it_starts_is_started_again(tmp_path, monkeypatch, failures):
-    left = [RuntimeError("Kernel didn't respond in 120 seconds")] * failures
-    left[1:] = [RuntimeError("Kernel died before replying to kernel_info")] * (failures - 1)
-
-    def execute(notebook, _, **options):
-        if left:
-            raise left.pop()
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                cell.execution_count = 1
-        options["on_notebook_start"](notebook)
-
-    book = make_book(tmp_path, c01_first=FIRST)
-    if failures == child.STARTS:
-        with pytest.raises(RuntimeError, match="Kernel didn't respond"):
-            run_child(book, execute, monkeypatch)
-        return
-    assert run_child(book, execute, monkeypatch) == (0, ["done"])
-
-
-def test_what_else_goes_wrong_is_not_tried_again(tmp_path, monkeypatch):
-    tries = []
-
-    def execute(notebook, _, **options):
-        tries.append(1)
-        raise RuntimeError("something else")
-
-    with pytest.raises(RuntimeError, match="something else"):
-        run_child(make_book(tmp_path, c01_first=FIRST), execute, monkeypatch)
-    assert len(tries) == 1
+@pytest.mark.parametrize("failures", [2, 3])
+def test_a_kernel_that_ends_as_it_starts_is_started_again_twice(tmp_path, monkeypatch, failures):
+    """As one does whose port another program has taken."""
+    book = make_book(tmp_path / "book", c01_first=FIRST)
+    starts = tmp_path / "starts"
+    (tmp_path / "ipykernel_launcher.py").write_text(
+        "import sys\nfrom pathlib import Path\n"
+        f"with Path({str(starts)!r}).open('a') as starts: starts.write('x')\n"
+        f"if Path({str(starts)!r}).stat().st_size <= {failures}: sys.exit('address in use')\n"
+        "from ipykernel import kernelapp\nkernelapp.launch_new_instance()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = digits(book, "run")
+    assert starts.stat().st_size == 3
+    if failures == 2:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert done.returncode == 1
+        assert "01_first: the process that ran it ended early (exit code 1)" in done.stderr
+        assert "RuntimeError: Kernel died before replying" in done.stderr
+        assert not list(book.rglob("*.failed.ipynb"))

@@ -10,19 +10,17 @@ from pathlib import PureWindowsPath
 
 import nbformat
 import pytest
-from runner_books import FIRST, SECOND, chapter, make_book, pretend_run
+from runner_books import FIRST, SECOND, make_book, pretend_run
 
 import digits_cli.publish
 from digit_utils import results
-from digits_cli.book import cells_tagged, list_chapters, read_notebook, write_notebook
+from digits_cli.book import cells_tagged, code_cells, list_chapters, read_notebook, write_notebook
 from digits_cli.errors import RunnerError
 from digits_cli.pairing import METADATA, check_pairs, sync_pair
 from digits_cli.publish import machine_traces, publish
 from digits_cli.site import build_site, stage_site
 
-SAVER = chapter(
-    "from digit_utils.artifacts import save_json\nsave_json(ARTIFACTS, 'best_parameters', {})"
-)
+NAMES = ["01_first", "02_second"]
 
 
 @pytest.fixture
@@ -35,6 +33,16 @@ def book(tmp_path):
     )
     (book / "book").mkdir()
     (book / "book" / "index.md").write_text("# Welcome\n")
+    return book
+
+
+@pytest.fixture
+def ran(book):
+    """The book, its chapters run with profile `quick`, and a site built before."""
+    for name in NAMES:
+        pretend_run(book, name)
+    (book / "_build/html").mkdir()
+    (book / "_build/html/index.html").write_text("old")
     return book
 
 
@@ -62,9 +70,8 @@ def test_staging_starts_afresh_and_takes_prose_from_now_and_outputs_from_the_run
     staged = read_notebook(book / "_build/site/notebooks/01_first.ipynb")
     assert staged.cells[0].source.startswith("# The first chapter")
     assert staged.cells[3].outputs[0].text == "3\n"
-    assert [c.source for c in cells_tagged(staged, "injected-parameters")] == [
-        "# Parameters\nSEED = 3"
-    ]
+    (injected,) = cells_tagged(staged, "injected-parameters")
+    assert injected.source == "# Parameters\nSEED = 3"
     assert staged.metadata.digits.profile == "quick"
     assert staged.metadata.digits.stale == ["parameter SEED is 0, was 3"]
     other = read_notebook(book / "_build/site/notebooks/02_second.ipynb")
@@ -72,40 +79,40 @@ def test_staging_starts_afresh_and_takes_prose_from_now_and_outputs_from_the_run
     assert (book / "_build/site/book/index.md").is_file()
 
 
-def test_missing_and_outdated_runs_are_listed_with_the_command_that_makes_them(book):
+def test_runs_that_are_missing_or_of_other_code_are_listed_with_the_command_that_makes_them(book):
     pretend_run(book, "01_first")
     change(book, "01_first", "1 + 1", "1 + 2")
     with pytest.raises(RunnerError) as error:
         stage_site(book, "quick")
     told = str(error.value)
-    assert "not run yet: 02_second; code changed since the run: 01_first" in told
-    assert "`digits run 02_second 01_first --profile quick`" in told
+    assert "code changed since the run: 01_first; not run yet: 02_second" in told
+    assert "`digits run 01_first 02_second --profile quick`" in told
 
 
-def test_a_run_with_other_values_than_the_profiles_is_out_of_date(book):
-    for name in ("01_first", "02_second"):
-        pretend_run(book, name)
-    profile = book / "profiles/quick/01_first.yaml"
-    profile.parent.mkdir(parents=True, exist_ok=True)
+def test_a_run_with_other_values_than_the_profiles_is_out_of_date(ran):
+    profile = ran / "profiles/quick/01_first.yaml"
+    profile.parent.mkdir(parents=True)
     profile.write_text("SEED: 41\n")
     with pytest.raises(RunnerError, match="values changed since the run: 01_first"):
-        stage_site(book, "quick")
+        stage_site(ran, "quick")
 
 
-def test_the_table_of_contents_must_list_every_chapter_and_no_other(book):
-    (book / "_toc.yml").write_text(
-        "format: jb-book\nroot: book/index\nchapters:\n- file: notebooks/01_frist\n"
-    )
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("format: jb-book\nroot: book/index\nchapters:\n- file: notebooks/01_frist\n",
+         "_toc.yml lists notebooks/01_frist, which is no chapter; notebooks/01_first is not in"),
+        ("root: [\n", "_toc.yml, line 2: this is not YAML"),
+        (None, "_toc.yml is missing"),
+    ],
+)  # fmt: skip
+def test_the_table_of_contents_must_list_every_chapter_and_no_other(book, text, told):
+    (book / "_toc.yml").unlink()
+    if text:
+        (book / "_toc.yml").write_text(text)
     with pytest.raises(RunnerError) as error:
         stage_site(book, "quick")
-    assert "_toc.yml lists notebooks/01_frist, which is no chapter" in str(error.value)
-    assert "notebooks/02_second is not in _toc.yml" in str(error.value)
-    (book / "_toc.yml").write_text("root: [\n")
-    with pytest.raises(RunnerError, match="_toc.yml, line 2: this is not YAML"):
-        stage_site(book, "quick")
-    (book / "_toc.yml").unlink()
-    with pytest.raises(RunnerError, match="_toc.yml is missing"):
-        stage_site(book, "quick")
+    assert told in str(error.value)
 
 
 def fake_jupyter_book(monkeypatch, code=0, pages=("index", "book/index")):
@@ -128,50 +135,38 @@ def fake_jupyter_book(monkeypatch, code=0, pages=("index", "book/index")):
     monkeypatch.setattr("digits_cli.site.subprocess.Popen", start)
 
 
-ALL_PAGES = ("index", "book/index", "notebooks/01_first", "notebooks/02_second")
+ALL_PAGES = ("index", "book/index", *(f"notebooks/{name}" for name in NAMES))
 
 
-def test_a_good_build_replaces_the_old_site_whole(book, monkeypatch, capsys):
-    for name in ("01_first", "02_second"):
-        pretend_run(book, name)
-    (book / "_build/html").mkdir()
-    (book / "_build/html/stale.html").write_text("old")
+def test_a_good_build_replaces_the_old_site_whole(ran, monkeypatch, capsys):
+    (ran / "_build/html/stale.html").write_text("old")
     fake_jupyter_book(monkeypatch, pages=ALL_PAGES)
-    assert build_site(root=book) == 0
+    assert build_site(root=ran) == 0
     out = capsys.readouterr().out
     assert "'-n', '-W', '--keep-going'" in out
     assert ".book'" in out and "in .book" not in out
     assert "html/index.html" in out.splitlines()[-1]
-    assert not (book / "_build/html/stale.html").exists()
-    assert (book / "_build/html/index.html").read_text() == "new"
-    assert sorted(path.name for path in (book / "_build").iterdir()) == [
-        ".claims",
-        "html",
-        "runs",
-        "site",
-    ]
+    assert not (ran / "_build/html/stale.html").exists()
+    assert (ran / "_build/html/index.html").read_text() == "new"
+    assert sorted(path.name for path in (ran / "_build").iterdir()) == ["html", "runs", "site"]
 
 
 @pytest.mark.parametrize(
     ("code", "pages", "told"),
     [(2, ALL_PAGES, "exit code 2"), (0, ALL_PAGES[:3], "no page for notebooks/02_second")],
 )
-def test_a_bad_build_leaves_the_last_good_site(book, monkeypatch, capsys, code, pages, told):
-    for name in ("01_first", "02_second"):
-        pretend_run(book, name)
-    (book / "_build/html").mkdir()
-    (book / "_build/html/index.html").write_text("old")
+def test_a_bad_build_leaves_the_last_good_site(ran, monkeypatch, capsys, code, pages, told):
     fake_jupyter_book(monkeypatch, code, pages)
     if code:
-        assert build_site(root=book) == code
+        assert build_site(root=ran) == code
         error = capsys.readouterr().err
     else:
         with pytest.raises(RunnerError) as raised:
-            build_site(root=book)
+            build_site(root=ran)
         error = str(raised.value)
     assert told in error
     assert "still the last good site" in error
-    assert (book / "_build/html/index.html").read_text() == "old"
+    assert (ran / "_build/html/index.html").read_text() == "old"
 
 
 # --- published notebooks
@@ -188,12 +183,8 @@ def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
     pretend_run(book, "01_first", "full", parameters={"SEED": 0})  # the default, set all the same
     pretend_run(book, "02_second", "full")
     said, left = published(book)
-    assert said == [
-        "01_first: wrote results/01_first.json",
-        "01_first: wrote notebooks/01_first.ipynb",
-        "02_second: wrote results/02_second.json",
-        "02_second: wrote notebooks/02_second.ipynb",
-    ]
+    ends = ("results/{}.json", "notebooks/{}.ipynb")
+    assert said == [f"{name}: wrote {end.format(name)}" for name in NAMES for end in ends]
     assert left == []
     record = json.loads((book / "results/01_first.json").read_text())
     assert record["chapter"] == "01_first"
@@ -203,7 +194,7 @@ def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
     assert set(notebook.metadata) == {*METADATA, "digits"}
     assert set(notebook.metadata.digits) == {"fingerprint", "outputs"}
     assert not cells_tagged(notebook, "injected-parameters")
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    code = code_cells(notebook)
     assert [cell.execution_count for cell in code] == [1, 2, 3, 4]
     assert all(cell.outputs for cell in code)
     assert check_pairs(book) == [], "published outputs do not part the halves"
@@ -214,7 +205,7 @@ def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
 def test_publishing_refuses_other_parameters_old_code_and_paths_of_this_machine(book):
     before = (book / "notebooks/01_first.ipynb").read_bytes()
     _, left = published(book)
-    assert left == ["01_first", "02_second"]
+    assert left == NAMES
     pretend_run(book, "01_first", "full", parameters={"SEED": 3})
     assert published(book, "01")[1] == ["01_first"], "other values than the profile's"
     profile = book / "profiles/full/01_first.yaml"
@@ -230,70 +221,50 @@ def test_publishing_refuses_other_parameters_old_code_and_paths_of_this_machine(
     assert f"cell 3 prints {book}" in str(error.value)
     assert (book / "notebooks/01_first.ipynb").read_bytes() == before
     change(book, "01_first", "1 + 1", "1 + 2")
-    assert published(book)[1] == ["01_first", "02_second"], "its code has changed"
+    assert published(book)[1] == NAMES, "its code has changed"
 
 
-def test_publishing_leaves_a_chapter_published_before_as_it_is(book):
-    for name in ("01_first", "02_second"):
+def test_a_new_run_of_a_chapter_published_before_is_taken_when_it_is_named(book):
+    for name in NAMES:
         pretend_run(book, name, "full")
     published(book)
-    shutil.rmtree(book / "_build")
-    assert published(book) == (["01_first: fresh", "02_second: fresh"], [])
     pretend_run(book, "02_second", "full", accuracy=0.5)
     assert published(book)[0] == ["01_first: fresh", "02_second: fresh"]
-    said, _ = published(book, "02")  # named: the new run is asked for
+    said, _ = published(book, "02")
     assert said[-1] == "02_second: wrote notebooks/02_second.ipynb"
     assert results.read(book / "notebooks/02_second.ipynb") == {"accuracy": 0.5}
     assert published(book, "02")[0] == ["02_second: fresh, and as its full run"]
-    change(book, "01_first", "1 + 1", "1 + 2")
-    assert published(book)[1] == ["01_first"]
-
-
-def test_publishing_records_what_later_chapters_need(book):
-    make_book(book, c03_saves=SAVER)
-    for name in ("01_first", "02_second", "03_saves"):
-        pretend_run(book, name, "full")
-    assert published(book)[1] == ["03_saves"], "its run has left no best_parameters.json"
-    made = book / "_build/runs/full/artifacts/best_parameters.json"
-    made.parent.mkdir()
-    made.write_text('{"a": 1}\n')
-    said, _ = published(book)
-    assert "03_saves: wrote digit_utils/recorded/best_parameters.json" in said
-    assert json.loads((book / "digit_utils/recorded/best_parameters.json").read_text()) == {"a": 1}
 
 
 def test_the_site_can_be_made_of_the_published_notebooks(book):
     with pytest.raises(RunnerError, match="Not published, or changed since: 01_first, 02_second"):
         stage_site(book, None)
-    for name in ("01_first", "02_second"):
+    for name in NAMES:
         pretend_run(book, name, "full")
     published(book)
     shutil.rmtree(book / "_build")
     stage_site(book, None)
     staged = read_notebook(book / "_build/site/notebooks/01_first.ipynb")
-    assert staged.metadata["digits"]["profile"] == "full"
-    assert staged.metadata["digits"]["stale"] == []
-    assert [cell.outputs for cell in staged.cells if cell.cell_type == "code"][0]
+    assert (staged.metadata.digits.profile, staged.metadata.digits.stale) == ("full", [])
+    assert code_cells(staged)[0].outputs
 
 
 # --- what names this machine
 
 
 def printing(text):
-    new = nbformat.v4
-    output = new.new_output("stream", name="stdout", text=text)
-    return new.new_notebook(cells=[new.new_code_cell("print(text)", outputs=[output])])
+    output = nbformat.v4.new_output("stream", name="stdout", text=text)
+    cell = nbformat.v4.new_code_cell("print(text)", outputs=[output])
+    return nbformat.v4.new_notebook(cells=[cell])
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        r"C:\Users\ada\book\notebooks\01_eda.py",
-        r"C:\Users\ada\other",
-        r"C:\Temp\ipykernel_12\34.py",
-        "C:/Users/ada/book/x",
+        r"C:\Users\ada\book\notebooks\01_eda.py", r"C:\Users\ada\other",
+        r"C:\Temp\ipykernel_12\34.py", "C:/Users/ada/book/x",
     ],
-)
+)  # fmt: skip
 def test_folders_of_windows_are_found_in_outputs(monkeypatch, text):
     class Home(PureWindowsPath):
         @classmethod

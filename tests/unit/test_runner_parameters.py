@@ -27,11 +27,9 @@ def book(tmp_path):
 
 
 @pytest.fixture
-def plan(book, tmp_path):
+def plan(book):
     def plan(wanted=(), profile="quick", **parameters):
-        snapshots = tmp_path / "snapshots"
-        snapshots.mkdir(exist_ok=True)
-        return plan_runs(wanted, profile, parameters, None, book, snapshots)
+        return plan_runs(wanted, profile, parameters, None, book)
 
     return plan
 
