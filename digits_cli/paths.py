@@ -101,7 +101,9 @@ def _select_one(chapters: list[Chapter], text: str) -> Chapter:
     key = text.zfill(2) if text.isdecimal() and int(text) else text  # 3 is 03
     path, folder = Path(text), chapters[0].folder.resolve()
     is_file = path.suffix in {".py", ".ipynb"}
-    if is_file and (path.resolve().parent == folder or not os.path.isfile(text)):
+    if is_file and (
+        path.resolve().parent == folder or path.name == text and not os.path.exists(text)
+    ):
         key = path.stem
     names = [chapter.name for chapter in chapters]
     found = [c for c in chapters if key and c.name.startswith(key)]
@@ -112,7 +114,9 @@ def _select_one(chapters: list[Chapter], text: str) -> Chapter:
         matches = f"{len(found)} chapters: {', '.join(c.name for c in found)}"
         raise UsageError(f"'{text}' matches {matches}. Type more of the name.")
     meant = " A parameter goes after -p." if "=" in text else did_you_mean(key, names)
-    if is_file:
+    if is_file and not os.path.isfile(text):
+        meant = f" There is no such file.{meant}"
+    elif is_file:
         meant += f" For another notebook use `papermill {text:.200} output.ipynb`."
     raise UsageError(f"There is no chapter {text!r:.200}.{meant} Chapters: {', '.join(names)}.")
 

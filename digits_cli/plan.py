@@ -7,18 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from digits_cli import paths
 from digits_cli.errors import ParameterError, UsageError, did_you_mean
 from digits_cli.pairing import notebook_bytes, read_chapter, refuse_unlike
 from digits_cli.parameters import Parameter, check_value, declared_parameters, read_profile
-from digits_cli.paths import (
-    Chapter,
-    find_root,
-    folder_here,
-    list_profiles,
-    run_folder,
-    select_chapters,
-    shown,
-)
+from digits_cli.paths import Chapter, folder_here
 
 # A relative one is meant from where the command runs, but the notebook runs in its build folder.
 FOLDER_PARAMETERS = ("DATA", "ARTIFACTS", "TRIALS")
@@ -57,12 +50,12 @@ def plan_runs(
 
     `snapshots` keeps copies of the notebooks, so that an edit during a long run changes nothing.
     """
-    root = find_root(root)
-    profiles = list_profiles(root)
+    root = paths.find_root(root)
+    profiles = paths.list_profiles(root)
     if profile not in profiles:
         told = f"There is no profile '{profile}'.{did_you_mean(profile, profiles)}"
         raise UsageError(f"{told} Profiles: {', '.join(profiles)}.")
-    chapters = select_chapters(root, wanted)
+    chapters = paths.select_chapters(root, wanted)
     refuse_unlike(root, chapters)
     declared = {c.name: declared_parameters(read_chapter(c), c.name) for c in chapters}
     requested = {c.name: profile_values(root, profile, c, declared[c.name]) for c in chapters}
@@ -70,7 +63,7 @@ def plan_runs(
     # Values of one's own go to a folder of their own: the site and the references are made from
     # the profile's, which must hold the profile's values.
     run = f"{profile}-changed" if parameters else profile
-    folder = folder_here(out, "--out") if out else run_folder(root, run)
+    folder = folder_here(out, "--out") if out else paths.run_folder(root, run)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -96,20 +89,15 @@ def profile_values(
     found = read_profile(path) if path.exists() else {}
     if declared is not None:
         for name, (value, line) in found.items():
-            check_value(chapter.name, declared, name, value, f"{shown(path)}, line {line}")
+            check_value(chapter.name, declared, name, value, f"{paths.shown(path)}, line {line}")
     return with_full_folders({name: value for name, (value, _) in found.items()})
-
-
-read_profile_values = profile_values  # the name it has where the values are checked
 
 
 def with_full_folders(values: Mapping[str, Any]) -> dict[str, Any]:
     """Write the folders among a chapter's values (`FOLDER_PARAMETERS`) as full paths."""
-    full = dict(values)
-    for name in FOLDER_PARAMETERS:
-        if full.get(name) and isinstance(full[name], str):
-            full[name] = str(folder_here(full[name], name))
-    return full
+    given = {name: values[name] for name in FOLDER_PARAMETERS if values.get(name)}
+    full = {n: str(folder_here(v, n)) for n, v in given.items() if isinstance(v, str)}
+    return {**values, **full}
 
 
 def _add_command_line(

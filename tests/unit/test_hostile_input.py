@@ -28,8 +28,8 @@ from digits_cli.notebooks import read_notebook
 from digits_cli.parameters import check_value, parse_declarations
 from digits_cli.search_command import load_search
 from digits_cli.site import stage_site
-from digits_cli.sweep import RECORD, Place
-from digits_cli.sweep_file import FORMAT, read_sweep
+from digits_cli.sweep import FORMAT, RECORD, Place
+from digits_cli.sweep_file import read_sweep
 
 HUGE = "0x" + "f" * 5000
 

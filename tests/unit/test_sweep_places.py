@@ -173,7 +173,7 @@ def test_a_good_record_wins_from_whichever_side(s3, tmp_path, good):
     assert run.record == RECORDS["ok"]
     for name in ("runs.csv", "report.html"):
         (place.folder / name).write_text("x")
-    place.publish([run])
+    place.copy([run], "runs.csv", "report.html")
     assert json.loads(text_of(s3, f"{good}/abc/run.json")) == RECORDS["ok"]
 
 
