@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -89,27 +88,27 @@ def run_sweep(
     if only_list:
         runs = place.runs(points)
         for run in runs:
-            state = "finished" if run.ok else "to run"
-            print(f"{run.key}  {state:8}  {sweep.label(run.parameters)}")
+            print(
+                f"{run.key}  {'finished' if run.ok else 'to run':8}  {sweep.label(run.parameters)}"
+            )
         _tell(f"{sum(run.ok for run in runs)} of {len(runs)} runs are finished")
         return sweep, runs, place
     with claim_folder(place.folder):
-        place.check()
+        if place.address:  # can it be written?
+            place.papermill("write", "sweep.json", json.dumps({"format": FORMAT}))
         runs = place.runs(points)
         todo = [run for run in runs if not run.ok]
         if len(todo) < len(runs):
             _tell(f"{len(runs) - len(todo)} of {len(runs)} runs are finished already")
         if todo:
-            local = nullcontext((partial(run_here, sweep, notebook), jobs or 1))
+            local = nullcontext((lambda *run: run_here(sweep, notebook, *run), jobs or 1))
             with _on_ray(sweep, notebook, address, jobs) if engine == "ray" else local as workers:
                 done = _run_all(sweep, todo, place, *workers)
             runs = [done.get(run.key, run) for run in runs]
         commits = {run.record["commit"] for run in runs if run.record.get("commit")}
         if len(commits) > 1:
-            _tell(
-                f"note: these runs were made at {len(commits)} different commits (column commit); "
-                "name another place to run all of them with the code as it is now"
-            )
+            text = f"note: these runs were made at {len(commits)} different commits (column commit)"
+            _tell(f"{text}; name another place to run all of them with the code as it is now")
         if report is not None:
             report(sweep, runs, place.folder)
             place.copy(runs, "runs.csv", REPORT)  # what is text; Parquet stays here
@@ -147,9 +146,9 @@ def _run_all(
                     done[run.key] = run
                     rest = (time.monotonic() - started) * (len(todo) / len(done) - 1)
                     left = f", about {duration(rest)} left" if rest else ""
-                    how = f"{'done' if run.ok else 'failed'} after"
-                    how += f" {duration(run.record['seconds'])}: {sweep.label(run.parameters)}"
-                    _tell(f"[{len(done)}/{len(todo)}] {run.key} {how}{left}")
+                    how = "done" if run.ok else "failed"
+                    values = f"{duration(run.record['seconds'])}: {sweep.label(run.parameters)}"
+                    _tell(f"[{len(done)}/{len(todo)}] {run.key} {how} after {values}{left}")
                     if not run.ok:
                         _tell(f"    {run.record['error']}")
         except BaseException:
@@ -243,10 +242,12 @@ class Place:
 
     def __init__(self, out: str | Path | None, default: Path):
         """`out`: a folder, an address such as ``s3://bucket/sweep``, or None for `default`."""
-        self.address = str(out).rstrip("/") if out and "://" in str(out) else None
-        self.folder = folder_here(out, "--out") if out and not self.address else default
+        self.address, self.folder = None, default
         self.copied: set[str] = set()  # runs whose record is at the address
-        if self.address:
+        if out and "://" not in str(out):
+            self.folder = folder_here(out, "--out")
+        elif out:
+            self.address = str(out).rstrip("/")
             if self.address.startswith("http"):
                 text = "a web server keeps no folders, use s3:// or alike"
                 raise UsageError(f"--out is {self.address}; {text}")
@@ -259,11 +260,6 @@ class Place:
         """Where the report is, for messages."""
         here = shown(self.folder / REPORT)
         return f"{self.address}/{REPORT} and {here}" if self.address else here
-
-    def check(self) -> None:
-        """Raise RunnerError if the address cannot be written."""
-        if self.address:
-            self._papermill("write", "sweep.json", json.dumps({"format": FORMAT}))
 
     def runs(self, points: dict[str, dict[str, Any]]) -> list[SweepRun]:
         """Return the runs of keyed points, each with its record if it has ended, here or there.
@@ -278,7 +274,7 @@ class Place:
             with suppress(OSError):
                 here = _parse_record(key, read_bytes(self.folder / key / RECORD))
             if key in names and RECORD in self._names(f"{key}/"):
-                there = _parse_record(key, self._papermill("read", f"{key}/{RECORD}"))
+                there = _parse_record(key, self.papermill("read", f"{key}/{RECORD}"))
             record = here if here.get("status") == "ok" or not there else there
             if there.get("status") == record.get("status"):
                 self.copied.add(key)
@@ -305,24 +301,24 @@ class Place:
 
     def copy(self, runs: list[SweepRun], *names: str) -> None:
         """Copy runs not copied before, and other files; RunnerError if that fails."""
-        for run in runs:
+        for run in runs if self.address else ():
             if run.record and run.key not in self.copied:
-                ours = [name for name in (run.record.get("notebook"), RECORD) if name]
-                self._copy(*(f"{run.key}/{name}" for name in ours))
+                notebook = run.record.get("notebook")
+                self._write(*([f"{run.key}/{notebook}"] if notebook else []), f"{run.key}/{RECORD}")
                 self.copied.add(run.key)
-        self._copy(*names)
+        self._write(*names)
 
-    def _copy(self, *names: str) -> None:
+    def _write(self, *names: str) -> None:
         for name in names if self.address else ():
-            self._papermill("write", name, (self.folder / name).read_text(encoding="utf-8"))
+            self.papermill("write", name, (self.folder / name).read_text(encoding="utf-8"))
 
     def _names(self, below: str) -> set[str]:
         """Return the names of folders and files at the address, or in a folder below it."""
         # Some stores list a folder's children, some everything below; some texts, some objects.
-        found = [getattr(item, "name", item) for item in self._papermill("listdir", below)]
+        found = [getattr(item, "name", item) for item in self.papermill("listdir", below)]
         return {part for path in found for part in str(path).split("/")}
 
-    def _papermill(self, act: str, name: str, *content: str) -> Any:
+    def papermill(self, act: str, name: str, *content: str) -> Any:
         """List, read or write with papermill; turn whatever a store raises into a RunnerError."""
         from papermill.exceptions import PapermillOptionalDependencyException
         from papermill.iorw import papermill_io
