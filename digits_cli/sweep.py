@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,7 +33,7 @@ from digits_cli.pairing import notebook_bytes, refuse_unlike
 from digits_cli.paths import Chapter, build_folder, find_root, folder_here, shown
 from digits_cli.plan import PlannedRun
 from digits_cli.progress import duration
-from digits_cli.sweep_file import Sweep, keyed_points, read_sweep
+from digits_cli.sweep_file import Sweep, SweepRun, keyed_points, read_sweep
 
 RECORD, REPORT = "run.json", "report.html"
 FORMAT = 1  # of the records
@@ -41,20 +41,6 @@ RECORD_TYPES: dict[str, Any] = {
     "notebook": str | None, "error": str | None, "commit": str | None, "parameters": dict,
     "results": dict | None, "seconds": int | float, "peak_memory_mb": int | float | None,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class SweepRun:
-    """One run of a sweep: requested, and perhaps finished."""
-
-    key: str  # names its folder
-    parameters: dict[str, Any]
-    record: dict[str, Any] = field(default_factory=dict)  # of run.json; empty until the end
-
-    @property
-    def ok(self) -> bool:
-        """Whether it succeeded."""
-        return self.record.get("status") == "ok"
 
 
 def run_sweep(

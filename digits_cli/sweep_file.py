@@ -11,7 +11,7 @@ import operator
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,20 @@ class Sweep:
         """Return the values that tell a run from the others, as text."""
         names = [name for name in (*self.varied, "SEED") if name in point]
         return ", ".join(f"{n} {show_value(point[n])}" for n in names) or "the profile's values"
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """One run of a sweep: requested, and perhaps finished."""
+
+    key: str  # names its folder
+    parameters: dict[str, Any]
+    record: dict[str, Any] = field(default_factory=dict)  # of run.json; empty until the end
+
+    @property
+    def ok(self) -> bool:
+        """Whether it succeeded."""
+        return self.record.get("status") == "ok"
 
 
 def read_sweep(path: Path, root: Path) -> Sweep:

@@ -13,8 +13,7 @@ from typing import Any
 from digit_utils.files import write_atomically
 from digits_cli import page
 from digits_cli.errors import did_you_mean
-from digits_cli.sweep import SweepRun
-from digits_cli.sweep_file import Sweep, as_columns
+from digits_cli.sweep_file import Sweep, SweepRun, as_columns
 
 RESULT = "result."  # a chapter may report a value with the name of a parameter
 ABOUT_A_RUN = ("status", "commit", "seconds", "peak_memory_mb", "error")
