@@ -10,6 +10,7 @@ import ast
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from digits_cli.errors import ParameterError, did_you_mean
 from digits_cli.yaml_source import YamlSource
 
 SEEDS = 2**32  # below it: what NumPy, scikit-learn and Keras all take
-TYPES = {"int": int, "float": float, "str": str, "bool": bool}
+TYPES: dict[str, set] = {"int": {int}, "float": {float, int}, "str": {str}, "bool": {bool}}
 KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "a truth value",
          list: "a list", dict: "a mapping", type(None): "no value"}  # fmt: skip
 
@@ -34,10 +35,12 @@ class Parameter:
     comment: str = ""
 
     def accepts(self, value: Any) -> bool:
-        """Tell whether a value fits the type; an int passes for a float, a bool for no number."""
-        known = TYPES[self.type]
-        fits = type(value) is known or (known is float and type(value) is int)
-        return fits and not _unfit(value)
+        """Tell whether a value fits the type, and a notebook can hold it."""
+        if type(value) not in TYPES[self.type]:
+            return False
+        if isinstance(value, str):
+            return value.encode("utf-8", "replace").decode() == value  # no half characters
+        return math.isfinite(value) if isinstance(value, float) else -(2**63) <= value < 2**63
 
     @property
     def least(self) -> float | None:
@@ -48,17 +51,6 @@ class Parameter:
     def __str__(self) -> str:
         text = f"{self.name}: {self.type} = {self.default!r}"
         return f"{text}  # {self.comment}" if self.comment else text
-
-
-def _unfit(value: Any) -> str:
-    """Say why no notebook or table of results could hold a value; empty if they can."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return " A parameter must be a finite number."
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return " A whole number must fit into 64 bits."
-    if isinstance(value, str) and value.encode("utf-8", "replace").decode() != value:
-        return " It holds half a character."
-    return ""
 
 
 def show_value(value: Any) -> str:
@@ -88,21 +80,20 @@ def parse_declarations(source: str, chapter: str) -> dict[str, Parameter]:
 def _declaration(statement: ast.stmt, source: str, chapter: str) -> Parameter:
     where = f"{chapter}, parameters cell, line {statement.lineno}"
     match statement:
-        case ast.AnnAssign(ast.Name(name), ast.Name(kind), ast.Constant() | ast.UnaryOp() as given):
-            fits = kind in TYPES
-        case _:
-            fits = False
-    if not fits:
-        text = ast.get_source_segment(source, statement)
-        expected = f"NAME: type = literal, with one of the types {', '.join(TYPES)}"
-        raise ParameterError(f"{where}: found '{text:.200}', expected {expected}.")
-    last = re.split(r"\r\n?|\n", source)[(given.end_lineno or 1) - 1]
-    behind = last.encode()[given.end_col_offset or 0 :].decode()
-    parameter = Parameter(name, kind, ast.literal_eval(given), behind.partition("#")[2].strip())
-    if not parameter.accepts(parameter.default):
-        value = show_value(parameter.default)
-        raise ParameterError(f"{where}: {name} is {kind}, but its default is {value}.")
-    return parameter
+        case ast.AnnAssign(
+            ast.Name(name), ast.Name(kind), ast.Constant() | ast.UnaryOp() as given
+        ) if kind in TYPES:
+            last = re.split(r"\r\n?|\n", source)[(given.end_lineno or 1) - 1]
+            behind = last.encode()[given.end_col_offset or 0 :].decode()
+            comment = behind.partition("#")[2].strip()
+            parameter = Parameter(name, kind, ast.literal_eval(given), comment)
+            if parameter.accepts(parameter.default):
+                return parameter
+            default = show_value(parameter.default)
+            raise ParameterError(f"{where}: {name} is {kind}, but its default is {default}.")
+    text = ast.get_source_segment(source, statement)
+    expected = f"NAME: type = literal, with one of the types {', '.join(TYPES)}"
+    raise ParameterError(f"{where}: found '{text:.200}', expected {expected}.")
 
 
 def parse_command_line_value(text: str) -> Any:
@@ -113,10 +104,8 @@ def parse_command_line_value(text: str) -> Any:
     if text.lower() in {"true", "false"}:
         return text.lower() == "true"
     for convert in (int, float):
-        try:
+        with suppress(ValueError):
             return convert(text)
-        except ValueError:
-            pass
     quoted = len(text) >= 2 and text[0] == text[-1] and text[0] in "'\""
     return text[1:-1] if quoted else text
 
@@ -124,8 +113,7 @@ def parse_command_line_value(text: str) -> Any:
 def read_profile(path: Path) -> dict[str, tuple[Any, int]]:
     """Read a YAML file of parameters: name to (value, line number); empty for comments alone."""
     source = YamlSource(path, ParameterError)
-    if not isinstance(source.values, dict):
-        raise source.error((), "expected NAME: value, one a line")
+    source.need(isinstance(source.values, dict), (), "expected NAME: value, one a line")
     return {name: (value, source.lines[name,]) for name, value in source.values.items()}
 
 
@@ -136,30 +124,30 @@ def check_value(
 
     `source` tells where the value comes from: ``-p`` or a file with its line.
     """
-    listing = "\n  ".join([f"{chapter} declares:", *map(str, declared.values())])
-    if name not in declared:
+    parameter, given = declared.get(name), f"{source} gives {show_value(value)}"
+    if parameter is None:
         told = f"{chapter} has no parameter {name} ({source}).{did_you_mean(name, declared)}"
-        raise ParameterError(f"{told}\n{listing}")
-    parameter, given = declared[name], f"{source} gives {show_value(value)}"
-    if not parameter.accepts(value):
+    elif not parameter.accepts(value):
         kind = KINDS.get(type(value), f"a {type(value).__name__}")
-        told = f"is {parameter.type} (default {parameter.default!r}); {given}, {kind}."
-        told += _hint(parameter, value)
+        told = f"{name} of {chapter} is {parameter.type} (default {parameter.default!r}); "
+        told += f"{given}, {kind}.{_hint(parameter.type, value)}"
     elif parameter.least is not None and value < parameter.least:
-        told = f"is at least {parameter.least:g}; {given}."
+        told = f"{name} of {chapter} is at least {parameter.least:g}; {given}."
     elif name == "SEED" and not 0 <= value < SEEDS:
-        told = f"is from 0 to {SEEDS - 1}; {given}."
+        told = f"SEED of {chapter} is from 0 to {SEEDS - 1}; {given}."
     else:
         return
-    raise ParameterError(f"{name} of {chapter} {told}\n{listing}")
+    raise ParameterError(
+        "\n  ".join([told + f"\n{chapter} declares:", *map(str, declared.values())])
+    )
 
 
-def _hint(parameter: Parameter, value: Any) -> str:
-    if parameter.type == "str" and isinstance(value, int | float):
+def _hint(kind: str, value: Any) -> str:
+    if type(value) in TYPES[kind]:
+        return " It must be a finite number of 64 bits, or a text of whole characters."
+    if kind == "str" and isinstance(value, int | float):
         return f" To pass it as a text, quote it twice: '\"{show_value(value)}\"'."
-    if parameter.type == "float" and isinstance(value, str):
-        try:
+    with suppress(ValueError):
+        if kind == "float" and isinstance(value, str):
             return f" YAML reads it as a text: write {float(value):.1e} with a point and a sign."
-        except ValueError:
-            return ""
-    return _unfit(value)
+    return ""

@@ -94,16 +94,11 @@ def profile_values(
     return with_full_folders({name: value for name, (value, _) in found.items()})
 
 
-read_profile_values = profile_values  # the name it has where the values are checked
-
-
 def with_full_folders(values: Mapping[str, Any]) -> dict[str, Any]:
     """Write the folders among a chapter's values (`FOLDER_PARAMETERS`) as full paths."""
-    full = dict(values)
-    for name in FOLDER_PARAMETERS:
-        if full.get(name) and isinstance(full[name], str):
-            full[name] = str(folder_here(full[name], name))
-    return full
+    given = {name: values[name] for name in FOLDER_PARAMETERS if values.get(name)}
+    full = {n: str(folder_here(v, n)) for n, v in given.items() if isinstance(v, str)}
+    return {**values, **full}
 
 
 def _add_command_line(

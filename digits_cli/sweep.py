@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 import tempfile
 import threading
@@ -18,29 +19,25 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from digit_utils.io import claim_folder, json_bytes, read_bytes, write_atomically
+from digit_utils.io import claim_folder, json_bytes, parse_json, read_bytes, write_atomically
 from digits_cli.book import Chapter, build_folder, find_root, folder_here, shown, without_colour
 from digits_cli.errors import RunnerError, UsageError
 from digits_cli.execute import run_one
 from digits_cli.pairing import notebook_bytes, refuse_unlike
 from digits_cli.plan import PlannedRun
 from digits_cli.progress import duration
-from digits_cli.sweep_file import (
-    FORMAT,
-    Sweep,
-    SweepRun,
-    keyed_points,
-    label,
-    parse_record,
-    read_sweep,
-)
+from digits_cli.sweep_file import Sweep, SweepRun, keyed_points, read_sweep
 
 RECORD, REPORT = "run.json", "report.html"
+FORMAT = 1  # of the records
+RECORD_TYPES: dict[str, Any] = {
+    "notebook": str | None, "error": str | None, "commit": str | None, "parameters": dict,
+    "results": dict | None, "seconds": int | float, "peak_memory_mb": int | float | None,
+}  # fmt: skip
 
 
 def run_sweep(
@@ -74,30 +71,30 @@ def run_sweep(
     if only_list:
         runs = place.runs(points)
         for run in runs:
-            state = "finished" if run.ok else "to run"
-            print(f"{run.key}  {state:8}  {label(run.parameters, sweep)}")
+            print(
+                f"{run.key}  {'finished' if run.ok else 'to run':8}  {sweep.label(run.parameters)}"
+            )
         _tell(f"{sum(run.ok for run in runs)} of {len(runs)} runs are finished")
         return sweep, runs, place
     with claim_folder(place.folder):
-        place.check()
+        if place.address:  # can it be written?
+            place.papermill("write", "sweep.json", json.dumps({"format": FORMAT}))
         runs = place.runs(points)
         todo = [run for run in runs if not run.ok]
         if len(todo) < len(runs):
             _tell(f"{len(runs) - len(todo)} of {len(runs)} runs are finished already")
         if todo:
-            local = nullcontext((partial(run_here, sweep, notebook), jobs or 1))
-            with on_ray(sweep, notebook, address, jobs) if engine == "ray" else local as workers:
+            local = nullcontext((lambda *run: run_here(sweep, notebook, *run), jobs or 1))
+            with _on_ray(sweep, notebook, address, jobs) if engine == "ray" else local as workers:
                 done = _run_all(sweep, todo, place, *workers)
             runs = [done.get(run.key, run) for run in runs]
         commits = {run.record["commit"] for run in runs if run.record.get("commit")}
         if len(commits) > 1:
-            _tell(
-                f"note: these runs were made at {len(commits)} different commits (column commit); "
-                "name another place to run all of them with the code as it is now"
-            )
+            text = f"note: these runs were made at {len(commits)} different commits (column commit)"
+            _tell(f"{text}; name another place to run all of them with the code as it is now")
         if report is not None:
             report(sweep, runs, place.folder)
-            place.publish(runs)
+            place.copy(runs, "runs.csv", REPORT)  # what is text; Parquet stays here
     return sweep, runs, place
 
 
@@ -118,7 +115,8 @@ def _run_all(
             raise KeyboardInterrupt
 
     def run_point(run: SweepRun) -> SweepRun:
-        run = replace(run, record=execute(run, place.start(run.key), go_on))
+        record = {"format": FORMAT, "run": run.key, "parameters": run.parameters}
+        run = replace(run, record=record | execute(run, place.start(run.key), go_on))
         place.keep(run)
         return run
 
@@ -127,16 +125,13 @@ def _run_all(
             waiting: set[Any] = {pool.submit(run_point, run) for run in todo}
             while waiting:
                 finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    run = future.result()
+                for run in (future.result() for future in finished):
                     done[run.key] = run
                     rest = (time.monotonic() - started) * (len(todo) / len(done) - 1)
                     left = f", about {duration(rest)} left" if rest else ""
-                    how = (
-                        f"{'done' if run.ok else 'failed'} after {duration(run.record['seconds'])}"
-                    )
-                    values = label(run.parameters, sweep)
-                    _tell(f"[{len(done)}/{len(todo)}] {run.key} {how}: {values}{left}")
+                    how = "done" if run.ok else "failed"
+                    values = f"{duration(run.record['seconds'])}: {sweep.label(run.parameters)}"
+                    _tell(f"[{len(done)}/{len(todo)}] {run.key} {how} after {values}{left}")
                     if not run.ok:
                         _tell(f"    {run.record['error']}")
         except BaseException:
@@ -161,7 +156,9 @@ def run_here(
         lines = without_colour(result.failure.traceback).strip().splitlines()
         error = " ".join([result.failure.message, *lines[-1:]])
     return {
-        **_record(run, error, round(result.seconds, 1)),
+        "status": "ok" if error is None else "failed",
+        "error": error,
+        "seconds": round(result.seconds, 1),
         "notebook": result.output.name if result.output.is_file() else None,
         "commit": result.provenance.get("commit"),
         "versions": result.provenance.get("versions"),
@@ -170,15 +167,8 @@ def run_here(
     }
 
 
-def _record(run: SweepRun, error: str | None, seconds: float) -> dict[str, Any]:
-    return {
-        "format": FORMAT, "run": run.key, "status": "ok" if error is None else "failed",
-        "notebook": None, "parameters": run.parameters, "seconds": seconds, "error": error,
-    }  # fmt: skip
-
-
 @contextmanager
-def on_ray(
+def _on_ray(
     sweep: Sweep, notebook: bytes, address: str | None, jobs: int | None
 ) -> Iterator[tuple[Callable[..., dict], int]]:
     """Give a function that runs a run on Ray's workers, and the number of runs at a time.
@@ -202,7 +192,7 @@ def on_ray(
                     record, files = ray.get(waiting)
                 except ray.exceptions.RayError as error:
                     text = f"the worker ended without a result: {reason(str(error))}"
-                    return _record(run, text, 0.0)
+                    return {"status": "failed", "error": text, "seconds": 0.0}
                 for name, content in files.items():
                     (folder / name).parent.mkdir(parents=True, exist_ok=True)
                     write_atomically(folder / name, content)
@@ -232,27 +222,24 @@ class Place:
 
     def __init__(self, out: str | Path | None, default: Path):
         """`out`: a folder, an address such as ``s3://bucket/sweep``, or None for `default`."""
-        self.address = str(out).rstrip("/") if out and "://" in str(out) else None
-        self.folder = folder_here(out, "--out") if out and not self.address else default
-        self.there: dict[str, str] = {}  # the status of each record known to be at the address
-        if self.address:
+        self.address, self.folder = None, default
+        self.copied: set[str] = set()  # runs whose record is at the address
+        if out and "://" not in str(out):
+            self.folder = folder_here(out, "--out")
+        elif out:
+            self.address = str(out).rstrip("/")
             if self.address.startswith("http"):
                 text = "a web server keeps no folders, use s3:// or alike"
                 raise UsageError(f"--out is {self.address}; {text}")
             # Of its own: what was run for one place is not yet at another.
-            digest = hashlib.sha256(self.address.encode("utf-8", "surrogateescape")).hexdigest()
-            self.folder = default.with_name(f"{default.name}-{digest[:8]}")
+            named = hashlib.sha256(self.address.encode("utf-8", "surrogateescape")).hexdigest()
+            self.folder = default.with_name(f"{default.name}-{named[:8]}")
 
     @property
     def report(self) -> str:
         """Where the report is, for messages."""
         here = shown(self.folder / REPORT)
         return f"{self.address}/{REPORT} and {here}" if self.address else here
-
-    def check(self) -> None:
-        """Raise RunnerError if the address cannot be written."""
-        if self.address:
-            self._papermill("write", "sweep.json", json.dumps({"format": FORMAT}))
 
     def runs(self, points: dict[str, dict[str, Any]]) -> list[SweepRun]:
         """Return the runs of keyed points, each with its record if it has ended, here or there.
@@ -263,16 +250,15 @@ class Place:
         runs = []
         names = self._names("") if self.address else set()
         for key, point in points.items():
-            run = SweepRun(key, point)
-            with suppress(OSError, ValueError):
-                raw = read_bytes(self.folder / key / RECORD)
-                run = replace(run, record=parse_record(key, raw))
+            here = there = {}
+            with suppress(OSError):
+                here = _parse_record(key, read_bytes(self.folder / key / RECORD))
             if key in names and RECORD in self._names(f"{key}/"):
-                with suppress(ValueError):
-                    record = parse_record(key, self._papermill("read", f"{key}/{RECORD}"))
-                    self.there[key] = record["status"]
-                    run = run if run.ok else replace(run, record=record)
-            runs.append(run)
+                there = _parse_record(key, self.papermill("read", f"{key}/{RECORD}"))
+            record = here if here.get("status") == "ok" or not there else there
+            if there.get("status") == record.get("status"):
+                self.copied.add(key)
+            runs.append(SweepRun(key, point, record))
         return runs
 
     def start(self, key: str) -> Path:
@@ -280,43 +266,39 @@ class Place:
         folder = self.folder / key
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RECORD).unlink(missing_ok=True)
-        self.there.pop(key, None)
+        self.copied.discard(key)
         return folder
 
     def keep(self, run: SweepRun) -> None:
         """Write a run's record, the last of its files; a success removes what failed tries left."""
-        if run.ok:
-            for path in (self.folder / run.key).glob("*.failed.ipynb"):
-                path.unlink()
+        for path in (self.folder / run.key).glob("*.failed.ipynb") if run.ok else ():
+            path.unlink()
         write_atomically(self.folder / run.key / RECORD, json_bytes(run.record))
         try:
-            self._copy_run(run)
+            self.copy([run])
         except RunnerError as error:  # no reason to end the others
             _tell(f"note: run {run.key} is not copied yet: {error}")
 
-    def publish(self, runs: list[SweepRun]) -> None:
-        """Copy the report, and runs not copied before; RunnerError if that fails."""
-        for run in runs:
-            self._copy_run(run)
-        self._copy("runs.csv", REPORT)  # what is text; Parquet stays here
+    def copy(self, runs: list[SweepRun], *names: str) -> None:
+        """Copy runs not copied before, and other files; RunnerError if that fails."""
+        for run in runs if self.address else ():
+            if run.record and run.key not in self.copied:
+                notebook = run.record.get("notebook")
+                self._write(*([f"{run.key}/{notebook}"] if notebook else []), f"{run.key}/{RECORD}")
+                self.copied.add(run.key)
+        self._write(*names)
 
-    def _copy_run(self, run: SweepRun) -> None:
-        if run.record and run.record["status"] != self.there.get(run.key):
-            names = [name for name in (run.record.get("notebook"), RECORD) if name]
-            self._copy(*(f"{run.key}/{name}" for name in names))
-            self.there[run.key] = run.record["status"]
-
-    def _copy(self, *names: str) -> None:
+    def _write(self, *names: str) -> None:
         for name in names if self.address else ():
-            self._papermill("write", name, (self.folder / name).read_text(encoding="utf-8"))
+            self.papermill("write", name, (self.folder / name).read_text(encoding="utf-8"))
 
     def _names(self, below: str) -> set[str]:
         """Return the names of folders and files at the address, or in a folder below it."""
         # Some stores list a folder's children, some everything below; some texts, some objects.
-        found = [getattr(item, "name", item) for item in self._papermill("listdir", below)]
+        found = [getattr(item, "name", item) for item in self.papermill("listdir", below)]
         return {part for path in found for part in str(path).split("/")}
 
-    def _papermill(self, act: str, name: str, *content: str) -> Any:
+    def papermill(self, act: str, name: str, *content: str) -> Any:
         """List, read or write with papermill; turn whatever a store raises into a RunnerError."""
         from papermill.exceptions import PapermillOptionalDependencyException
         from papermill.iorw import papermill_io
@@ -327,11 +309,24 @@ class Place:
         try:
             return getattr(papermill_io.get_handler(path), act)(*content, path)
         except PapermillOptionalDependencyException as error:
-            raise RunnerError(
-                f"{what}: a package is missing; install it, for s3:// with: "
-                f"pip install 'papermill[s3]' ({error})"
-            ) from error
+            told = "a package is missing; install it, for s3:// with: pip install 'papermill[s3]'"
+            raise RunnerError(f"{what}: {told} ({error})") from error
         except Exception as error:
-            raise RunnerError(
-                f"{what} ({type(error).__name__}: {error}); check the name and your rights to it."
-            ) from error
+            told = f"{type(error).__name__}: {error}"
+            raise RunnerError(f"{what} ({told}); check the name and your rights to it.") from error
+
+
+def _parse_record(key: str, raw: Any) -> dict[str, Any]:
+    """Read a run's record; one that is not whole or not of this run is empty."""
+    with suppress(ValueError):
+        record = parse_json(raw)
+        if (
+            isinstance(record, dict)
+            and (record.get("format"), record.get("run")) == (FORMAT, key)
+            and record.get("status") in ("ok", "failed")
+            and all(isinstance(record.get(name), kind) for name, kind in RECORD_TYPES.items())
+            # A plain name: a shared bucket must not lead a report, or us, to another file.
+            and re.fullmatch(r"\w[\w.-]*", record.get("notebook") or "none")
+        ):
+            return record
+    return {}

@@ -11,7 +11,7 @@ from digits_cli.errors import RunnerError, UsageError
 MOST_BYTES = 1_000_000
 LONGEST_NUMBER = 100  # characters
 TAGS = "tag:yaml.org,2002:"
-PLAIN = ("str", "int", "float", "bool", "null")
+PLAIN = {"str", "int", "float", "bool", "null"}
 
 
 class YamlSource:
@@ -28,10 +28,12 @@ class YamlSource:
         self.lines: dict[tuple, int] = {}
         self._refuse = refuse
         self._seen: set[int] = set()
-        if path.is_file() and path.stat().st_size > MOST_BYTES:
-            raise refuse(f"{self.name}: is larger than 1 MB; expected a short list.")
         try:
-            self._loader = yaml.SafeLoader(path.read_bytes().decode("utf-8-sig"))
+            with path.open("rb") as file:
+                raw = file.read(MOST_BYTES + 1)
+            if len(raw) > MOST_BYTES:
+                raise OSError(0, "it is larger than 1 MB")
+            self._loader = yaml.SafeLoader(raw.decode("utf-8-sig"))
             node = self._loader.get_single_node()
         except FileNotFoundError as error:
             raise refuse(no_such_file(path)) from error
@@ -46,47 +48,38 @@ class YamlSource:
         self.values = {} if node is None else self._build(node, ())
 
     def _build(self, node: Any, path: tuple) -> Any:
-        self.lines[path] = node.start_mark.line + 1
+        self.lines.setdefault(path, node.start_mark.line + 1)
         kind = node.tag.removeprefix(TAGS)
-        if isinstance(node.value, str):
+        if node.id == "scalar" and kind in PLAIN:
             return self._scalar(node, kind, path)
+        if (node.id, kind) not in {("sequence", "seq"), ("mapping", "map")}:
+            found = "a date" if kind == "timestamp" else f"{node.tag:.60}"
+            expected = "a number, a text, true, false or null; quote a text"
+            raise self.error(path, f"found {found}, expected {expected}", node)
         if id(node) in self._seen:
             raise self.error(path, "aliases ('*name') are not read; write the values out")
         self._seen.add(id(node))
         if kind == "seq":
             return [self._build(item, (*path, i)) for i, item in enumerate(node.value)]
-        if kind != "map":
-            raise self.error(path, f"found {node.tag:.60}, expected a plain list or mapping", node)
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key, kind = key_node.value, key_node.tag.removeprefix(TAGS)
-            if kind == "merge":
-                raise self.error(
-                    path, "merge keys ('<<') are not read; write the values out", key_node
-                )
-            if kind not in PLAIN or not isinstance(key, str):
+            key = key_node.value
+            if key_node.id != "scalar" or key_node.tag.removeprefix(TAGS) not in PLAIN:
                 raise self.error(path, "expected a name before the colon", key_node)
             if key in values:
                 first = self.lines[*path, key]
                 raise self.error(path, f"{key} is set twice, first in line {first}", key_node)
-            values[key] = self._build(value_node, (*path, key))
             self.lines[*path, key] = key_node.start_mark.line + 1
+            values[key] = self._build(value_node, (*path, key))
         return values
 
     def _scalar(self, node: Any, kind: str, path: tuple) -> Any:
-        if kind not in PLAIN:
-            found = "a date" if kind == "timestamp" else f"{node.tag:.60}"
-            expected = "a number, a text, true, false or null; quote a text"
-            raise self.error(path, f"found {found}, expected {expected}", node)
         try:
             if kind != "str" and len(node.value) > LONGEST_NUMBER:
                 raise ValueError(f"a number of {len(node.value):,} characters")
-            value = self._loader.construct_object(node)
-            if isinstance(value, int) and not -(2**63) <= value < 2**63:
-                raise ValueError("a whole number beyond 64 bits")
+            return self._loader.construct_object(node)
         except Exception as error:  # such as `!!int ''`
             raise self.error(path, f"cannot be read: {_problem(error)}", node) from error
-        return value
 
     def where(self, *path: Any) -> str:
         """Name the file and the line of an entry, or of the nearest entry above it."""
@@ -98,6 +91,11 @@ class YamlSource:
         """Return an error that names the line, of `node` if given, else of the entry at `path`."""
         line = f"{self.name}, line {node.start_mark.line + 1}" if node else self.where(*path)
         return self._refuse(f"{line}: {text}.")
+
+    def need(self, holds: Any, path: tuple, text: str) -> None:
+        """Raise the error unless something holds of the entry at `path`."""
+        if not holds:
+            raise self.error(path, text)
 
 
 def _problem(error: Exception) -> str:

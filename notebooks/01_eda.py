@@ -61,9 +61,9 @@ plots.use_book_style()
 DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by itself
 ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
 SEED: int = 0  # of the split, the subsets and the map
-N_TRAIN: int = 0  # training images the baselines learn from; 0: all 33,600
-N_MAP: int = 2500  # labelled images on the map
-N_LOOKUP: int = 1000  # test images whose closest labelled image we look up
+N_TRAIN: int = 0  # training images the baselines learn from, at least 0; 0: all 33,600
+N_MAP: int = 2500  # labelled images on the map, at least 10
+N_LOOKUP: int = 1000  # test images whose closest labelled image we look up, at least 1
 
 # %% [markdown]
 # ## The data

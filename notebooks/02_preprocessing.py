@@ -58,11 +58,11 @@ plots.use_book_style()
 DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by itself
 ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
 SEED: int = 0  # of the split, the subsets and the first training
-N_TRAIN: int = 0  # training images for the scaling experiment; 0: all 33,600
+N_TRAIN: int = 0  # training images for the scaling experiment, at least 0; 0: all 33,600
 EPOCHS: int = 3  # passes over the training images in the scaling experiment, at least 1
 BATCH_SIZE: int = 128  # images a training step, at least 1
 N_SEEDS: int = 3  # trainings of each kind, to see how much chance decides, at least 1
-N_LEAK: int = 2000  # training images in the leak experiment
+N_LEAK: int = 2000  # training images in the leak experiment, at least 10
 
 # %% [markdown]
 # ## From a row to an image

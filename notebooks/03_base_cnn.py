@@ -53,9 +53,9 @@ plots.use_book_style()
 DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by itself
 ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
 SEED: int = 0  # of the split, the subset and the training
-N_TRAIN: int = 0  # training images to use; 0: all 33,600
+N_TRAIN: int = 0  # training images to use, at least 0; 0: all 33,600
 EPOCHS: int = 30  # passes over the training images, at least 1; early stopping may end sooner
-PATIENCE: int = 3  # epochs without improvement before early stopping ends the training
+PATIENCE: int = 3  # epochs without improvement before early stopping ends the training, at least 0
 BATCH_SIZE: int = 128  # images a training step, at least 1; the post's 32 takes longer
 
 # %% [markdown]

@@ -68,18 +68,18 @@ plots.use_book_style()
 DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by itself
 ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
 SEED: int = 0  # of the split, the subsets, the training and the augmentation
-N_TRAIN: int = 0  # training images to use; 0: all 33,600
-N_VALIDATION: int = 0  # validation images to use; 0: all 8,400
+N_TRAIN: int = 0  # training images to use, at least 0; 0: all 33,600
+N_VALIDATION: int = 0  # validation images to use, at least 0; 0: all 8,400
 WIDTH: int = 16  # filters of the first block, at least 1; the post's 32 takes longer
 BATCH_SIZE: int = 128  # images a training step, at least 1
 EPOCHS: int = 4  # passes over the training images, at least 1; early stopping may end sooner
-PATIENCE: int = 10  # epochs without improvement before early stopping ends the training
-EXTRA_EPOCHS: int = 3  # epochs with and without the learning-rate schedule
-PLATEAU_PATIENCE: int = 1  # epochs without improvement before the schedule cuts the rate
-ABLATION_IMAGES: int = 2000  # training images of each small experiment; 0: as many as N_TRAIN
+PATIENCE: int = 10  # epochs without improvement before early stopping ends the training, at least 0
+EXTRA_EPOCHS: int = 3  # epochs with and without the learning-rate schedule, at least 1
+PLATEAU_PATIENCE: int = 1  # epochs without improvement before the rate is cut, at least 0
+ABLATION_IMAGES: int = 2000  # training images of each experiment, at least 0; 0: as many as N_TRAIN
 ABLATION_EPOCHS: int = 8  # passes over those images, at least 1
 ABLATION_BATCH_SIZE: int = 32  # images a training step there, at least 1
-ABLATION_SEEDS: int = 3  # trainings of each variant
+ABLATION_SEEDS: int = 3  # trainings of each variant, at least 1
 
 # %% [markdown]
 # The data are those of the last two chapters: scaled, and split into training and validation

@@ -71,10 +71,10 @@ plots.use_book_style()
 DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by itself
 ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
 SEED: int = 0  # of the splits, the search and the training
-N_TRAIN: int = 4000  # images a trial trains on; 0: all 25,200
+N_TRAIN: int = 4000  # images a trial trains on, at least 0; 0: all 25,200
 TRIAL_EPOCHS: int = 5  # passes over the training images a trial, at least 1
 N_TRIALS: int = 50  # trials of the search, at least 1; more than N_STARTUP
-N_STARTUP: int = 12  # random trials before TPE begins to choose
+N_STARTUP: int = 12  # random trials before TPE begins to choose, at least 1
 WIDTH: int = 8  # filters of the first block, at least 1; the post's network has 32
 BATCH_SIZE: int = 100  # images a training step, at least 1
 N_GLANCE: int = 2000  # validation images for a quick score after each epoch, at least 1

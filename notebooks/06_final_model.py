@@ -70,12 +70,12 @@ plots.use_book_style()
 DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by itself
 ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
 SEED: int = 0  # of the training
-N_TRAIN: int = 0  # labelled images to train on; 0: all 42,000
+N_TRAIN: int = 0  # labelled images to train on, at least 0; 0: all 42,000
 EPOCHS: int = 5  # passes over the training images, at least 1
 WIDTH: int = 16  # filters of the first block, at least 1; the post's network has 32
 BATCH_SIZE: int = 128  # images a training step, at least 1
 LEARNING_RATE: float = 0.002  # its highest value, after the warm-up
-N_MEMBERS: int = 0  # networks of the shipped ensemble that vote; 0: all
+N_MEMBERS: int = 0  # networks of the shipped ensemble that vote, at least 0; 0: all
 
 # %% [markdown]
 # ## The settings

@@ -71,14 +71,14 @@ plots.use_book_style()
 DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by itself
 ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
 SEED: int = 0  # of the split, the subsets and the first training; further ones add 1
-N_TRAIN: int = 0  # training images to use; 0: all 33,600
-N_VALIDATION: int = 0  # validation images to use; 0: all 8,400
+N_TRAIN: int = 0  # training images to use, at least 0; 0: all 33,600
+N_VALIDATION: int = 0  # validation images to use, at least 0; 0: all 8,400
 WIDTH: int = 16  # filters of the first convolution, at least 1
 EPOCHS: int = 3  # passes over the training images, at least 1
 BATCH_SIZE: int = 256  # images a training step, at least 1
 LEARNING_RATE: float = 0.06  # its highest value
-SEEDS: int = 3  # trainings of the recipe
-ABLATION_SEEDS: int = 0  # trainings of each variant of it; 0: show the recorded ones
+SEEDS: int = 3  # trainings of the recipe, at least 1
+ABLATION_SEEDS: int = 0  # trainings of each variant of it, at least 0; 0: show the recorded ones
 
 # %% [markdown]
 # The [walkthrough this book retells](https://github.com/naingthet/mnist), *the post* for short, trains its second network

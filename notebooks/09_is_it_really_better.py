@@ -77,8 +77,8 @@ plots.use_book_style()
 DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by itself
 ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
 SEED: int = 0  # of the split, the simulations and the first training; further ones add 1
-N_TRAIN: int = 12000  # training images to use; 0: all 33,600
-N_VALIDATION: int = 0  # validation images to use; 0: all 8,400
+N_TRAIN: int = 12000  # training images to use, at least 0; 0: all 33,600
+N_VALIDATION: int = 0  # validation images to use, at least 0; 0: all 8,400
 WIDTH: int = 16  # filters of the wide network's first convolution, at least 2; the narrow: half
 EPOCHS: int = 3  # passes over the training images, at least 1
 BATCH_SIZE: int = 256  # images a training step, at least 1

@@ -58,12 +58,12 @@ plots.use_book_style()
 DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by itself
 ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
 SEED: int = 0  # of the folds and the first training; further ones add 1
-N_IMAGES: int = 0  # labelled images to use; 0: all 42,000
-N_FOLDS: int = 3  # parts; each is read by a network trained on the others
+N_IMAGES: int = 0  # labelled images to use, at least 0; 0: all 42,000
+N_FOLDS: int = 3  # parts, at least 2; each is read by a network trained on the others
 EPOCHS: int = 3  # passes over the training images, at least 1
 BATCH_SIZE: int = 256  # images a training step, at least 1
-N_HARDEST: int = 50  # images to look at, and to be quizzed on
-N_USUAL: int = 3000  # correctly read images to compare their writing with
+N_HARDEST: int = 50  # images to look at, and to be quizzed on, at least 1
+N_USUAL: int = 3000  # correctly read images to compare their writing with, at least 1
 
 # %% [markdown]
 # ## Every image, read by a network that never saw it

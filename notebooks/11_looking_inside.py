@@ -62,12 +62,12 @@ plots.use_book_style()
 DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by itself
 ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
 SEED: int = 0  # of the split, the subsets and the first training; the second adds 1
-N_TRAIN: int = 0  # training images to use; 0: all 33,600
-N_VALIDATION: int = 0  # validation images to use; 0: all 8,400
+N_TRAIN: int = 0  # training images to use, at least 0; 0: all 33,600
+N_VALIDATION: int = 0  # validation images to use, at least 0; 0: all 8,400
 EPOCHS: int = 3  # passes over the training images, at least 1
 BATCH_SIZE: int = 256  # images a training step, at least 1
-N_ASKED: int = 60  # validation images that the test of the pictures asks about
-N_MAP: int = 1500  # validation images on the map
+N_ASKED: int = 60  # validation images that the test of the pictures asks about, at least 1
+N_MAP: int = 1500  # validation images on the map, at least 1
 
 # %% [markdown]
 # We train the lean network of [chapter 7](07_how_fast_can_it_learn.ipynb) twice, with two seeds. The first is the one we look into. The second

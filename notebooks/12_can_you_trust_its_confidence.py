@@ -80,8 +80,8 @@ plots.use_book_style()
 DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by itself
 ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
 SEED: int = 0  # of the split, the outsiders and the first training; further ones add 1
-N_TRAIN: int = 16000  # training images to use; 0: all 33,600
-N_VALIDATION: int = 0  # validation images to use; 0: all 8,400
+N_TRAIN: int = 16000  # training images to use, at least 0; 0: all 33,600
+N_VALIDATION: int = 0  # validation images to use, at least 0; 0: all 8,400
 EPOCHS: int = 3  # passes over the training images, at least 1
 BATCH_SIZE: int = 256  # images a training step, at least 1
 LABEL_SMOOTHING: float = 0.05  # probability spread over all digits in the target

@@ -63,8 +63,8 @@ plots.use_book_style()
 DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by itself
 ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
 SEED: int = 0  # of the split, the subsets, the damage and the first training; further ones add 1
-N_TRAIN: int = 6000  # training images to use; 0: all 33,600
-N_VALIDATION: int = 300  # validation images to spoil; 0: half of the 8,400
+N_TRAIN: int = 6000  # training images to use, at least 0; 0: all 33,600
+N_VALIDATION: int = 300  # validation images to spoil, at least 0; 0: half of the 8,400
 WIDTH: int = 8  # filters of the first convolution, at least 1
 EPOCHS: int = 3  # passes over the training images, at least 1
 BATCH_SIZE: int = 128  # images a training step, at least 1
