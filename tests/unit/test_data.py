@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from digit_utils import data, kaggle
 from digit_utils.data import (
     DigitDataError,
-    Digits,
     SealedLabelsUnavailable,
     load_digits,
     prepare_images,
@@ -45,15 +44,12 @@ def test_kaggles_shape(digits):
     assert (digits.images.min(), digits.images.max()) == (0, 255)
     assert set(digits.labels) == set(range(10))
     assert digits.source == "bundled MNIST"
-
-
-def test_repr_is_short(digits):
     assert repr(digits) == (
         "Digits(42,000 labelled images, 28,000 test images, source='bundled MNIST')"
     )
 
 
-def test_every_image_keeps_its_label_and_is_dealt_once(digits):
+def test_every_image_keeps_its_label_and_is_given_once(digits):
     images, labels = data.read_bundled_mnist()
     order = np.random.RandomState(42_000).permutation(70_000)
     assert np.array_equal(np.sort(order), np.arange(70_000))
@@ -63,32 +59,11 @@ def test_every_image_keeps_its_label_and_is_dealt_once(digits):
     assert np.array_equal(sealed_test_labels(digits), labels[order[42_000:]])
 
 
-def test_the_deal_never_changes(digits):
+def test_the_order_never_changes(digits):
     # Published numbers rest on this order: a change here makes every one of them wrong.
     assert digits.labels[:20].tolist() == FIRST_LABELS
     digest = hashlib.sha256(digits.images.tobytes() + digits.test_images.tobytes()).hexdigest()
     assert digest == DEAL_SHA256
-
-
-def test_canonical_counts():
-    images, labels = data.read_bundled_mnist()
-    assert images.shape == (70_000, 28, 28)
-    # The counts of each digit in MNIST's own training and test sets.
-    train = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
-    test = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    assert np.bincount(labels[:60_000]).tolist() == train
-    assert np.bincount(labels[60_000:]).tolist() == test
-    assert labels[:5].tolist() == [5, 0, 4, 1, 9]
-
-
-def test_empty_folder_name_means_none(digits):
-    assert np.array_equal(load_digits("").images, digits.images)
-
-
-def test_loads_are_independent(digits):
-    again = load_digits()
-    again.images[:] = 0
-    assert digits.images.any()
 
 
 def test_loading_is_quick():
@@ -96,11 +71,6 @@ def test_loading_is_quick():
     start = time.process_time()
     load_digits()
     assert time.process_time() - start < 2
-
-
-def test_frozen(digits):
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        digits.labels = None
 
 
 def test_licence_stands_beside_the_file():
@@ -117,37 +87,24 @@ def test_licence_stands_beside_the_file():
     assert data.MNIST_FILE.stat().st_size == data.MNIST_BYTES
 
 
-def test_cut_short(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda raw: raw[:5000], "is cut short, found 5,000 bytes of SHA-256"),
+        (lambda raw: raw + b"\0", "has been changed, found 11,265,953 bytes of SHA-256"),
+        (lambda raw: raw[:6_000_000] + b"?" + raw[6_000_001:], "has been changed"),
+        (None, "cannot be read (No such file or directory)"),
+    ],
+)
+def test_a_damaged_file_is_refused(tmp_path, monkeypatch, change, says):
     path = tmp_path / "mnist.npz"
-    path.write_bytes(data.MNIST_FILE.read_bytes()[:5000])
+    if change:
+        path.write_bytes(change(data.MNIST_FILE.read_bytes()))
     monkeypatch.setattr(data, "MNIST_FILE", path)
     with pytest.raises(DigitDataError) as caught:
         load_digits()
-    assert f"{path}: is cut short, found 5,000 bytes, expected 11,265,952" in str(caught.value)
+    assert f"{path}: {says}" in str(caught.value)
     assert "install digit_utils again" in str(caught.value)
-
-
-@pytest.mark.parametrize("change", ["one bit", "longer"])
-def test_changed(tmp_path, monkeypatch, change):
-    raw = bytearray(data.MNIST_FILE.read_bytes())
-    if change == "one bit":
-        raw[6_000_000] ^= 1
-    else:
-        raw += b"\0"
-    path = tmp_path / "mnist.npz"
-    path.write_bytes(raw)
-    monkeypatch.setattr(data, "MNIST_FILE", path)
-    with pytest.raises(DigitDataError) as caught:
-        load_digits()
-    message = str(caught.value)
-    assert f"{path}: has been changed, found SHA-256 {hashlib.sha256(raw).hexdigest()}" in message
-    assert f"expected {data.MNIST_SHA256}; install digit_utils again" in message
-
-
-def test_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "MNIST_FILE", tmp_path / "mnist.npz")
-    with pytest.raises(DigitDataError, match=r"mnist\.npz: cannot be read .*install digit_utils"):
-        load_digits()
 
 
 def test_pickles_are_refused(tmp_path, monkeypatch):
@@ -174,6 +131,9 @@ def test_kaggles_folder_is_found_by_itself(kaggle_folder, monkeypatch, which):
     assert digits.source == str(kaggle_folder)
     assert len(digits.images) == 20
     assert load_digits("").source == str(kaggle_folder)
+    (kaggle_folder / "test.csv").unlink()
+    with pytest.raises(DigitDataError, match=r"test\.csv: no such file"):
+        load_digits()
 
 
 def test_kaggles_folders_are_the_usual_ones():
@@ -189,13 +149,6 @@ def test_folder_of_the_same_name_with_other_files_is_passed_over(tmp_path, monke
     assert load_digits().source == "bundled MNIST"
 
 
-def test_half_a_kaggle_folder_is_an_error(kaggle_folder, monkeypatch):
-    (kaggle_folder / "test.csv").unlink()
-    monkeypatch.setattr(kaggle, "KAGGLE_FOLDERS", (kaggle_folder,))
-    with pytest.raises(DigitDataError, match=r"test\.csv: no such file"):
-        load_digits()
-
-
 # ---------------------------------------------------------------- the seal
 
 
@@ -203,18 +156,8 @@ def test_nothing_on_digits_gives_the_labels_away(digits):
     names = {name for name in dir(digits) if not name.startswith("_")}
     assert names == {"images", "labels", "test_images", "source"}
     assert set(vars(digits)) == names
-    assert [field.name for field in dataclasses.fields(Digits)] == [
-        "images",
-        "labels",
-        "test_images",
-        "source",
-    ]
     for array in (digits.images, digits.labels, digits.test_images):
         assert array.base is None  # not a view of something that holds more
-
-
-def test_the_seal_is_not_offered_by_the_module():
-    assert "sealed_test_labels" not in data.__all__
 
 
 def test_only_evaluate_opens_the_seal():
@@ -307,7 +250,7 @@ def test_split_refuses_a_bad_fraction(fraction):
         split_train_validation(*labelled(60, 10, 0), fraction)
 
 
-def test_split_refuses_too_few_images():
+def test_split_refuses_too_few_images_and_a_bad_seed():
     with pytest.raises(ValueError, match=r"cannot split 20 images .* use more images"):
         split_train_validation(*labelled(20, 10, 0), 0.1)
     with pytest.raises(ValueError, match=r"seed is -1; expected a whole number"):
@@ -316,12 +259,10 @@ def test_split_refuses_too_few_images():
 
 def test_split_and_subset_refuse_a_mismatch():
     images, labels = labelled(60, 10, 0)
-    with pytest.raises(ValueError, match=r"shape \(60, 2, 2\) and labels \(59,\)"):
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[60, 59\]"):
         split_train_validation(images, labels[1:])
-    with pytest.raises(ValueError, match=r"shape \(59, 2, 2\) and labels \(60,\)"):
+    with pytest.raises(ValueError, match="found 59 images and 60 labels.*that belong together"):
         take_subset(images[1:], labels, 20)
-    with pytest.raises(ValueError, match="in one dimension"):
-        take_subset(images, labels[:, np.newaxis], 20)
 
 
 # ---------------------------------------------------------------- subset
@@ -350,13 +291,6 @@ def test_subset_is_stratified_and_keeps_labels(n_all, n, n_digits, seed):
         assert digit in some_labels
 
 
-def test_subset_has_a_rare_digit_too():
-    labels = np.array([0] * 990 + list(range(1, 10)))
-    images = np.arange(999)
-    _, some = take_subset(images, labels, 10)
-    assert sorted(some.tolist()) == list(range(10))
-
-
 def test_subset_of_the_full_data(digits):
     _, labels = take_subset(digits.images, digits.labels, 1000)
     assert np.allclose(np.bincount(labels) / 1000, np.bincount(digits.labels) / 42_000, atol=1e-3)
@@ -380,17 +314,6 @@ def test_subset_refuses_too_few(n):
         take_subset(*labelled(60, 10, 0), n)
 
 
-@pytest.mark.parametrize("n", [20.0, "20", True])
-def test_subset_refuses_what_is_not_a_count(n):
-    with pytest.raises(TypeError, match="expected a whole number of images or None"):
-        take_subset(*labelled(60, 10, 0), n)
-
-
-def test_subset_refuses_what_are_not_digits():
-    with pytest.raises(ValueError, match="60 different values, expected at most 10 digits"):
-        take_subset(np.arange(60), np.arange(60), 20)
-
-
 # ---------------------------------------------------------------- preparation
 
 
@@ -408,22 +331,17 @@ def test_prepared_images(n, seed):
     assert np.array_equal(prepare_images(images.astype(int)), prepared)
 
 
-def test_black_and_white():
-    prepared = prepare_images(np.array([np.zeros((28, 28)), np.full((28, 28), 255)], dtype="u1"))
-    assert prepared[0].max() == 0
-    assert prepared[1].min() == 1
-
-
 @pytest.mark.parametrize(
     ("images", "found"),
     [
         (np.zeros((28, 28), np.uint8), r"shape \(28, 28\), expected \(n, 28, 28\).*np\.newaxis"),
         (np.zeros((2, 784), np.uint8), r"shape \(2, 784\).*reshape"),
-        (np.zeros((2, 28, 28, 1), np.uint8), r"shape \(2, 28, 28, 1\)"),
-        (np.zeros((2, 28, 28), np.float32), "dtype float32.*do not scale them again"),
-        (np.zeros((2, 28, 28), bool), "dtype bool"),
-        (np.full((2, 28, 28), 256), "pixels from 256 to 256, expected 0 to 255"),
-        (np.full((2, 28, 28), -1), "pixels from -1 to -1, expected 0 to 255"),
+        (
+            np.zeros((2, 28, 28), np.float32),
+            "dtype float32, from 0.0.*do not scale them again",
+        ),
+        (np.full((2, 28, 28), 256), "from 256 to 256, expected whole numbers from 0 to 255"),
+        (np.full((2, 28, 28), -1), "from -1 to -1, expected whole numbers from 0 to 255"),
     ],
 )
 def test_prepare_refuses(images, found):

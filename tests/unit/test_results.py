@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-import numpy as np
+import nbformat
 import pytest
 
 from digit_utils import results
@@ -18,10 +18,9 @@ def forget(monkeypatch):
     monkeypatch.setattr(results, "_latest", None)
 
 
-def notebook(*outputs, **extra):
+def notebook(*outputs):
     cells = [{"cell_type": "markdown", "source": "# Title"}]
-    cells += [{"cell_type": "code", "outputs": [each]} for each in outputs]
-    return {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells, **extra}
+    return {"cells": cells + [{"cell_type": "code", "outputs": [each]} for each in outputs]}
 
 
 def shown(values):
@@ -29,25 +28,20 @@ def shown(values):
     return {"output_type": "display_data", "metadata": {}, "data": data}
 
 
-STREAM = {"output_type": "stream", "name": "stdout", "text": ["hello"]}
+def write(tmp_path, content):
+    path = tmp_path / "03_base_cnn.ipynb"
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
 
 
-# ---------------------------------------------------------------- report and latest
-
-
-def test_prints_outside_ipython(capsys):
-    results.report("Accuracy **98 %**", accuracy=np.float64(0.98), n=np.int64(3))
-    assert capsys.readouterr().out == "Accuracy **98 %**\n"
-    assert results.latest() == {"accuracy": 0.98, "n": 3}
-
-
-def test_works_without_ipython_installed():
+def test_prints_outside_ipython_even_where_it_is_not_installed():
     code = (
-        "import sys; sys.modules['IPython'] = None\n"
-        "from digit_utils import results; results.report('hello', a=1)"
+        "import sys; sys.modules['IPython'] = None\nimport numpy as np\n"
+        "from digit_utils import results; results.report('hello', a=np.float64(0.5), n=np.int64(3))"
+        "\nprint(results.latest())"
     )
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert run.stdout == "hello\n"
+    assert run.stdout == "hello\n{'a': 0.5, 'n': 3}\n"
 
 
 def test_one_display_with_all_three_forms():
@@ -65,8 +59,8 @@ def test_one_display_with_all_three_forms():
     finally:
         InteractiveShell.clear_instance()
     assert captured.stdout == ""
-    assert len(captured.outputs) == 1
-    assert captured.outputs[0].data == {
+    (output,) = captured.outputs
+    assert output.data == {
         "text/markdown": "A **line**",
         "text/plain": "A **line**",
         MIME_TYPE: {"counts": [0, 1], "markdown": "free to use"},
@@ -74,70 +68,38 @@ def test_one_display_with_all_three_forms():
 
 
 def test_last_report_wins_and_copies_are_given(capsys):
+    with pytest.raises(ResultsError, match=r"report\(\) has not been called yet; run"):
+        results.latest()
     values = [1]
-    results.report("one", a=values)
+    results.report("one", a=[])
     results.report("two", a=values)
     values.append(2)
     results.latest()["a"].append(3)
     assert results.latest() == {"a": [1]}
 
 
-def test_latest_before_any_report():
-    with pytest.raises(ResultsError, match=r"report\(\) has not been called yet; run"):
-        results.latest()
-
-
-@pytest.mark.parametrize(
-    ("value", "error", "message"),
-    [
-        (float("nan"), ValueError, "^accuracy is nan"),
-        (np.float32("inf"), ValueError, "^accuracy is inf"),
-        ({"low": [1, float("nan")]}, ValueError, r"^accuracy\['low'\]\[1\] is nan"),
-        ({1, 2}, TypeError, "^accuracy is of type set"),
-    ],
-)
-def test_bad_values_are_named_and_nothing_is_shown(capsys, value, error, message):
-    with pytest.raises(error, match=message):
-        results.report("Accuracy", fine=1, accuracy=value)
+def test_bad_values_are_named_and_nothing_is_shown(capsys):
+    with pytest.raises(ValueError, match=r"^accuracy\['low'\]\[1\] is nan"):
+        results.report("Accuracy", fine=1, accuracy={"low": [1, float("nan")]})
+    with pytest.raises(TypeError, match="markdown is of type float, expected text"):
+        results.report(0.98)
     assert capsys.readouterr().out == ""
     with pytest.raises(ResultsError):
         results.latest()
 
 
-def test_markdown_is_text():
-    with pytest.raises(TypeError, match="markdown is of type float, expected text"):
-        results.report(0.98)
-
-
-# ---------------------------------------------------------------- read
-
-
-def write(tmp_path, content):
-    path = tmp_path / "03_base_cnn.ipynb"
-    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
-    return path
-
-
-@pytest.mark.parametrize("stored", [{"a": 1}, '{"a": 1}', ['{"a":', " 1}"]])
+@pytest.mark.parametrize("stored", [{"a": [1, "é"]}, '{"a": [1, "é"]}', ['{"a": [1,', ' "é"]}']])
 def test_reads_what_was_reported(tmp_path, stored):
-    path = write(tmp_path, notebook(STREAM, shown(stored)))
-    assert results.read(path) == {"a": 1}
-    assert results.read(str(path)) == {"a": 1}
-
-
-def test_reads_an_executed_notebook(tmp_path):
-    import nbformat
-
-    book = nbformat.v4.new_notebook()
     cell = nbformat.v4.new_code_cell("report()")
-    data = {"text/markdown": "A", MIME_TYPE: {"a": [1, {"b": "c\nd"}]}}
-    cell.outputs = [nbformat.v4.new_output("display_data", data=data)]
-    book.cells = [nbformat.v4.new_markdown_cell("# T"), cell]
+    stream = nbformat.v4.new_output("stream", text="hello")
+    cell.outputs = [stream, nbformat.v4.new_output("display_data", data={MIME_TYPE: stored})]
     path = tmp_path / "n.ipynb"
-    nbformat.write(book, path)
-    assert results.read(path) == {"a": [1, {"b": "c\nd"}]}
+    cells = [nbformat.v4.new_markdown_cell("# T"), cell]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    assert results.read(path) == results.read(str(path)) == {"a": [1, "é"]}
 
 
+STREAM = {"output_type": "stream", "name": "stdout", "text": ["hello"]}
 FAILED = {
     "output_type": "error",
     "ename": "ValueError",
@@ -147,34 +109,28 @@ FAILED = {
 
 
 @pytest.mark.parametrize(
-    ("content", "parts"),
+    ("content", "says"),
     [
-        (notebook(STREAM), ["found no results; expected one output", "execute the notebook"]),
-        (notebook(), ["found no results"]),
-        (notebook(FAILED), ["found no results (cell 2 failed: ValueError: no digits);"]),
-        (notebook(shown({}), STREAM, shown({})), ["found 2 results, in cells 2, 4;", "call"]),
-        (notebook(shown("{")), ["cell 2: the results are not JSON", "run the chapter again"]),
-        (notebook(shown(3)), ["cell 2: found int as results, expected a dictionary"]),
-        ("", ["is not a notebook", "run the chapter again"]),
-        ('{"cells": [', ["is not a notebook"]),
-        ("[]", ["is not a notebook of format 4"]),
-        ({"worksheets": []}, ["is not a notebook of format 4"]),
-        ({"cells": [3]}, ["is not a notebook of format 4"]),
-        ({"cells": [{"outputs": None}]}, ["cell 1: its outputs are not those of a notebook"]),
-        ({"cells": [{"outputs": ["x"]}]}, ["cell 1: its outputs are not those of a notebook"]),
-        (notebook({"data": None}), ["cell 2: its outputs are not those of a notebook"]),
-        (notebook(shown({"a": float("nan")})), ["is not a notebook (NaN is not a JSON number)"]),
-        (notebook(shown('{"a": 1e999}')), ["cell 2: the results are not JSON (1e999 is not"]),
-        ("[" * 5000, ["is not a notebook (it is nested too deeply)"]),
+        (notebook(STREAM), "found no results; expected one output made by .*; execute the"),
+        (notebook(FAILED), r"found no results \(cell 2 failed: ValueError: no digits\);"),
+        (notebook(shown({}), STREAM, shown({})), "found 2 results, in cells 2, 4; expected one"),
+        (notebook(shown(3)), "cell 2: found int as results, expected a dictionary"),
+        (notebook(shown("{")), "is not a notebook"),
+        (notebook(shown({"a": float("nan")})), r"is not a notebook \(NaN is not a JSON number\)"),
+        ("", "is not a notebook .*expected the JSON of an .ipynb file; run the chapter again"),
+        ("[]", "is not a notebook"),
+        ({"worksheets": []}, "is not a notebook"),
+        ({"cells": [3]}, "is not a notebook"),
+        ({"cells": [{"outputs": None}]}, "is not a notebook"),
+        ({"cells": [{"outputs": ["x"]}]}, "is not a notebook"),
+        (notebook({"data": None}), "is not a notebook"),
     ],
 )
-def test_unreadable(tmp_path, content, parts):
+def test_unreadable(tmp_path, content, says):
     path = write(tmp_path, content)
-    with pytest.raises(ResultsError) as caught:
+    with pytest.raises(ResultsError, match=says) as caught:
         results.read(path)
     assert str(caught.value).startswith(str(path))
-    for part in parts:
-        assert part in str(caught.value)
 
 
 def test_no_notebook(tmp_path):
