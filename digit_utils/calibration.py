@@ -1,4 +1,4 @@
-"""Does a network know how often it is right: temperature, calibration error, refusing to answer.
+"""Does a network know how often it is correct: temperature, calibration error, refusing to answer.
 
 Logits are a network's outputs before the softmax. *Confidence* is the probability it gives to its
 own answer.
@@ -64,78 +64,87 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
-def calibration_error(confidence: np.ndarray, right: np.ndarray, n_bins: int = 15) -> float:
+def calibration_error(confidence: np.ndarray, correct: np.ndarray, n_bins: int = 15) -> float:
     """Return the expected calibration error, over bins that hold equally many images.
 
     In each bin the mean confidence is compared with the share of right answers; the result is the
     mean of the differences, from 0 to 1. It cannot be negative, so chance alone makes it larger
     than 0. Bins of equal width would put nearly all images of a good network into the last one.
     Equal confidences are put into bins in the order of the images. ``confidence`` is float (n,)
-    from 0 to 1, ``right`` bool (n,); raises ValueError for others, or unless ``n_bins`` is from 1
+    from 0 to 1, ``correct`` bool (n,); raises ValueError for others, or unless ``n_bins`` is from 1
     to n. Naeini and others (2015); equal masses after Nguyen and O'Connor (2015).
     Taught in 12_can_you_trust_its_confidence.
     """
-    confidence, right = _check_pairs(confidence, right)
+    confidence, correct = _check_pairs(confidence, correct)
     if not 1 <= n_bins <= len(confidence):
         raise ValueError(
             f"n_bins is {n_bins}; expected from 1 to the number of images, {len(confidence)}"
         )
     bins = np.array_split(np.argsort(confidence, kind="stable"), n_bins)
-    gaps = [abs(confidence[rows].mean() - right[rows].mean()) * len(rows) for rows in bins]
+    gaps = [abs(confidence[rows].mean() - correct[rows].mean()) * len(rows) for rows in bins]
     return float(np.sum(gaps) / len(confidence))
 
 
-def doubt_table(
+def reliability_table(
     confidence: np.ndarray,
-    right: np.ndarray,
+    correct: np.ndarray,
     edges: tuple[float, ...] = (0, 1e-4, 1e-3, 1e-2, 1e-1, 1),
 ) -> pd.DataFrame:
-    """Compare the doubt a network has with the mistakes it makes, in bins on a logarithmic scale.
+    """Compare the uncertainty a network has with the mistakes it makes, in bins on a logarithmic scale.
 
-    ``edges`` are the limits of the bins of *doubt*, 1 minus the confidence, increasing. Returns a
-    row for each bin that holds images: index ``from``; columns ``to``, ``images``, ``doubt`` (the
+    ``edges`` are the limits of the bins of *uncertainty*, 1 minus the confidence, increasing. Returns a
+    row for each bin that holds images: index ``from``; columns ``to``, ``images``, ``uncertainty`` (the
     mean), ``error`` (share of mistakes), ``low`` and ``high`` (Wilson's 95 % interval of it).
-    ``confidence``, ``right`` and their errors are as for `calibration_error`.
+    ``confidence``, ``correct`` and their errors are as for `calibration_error`.
     Taught in 12_can_you_trust_its_confidence.
     """
-    confidence, right = _check_pairs(confidence, right)
-    doubt = 1 - confidence
+    confidence, correct = _check_pairs(confidence, correct)
+    uncertainty = 1 - confidence
     rows = []
     for start, end in zip(edges[:-1], edges[1:], strict=True):
-        inside = (doubt >= start) & ((doubt < end) | (end == edges[-1]) & (doubt <= end))
+        inside = (uncertainty >= start) & (
+            (uncertainty < end) | (end == edges[-1]) & (uncertainty <= end)
+        )
         if not inside.any():
             continue
-        n_wrong, n_images = int(np.sum(~right[inside])), int(inside.sum())
+        n_wrong, n_images = int(np.sum(~correct[inside])), int(inside.sum())
         interval = binomtest(n_wrong, n_images).proportion_ci(0.95, "wilson")
         rows.append(
-            (start, end, n_images, doubt[inside].mean(), n_wrong / n_images, *map(float, interval))
+            (
+                start,
+                end,
+                n_images,
+                uncertainty[inside].mean(),
+                n_wrong / n_images,
+                *map(float, interval),
+            )
         )
-    columns = ["from", "to", "images", "doubt", "error", "low", "high"]
+    columns = ["from", "to", "images", "uncertainty", "error", "low", "high"]
     return pd.DataFrame(rows, columns=columns).set_index("from")
 
 
-def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return how many mistakes remain if only the surest answers are given.
 
     Returns coverage, the share of the images answered, rising to 1, and risk, the share of mistakes
     among the answers given, each float (n,). ``confidence`` may be any score that is higher for
-    surer answers; ties are broken by the order of the images. ``right`` is bool (n,); raises
+    surer answers; ties are broken by the order of the images. ``correct`` is bool (n,); raises
     ValueError for others. El-Yaniv and Wiener (2010). Taught in 12_can_you_trust_its_confidence.
     """
-    confidence, right = _check_pairs(confidence, right, is_probability=False)
-    answered = np.arange(1, len(right) + 1)
+    confidence, correct = _check_pairs(confidence, correct, is_probability=False)
+    answered = np.arange(1, len(correct) + 1)
     surest_first = np.argsort(-confidence, kind="stable")
-    return answered / len(right), np.cumsum(~right[surest_first]) / answered
+    return answered / len(correct), np.cumsum(~correct[surest_first]) / answered
 
 
-def confidence_needed(confidence: np.ndarray, right: np.ndarray, accuracy: float) -> float:
+def threshold_for_accuracy(confidence: np.ndarray, correct: np.ndarray, accuracy: float) -> float:
     """Return the lowest confidence to answer at so that the answers are as accurate as wanted.
 
     Answer where the confidence is at least this; infinity if no such confidence exists.
-    ``confidence``, ``right`` and errors are as for `risk_coverage`; ``accuracy`` is the share of
+    ``confidence``, ``correct`` and errors are as for `risk_coverage`; ``accuracy`` is the share of
     right answers among those given. Taught in 12_can_you_trust_its_confidence.
     """
-    _, risk = risk_coverage(confidence, right)
+    _, risk = risk_coverage(confidence, correct)
     descending = -np.sort(-np.asarray(confidence, dtype=float))
     # Images of equal confidence are answered together or not at all.
     last_of_its_kind = np.append(descending[1:] != descending[:-1], True)
@@ -157,17 +166,17 @@ def _check_temperature(temperature: float) -> float:
 
 
 def _check_pairs(
-    confidence: Any, right: Any, is_probability: bool = True
+    confidence: Any, correct: Any, is_probability: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    confidence, right = np.asarray(confidence, dtype=np.float64), np.asarray(right)
-    if confidence.shape != right.shape or confidence.ndim != 1 or len(confidence) == 0:
+    confidence, correct = np.asarray(confidence, dtype=np.float64), np.asarray(correct)
+    if confidence.shape != correct.shape or confidence.ndim != 1 or len(confidence) == 0:
         raise ValueError(
             f"found confidences of shape {confidence.shape} and right or wrong of shape "
-            f"{right.shape}; expected one of each for every image"
+            f"{correct.shape}; expected one of each for every image"
         )
-    if right.dtype != bool:
+    if correct.dtype != bool:
         raise ValueError(
-            f"right or wrong is of type {right.dtype}; expected true or false, as "
+            f"right or wrong is of type {correct.dtype}; expected true or false, as "
             "predicted == labels gives"
         )
     if is_probability and not ((confidence >= 0) & (confidence <= 1 + 1e-6)).all():
@@ -175,4 +184,4 @@ def _check_pairs(
             f"confidences go from {confidence.min():.3g} to {confidence.max():.3g}; expected "
             "probabilities from 0 to 1, not logits"
         )
-    return (np.minimum(confidence, 1) if is_probability else confidence), right
+    return (np.minimum(confidence, 1) if is_probability else confidence), correct

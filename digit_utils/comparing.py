@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import binom, binomtest, norm, t
 
 
-def right_and_wrong(right_a: np.ndarray, right_b: np.ndarray) -> np.ndarray:
+def contingency_table(correct_a: np.ndarray, correct_b: np.ndarray) -> np.ndarray:
     """Count the images by who got them right, as McNemar's test takes them.
 
     Takes bool (n_images,), whether each network got each image right. Returns int (2, 2): rows are
@@ -21,21 +21,21 @@ def right_and_wrong(right_a: np.ndarray, right_b: np.ndarray) -> np.ndarray:
     right. Raises ValueError if the arrays are empty, not bool, or differ in shape.
     Taught in 09_is_it_really_better.
     """
-    right_a, right_b = np.asarray(right_a), np.asarray(right_b)
-    if right_a.shape != right_b.shape or right_a.ndim != 1 or len(right_a) == 0:
+    correct_a, correct_b = np.asarray(correct_a), np.asarray(correct_b)
+    if correct_a.shape != correct_b.shape or correct_a.ndim != 1 or len(correct_a) == 0:
         raise ValueError(
-            f"the two have shapes {right_a.shape} and {right_b.shape}; expected one value an "
+            f"the two have shapes {correct_a.shape} and {correct_b.shape}; expected one value an "
             "image, of the same images for both"
         )
-    if right_a.dtype != bool or right_b.dtype != bool:
+    if correct_a.dtype != bool or correct_b.dtype != bool:
         raise ValueError(
-            f"the two are of types {right_a.dtype} and {right_b.dtype}; expected true or false an "
+            f"the two are of types {correct_a.dtype} and {correct_b.dtype}; expected true or false an "
             "image, as predicted == labels gives"
         )
     return np.array(
         [
-            [np.sum(right_a & right_b), np.sum(right_a & ~right_b)],
-            [np.sum(~right_a & right_b), np.sum(~right_a & ~right_b)],
+            [np.sum(correct_a & correct_b), np.sum(correct_a & ~correct_b)],
+            [np.sum(~correct_a & correct_b), np.sum(~correct_a & ~correct_b)],
         ]
     )
 
@@ -52,7 +52,7 @@ class Difference:
 
 
 def difference_over_seeds(
-    right_a: np.ndarray, right_b: np.ndarray, confidence: float = 0.95
+    correct_a: np.ndarray, correct_b: np.ndarray, confidence: float = 0.95
 ) -> Difference:
     """Compare two ways of training, each done with several seeds, on the same images.
 
@@ -63,13 +63,13 @@ def difference_over_seeds(
     the two differ in shape, or there are fewer than two seeds or images. The degrees of freedom
     follow Satterthwaite (1946). Taught in 09_is_it_really_better.
     """
-    right_a, right_b = np.asarray(right_a, dtype=float), np.asarray(right_b, dtype=float)
-    if right_a.shape != right_b.shape or right_a.ndim != 2 or min(right_a.shape) < 2:
+    correct_a, correct_b = np.asarray(correct_a, dtype=float), np.asarray(correct_b, dtype=float)
+    if correct_a.shape != correct_b.shape or correct_a.ndim != 2 or min(correct_a.shape) < 2:
         raise ValueError(
-            f"the two have shapes {right_a.shape} and {right_b.shape}; expected (n_seeds, "
+            f"the two have shapes {correct_a.shape} and {correct_b.shape}; expected (n_seeds, "
             "n_images) for both, at least two of each"
         )
-    difference = right_a - right_b
+    difference = correct_a - correct_b
     n_seeds, n_images = difference.shape
     of_seeds = difference.mean(axis=1).var(ddof=1) / n_seeds
     of_images = difference.mean(axis=0).var(ddof=1) / n_images
@@ -162,7 +162,7 @@ def simulated_power(
     return float(np.mean((p_values < significance) & (2 * better > only_one)))
 
 
-def equal_rivals(
+def simulate_equal_classifiers(
     n_images: int,
     n_networks: int,
     accuracy: float,

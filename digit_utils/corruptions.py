@@ -1,6 +1,6 @@
-"""Spoil digits in fifteen ways and five strengths, in the manner of MNIST-C.
+"""Corrupt digits in fifteen ways and five severities, in the manner of MNIST-C.
 
-The kinds are those of Mu and Gilmer (2019), arXiv:1906.02337. The code and the strengths are our
+The corruptions are those of Mu and Gilmer (2019), arXiv:1906.02337. The code and the severities are our
 own, so accuracies here and on their images cannot be compared number by number.
 """
 
@@ -13,14 +13,14 @@ from scipy import ndimage
 from skimage.draw import line
 from skimage.feature import canny
 
-STRENGTHS = (1, 2, 3, 4, 5)
+SEVERITIES = (1, 2, 3, 4, 5)
 
 
-def corrupt(images: np.ndarray, kind: str, strength: int, seed: int = 0) -> np.ndarray:
-    """Return spoiled copies of images, uint8 (n, 28, 28) with bright ink on black.
+def corrupt(images: np.ndarray, corruption: str, severity: int, seed: int = 0) -> np.ndarray:
+    """Return corrupted copies of images, uint8 (n, 28, 28) with bright ink on black.
 
-    ``kind`` is one of `KINDS`, ``strength`` 1 (hardly visible) to 5 (hardly readable). Raises
-    ValueError for other images, an unknown kind or an unknown strength. Mu and Gilmer (2019),
+    ``corruption`` is one of `CORRUPTIONS`, ``severity`` 1 (hardly visible) to 5 (hardly readable). Raises
+    ValueError for other images, an unknown corruption or an unknown severity. Mu and Gilmer (2019),
     arXiv:1906.02337. Taught in 13_when_the_world_shifts.
     """
     images = np.asarray(images)
@@ -28,13 +28,13 @@ def corrupt(images: np.ndarray, kind: str, strength: int, seed: int = 0) -> np.n
         raise ValueError(
             f"images are {images.dtype} of shape {images.shape}; expected uint8 (n, 28, 28)"
         )
-    if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}")
-    if strength not in STRENGTHS:
-        raise ValueError(f"strength is {strength!r}; expected 1, 2, 3, 4 or 5")
-    function, values = KINDS[kind]
-    spoiled = function(images / 255.0, values[strength - 1], np.random.default_rng(seed))
-    return np.round(255 * np.clip(spoiled, 0, 1)).astype(np.uint8)
+    if corruption not in CORRUPTIONS:
+        raise ValueError(f"corruption is {corruption!r}; expected one of {', '.join(CORRUPTIONS)}")
+    if severity not in SEVERITIES:
+        raise ValueError(f"severity is {severity!r}; expected 1, 2, 3, 4 or 5")
+    function, values = CORRUPTIONS[corruption]
+    corrupted = function(images / 255.0, values[severity - 1], np.random.default_rng(seed))
+    return np.round(255 * np.clip(corrupted, 0, 1)).astype(np.uint8)
 
 
 def transform(
@@ -130,9 +130,9 @@ def _brightness(x, added, rng):
 
 def _stripe(x, width, rng):
     first = (x.shape[2] - width) // 2
-    spoiled = x.copy()
-    spoiled[:, :, first : first + width] = 1 - spoiled[:, :, first : first + width]
-    return spoiled
+    corrupted = x.copy()
+    corrupted[:, :, first : first + width] = 1 - corrupted[:, :, first : first + width]
+    return corrupted
 
 
 def _clouds(shape, rng, scales=(8, 4, 2)):
@@ -165,17 +165,17 @@ def _zigzag(x, n_lines, rng):
 
 def _with_lines(x, n_lines, rng, bends, every):
     """Draw lines from the left edge to the right, with bends, or of dots."""
-    spoiled = x.copy()
+    corrupted = x.copy()
     side = x.shape[1]
     columns = np.linspace(0, side - 1, bends + 2).round().astype(int)
-    for image in spoiled:
+    for image in corrupted:
         for _ in range(n_lines):
             rows = rng.integers(2, side - 2, bends + 2)
             for start in range(bends + 1):
                 ends = rows[start], columns[start], rows[start + 1], columns[start + 1]
                 path = np.array(line(*ends))[:, ::every]
                 image[tuple(path)] = 1
-    return spoiled
+    return corrupted
 
 
 def _canny_edges(x, share, rng):
@@ -183,8 +183,8 @@ def _canny_edges(x, share, rng):
     return (1 - share) * x + share * edges
 
 
-# What each strength means: photons a white pixel, shares of pixels, pixels, degrees, zoom, lines.
-KINDS: dict[str, tuple[Callable, tuple]] = {
+# What each severity means: photons a white pixel, shares of pixels, pixels, degrees, zoom, lines.
+CORRUPTIONS: dict[str, tuple[Callable, tuple]] = {
     "shot noise": (_shot_noise, (30, 12, 6, 3, 1.5)),
     "impulse noise": (_impulse_noise, (0.03, 0.07, 0.13, 0.22, 0.35)),
     "glass blur": (_glass_blur, ((1, 0.4), (1, 0.8), (2, 0.5), (2, 1.0), (3, 1.0))),

@@ -32,7 +32,7 @@ def average_probabilities(members: Sequence[np.ndarray]) -> np.ndarray:
     return np.mean(np.asarray(members, dtype=np.float64), axis=0)
 
 
-def predict_shifted(network: Any, images: np.ndarray, batch_size: int = 1000) -> np.ndarray:
+def predict_with_tta(network: Any, images: np.ndarray, batch_size: int = 1000) -> np.ndarray:
     """Average a network's probabilities over an image and its copies moved by one pixel.
 
     Five copies: as it is, and one pixel to the left, to the right, up and down. This is *test-time

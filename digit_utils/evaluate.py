@@ -70,7 +70,6 @@ def paired_test(labels: np.ndarray, predicted_a: np.ndarray, predicted_b: np.nda
 class SealedScore:
     """Accuracy on the sealed test images with its 95 % interval, all from 0 to 1."""
 
-    chapter: str
     accuracy: float
     low: float
     high: float
@@ -81,7 +80,6 @@ class SealedScore:
 def score_sealed_test(
     digits: Digits,
     predicted: np.ndarray,
-    chapter: str,
     versus: np.ndarray | None = None,
     rows: np.ndarray | None = None,
 ) -> SealedScore:
@@ -92,8 +90,7 @@ def score_sealed_test(
     data.
 
     ``predicted``, and ``versus`` to compare it with by `paired_test`, hold one class for each of
-    ``digits.test_images``, or for each of ``rows``, the indices of those predicted. ``chapter``
-    says who opens it, for the record. Raises SealedLabelsUnavailable if the test images are
+    ``digits.test_images``, or for each of ``rows``, the indices of those predicted. Raises SealedLabelsUnavailable if the test images are
     Kaggle's, whose labels only Kaggle knows, or were changed; ValueError if there is not one class
     for each image, or ``rows`` names one twice or one that is not there. Taught in 06_final_model.
     """
@@ -107,7 +104,7 @@ def score_sealed_test(
         labels = labels[rows]
     low, high = accuracy_interval(labels, predicted)
     paired = None if versus is None else paired_test(labels, predicted, versus)
-    return SealedScore(chapter, accuracy(labels, predicted), low, high, len(labels), paired)
+    return SealedScore(accuracy(labels, predicted), low, high, len(labels), paired)
 
 
 def _correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:

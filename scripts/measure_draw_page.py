@@ -395,8 +395,8 @@ def record(n: int) -> None:
     write_atomically(RECORD, json_bytes(found))
     on, off = answers["traced"]["on"], answers["traced"]["off"]
     opened = {
-        "on": score_sealed_test(digits, on, "draw_a_digit", versus=off, rows=rows),
-        "off": score_sealed_test(digits, off, "draw_a_digit", rows=rows),
+        "on": score_sealed_test(digits, on, versus=off, rows=rows),
+        "off": score_sealed_test(digits, off, rows=rows),
     }
     for name, score in opened.items():
         found["traced"][name] = {"accuracy": score.accuracy, "interval": (score.low, score.high)}

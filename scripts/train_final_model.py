@@ -30,7 +30,7 @@ import keras
 import numpy as np
 
 from digit_utils.data import load_digits, prepare_images
-from digit_utils.ensemble import average_probabilities, predict_shifted
+from digit_utils.ensemble import average_probabilities, predict_with_tta
 from digit_utils.evaluate import score_sealed_test
 from digit_utils.fast import Recipe, train
 from digit_utils.files import json_bytes, write_atomically
@@ -86,11 +86,11 @@ def select(n_folds: int) -> None:
 
 
 def count_mistakes(network, images, labels, seconds) -> dict:
-    """Count the mistakes on left-out images, with and without moved copies."""
+    """Count the mistakes on left-out images, with and without test-time augmentation."""
     network = as_shipped(network)
     prepared = prepare_images(images)
     plain = network.predict(prepared, batch_size=1000, verbose=0)
-    shifted = predict_shifted(network, prepared)
+    shifted = predict_with_tta(network, prepared)
     return {
         "n_images": len(images),
         "mistakes": int(np.sum(plain.argmax(axis=1) != labels)),
@@ -213,12 +213,11 @@ def open_seal(digits) -> dict:
     """Score what was shipped, as it is loaded, on the sealed test images."""
     networks, _ = load_networks(FINAL_MODEL)
     images = prepare_images(digits.test_images)
-    who = Path(__file__).name
     plain = [network.predict(images, batch_size=1000, verbose=0) for network in networks]
-    shifted = [predict_shifted(network, images) for network in networks]
+    shifted = [predict_with_tta(network, images) for network in networks]
 
     def score(probabilities):
-        scored = score_sealed_test(digits, probabilities.argmax(axis=1), who)
+        scored = score_sealed_test(digits, probabilities.argmax(axis=1))
         return {"accuracy": scored.accuracy, "low": scored.low, "high": scored.high}
 
     singles = [score(one) for one in plain]

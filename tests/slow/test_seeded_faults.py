@@ -192,7 +192,7 @@ FAULTS = [
         "single_accuracy",
     ),
     Fault(
-        "of the moved copies only the unmoved one counts",
+        "test-time augmentation averages the unmoved copy alone",
         "ensemble.py",
         "for top, left in ((1, 1), (1, 0), (1, 2), (0, 1), (2, 1))",
         "for top, left in ((1, 1), (1, 1), (1, 1), (1, 1), (1, 1))",
@@ -200,7 +200,7 @@ FAULTS = [
         "n_disagree",
     ),
     Fault(
-        "moved copies moved by too much",
+        "test-time augmentation moves by too much",
         "ensemble.py",
         "padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))",
         "images = np.roll(images, 3, axis=2)\n"
@@ -246,12 +246,12 @@ FAULTS = [
         "log_softmax(logits / _check_temperature(temperature), axis=1)",
         "log_softmax(logits * _check_temperature(temperature), axis=1)",
         "12_can_you_trust_its_confidence",
-        "crammer_temperature",
+        "overfit_temperature",
     ),
     Fault(
-        "damage of strength 1 at every strength",
+        "severity 1 at every severity",
         "corruptions.py",
-        "values[strength - 1]",
+        "values[severity - 1]",
         "values[0]",
         "13_when_the_world_shifts",
         "accuracy_unaugmented",

@@ -11,7 +11,7 @@ import pytest
 TRAIN = """
 import keras, numpy as np
 from digit_utils.data import load_digits, prepare_images
-from digit_utils.ensemble import predict_shifted
+from digit_utils.ensemble import predict_with_tta
 from digit_utils.evaluate import accuracy
 from digit_utils.fast import Recipe, Trainer, train
 from digit_utils.normalization import fold_batch_normalization
@@ -32,7 +32,7 @@ folded = fold_batch_normalization(trained.network).predict(x, verbose=0)
 logits = trained.network.predict(x, verbose=0)
 assert np.abs(folded - logits).max() < 1e-3, np.abs(folded - logits).max()
 member = load_final_model()[0][0]
-shipped = accuracy(labels, predict_shifted(member, x).argmax(axis=1))
+shipped = accuracy(labels, predict_with_tta(member, x).argmax(axis=1))
 try:
     make_repeatable()
     refused = False

@@ -8,13 +8,13 @@ from scipy.special import softmax
 
 from digit_utils.calibration import (
     calibration_error,
-    confidence_needed,
     confidence_of,
-    doubt_table,
     fit_temperature,
     log_losses,
     mean_log_loss,
+    reliability_table,
     risk_coverage,
+    threshold_for_accuracy,
 )
 
 
@@ -73,17 +73,17 @@ def test_logits_and_labels_belong_together():
 
 def test_an_honest_network_has_a_small_error_and_a_boaster_a_large_one():
     logits, labels = honest(20_000)
-    right = logits.argmax(axis=1) == labels
-    assert calibration_error(confidence_of(logits), right) < 0.015
+    correct = logits.argmax(axis=1) == labels
+    assert calibration_error(confidence_of(logits), correct) < 0.015
     boasting = confidence_of(logits, 0.25)
-    expected = boasting.mean() - right.mean()
-    assert calibration_error(boasting, right) == pytest.approx(expected, abs=0.01)
+    expected = boasting.mean() - correct.mean()
+    assert calibration_error(boasting, correct) == pytest.approx(expected, abs=0.01)
 
 
 def test_one_bin_compares_the_means():
-    confidence, right = np.array([0.9, 0.5, 0.7]), np.array([True, False, True])
-    assert calibration_error(confidence, right, 1) == pytest.approx(0.7 - 2 / 3)
-    assert calibration_error(confidence, right, 3) == pytest.approx((0.1 + 0.5 + 0.3) / 3)
+    confidence, correct = np.array([0.9, 0.5, 0.7]), np.array([True, False, True])
+    assert calibration_error(confidence, correct, 1) == pytest.approx(0.7 - 2 / 3)
+    assert calibration_error(confidence, correct, 3) == pytest.approx((0.1 + 0.5 + 0.3) / 3)
 
 
 @pytest.mark.parametrize("n_bins", [0, 4])
@@ -93,7 +93,7 @@ def test_no_bin_may_be_empty(n_bins):
 
 
 @pytest.mark.parametrize(
-    ("confidence", "right", "message"),
+    ("confidence", "correct", "message"),
     [
         (np.array([0.5]), np.ones(2, bool), "shape"),
         (np.array([]), np.ones(0, bool), "shape"),
@@ -101,9 +101,9 @@ def test_no_bin_may_be_empty(n_bins):
         (np.array([4.5]), np.ones(1, bool), "logits"),
     ],
 )
-def test_what_cannot_be_calibrated_is_refused(confidence, right, message):
+def test_what_cannot_be_calibrated_is_refused(confidence, correct, message):
     with pytest.raises(ValueError, match=message):
-        calibration_error(confidence, right, 1)
+        calibration_error(confidence, correct, 1)
 
 
 # Doubt
@@ -111,9 +111,9 @@ def test_what_cannot_be_calibrated_is_refused(confidence, right, message):
 
 def test_every_image_is_in_one_bin_of_doubt():
     confidence = 1 - np.array([0, 5e-5, 1e-4, 5e-4, 0.05, 0.2, 0.9, 1.0])
-    right = np.array([True, True, True, False, True, True, False, False])
-    table = doubt_table(confidence, right)
-    assert table["images"].sum() == len(right)
+    correct = np.array([True, True, True, False, True, True, False, False])
+    table = reliability_table(confidence, correct)
+    assert table["images"].sum() == len(correct)
     assert (table["images"] * table["error"]).sum() == pytest.approx(3)
     assert table.loc[1e-1, "images"] == 3
     assert 1e-3 not in table.index, "an empty bin has no row"
@@ -125,8 +125,8 @@ def test_every_image_is_in_one_bin_of_doubt():
 
 def test_the_surest_answers_come_first():
     confidence = np.array([0.2, 0.9, 0.5, 0.7])
-    right = np.array([False, True, True, False])
-    coverage, risk = risk_coverage(confidence, right)
+    correct = np.array([False, True, True, False])
+    coverage, risk = risk_coverage(confidence, correct)
     np.testing.assert_allclose(coverage, [0.25, 0.5, 0.75, 1.0])
     np.testing.assert_allclose(risk, [0, 1 / 2, 1 / 3, 2 / 4])
 
@@ -134,22 +134,22 @@ def test_the_surest_answers_come_first():
 def test_the_confidence_needed_gives_the_accuracy_wanted():
     generator = np.random.default_rng(0)
     confidence = generator.uniform(0.3, 1, size=5000)
-    right = generator.random(5000) < confidence
-    threshold = confidence_needed(confidence, right, 0.9)
-    assert right[confidence >= threshold].mean() >= 0.9
+    correct = generator.random(5000) < confidence
+    threshold = threshold_for_accuracy(confidence, correct, 0.9)
+    assert correct[confidence >= threshold].mean() >= 0.9
     wider = np.sort(confidence[confidence < threshold])[-50:]
-    assert right[confidence >= wider.min()].mean() < 0.91
+    assert correct[confidence >= wider.min()].mean() < 0.91
 
 
 def test_images_of_equal_confidence_are_answered_together():
-    confidence, right = np.array([0.9, 0.8, 0.8]), np.array([True, True, False])
-    assert confidence_needed(confidence, right, 0.99) == 0.9
-    assert confidence_needed(confidence, right, 0.6) == 0.8
-    assert confidence_needed(confidence, ~right, 0.9) == float("inf")
+    confidence, correct = np.array([0.9, 0.8, 0.8]), np.array([True, True, False])
+    assert threshold_for_accuracy(confidence, correct, 0.99) == 0.9
+    assert threshold_for_accuracy(confidence, correct, 0.6) == 0.8
+    assert threshold_for_accuracy(confidence, ~correct, 0.9) == float("inf")
 
 
 def test_a_confidence_that_is_no_number_is_refused_and_a_rounded_one_counts():
-    right = np.array([True, False])
+    correct = np.array([True, False])
     with pytest.raises(ValueError, match="probabilities"):
-        calibration_error(np.array([0.5, np.nan]), right, 1)
-    assert doubt_table(np.array([1 + 1e-7, 0.5]), right)["images"].sum() == 2
+        calibration_error(np.array([0.5, np.nan]), correct, 1)
+    assert reliability_table(np.array([1 + 1e-7, 0.5]), correct)["images"].sum() == 2

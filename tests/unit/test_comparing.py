@@ -10,23 +10,23 @@ from scipy.stats import binomtest
 from statsmodels.stats.contingency_tables import mcnemar
 
 from digit_utils.comparing import (
+    contingency_table,
     difference_over_seeds,
-    equal_rivals,
     images_needed,
     mcnemar_from_totals,
-    right_and_wrong,
+    simulate_equal_classifiers,
     simulated_power,
 )
 
 
 def test_the_four_counts_are_where_mcnemar_expects_them():
-    right_a = np.repeat([True, True, False, False], [5, 3, 2, 1])
-    right_b = np.repeat([True, False, True, False], [5, 3, 2, 1])
-    assert right_and_wrong(right_a, right_b).tolist() == [[5, 3], [2, 1]]
+    correct_a = np.repeat([True, True, False, False], [5, 3, 2, 1])
+    correct_b = np.repeat([True, False, True, False], [5, 3, 2, 1])
+    assert contingency_table(correct_a, correct_b).tolist() == [[5, 3], [2, 1]]
 
 
 @pytest.mark.parametrize(
-    ("right_a", "right_b", "message"),
+    ("correct_a", "correct_b", "message"),
     [
         (np.ones(3, bool), np.ones(4, bool), "shapes"),
         (np.ones(0, bool), np.ones(0, bool), "shapes"),
@@ -34,9 +34,9 @@ def test_the_four_counts_are_where_mcnemar_expects_them():
         (np.ones(3), np.ones(3, bool), "types"),
     ],
 )
-def test_what_is_not_right_or_wrong_is_refused(right_a, right_b, message):
+def test_what_is_not_right_or_wrong_is_refused(correct_a, correct_b, message):
     with pytest.raises(ValueError, match=message):
-        right_and_wrong(right_a, right_b)
+        contingency_table(correct_a, correct_b)
 
 
 # Several seeds
@@ -63,8 +63,8 @@ def test_a_difference_is_positive_if_the_first_is_better():
 
 
 def test_twins_differ_by_nothing():
-    right = np.random.default_rng(0).random((3, 50)) < 0.9
-    one = difference_over_seeds(right, right)
+    correct = np.random.default_rng(0).random((3, 50)) < 0.9
+    one = difference_over_seeds(correct, correct)
     assert (one.low, one.mean, one.high) == (0.0, 0.0, 0.0)
 
 
@@ -81,10 +81,10 @@ def test_one_seed_has_no_scatter(shapes):
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60))
 def test_the_true_p_value_lies_between_the_bounds(seed, n_images):
     generator = np.random.default_rng(seed)
-    right_a, right_b = generator.random((2, n_images)) < generator.random((2, 1))
-    table = right_and_wrong(right_a, right_b)
+    correct_a, correct_b = generator.random((2, n_images)) < generator.random((2, 1))
+    table = contingency_table(correct_a, correct_b)
     p_value = mcnemar(table, exact=True).pvalue if table[0, 1] + table[1, 0] else 1.0
-    totals = (np.sum(~right_a), np.sum(~right_b), n_images)
+    totals = (np.sum(~correct_a), np.sum(~correct_b), n_images)
     low, high = mcnemar_from_totals(*totals)
     assert low - 1e-9 <= p_value <= high + 1e-9
     # Two wrong answers may differ as well: any number of differing predictions still bounds it.
@@ -171,7 +171,7 @@ def test_the_bounds_are_those_of_every_way_the_labels_may_lie(mistakes_a, mistak
 
 def test_rivals_have_the_accuracy_and_the_disagreement_asked_for():
     generator = np.random.default_rng(0)
-    mistakes = equal_rivals(100_000, 1000, 0.98, 0.01, generator)
+    mistakes = simulate_equal_classifiers(100_000, 1000, 0.98, 0.01, generator)
     assert mistakes.mean() / 100_000 == pytest.approx(0.02, rel=0.05)
     # The difference of two rivals has a variance of n times their disagreement.
     apart = np.diff(mistakes.reshape(500, 2), axis=1)
@@ -180,11 +180,13 @@ def test_rivals_have_the_accuracy_and_the_disagreement_asked_for():
 
 
 def test_rivals_with_nothing_in_common_are_plain_coins():
-    mistakes = equal_rivals(1000, 5000, 0.9, 2 * 0.9 * (1 - 0.9), np.random.default_rng(0))
+    mistakes = simulate_equal_classifiers(
+        1000, 5000, 0.9, 2 * 0.9 * (1 - 0.9), np.random.default_rng(0)
+    )
     assert mistakes.var() == pytest.approx(1000 * 0.09, rel=0.1)
 
 
 @pytest.mark.parametrize(("accuracy", "disagreement"), [(1.0, 0.1), (0.9, 0.0), (0.9, 0.3)])
 def test_impossible_rivals_are_refused(accuracy, disagreement):
     with pytest.raises(ValueError, match="disagreement"):
-        equal_rivals(100, 2, accuracy, disagreement, np.random.default_rng(0))
+        simulate_equal_classifiers(100, 2, accuracy, disagreement, np.random.default_rng(0))

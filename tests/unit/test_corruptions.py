@@ -1,14 +1,14 @@
-"""Spoiled digits: the right kind of damage, more of it with strength, and the same every time."""
+"""Spoiled digits: the right corruption of damage, more of it with severity, and the same every time."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from digit_utils.corruptions import KINDS, STRENGTHS, corrupt, transform
+from digit_utils.corruptions import CORRUPTIONS, SEVERITIES, corrupt, transform
 from digit_utils.data import load_digits
 
-each_kind = pytest.mark.parametrize("kind", KINDS)
+each_kind = pytest.mark.parametrize("corruption", CORRUPTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -17,24 +17,24 @@ def images():
 
 
 def test_there_are_fifteen_kinds():
-    assert len(KINDS) == 15
-    assert all(len(values) == len(STRENGTHS) for _, values in KINDS.values())
+    assert len(CORRUPTIONS) == 15
+    assert all(len(values) == len(SEVERITIES) for _, values in CORRUPTIONS.values())
 
 
 @each_kind
-def test_damage_grows_with_strength(images, kind):
+def test_damage_grows_with_strength(images, corruption):
     damage = [
-        np.abs(corrupt(images, kind, strength).astype(int) - images).mean()
-        for strength in STRENGTHS
+        np.abs(corrupt(images, corruption, severity).astype(int) - images).mean()
+        for severity in SEVERITIES
     ]
     assert damage[0] > 0.1
     assert damage == sorted(damage)
 
 
 @each_kind
-def test_it_is_repeatable_and_leaves_the_images_alone(images, kind):
+def test_it_is_repeatable_and_leaves_the_images_alone(images, corruption):
     before = images.copy()
-    first, second = corrupt(images, kind, 3, seed=5), corrupt(images, kind, 3, seed=5)
+    first, second = corrupt(images, corruption, 3, seed=5), corrupt(images, corruption, 3, seed=5)
     assert first.dtype == np.uint8
     assert first.shape == images.shape
     np.testing.assert_array_equal(first, second)
@@ -73,12 +73,12 @@ def test_each_image_may_have_a_change_of_its_own():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"kind": "rain"}, "expected one of shot noise"),
-        ({"strength": 0}, "expected 1, 2, 3, 4 or 5"),
+        ({"corruption": "rain"}, "expected one of shot noise"),
+        ({"severity": 0}, "expected 1, 2, 3, 4 or 5"),
         ({"images": np.zeros((2, 28, 28))}, "expected uint8"),
         ({"images": np.zeros((2, 14, 14), np.uint8)}, "expected uint8"),
     ],
 )
 def test_what_it_does_not_know_is_refused(images, change, said):
     with pytest.raises(ValueError, match=said):
-        corrupt(**{"images": images, "kind": "fog", "strength": 1, **change})
+        corrupt(**{"images": images, "corruption": "fog", "severity": 1, **change})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digit_utils.ensemble import average_probabilities, predict_shifted
+from digit_utils.ensemble import average_probabilities, predict_with_tta
 
 
 def softmax(logits):
@@ -89,6 +89,6 @@ class SeesOnePixel:
 def test_an_image_is_seen_as_it_is_and_one_pixel_to_each_side(row, column, share):
     image = np.zeros((1, 28, 28, 1), dtype=np.float32)
     image[0, row, column] = 1
-    found = predict_shifted(SeesOnePixel(), image)
+    found = predict_with_tta(SeesOnePixel(), image)
     # One of the five copies has the inked pixel in the middle, or none has.
     assert found[0] == pytest.approx([1 - share / 5, share / 5])

@@ -20,26 +20,26 @@ from digit_utils.evaluate import (
 )
 
 
-def outcome(n_right, n):
-    """Labels and predictions of which the first ``n_right`` agree."""
+def outcome(n_correct, n):
+    """Labels and predictions of which the first ``n_correct`` agree."""
     labels = np.arange(n) % 10
-    return labels, np.where(np.arange(n) < n_right, labels, (labels + 1) % 10)
+    return labels, np.where(np.arange(n) < n_correct, labels, (labels + 1) % 10)
 
 
 def pair(both, only_a, only_b, neither):
     """Labels and two predictions with the given numbers of right answers."""
     labels = np.zeros(both + only_a + only_b + neither, dtype=int)
-    right_a = np.repeat([True, True, False, False], [both, only_a, only_b, neither])
-    right_b = np.repeat([True, False, True, False], [both, only_a, only_b, neither])
-    return labels, np.where(right_a, 0, 1), np.where(right_b, 0, 2)
+    correct_a = np.repeat([True, True, False, False], [both, only_a, only_b, neither])
+    correct_b = np.repeat([True, False, True, False], [both, only_a, only_b, neither])
+    return labels, np.where(correct_a, 0, 1), np.where(correct_b, 0, 2)
 
 
 # Accuracy
 
 
-@pytest.mark.parametrize(("n_right", "n", "expected"), [(0, 4, 0.0), (3, 4, 0.75), (4, 4, 1.0)])
-def test_accuracy(n_right, n, expected):
-    result = accuracy(*outcome(n_right, n))
+@pytest.mark.parametrize(("n_correct", "n", "expected"), [(0, 4, 0.0), (3, 4, 0.75), (4, 4, 1.0)])
+def test_accuracy(n_correct, n, expected):
+    result = accuracy(*outcome(n_correct, n))
     assert result == expected
     assert isinstance(result, float)
 
@@ -82,7 +82,7 @@ def test_no_images_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("n_right", "n", "low", "high"),
+    ("n_correct", "n", "low", "high"),
     [
         (0, 10, 0.0, 0.2775),
         (5, 10, 0.2366, 0.7634),
@@ -94,16 +94,16 @@ def test_no_images_are_refused():
         (8369, 8400, 0.9948, 0.9974),  # 0.9963, the best trial of the original post
     ],
 )
-def test_known_intervals(n_right, n, low, high):
-    assert accuracy_interval(*outcome(n_right, n)) == pytest.approx((low, high), abs=5e-5)
+def test_known_intervals(n_correct, n, low, high):
+    assert accuracy_interval(*outcome(n_correct, n)) == pytest.approx((low, high), abs=5e-5)
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(1, 500), st.data())
 def test_interval_follows_wilsons_formula(n, data):
-    n_right = data.draw(st.integers(0, n))
-    low, high = accuracy_interval(*outcome(n_right, n))
-    z, share = 1.959963984540054, n_right / n
+    n_correct = data.draw(st.integers(0, n))
+    low, high = accuracy_interval(*outcome(n_correct, n))
+    z, share = 1.959963984540054, n_correct / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     assert (low, high) == pytest.approx((centre - half, centre + half), abs=1e-9)
@@ -145,7 +145,7 @@ def test_known_p_values(only_a, only_b, p_value):
     assert result.p_value == pytest.approx(p_value, abs=1e-6)
 
 
-def test_images_both_get_right_or_wrong_do_not_count():
+def test_images_both_get_correct_or_wrong_do_not_count():
     few = paired_test(*pair(0, 3, 9, 0))
     many = paired_test(*pair(5000, 3, 9, 700))
     assert few == many
@@ -178,22 +178,22 @@ def sealed(digits):
 
 def test_sealed_score_is_the_accuracy_on_the_labels(digits, sealed):
     predicted = np.random.default_rng(0).permutation(sealed)
-    score = score_sealed_test(digits, predicted, "test")
+    score = score_sealed_test(digits, predicted)
     assert score.accuracy == accuracy(sealed, predicted)
     assert (score.low, score.high) == accuracy_interval(sealed, predicted)
-    assert (score.n, score.chapter, score.paired) == (28_000, "test", None)
+    assert (score.n, score.chapter, score.paired) == (28_000, None)
     assert 0.08 < score.accuracy < 0.12  # chance: the labels follow the order of the images
 
 
 def test_sealed_score_of_the_labels_themselves_is_perfect(digits, sealed):
-    assert score_sealed_test(digits, sealed, "test").accuracy == 1.0
+    assert score_sealed_test(digits, sealed).accuracy == 1.0
 
 
 def test_sealed_score_compares_two_predictions(digits, sealed):
     first, second = sealed.copy(), sealed.copy()
     first[:3] = (first[:3] + 1) % 10
     second[2:12] = (second[2:12] + 1) % 10
-    score = score_sealed_test(digits, first, "test", versus=second)
+    score = score_sealed_test(digits, first, versus=second)
     assert score.paired == paired_test(sealed, first, second)
     assert (score.paired.only_a, score.paired.only_b) == (9, 2)
     assert score.accuracy == accuracy(sealed, first)
@@ -203,20 +203,20 @@ def test_sealed_score_of_some_images(digits, sealed):
     rows = np.array([5, 27_999, 100])
     predicted = sealed[rows].copy()
     predicted[1] = (predicted[1] + 1) % 10
-    score = score_sealed_test(digits, predicted, "test", versus=sealed[rows], rows=rows)
+    score = score_sealed_test(digits, predicted, versus=sealed[rows], rows=rows)
     assert (score.n, score.accuracy) == (3, 2 / 3)
     assert (score.paired.only_a, score.paired.only_b) == (0, 1)
     with pytest.raises(ValueError, match="twice"):
-        score_sealed_test(digits, predicted, "test", rows=np.array([5, 5, 6]))
+        score_sealed_test(digits, predicted, rows=np.array([5, 5, 6]))
     with pytest.raises(ValueError, match="the same number of each"):
-        score_sealed_test(digits, predicted, "test", rows=rows[:2])
+        score_sealed_test(digits, predicted, rows=rows[:2])
     for outside in (-1, 28_000):
         with pytest.raises(ValueError, match=f"rows holds {outside}; expected 0 to 27999"):
-            score_sealed_test(digits, predicted, "test", rows=np.array([0, outside, 1]))
+            score_sealed_test(digits, predicted, rows=np.array([0, outside, 1]))
 
 
 def test_a_sealed_score_cannot_be_changed_and_holds_no_labels(digits, sealed):
-    score = score_sealed_test(digits, sealed, "test")
+    score = score_sealed_test(digits, sealed)
     with pytest.raises(dataclasses.FrozenInstanceError):
         score.accuracy = 1.0
     assert not any(isinstance(value, np.ndarray) for value in vars(score).values())
@@ -224,16 +224,16 @@ def test_a_sealed_score_cannot_be_changed_and_holds_no_labels(digits, sealed):
 
 def test_sealed_score_refuses_too_few_predictions_and_probabilities(digits):
     with pytest.raises(ValueError, match="the same number of each"):
-        score_sealed_test(digits, np.zeros(100, int), "test")
+        score_sealed_test(digits, np.zeros(100, int))
     with pytest.raises(ValueError, match="argmax"):
-        score_sealed_test(digits, np.zeros((28_000, 10)), "test")
+        score_sealed_test(digits, np.zeros((28_000, 10)))
 
 
 def test_seal_is_unavailable_for_kaggle_files(kaggle_folder):
     digits = load_digits(kaggle_folder)
     predicted = np.zeros(len(digits.test_images), int)
     with pytest.raises(SealedLabelsUnavailable) as caught:
-        score_sealed_test(digits, predicted, "test")
+        score_sealed_test(digits, predicted)
     assert str(kaggle_folder) in str(caught.value)
     assert "submission" in str(caught.value)
 
@@ -241,4 +241,4 @@ def test_seal_is_unavailable_for_kaggle_files(kaggle_folder):
 def test_seal_is_unavailable_when_the_images_were_reordered(digits):
     changed = dataclasses.replace(digits, test_images=digits.test_images[::-1])
     with pytest.raises(SealedLabelsUnavailable, match="unchanged"):
-        score_sealed_test(changed, np.zeros(28_000, int), "test")
+        score_sealed_test(changed, np.zeros(28_000, int))

@@ -24,13 +24,10 @@ LEVELS = [
         "files",
         "provenance",
         "benchmark",
-        "calibration",
         "comparing",
-        "outsiders",
+        "ood",
         "corruptions",
         "hard_cases",
-        "label_errors",
-        "page_parts",
         "attribution",
     },
     {
@@ -51,8 +48,8 @@ LEVELS = [
     {"models", "ray_search"},
     {"cost", "fast", "shipped"},
     {"evaluate"},
-    {"plots"},
-    {"search_plots", "architecture", "importance", "quiz", "embedding_map"},
+    {"plots", "calibration"},
+    {"search_plots", "importance", "widgets"},
 ]
 
 

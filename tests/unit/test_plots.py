@@ -15,7 +15,6 @@ from keras import layers
 from matplotlib.axes import Axes
 
 from digit_utils import plots, search_plots
-from digit_utils.architecture import plot_architecture
 from digit_utils.importance import parameter_importance
 from digit_utils.models import build_base_cnn, build_double_conv_cnn
 
@@ -369,7 +368,7 @@ def test_confirmation_refuses(frame, message):
 
 @pytest.mark.parametrize("network", [build_base_cnn(), build_double_conv_cnn(8)])
 def test_architecture_shows_every_layer(network):
-    ax = plot_architecture(network)
+    ax = plots.plot_architecture(network)
     assert isinstance(ax, Axes)
     assert f"{network.count_params():,} weights" in ax.get_title()
     texts = [text.get_text() for text in ax.texts]
@@ -385,7 +384,7 @@ def test_architecture_shows_every_layer(network):
 def test_architecture_names_the_dropout_rates_and_takes_axes_and_title():
     _, ax = plt.subplots()
     network = build_double_conv_cnn(8, dropout=(0.5, 0.4, 0.2, 0.1))
-    assert plot_architecture(network, ax=ax, title="Ours") is ax
+    assert plots.plot_architecture(network, ax=ax, title="Ours") is ax
     assert ax.get_title() == "Ours"
     texts = {text.get_text() for text in ax.texts}
     assert {"dropout 50%", "dropout 40%", "dropout 20%", "dropout 10%", "flatten"} <= texts
@@ -401,15 +400,15 @@ def test_architecture_draws_layers_it_does_not_know():
             layers.Dense(10),
         ]
     )
-    texts = [text.get_text() for text in plot_architecture(network).texts]
+    texts = [text.get_text() for text in plots.plot_architecture(network).texts]
     assert texts[1] == "conv 5×5   24×24×4"
     assert texts[2].startswith("BatchNormalization")
 
 
 def test_architecture_refuses_what_has_no_shapes():
     with pytest.raises(ValueError, match="Input layer"):
-        plot_architecture(keras.Sequential([layers.Dense(10)]))
+        plots.plot_architecture(keras.Sequential([layers.Dense(10)]))
     images = keras.Input((28, 28, 1))
     functional = keras.Model(images, layers.Flatten()(images))
     with pytest.raises(ValueError, match="Sequential"):
-        plot_architecture(functional)
+        plots.plot_architecture(functional)

@@ -26,9 +26,8 @@ from helpers import ROOT, committed
 from hyperopt import hp, rand
 from runner_books import FIRST, make_book
 
-from digit_utils.embedding_map import embedding_map_html
-from digit_utils.quiz import quiz_html
 from digit_utils.search import run_search
+from digit_utils.widgets import embedding_map_html, quiz_html
 from digits_cli.paths import Chapter
 from digits_cli.repository import configured
 from digits_cli.search_report import print_best

@@ -12,7 +12,7 @@ from string import ascii_letters
 
 import numpy as np
 
-# These look like a digit in one of the fonts, or nearly so, and would be no outsiders.
+# These look like a digit in one of the fonts, or nearly so, and would be digits to anybody.
 LOOK_ALIKE = "BDGIOQSZbgiloqsz"
 LETTERS = "".join(letter for letter in ascii_letters if letter not in LOOK_ALIKE)
 FONTS = (

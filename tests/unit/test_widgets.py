@@ -12,9 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 from PIL import Image
 
-from digit_utils.embedding_map import embedding_map_html
-from digit_utils.page_parts import sprite_sheet
-from digit_utils.quiz import quiz_html
+from digit_utils.widgets import embedding_map_html, quiz_html
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from digit_utils import outsiders
+from digit_utils import ood
 
 DIGITS = np.zeros((4, 28, 28), np.uint8)
 DIGITS[:, 8:20, 12:16] = np.array([50, 100, 150, 200], np.uint8)[:, None, None]
@@ -13,11 +13,11 @@ DIGITS[:, 8:20, 12:16] = np.array([50, 100, 150, 200], np.uint8)[:, None, None]
 
 def made():
     return {
-        "letters": outsiders.printed_letters(60)[0],
-        "shapes": outsiders.drawn_shapes(60),
-        "noise": outsiders.noise(60),
-        "two": outsiders.two_at_once(DIGITS, np.arange(4), 60),
-        "shuffled": outsiders.shuffled_pixels(DIGITS),
+        "letters": ood.printed_letters(60)[0],
+        "shapes": ood.drawn_shapes(60),
+        "noise": ood.noise(60),
+        "two": ood.two_at_once(DIGITS, np.arange(4), 60),
+        "shuffled": ood.shuffled_pixels(DIGITS),
     }
 
 
@@ -44,18 +44,18 @@ def test_drawings_lie_where_mnist_puts_digits(kind):
 
 
 def test_every_letter_can_be_printed_and_none_looks_like_a_digit():
-    _, letters = outsiders.printed_letters(3000)
-    assert set(letters) == set(outsiders.LETTERS)
-    assert len(outsiders.LETTERS) == 36
+    _, letters = ood.printed_letters(3000)
+    assert set(letters) == set(ood.LETTERS)
+    assert len(ood.LETTERS) == 36
     assert not set("IOloSsZzBbGgQqDi") & set(letters)
 
 
 def test_another_seed_gives_other_letters():
-    assert outsiders.printed_letters(30)[1] != outsiders.printed_letters(30, seed=1)[1]
+    assert ood.printed_letters(30)[1] != ood.printed_letters(30, seed=1)[1]
 
 
 def test_shuffled_pixels_keep_their_ink_and_lose_their_places():
-    shuffled = outsiders.shuffled_pixels(DIGITS)
+    shuffled = ood.shuffled_pixels(DIGITS)
     np.testing.assert_array_equal(np.sort(shuffled.reshape(4, -1)), np.sort(DIGITS.reshape(4, -1)))
     assert not np.array_equal(shuffled, DIGITS)
 
@@ -64,7 +64,7 @@ def test_two_at_once_are_two_different_digits():
     labels = np.array([0, 1])
     pair = np.zeros((2, 28, 28), np.uint8)
     pair[0, 0], pair[1, 27] = 255, 255
-    images = outsiders.two_at_once(pair, labels, 10)
+    images = ood.two_at_once(pair, labels, 10)
     assert np.all(images[:, 0] == 255) and np.all(images[:, 27] == 255)
     with pytest.raises(ValueError, match="different"):
-        outsiders.two_at_once(pair, np.zeros(2, int), 10)
+        ood.two_at_once(pair, np.zeros(2, int), 10)
