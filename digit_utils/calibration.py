@@ -1,44 +1,36 @@
-"""Does a network know how often it is correct: temperature, calibration error, refusing to answer.
+"""Does a network know how often it is right: temperature, calibration error, refusing to answer.
 
-Logits are a network's outputs before the softmax. *Confidence* is the probability it gives to its
-own answer.
+Logits, float (n, n_classes), are a network's outputs before the softmax. *Confidence*, float (n,),
+is the probability it gives to its own answer; ``correct``, bool (n,), says where that is right. All
+functions raise ValueError for arrays of other shapes. Taught in 12_can_you_trust_its_confidence.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
-from scipy.stats import binomtest
+
+from digit_utils.evaluate import interval_of_share
 
 
 def confidence_of(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Return the probability a network gives to its own answer, float64 (n,).
 
-    ``logits``, float (n, n_classes), are divided by ``temperature`` first: above 1 makes the
-    network less sure, below 1 surer; its answers stay the same. Raises ValueError for logits of
-    another shape or a temperature not above 0. Taught in 12_can_you_trust_its_confidence.
+    Logits are divided by ``temperature`` first: above 1 makes the network less sure, below 1 surer;
+    its answers stay the same. Raises ValueError for a temperature not above 0.
     """
     return softmax(_check_logits(logits) / _check_temperature(temperature), axis=1).max(axis=1)
 
 
 def mean_log_loss(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
-    """Return the mean of `log_losses`, in nats.
-
-    Taught in 12_can_you_trust_its_confidence.
-    """
+    """Return the mean of `log_losses`, in nats."""
     return float(log_losses(logits, labels, temperature).mean())
 
 
 def log_losses(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Return minus the logarithm of the probability given to each image's true digit, in nats.
-
-    ``logits`` and ``temperature`` are as for `confidence_of`, ``labels`` integers (n,). Raises
-    ValueError if logits and labels differ in number. Taught in 12_can_you_trust_its_confidence.
-    """
+    """Return minus the logarithm of the probability given to each image's true digit, in nats."""
     logits, labels = _check_logits(logits), np.asarray(labels)
     if labels.shape != (len(logits),):
         raise ValueError(
@@ -52,9 +44,8 @@ def log_losses(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0)
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the temperature, from 0.05 to 20, at which the log loss is smallest.
 
-    ``logits`` and ``labels``, as for `log_losses`, must be of images the network has not learned
-    from: it is surer of those it has. Guo and others (2017).
-    Taught in 12_can_you_trust_its_confidence.
+    The images must be ones the network has not learned from: it is surer of those it has. Guo and
+    others (2017).
     """
     found = minimize_scalar(
         lambda log_temperature: mean_log_loss(logits, labels, float(np.exp(log_temperature))),
@@ -67,13 +58,10 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 def calibration_error(confidence: np.ndarray, correct: np.ndarray, n_bins: int = 15) -> float:
     """Return the expected calibration error, over bins that hold equally many images.
 
-    In each bin the mean confidence is compared with the share of right answers; the result is the
+    In each bin the mean confidence is compared with the share of correct answers; the result is the
     mean of the differences, from 0 to 1. It cannot be negative, so chance alone makes it larger
     than 0. Bins of equal width would put nearly all images of a good network into the last one.
-    Equal confidences are put into bins in the order of the images. ``confidence`` is float (n,)
-    from 0 to 1, ``correct`` bool (n,); raises ValueError for others, or unless ``n_bins`` is from 1
-    to n. Naeini and others (2015); equal masses after Nguyen and O'Connor (2015).
-    Taught in 12_can_you_trust_its_confidence.
+    Naeini and others (2015); equal masses after Nguyen and O'Connor (2015).
     """
     confidence, correct = _check_pairs(confidence, correct)
     if not 1 <= n_bins <= len(confidence):
@@ -90,35 +78,23 @@ def reliability_table(
     correct: np.ndarray,
     edges: tuple[float, ...] = (0, 1e-4, 1e-3, 1e-2, 1e-1, 1),
 ) -> pd.DataFrame:
-    """Compare the uncertainty a network has with the mistakes it makes, in bins on a logarithmic scale.
+    """Compare a network's uncertainty, 1 minus the confidence, with the mistakes it makes, in bins.
 
-    ``edges`` are the limits of the bins of *uncertainty*, 1 minus the confidence, increasing. Returns a
-    row for each bin that holds images: index ``from``; columns ``to``, ``images``, ``uncertainty`` (the
-    mean), ``error`` (share of mistakes), ``low`` and ``high`` (Wilson's 95 % interval of it).
-    ``confidence``, ``correct`` and their errors are as for `calibration_error`.
-    Taught in 12_can_you_trust_its_confidence.
+    ``edges`` are the limits of the bins, increasing. Returns a row for each bin that holds images:
+    index ``from``; columns ``to``, ``images``, ``uncertainty`` (the mean), ``error`` (share of
+    mistakes), ``low`` and ``high`` (Wilson's 95 % interval of it).
     """
     confidence, correct = _check_pairs(confidence, correct)
     uncertainty = 1 - confidence
     rows = []
     for start, end in zip(edges[:-1], edges[1:], strict=True):
-        inside = (uncertainty >= start) & (
-            (uncertainty < end) | (end == edges[-1]) & (uncertainty <= end)
-        )
+        last = end == edges[-1]
+        inside = (uncertainty >= start) & ((uncertainty < end) | last & (uncertainty <= end))
         if not inside.any():
             continue
-        n_wrong, n_images = int(np.sum(~correct[inside])), int(inside.sum())
-        interval = binomtest(n_wrong, n_images).proportion_ci(0.95, "wilson")
-        rows.append(
-            (
-                start,
-                end,
-                n_images,
-                uncertainty[inside].mean(),
-                n_wrong / n_images,
-                *map(float, interval),
-            )
-        )
+        n, error = int(inside.sum()), np.sum(~correct[inside]) / inside.sum()
+        mean = uncertainty[inside].mean()
+        rows.append((start, end, n, mean, error, *interval_of_share(error, n)))
     columns = ["from", "to", "images", "uncertainty", "error", "low", "high"]
     return pd.DataFrame(rows, columns=columns).set_index("from")
 
@@ -128,8 +104,7 @@ def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarr
 
     Returns coverage, the share of the images answered, rising to 1, and risk, the share of mistakes
     among the answers given, each float (n,). ``confidence`` may be any score that is higher for
-    surer answers; ties are broken by the order of the images. ``correct`` is bool (n,); raises
-    ValueError for others. El-Yaniv and Wiener (2010). Taught in 12_can_you_trust_its_confidence.
+    surer answers; ties are broken by the order of the images. El-Yaniv and Wiener (2010).
     """
     confidence, correct = _check_pairs(confidence, correct, is_probability=False)
     answered = np.arange(1, len(correct) + 1)
@@ -141,8 +116,6 @@ def threshold_for_accuracy(confidence: np.ndarray, correct: np.ndarray, accuracy
     """Return the lowest confidence to answer at so that the answers are as accurate as wanted.
 
     Answer where the confidence is at least this; infinity if no such confidence exists.
-    ``confidence``, ``correct`` and errors are as for `risk_coverage`; ``accuracy`` is the share of
-    right answers among those given. Taught in 12_can_you_trust_its_confidence.
     """
     _, risk = risk_coverage(confidence, correct)
     descending = -np.sort(-np.asarray(confidence, dtype=float))
@@ -166,17 +139,14 @@ def _check_temperature(temperature: float) -> float:
 
 
 def _check_pairs(
-    confidence: Any, correct: Any, is_probability: bool = True
+    confidence: np.ndarray, correct: np.ndarray, is_probability: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     confidence, correct = np.asarray(confidence, dtype=np.float64), np.asarray(correct)
-    if confidence.shape != correct.shape or confidence.ndim != 1 or len(confidence) == 0:
+    same = confidence.shape == correct.shape and confidence.ndim == 1 and len(confidence) > 0
+    if not same or correct.dtype != bool:
         raise ValueError(
-            f"found confidences of shape {confidence.shape} and right or wrong of shape "
-            f"{correct.shape}; expected one of each for every image"
-        )
-    if correct.dtype != bool:
-        raise ValueError(
-            f"right or wrong is of type {correct.dtype}; expected true or false, as "
+            f"found confidences of shape {confidence.shape} and {correct.dtype} of shape "
+            f"{correct.shape}; expected for every image a number, and true or false, as "
             "predicted == labels gives"
         )
     if is_probability and not ((confidence >= 0) & (confidence <= 1 + 1e-6)).all():

@@ -1,7 +1,7 @@
-"""Tell a better network from a lucky one: paired counts, sample sizes, simulated rivals.
+"""Tell a better network from a lucky one: paired counts, sample sizes, simulated classifiers.
 
-Everything here works on counts or on arrays of right and wrong, image by image, and knows nothing
-of networks.
+Everything here works on counts or on bool arrays, one value an image, and knows nothing of
+networks. Taught in 09_is_it_really_better.
 """
 
 from __future__ import annotations
@@ -14,30 +14,24 @@ from scipy.stats import binom, binomtest, norm, t
 
 
 def contingency_table(correct_a: np.ndarray, correct_b: np.ndarray) -> np.ndarray:
-    """Count the images by who got them right, as McNemar's test takes them.
+    """Count the images by which of two networks got them right, as McNemar's test takes them.
 
-    Takes bool (n_images,), whether each network got each image right. Returns int (2, 2): rows are
-    the first right, wrong; columns the second. Off the diagonal are the images that only one got
-    right. Raises ValueError if the arrays are empty, not bool, or differ in shape.
-    Taught in 09_is_it_really_better.
+    Takes bool (n_images,), the same images for both. Returns int (2, 2): rows are the first right,
+    wrong; columns the second. Off the diagonal are the images that only one got right. Raises
+    ValueError for other arrays.
     """
-    correct_a, correct_b = np.asarray(correct_a), np.asarray(correct_b)
-    if correct_a.shape != correct_b.shape or correct_a.ndim != 1 or len(correct_a) == 0:
+    a, b = np.asarray(correct_a), np.asarray(correct_b)
+    if a.shape != b.shape or a.ndim != 1 or len(a) == 0 or a.dtype != bool or b.dtype != bool:
         raise ValueError(
-            f"the two have shapes {correct_a.shape} and {correct_b.shape}; expected one value an "
-            "image, of the same images for both"
+            f"found {a.dtype} of shape {a.shape} and {b.dtype} of shape {b.shape}; expected true "
+            "or false an image, as predicted == labels gives, of the same images for both"
         )
-    if correct_a.dtype != bool or correct_b.dtype != bool:
-        raise ValueError(
-            f"the two are of types {correct_a.dtype} and {correct_b.dtype}; expected true or false an "
-            "image, as predicted == labels gives"
-        )
-    return np.array(
-        [
-            [np.sum(correct_a & correct_b), np.sum(correct_a & ~correct_b)],
-            [np.sum(~correct_a & correct_b), np.sum(~correct_a & ~correct_b)],
-        ]
-    )
+    return np.array([[np.sum(a & b), np.sum(a & ~b)], [np.sum(~a & b), np.sum(~a & ~b)]])
+
+
+def mcnemar_p_value(only_a: int, only_b: int) -> float:
+    """Return the two-sided p-value of McNemar's exact test, 1 where nothing tells the two apart."""
+    return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
 @dataclass(frozen=True)
@@ -59,9 +53,8 @@ def difference_over_seeds(
     Takes bool (n_seeds, n_images), whether each network got each image right; the difference is the
     first minus the second. The scatter from seed to seed gives one standard error, that from image
     to image, after averaging over the seeds, the other. They add up as squares. The second holds a
-    little of the first, so the interval is too wide rather than too narrow. Raises ValueError if
-    the two differ in shape, or there are fewer than two seeds or images. The degrees of freedom
-    follow Satterthwaite (1946). Taught in 09_is_it_really_better.
+    little of the first, so the interval is too wide rather than too narrow. The degrees of freedom
+    follow Satterthwaite (1946). Raises ValueError for other shapes.
     """
     correct_a, correct_b = np.asarray(correct_a, dtype=float), np.asarray(correct_b, dtype=float)
     if correct_a.shape != correct_b.shape or correct_a.ndim != 2 or min(correct_a.shape) < 2:
@@ -86,9 +79,7 @@ def mcnemar_from_totals(
 
     The more mistakes both share, the clearer the difference. ``n_disagree`` is the number of images
     on which the two predicted different classes, if known: no more can be right for one alone.
-    Raises ValueError if a number of mistakes is not from 0 to ``n_images``, or ``n_disagree`` is
-    smaller than their difference or larger than their sum. McNemar (1947), exact.
-    Taught in 09_is_it_really_better.
+    Raises ValueError for numbers that cannot be together.
     """
     if not (0 <= mistakes_a <= n_images and 0 <= mistakes_b <= n_images):
         raise ValueError(
@@ -108,10 +99,9 @@ def mcnemar_from_totals(
         # What both got wrong in different ways differs too, and there are only so many of those.
         least = max(least, 2 * n_disagree - total)
         most = min(most, n_disagree - (n_disagree - gap) % 2)
-    p_values = [
-        binomtest((alone + gap) // 2, alone).pvalue if alone else 1.0 for alone in (least, most)
-    ]
-    return float(p_values[0]), float(p_values[1])
+    # The images that one alone got right, split as far apart as the totals demand.
+    low, high = (mcnemar_p_value((n + gap) // 2, (n - gap) // 2) for n in (least, most))
+    return low, high
 
 
 def images_needed(
@@ -122,8 +112,7 @@ def images_needed(
     ``difference`` is of shares: 0.001 is a tenth of a percentage point, of either sign.
     ``disagreement`` is the share of the images that exactly one of the two gets right, ``power``
     the probability of seeing the difference, ``significance`` the two-sided p-value below which it
-    counts as seen. Raises ValueError if the difference is 0 or larger than the disagreement, or
-    unless ``0 < significance / 2 < power < 1``. Connor (1987). Taught in 09_is_it_really_better.
+    counts as seen. Raises ValueError for impossible ones. Connor (1987).
     """
     difference = abs(difference)
     if not 0 < difference <= disagreement <= 1:
@@ -154,7 +143,6 @@ def simulated_power(
 
     ``difference`` and ``disagreement``, as in `images_needed`, are the truth of the simulation,
     with ``n_images`` per exam. Only what is significant in favour of the truly better one counts.
-    Taught in 09_is_it_really_better.
     """
     only_one = generator.binomial(n_images, disagreement, size=n_exams)
     better = generator.binomial(only_one, (disagreement + abs(difference)) / 2 / disagreement)
@@ -173,10 +161,9 @@ def simulate_equal_classifiers(
 
     Some images are harder than others, and harder for all: an image's chance of being misread is
     drawn from a beta distribution whose mean is the error and whose spread gives two networks the
-    wanted ``disagreement``, the share of the images that exactly one of them gets right. Raises
-    ValueError unless it is above 0 and at most ``2 * accuracy * (1 - accuracy)``, at which the
-    networks have nothing in common, and ``accuracy`` is between 0 and 1.
-    Taught in 09_is_it_really_better.
+    wanted ``disagreement``, the share of the images that exactly one of them gets right. It is at
+    most ``2 * accuracy * (1 - accuracy)``, at which the networks have nothing in common. Raises
+    ValueError for impossible ones.
     """
     error = 1 - accuracy
     independent = 2 * error * accuracy

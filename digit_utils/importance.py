@@ -27,8 +27,7 @@ def parameter_importance(
     and repeated settings are left out. The table returned has, by ``parameter``, ``importance``,
     the mean drop of the explained share of variance on trials held out, and ``spread``, its
     standard deviation over all repeats; the number is the explained share (R²) on those trials,
-    below 0 if worse than their mean. Raises ValueError for fewer than ten different trials with a
-    score, or one score in all. Taught in 05_hyperopt.
+    below 0 if worse than their mean. Taught in 05_hyperopt.
     """
     # Settings tried twice would stand among the learnt and the predicted ones.
     scored = frame[frame["validation_accuracy"].notna()]

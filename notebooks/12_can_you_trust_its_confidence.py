@@ -477,7 +477,7 @@ plt.show()
 # %%
 real = validation_images[half_b]
 ood_images = {
-    "printed letters": printed_letters(OUTSIDERS, seed=SEED)[0],
+    "printed letters": printed_letters(OUTSIDERS, seed=SEED),
     "shapes": drawn_shapes(OUTSIDERS, seed=SEED),
     "two digits at once": two_at_once(real, labels[half_b], OUTSIDERS, seed=SEED),
     "ink and paper exchanged": 255 - real[:OUTSIDERS],
