@@ -182,10 +182,11 @@ def plot_map(
     ax = ax or plt.subplots(figsize=(7.2, 6.2))[1]
     for digit in DIGITS:
         of_digit, colour = points[labels == digit], DIGIT_COLOURS[digit]
-        ax.scatter(*of_digit.T, s=5, alpha=0.55, color=colour, linewidths=0)
+        ax.scatter(of_digit[:, 0], of_digit[:, 1], s=5, alpha=0.55, color=colour, linewidths=0)
         if len(of_digit):
+            x, y = np.median(of_digit, axis=0)
             ax.text(
-                *np.median(of_digit, axis=0), str(digit), fontsize=17, fontweight="bold",
+                x, y, str(digit), fontsize=17, fontweight="bold",
                 color=colour, ha="center", va="center",
                 bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5},
             )  # fmt: skip
@@ -264,8 +265,9 @@ def _draw_box(ax: Axes, left: float, shape: tuple, label: str, colour: str) -> f
     """Draw one layer's output; return where the box ends."""
     height = shape[0] if len(shape) == 3 else 2.0 * log2(shape[-1])
     width = 0.6 + 0.28 * sqrt(shape[-1]) if len(shape) == 3 else 1.4
-    look = {"facecolor": colour, "edgecolor": "black", "linewidth": 0.8, "alpha": 0.75}
-    ax.add_patch(Rectangle((left, -height / 2), width, height, **look))
+    box = Rectangle((left, -height / 2), width, height, facecolor=colour, edgecolor="black")
+    box.set(linewidth=0.8, alpha=0.75)
+    ax.add_patch(box)
     text = f"{label}   " + "×".join(str(size) for size in shape)
     ax.text(left + width / 2, -15.2, text, rotation=90, ha="center", va="top", fontsize=9)
     return left + width

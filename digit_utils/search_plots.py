@@ -35,11 +35,11 @@ def plot_best_so_far(
         _check_columns(frame, ["validation_accuracy", "best_so_far"])
     ax = ax or plt.subplots()[1]
     for (name, frame), (colour, mark), line in zip(searches.items(), _MARKS, _LINES, strict=False):
-        look = {"color": colour, "marker": mark}
-        ax.scatter(frame.index, frame["validation_accuracy"], s=24, alpha=0.55, **look)
+        scores, best = frame["validation_accuracy"], frame["best_so_far"]
+        ax.scatter(frame.index, scores, s=24, color=colour, alpha=0.55, marker=mark)
         ax.step(
-            frame.index, frame["best_so_far"], where="post", linestyle=line, markevery=[0],
-            markersize=5, label=name, **look,
+            frame.index, best, where="post", color=colour, linestyle=line, marker=mark,
+            markevery=[0], markersize=5, label=name,
         )  # fmt: skip
     ax.set(title="Every trial, and the best so far", xlabel="Trial", ylabel=label)
     if label == ACCURACY:

@@ -10,7 +10,6 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +65,7 @@ def embedding_map_html(
     )
 
 
-def _check_lengths(*arrays: Sequence) -> None:
+def _check_lengths(*arrays: np.ndarray) -> None:
     lengths = [len(array) for array in arrays]
     if len(set(lengths)) != 1:
         raise ValueError(f"the arrays differ in length: {lengths}; expected one entry an image")
