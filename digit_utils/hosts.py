@@ -137,39 +137,20 @@ def without_chatter(text: str) -> str:
 def install_missing() -> list[str]:
     """Install and return those of this package's requirements that cannot be imported.
 
-    No installed version is changed, which would need a restart; those too old are printed.
+    No installed version is changed, which would need a restart; those too old are printed. What can
+    be imported is there, whatever it is called: tensorflow-cpu and tf-nightly are TensorFlow, and
+    another one over them would break both.
     """
     try:
         declared = metadata.requires(PACKAGE) or []
     except metadata.PackageNotFoundError:
         return []  # a folder on the path, not an installed package: nothing is declared
-    try:
-        import packaging.requirements  # noqa: F401
-    except ModuleNotFoundError:
+    if importlib.util.find_spec("packaging") is None:
         _install(["packaging"], {})
-    installed = installed_versions()
-    missing, too_old = compare_requirements(declared, installed)
-    for sentence in too_old:
-        print(sentence)
-    if missing:
-        print(f"Installing what is not here yet: {', '.join(missing)}")
-        _install(missing, installed)
-    return missing
-
-
-def compare_requirements(
-    declared: list[str], installed: dict[str, str]
-) -> tuple[list[str], list[str]]:
-    """Return the requirements that are missing, and a sentence for each met by too old a version.
-
-    What can be imported is there, whatever it is called: tensorflow-cpu and tf-nightly are
-    TensorFlow, and another one over them would break both. ``installed`` holds versions by
-    normalised name.
-    """
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    missing, too_old = [], []
+    installed, missing = installed_versions(), []
     for requirement in map(Requirement, declared):
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
@@ -181,12 +162,15 @@ def compare_requirements(
             continue
         version = installed.get(canonicalize_name(giver))
         if version and not requirement.specifier.contains(version, prereleases=True):
-            too_old.append(
+            print(
                 f"{giver} {version} is installed here, and the book was made for {wanted}. It was "
                 f"left as it is. Should the chapter fail, install {giver}{requirement.specifier} "
                 "with pip and restart the kernel."
             )
-    return missing, too_old
+    if missing:
+        print(f"Installing what is not here yet: {', '.join(missing)}")
+        _install(missing, installed)
+    return missing
 
 
 def installed_versions() -> dict[str, str]:
