@@ -7,6 +7,8 @@ functions raise ValueError for arrays of other shapes. Taught in 12_can_you_trus
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
@@ -73,23 +75,18 @@ def calibration_error(confidence: np.ndarray, correct: np.ndarray, n_bins: int =
     return float(np.sum(gaps) / len(confidence))
 
 
-def reliability_table(
-    confidence: np.ndarray,
-    correct: np.ndarray,
-    edges: tuple[float, ...] = (0, 1e-4, 1e-3, 1e-2, 1e-1, 1),
-) -> pd.DataFrame:
+def reliability_table(confidence: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
     """Compare a network's uncertainty, 1 minus the confidence, with the mistakes it makes, in bins.
 
-    ``edges`` are the limits of the bins, increasing. Returns a row for each bin that holds images:
-    index ``from``; columns ``to``, ``images``, ``uncertainty`` (the mean), ``error`` (share of
-    mistakes), ``low`` and ``high`` (Wilson's 95 % interval of it).
+    Returns a row for each bin that holds images: index ``from``; columns ``to``, ``images``,
+    ``uncertainty`` (the mean), ``error`` (share of mistakes), ``low`` and ``high`` (Wilson's 95 %
+    interval of it).
     """
     confidence, correct = _check_pairs(confidence, correct)
     uncertainty = 1 - confidence
     rows = []
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
-        last = end == edges[-1]
-        inside = (uncertainty >= start) & ((uncertainty < end) | last & (uncertainty <= end))
+    for start, end in pairwise((0, 1e-4, 1e-3, 1e-2, 1e-1, 1)):
+        inside = (uncertainty >= start) & ((uncertainty < end) | (end == 1))
         if not inside.any():
             continue
         n, error = int(inside.sum()), np.sum(~correct[inside]) / inside.sum()

@@ -12,6 +12,8 @@ from math import ceil, sqrt
 import numpy as np
 from scipy.stats import binom, binomtest, norm, t
 
+SIGNIFICANCE = 0.05  # two-sided p-value below which a difference counts as seen
+
 
 def contingency_table(correct_a: np.ndarray, correct_b: np.ndarray) -> np.ndarray:
     """Count the images by which of two networks got them right, as McNemar's test takes them.
@@ -104,15 +106,13 @@ def mcnemar_from_totals(
     return low, high
 
 
-def images_needed(
-    difference: float, disagreement: float, power: float = 0.8, significance: float = 0.05
-) -> int:
+def images_needed(difference: float, disagreement: float, power: float = 0.8) -> int:
     """Return how many images a paired test needs to see a difference in accuracy.
 
     ``difference`` is of shares: 0.001 is a tenth of a percentage point, of either sign.
     ``disagreement`` is the share of the images that exactly one of the two gets right, ``power``
-    the probability of seeing the difference, ``significance`` the two-sided p-value below which it
-    counts as seen. Raises ValueError for impossible ones. Connor (1987).
+    the probability of a two-sided p-value below 0.05. Raises ValueError for impossible ones.
+    Connor (1987).
     """
     difference = abs(difference)
     if not 0 < difference <= disagreement <= 1:
@@ -121,12 +121,9 @@ def images_needed(
             "above 0 and no larger than the disagreement: only images that one of the two gets "
             "right can make a difference"
         )
-    if not 0 < significance / 2 < power < 1:
-        raise ValueError(
-            f"power is {power} and significance {significance}; expected probabilities, power "
-            "above half of the significance, which luck alone gives"
-        )
-    reach = norm.ppf(1 - significance / 2) * sqrt(disagreement)
+    if not SIGNIFICANCE / 2 < power < 1:
+        raise ValueError(f"power is {power}; expected above 0.025, which luck alone gives, below 1")
+    reach = norm.ppf(1 - SIGNIFICANCE / 2) * sqrt(disagreement)
     reach += norm.ppf(power) * sqrt(disagreement - difference**2)
     return ceil((reach / difference) ** 2)
 
@@ -137,7 +134,6 @@ def simulated_power(
     disagreement: float,
     generator: np.random.Generator,
     n_exams: int = 2000,
-    significance: float = 0.05,
 ) -> float:
     """Simulate exams of two classifiers; return the share in which McNemar's test sees the gap.
 
@@ -147,7 +143,7 @@ def simulated_power(
     only_one = generator.binomial(n_images, disagreement, size=n_exams)
     better = generator.binomial(only_one, (disagreement + abs(difference)) / 2 / disagreement)
     p_values = np.minimum(1.0, 2 * binom.sf(better - 1, only_one, 0.5))
-    return float(np.mean((p_values < significance) & (2 * better > only_one)))
+    return float(np.mean((p_values < SIGNIFICANCE) & (2 * better > only_one)))
 
 
 def simulate_equal_classifiers(

@@ -28,7 +28,7 @@ def average_probabilities(members: Sequence[np.ndarray]) -> np.ndarray:
     return np.mean(np.asarray(members, dtype=np.float64), axis=0)
 
 
-def predict_with_tta(network: Any, images: np.ndarray, batch_size: int = 1000) -> np.ndarray:
+def predict_with_tta(network: Any, images: np.ndarray) -> np.ndarray:
     """Average a network's probabilities over an image and its copies moved by one pixel.
 
     This is *test-time augmentation*: five copies, as it is, and one pixel to the left, to the
@@ -43,5 +43,5 @@ def predict_with_tta(network: Any, images: np.ndarray, batch_size: int = 1000) -
         for top, left in ((1, 1), (1, 0), (1, 2), (0, 1), (2, 1))
     ]
     return average_probabilities(
-        [network.predict(view, batch_size=batch_size, verbose=0) for view in views]
+        [network.predict(view, batch_size=1000, verbose=0) for view in views]
     )

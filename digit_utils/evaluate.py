@@ -20,25 +20,23 @@ def accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
     return float(np.mean(_correct(labels, predicted)))
 
 
-def accuracy_interval(
-    labels: np.ndarray, predicted: np.ndarray, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Return the lower and upper bound, from 0 to 1, of Wilson's interval of the accuracy.
+def accuracy_interval(labels: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
+    """Return the lower and upper bound, from 0 to 1, of Wilson's 95 % interval of the accuracy.
 
     It answers: had we drawn other images of the same kind, where might the accuracy have come out?
     It does not cover the luck of another training run. Taught in 03_base_cnn.
     """
     correct = _correct(labels, predicted)
-    return interval_of_share(correct.mean(), len(correct), confidence)
+    return interval_of_share(correct.mean(), len(correct))
 
 
-def interval_of_share(share: float, n_images: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the lower and upper bound, from 0 to 1, of Wilson's interval (1927) of a share.
+def interval_of_share(share: float, n_images: int) -> tuple[float, float]:
+    """Return the lower and upper bound, from 0 to 1, of Wilson's 95 % interval (1927) of a share.
 
     ``share``, from 0 to 1, is rounded to whole images, as a mean over several trainings needs.
     Taught in 07_how_fast_can_it_learn.
     """
-    interval = binomtest(round(share * n_images), n_images).proportion_ci(confidence, "wilson")
+    interval = binomtest(round(share * n_images), n_images).proportion_ci(0.95, "wilson")
     return float(interval.low), float(interval.high)
 
 

@@ -527,7 +527,7 @@ report(
 #
 # ```python
 # for size in range(1, len(views) + 1):
-#     vote = average_probabilities(views[:size]).argmax(axis=1)
+#     together = average_probabilities(views[:size]).argmax(axis=1)
 #     print(f"the first {size}: {np.sum(together != predicted)} answers differ from the whole ensemble's")
 # ```
 #

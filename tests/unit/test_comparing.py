@@ -57,16 +57,8 @@ def test_one_seed_has_no_scatter(shapes):
         difference_over_seeds(*(np.ones(shape, bool) for shape in shapes))
 
 
-def test_the_bounds_are_reached():
-    # 7 against 3 mistakes: either 4 images against none, or 7 against 3.
-    low, high = mcnemar_from_totals(7, 3, 1000)
-    assert low == pytest.approx(binomtest(4, 4).pvalue)
-    assert high == pytest.approx(binomtest(7, 10).pvalue)
-    assert mcnemar_from_totals(5, 5, 100) == (1.0, 1.0)
-
-
 @pytest.mark.parametrize(
-    ("mistakes_a", "mistakes_b", "n_images"), [(4, 2, 9), (3, 3, 5), (5, 4, 6)]
+    ("mistakes_a", "mistakes_b", "n_images"), [(4, 2, 9), (7, 3, 1000), (3, 3, 5), (5, 4, 6)]
 )
 def test_the_bounds_are_those_of_every_way_the_labels_may_lie(mistakes_a, mistakes_b, n_images):
     """Images that only the first got wrong, only the second, both alike, or both apart."""
@@ -115,7 +107,6 @@ def test_a_simulated_exam_without_a_difference_rarely_shows_one():
         ((0.2, 1.5), "disagreement"),
         ((0.001, 0.004, 0.001), "power"),
         ((0.001, 0.004, 1.0), "power"),
-        ((0.001, 0.004, 0.8, 0.0), "power"),
     ],
 )
 def test_impossible_exams_are_refused(arguments, message):

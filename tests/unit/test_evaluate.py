@@ -67,14 +67,6 @@ def test_known_intervals(n_correct, n, low, high):
     assert accuracy_interval(*outcome(n_correct, n)) == pytest.approx((low, high), abs=5e-5)
 
 
-def test_more_confidence_is_wider_and_an_impossible_one_refused():
-    low, high = accuracy_interval(*outcome(90, 100))
-    wider_low, wider_high = accuracy_interval(*outcome(90, 100), confidence=0.99)
-    assert wider_low < low < 0.9 < high < wider_high
-    with pytest.raises(ValueError):
-        accuracy_interval(*outcome(9, 10), confidence=1.5)
-
-
 @pytest.mark.parametrize(
     ("only_a", "only_b", "p_value"),
     [

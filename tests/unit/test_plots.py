@@ -120,8 +120,8 @@ def test_images_in_a_grid():
         (lambda: plots.show_images(IMAGES[:0]), "shape"),
         (lambda: plots.show_images(np.zeros((2, 2, 28, 28, 1))), "shape"),
         (lambda: plots.show_images(IMAGES, ["a", "b", "c"]), "3 titles for 12 images"),
-        (lambda: plots.show_predictions(IMAGES, LABELS, PREDICTED[:-1]), ""),
-        (lambda: plots.plot_confusion(LABELS, PREDICTED[:-1]), ""),
+        (lambda: plots.show_predictions(IMAGES, LABELS, PREDICTED[:-1]), "shorter"),
+        (lambda: plots.plot_confusion(LABELS, PREDICTED[:-1]), "inconsistent"),
         (lambda: search_plots.plot_best_so_far({}), "found 0 searches"),
         (lambda: search_plots.plot_best_so_far(dict.fromkeys("abcde", SEARCH)), "found 5 searches"),
         (lambda: search_plots.plot_best_so_far({"a": SEARCH[["rate"]]}), "no column .*best_so_far"),
@@ -276,7 +276,8 @@ def test_architecture_shows_every_layer():
     assert len(found) == 1 + len(network.layers)
     assert found[0].endswith("28×28×1")
     assert found[-1].startswith("dense") and found[-1].endswith("10")
-    assert sum(text.startswith("conv 3×3") for text in found) == 4
+    n_convolutions = sum(isinstance(layer, layers.Conv2D) for layer in network.layers)
+    assert sum(text.startswith("conv 3×3") for text in found) == n_convolutions > 0
     assert {"dropout 50%", "dropout 40%", "dropout 20%", "dropout 10%", "flatten"} <= set(found)
     ax.figure.canvas.draw()
 
