@@ -8,7 +8,7 @@
 #
 # - to train on every labelled image when nothing is left to choose;
 # - to save a network, load it back, and check that it is the same;
-# - to let several networks vote on several views of an image, and to see where they disagree;
+# - to average several networks over several views of an image, and to see where they disagree;
 # - to write a submission file, and to report a test score that means what it says.
 #
 # | Before you start | |
@@ -74,7 +74,7 @@ EPOCHS: int = 5  # passes over the training images, at least 1
 WIDTH: int = 16  # filters of the first block, at least 1; the post's network has 32
 BATCH_SIZE: int = 128  # images a training step, at least 1
 LEARNING_RATE: float = 0.002  # its highest value, after the warm-up
-N_MEMBERS: int = 0  # networks of the shipped ensemble that vote; 0: all
+N_MEMBERS: int = 0  # networks of the shipped ensemble to use; 0: all
 
 # %% [markdown]
 # ## The settings
@@ -241,7 +241,7 @@ display(
 )
 
 # %% [markdown]
-# ## Several networks vote
+# ## An ensemble of networks
 #
 # Each network gives ten probabilities to each test image. The **ensemble** averages them, and its
 # answer is the digit with the highest mean. Where one network is wrong by chance, the others may not make the
@@ -519,8 +519,8 @@ report(
 #
 # ## Exercises
 #
-# **1.** Would fewer networks have done? Without looking at labels, count how often the vote of
-# the first few differs from the vote of all.
+# **1.** Would fewer networks have done? Without looking at labels, count how often the answer of
+# the first few differs from that of all.
 #
 # <details>
 # <summary>Solution</summary>

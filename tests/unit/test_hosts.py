@@ -156,11 +156,7 @@ def test_a_checkout_that_is_not_installed_declares_nothing(monkeypatch):
 
 def test_of_two_copies_the_one_that_is_imported_counts(tmp_path, monkeypatch):
     for folder, version in (("first", "2.0"), ("second", "1.0"), ("third", "not a version")):
-        info = tmp_path / folder / f"Some_Thing-{version[0]}.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: Some_Thing\nVersion: {version}\n"
-        )
+        give(tmp_path / folder, "Some_Thing", version, None)
     monkeypatch.setattr(sys, "path", [str(tmp_path / f) for f in ("third", "first", "second")])
     assert hosts.installed_versions() == {"some-thing": "2.0"}
 
