@@ -1,4 +1,9 @@
-"""Where on an image does an answer come from? Three ways to ask, on every Keras backend."""
+"""Where on an image does an answer come from? Three ways to ask, on every Keras backend.
+
+Each takes a network of (n, 28, 28, 1) to (n, 10) logits (the slope of probabilities vanishes where
+it is sure), images in [0, 1] and a class for each, and returns float32 (n, 28, 28). ValueError is
+raised for others. Taught in 11_looking_inside.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +18,7 @@ from keras import ops
 def saliency(network: keras.Sequential, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Return how much each pixel, changed a little, would change the score of a class.
 
-    ``network`` takes (n, 28, 28, 1) and returns (n, 10) logits: the slope of probabilities vanishes
-    where it is sure. ``images`` is float in [0, 1], ``classes`` integers (n,). Returns the
-    gradient's size, float32 (n, 28, 28). Raises ValueError unless there are such images and a class
-    for each. Simonyan, Vedaldi and Zisserman (2013), arXiv:1312.6034. Taught in 11_looking_inside.
+    The size of the gradient: Simonyan, Vedaldi and Zisserman (2013), arXiv:1312.6034.
     """
     _check(images, classes)
     gradient = _gradient(lambda x: _score(network(x, training=False), classes), images)
@@ -29,9 +31,8 @@ def grad_cam(
     """Return which places of a layer's maps speak for a class (Grad-CAM).
 
     Each map is weighted by the mean of the class score's gradient over its positions; of their sum
-    only what is above 0 remains. Arguments as of `saliency`; ``after`` is the index of the layer,
-    which must return maps, or ValueError is raised. Returns float32 (n, 28, 28), enlarged
-    bilinearly. Selvaraju and others (2016), arXiv:1610.02391. Taught in 11_looking_inside.
+    only what is above 0 remains, enlarged bilinearly. ``after`` is the index of the layer, which
+    must return maps. Selvaraju and others (2016), arXiv:1610.02391.
     """
     _check(images, classes)
     layer = network.layers[after]
@@ -58,10 +59,8 @@ def occlusion(
 ) -> np.ndarray:
     """Return how much the score of a class falls when a square of the image is blanked.
 
-    Arguments as of `saliency`; squares have a side of ``size`` pixels and are ``step`` apart.
-    Returns float32 (n, 28, 28): for each pixel the mean fall over the squares that hold it, below 0
-    where the score rises. Raises ValueError if the square does not fit or ``step`` would leave
-    pixels out. Zeiler and Fergus (2013), arXiv:1311.2901. Taught in 11_looking_inside.
+    Squares have a side of ``size`` pixels and are ``step`` apart. Each pixel gets the mean fall
+    over the squares that hold it. Zeiler and Fergus (2013), arXiv:1311.2901.
     """
     _check(images, classes)
     if not 1 <= step <= size <= 28:

@@ -1,44 +1,38 @@
 """Does a network know how often it is right: temperature, calibration error, refusing to answer.
 
-Logits are a network's outputs before the softmax. *Confidence* is the probability it gives to its
-own answer.
+Logits, float (n, n_classes), are a network's outputs before the softmax. *Confidence*, float (n,),
+is the probability it gives to its own answer; ``correct``, bool (n,), says where that is right. All
+functions raise ValueError for arrays of other shapes. Taught in 12_can_you_trust_its_confidence.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
-from scipy.stats import binomtest
+
+from digit_utils.evaluate import interval_of_share
 
 
 def confidence_of(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Return the probability a network gives to its own answer, float64 (n,).
 
-    ``logits``, float (n, n_classes), are divided by ``temperature`` first: above 1 makes the
-    network less sure, below 1 surer; its answers stay the same. Raises ValueError for logits of
-    another shape or a temperature not above 0. Taught in 12_can_you_trust_its_confidence.
+    Logits are divided by ``temperature`` first: above 1 makes the network less sure, below 1 surer;
+    its answers stay the same. Raises ValueError for a temperature not above 0.
     """
     return softmax(_check_logits(logits) / _check_temperature(temperature), axis=1).max(axis=1)
 
 
 def mean_log_loss(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
-    """Return the mean of `log_losses`, in nats.
-
-    Taught in 12_can_you_trust_its_confidence.
-    """
+    """Return the mean of `log_losses`, in nats."""
     return float(log_losses(logits, labels, temperature).mean())
 
 
 def log_losses(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Return minus the logarithm of the probability given to each image's true digit, in nats.
-
-    ``logits`` and ``temperature`` are as for `confidence_of`, ``labels`` integers (n,). Raises
-    ValueError if logits and labels differ in number. Taught in 12_can_you_trust_its_confidence.
-    """
+    """Return minus the logarithm of the probability given to each image's true digit, in nats."""
     logits, labels = _check_logits(logits), np.asarray(labels)
     if labels.shape != (len(logits),):
         raise ValueError(
@@ -52,9 +46,8 @@ def log_losses(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0)
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the temperature, from 0.05 to 20, at which the log loss is smallest.
 
-    ``logits`` and ``labels``, as for `log_losses`, must be of images the network has not learned
-    from: it is surer of those it has. Guo and others (2017).
-    Taught in 12_can_you_trust_its_confidence.
+    The images must be ones the network has not learned from: it is surer of those it has. Guo and
+    others (2017).
     """
     found = minimize_scalar(
         lambda log_temperature: mean_log_loss(logits, labels, float(np.exp(log_temperature))),
@@ -64,78 +57,64 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
-def calibration_error(confidence: np.ndarray, right: np.ndarray, n_bins: int = 15) -> float:
+def calibration_error(confidence: np.ndarray, correct: np.ndarray, n_bins: int = 15) -> float:
     """Return the expected calibration error, over bins that hold equally many images.
 
-    In each bin the mean confidence is compared with the share of right answers; the result is the
+    In each bin the mean confidence is compared with the share of correct answers; the result is the
     mean of the differences, from 0 to 1. It cannot be negative, so chance alone makes it larger
     than 0. Bins of equal width would put nearly all images of a good network into the last one.
-    Equal confidences are put into bins in the order of the images. ``confidence`` is float (n,)
-    from 0 to 1, ``right`` bool (n,); raises ValueError for others, or unless ``n_bins`` is from 1
-    to n. Naeini and others (2015); equal masses after Nguyen and O'Connor (2015).
-    Taught in 12_can_you_trust_its_confidence.
+    Naeini and others (2015); equal masses after Nguyen and O'Connor (2015).
     """
-    confidence, right = _check_pairs(confidence, right)
+    confidence, correct = _check_pairs(confidence, correct)
     if not 1 <= n_bins <= len(confidence):
         raise ValueError(
             f"n_bins is {n_bins}; expected from 1 to the number of images, {len(confidence)}"
         )
     bins = np.array_split(np.argsort(confidence, kind="stable"), n_bins)
-    gaps = [abs(confidence[rows].mean() - right[rows].mean()) * len(rows) for rows in bins]
+    gaps = [abs(confidence[rows].mean() - correct[rows].mean()) * len(rows) for rows in bins]
     return float(np.sum(gaps) / len(confidence))
 
 
-def doubt_table(
-    confidence: np.ndarray,
-    right: np.ndarray,
-    edges: tuple[float, ...] = (0, 1e-4, 1e-3, 1e-2, 1e-1, 1),
-) -> pd.DataFrame:
-    """Compare the doubt a network has with the mistakes it makes, in bins on a logarithmic scale.
+def reliability_table(confidence: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
+    """Compare a network's uncertainty, 1 minus the confidence, with the mistakes it makes, in bins.
 
-    ``edges`` are the limits of the bins of *doubt*, 1 minus the confidence, increasing. Returns a
-    row for each bin that holds images: index ``from``; columns ``to``, ``images``, ``doubt`` (the
-    mean), ``error`` (share of mistakes), ``low`` and ``high`` (Wilson's 95 % interval of it).
-    ``confidence``, ``right`` and their errors are as for `calibration_error`.
-    Taught in 12_can_you_trust_its_confidence.
+    Returns a row for each bin that holds images: index ``from``; columns ``to``, ``images``,
+    ``uncertainty`` (the mean), ``error`` (share of mistakes), ``low`` and ``high`` (Wilson's 95 %
+    interval of it).
     """
-    confidence, right = _check_pairs(confidence, right)
-    doubt = 1 - confidence
+    confidence, correct = _check_pairs(confidence, correct)
+    uncertainty = 1 - confidence
     rows = []
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
-        inside = (doubt >= start) & ((doubt < end) | (end == edges[-1]) & (doubt <= end))
+    for start, end in pairwise((0, 1e-4, 1e-3, 1e-2, 1e-1, 1)):
+        inside = (uncertainty >= start) & ((uncertainty < end) | (end == 1))
         if not inside.any():
             continue
-        n_wrong, n_images = int(np.sum(~right[inside])), int(inside.sum())
-        interval = binomtest(n_wrong, n_images).proportion_ci(0.95, "wilson")
-        rows.append(
-            (start, end, n_images, doubt[inside].mean(), n_wrong / n_images, *map(float, interval))
-        )
-    columns = ["from", "to", "images", "doubt", "error", "low", "high"]
+        n, error = int(inside.sum()), np.sum(~correct[inside]) / inside.sum()
+        mean = uncertainty[inside].mean()
+        rows.append((start, end, n, mean, error, *interval_of_share(error, n)))
+    columns = ["from", "to", "images", "uncertainty", "error", "low", "high"]
     return pd.DataFrame(rows, columns=columns).set_index("from")
 
 
-def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return how many mistakes remain if only the surest answers are given.
 
     Returns coverage, the share of the images answered, rising to 1, and risk, the share of mistakes
     among the answers given, each float (n,). ``confidence`` may be any score that is higher for
-    surer answers; ties are broken by the order of the images. ``right`` is bool (n,); raises
-    ValueError for others. El-Yaniv and Wiener (2010). Taught in 12_can_you_trust_its_confidence.
+    surer answers; ties are broken by the order of the images. El-Yaniv and Wiener (2010).
     """
-    confidence, right = _check_pairs(confidence, right, is_probability=False)
-    answered = np.arange(1, len(right) + 1)
+    confidence, correct = _check_pairs(confidence, correct, is_probability=False)
+    answered = np.arange(1, len(correct) + 1)
     surest_first = np.argsort(-confidence, kind="stable")
-    return answered / len(right), np.cumsum(~right[surest_first]) / answered
+    return answered / len(correct), np.cumsum(~correct[surest_first]) / answered
 
 
-def confidence_needed(confidence: np.ndarray, right: np.ndarray, accuracy: float) -> float:
+def threshold_for_accuracy(confidence: np.ndarray, correct: np.ndarray, accuracy: float) -> float:
     """Return the lowest confidence to answer at so that the answers are as accurate as wanted.
 
     Answer where the confidence is at least this; infinity if no such confidence exists.
-    ``confidence``, ``right`` and errors are as for `risk_coverage`; ``accuracy`` is the share of
-    right answers among those given. Taught in 12_can_you_trust_its_confidence.
     """
-    _, risk = risk_coverage(confidence, right)
+    _, risk = risk_coverage(confidence, correct)
     descending = -np.sort(-np.asarray(confidence, dtype=float))
     # Images of equal confidence are answered together or not at all.
     last_of_its_kind = np.append(descending[1:] != descending[:-1], True)
@@ -157,17 +136,14 @@ def _check_temperature(temperature: float) -> float:
 
 
 def _check_pairs(
-    confidence: Any, right: Any, is_probability: bool = True
+    confidence: np.ndarray, correct: np.ndarray, is_probability: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    confidence, right = np.asarray(confidence, dtype=np.float64), np.asarray(right)
-    if confidence.shape != right.shape or confidence.ndim != 1 or len(confidence) == 0:
+    confidence, correct = np.asarray(confidence, dtype=np.float64), np.asarray(correct)
+    same = confidence.shape == correct.shape and confidence.ndim == 1 and len(confidence) > 0
+    if not same or correct.dtype != bool:
         raise ValueError(
-            f"found confidences of shape {confidence.shape} and right or wrong of shape "
-            f"{right.shape}; expected one of each for every image"
-        )
-    if right.dtype != bool:
-        raise ValueError(
-            f"right or wrong is of type {right.dtype}; expected true or false, as "
+            f"found confidences of shape {confidence.shape} and {correct.dtype} of shape "
+            f"{correct.shape}; expected for every image a number, and true or false, as "
             "predicted == labels gives"
         )
     if is_probability and not ((confidence >= 0) & (confidence <= 1 + 1e-6)).all():
@@ -175,4 +151,4 @@ def _check_pairs(
             f"confidences go from {confidence.min():.3g} to {confidence.max():.3g}; expected "
             "probabilities from 0 to 1, not logits"
         )
-    return (np.minimum(confidence, 1) if is_probability else confidence), right
+    return (np.minimum(confidence, 1) if is_probability else confidence), correct

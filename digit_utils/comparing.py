@@ -1,7 +1,7 @@
-"""Tell a better network from a lucky one: paired counts, sample sizes, simulated rivals.
+"""Tell a better network from a lucky one: paired counts, sample sizes, simulated classifiers.
 
-Everything here works on counts or on arrays of right and wrong, image by image, and knows nothing
-of networks.
+Everything here works on counts or on bool arrays, one value an image, and knows nothing of
+networks. Taught in 09_is_it_really_better.
 """
 
 from __future__ import annotations
@@ -12,32 +12,28 @@ from math import ceil, sqrt
 import numpy as np
 from scipy.stats import binom, binomtest, norm, t
 
+SIGNIFICANCE = 0.05  # two-sided p-value below which a difference counts as seen
 
-def right_and_wrong(right_a: np.ndarray, right_b: np.ndarray) -> np.ndarray:
-    """Count the images by who got them right, as McNemar's test takes them.
 
-    Takes bool (n_images,), whether each network got each image right. Returns int (2, 2): rows are
-    the first right, wrong; columns the second. Off the diagonal are the images that only one got
-    right. Raises ValueError if the arrays are empty, not bool, or differ in shape.
-    Taught in 09_is_it_really_better.
+def contingency_table(correct_a: np.ndarray, correct_b: np.ndarray) -> np.ndarray:
+    """Count the images by which of two networks got them right, as McNemar's test takes them.
+
+    Takes bool (n_images,), the same images for both. Returns int (2, 2): rows are the first right,
+    wrong; columns the second. Off the diagonal are the images that only one got right. Raises
+    ValueError for other arrays.
     """
-    right_a, right_b = np.asarray(right_a), np.asarray(right_b)
-    if right_a.shape != right_b.shape or right_a.ndim != 1 or len(right_a) == 0:
+    a, b = np.asarray(correct_a), np.asarray(correct_b)
+    if a.shape != b.shape or a.ndim != 1 or len(a) == 0 or a.dtype != bool or b.dtype != bool:
         raise ValueError(
-            f"the two have shapes {right_a.shape} and {right_b.shape}; expected one value an "
-            "image, of the same images for both"
+            f"found {a.dtype} of shape {a.shape} and {b.dtype} of shape {b.shape}; expected true "
+            "or false an image, as predicted == labels gives, of the same images for both"
         )
-    if right_a.dtype != bool or right_b.dtype != bool:
-        raise ValueError(
-            f"the two are of types {right_a.dtype} and {right_b.dtype}; expected true or false an "
-            "image, as predicted == labels gives"
-        )
-    return np.array(
-        [
-            [np.sum(right_a & right_b), np.sum(right_a & ~right_b)],
-            [np.sum(~right_a & right_b), np.sum(~right_a & ~right_b)],
-        ]
-    )
+    return np.array([[np.sum(a & b), np.sum(a & ~b)], [np.sum(~a & b), np.sum(~a & ~b)]])
+
+
+def mcnemar_p_value(only_a: int, only_b: int) -> float:
+    """Return the two-sided p-value of McNemar's exact test, 1 where nothing tells the two apart."""
+    return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
 @dataclass(frozen=True)
@@ -52,24 +48,23 @@ class Difference:
 
 
 def difference_over_seeds(
-    right_a: np.ndarray, right_b: np.ndarray, confidence: float = 0.95
+    correct_a: np.ndarray, correct_b: np.ndarray, confidence: float = 0.95
 ) -> Difference:
     """Compare two ways of training, each done with several seeds, on the same images.
 
     Takes bool (n_seeds, n_images), whether each network got each image right; the difference is the
     first minus the second. The scatter from seed to seed gives one standard error, that from image
     to image, after averaging over the seeds, the other. They add up as squares. The second holds a
-    little of the first, so the interval is too wide rather than too narrow. Raises ValueError if
-    the two differ in shape, or there are fewer than two seeds or images. The degrees of freedom
-    follow Satterthwaite (1946). Taught in 09_is_it_really_better.
+    little of the first, so the interval is too wide rather than too narrow. The degrees of freedom
+    follow Satterthwaite (1946). Raises ValueError for other shapes.
     """
-    right_a, right_b = np.asarray(right_a, dtype=float), np.asarray(right_b, dtype=float)
-    if right_a.shape != right_b.shape or right_a.ndim != 2 or min(right_a.shape) < 2:
+    correct_a, correct_b = np.asarray(correct_a, dtype=float), np.asarray(correct_b, dtype=float)
+    if correct_a.shape != correct_b.shape or correct_a.ndim != 2 or min(correct_a.shape) < 2:
         raise ValueError(
-            f"the two have shapes {right_a.shape} and {right_b.shape}; expected (n_seeds, "
+            f"the two have shapes {correct_a.shape} and {correct_b.shape}; expected (n_seeds, "
             "n_images) for both, at least two of each"
         )
-    difference = right_a - right_b
+    difference = correct_a - correct_b
     n_seeds, n_images = difference.shape
     of_seeds = difference.mean(axis=1).var(ddof=1) / n_seeds
     of_images = difference.mean(axis=0).var(ddof=1) / n_images
@@ -86,9 +81,7 @@ def mcnemar_from_totals(
 
     The more mistakes both share, the clearer the difference. ``n_disagree`` is the number of images
     on which the two predicted different classes, if known: no more can be right for one alone.
-    Raises ValueError if a number of mistakes is not from 0 to ``n_images``, or ``n_disagree`` is
-    smaller than their difference or larger than their sum. McNemar (1947), exact.
-    Taught in 09_is_it_really_better.
+    Raises ValueError for numbers that cannot be together.
     """
     if not (0 <= mistakes_a <= n_images and 0 <= mistakes_b <= n_images):
         raise ValueError(
@@ -108,22 +101,18 @@ def mcnemar_from_totals(
         # What both got wrong in different ways differs too, and there are only so many of those.
         least = max(least, 2 * n_disagree - total)
         most = min(most, n_disagree - (n_disagree - gap) % 2)
-    p_values = [
-        binomtest((alone + gap) // 2, alone).pvalue if alone else 1.0 for alone in (least, most)
-    ]
-    return float(p_values[0]), float(p_values[1])
+    # The images that one alone got right, split as far apart as the totals demand.
+    low, high = (mcnemar_p_value((n + gap) // 2, (n - gap) // 2) for n in (least, most))
+    return low, high
 
 
-def images_needed(
-    difference: float, disagreement: float, power: float = 0.8, significance: float = 0.05
-) -> int:
+def images_needed(difference: float, disagreement: float, power: float = 0.8) -> int:
     """Return how many images a paired test needs to see a difference in accuracy.
 
     ``difference`` is of shares: 0.001 is a tenth of a percentage point, of either sign.
     ``disagreement`` is the share of the images that exactly one of the two gets right, ``power``
-    the probability of seeing the difference, ``significance`` the two-sided p-value below which it
-    counts as seen. Raises ValueError if the difference is 0 or larger than the disagreement, or
-    unless ``0 < significance / 2 < power < 1``. Connor (1987). Taught in 09_is_it_really_better.
+    the probability of a two-sided p-value below 0.05. Raises ValueError for impossible ones.
+    Connor (1987).
     """
     difference = abs(difference)
     if not 0 < difference <= disagreement <= 1:
@@ -132,12 +121,9 @@ def images_needed(
             "above 0 and no larger than the disagreement: only images that one of the two gets "
             "right can make a difference"
         )
-    if not 0 < significance / 2 < power < 1:
-        raise ValueError(
-            f"power is {power} and significance {significance}; expected probabilities, power "
-            "above half of the significance, which luck alone gives"
-        )
-    reach = norm.ppf(1 - significance / 2) * sqrt(disagreement)
+    if not SIGNIFICANCE / 2 < power < 1:
+        raise ValueError(f"power is {power}; expected above 0.025, which luck alone gives, below 1")
+    reach = norm.ppf(1 - SIGNIFICANCE / 2) * sqrt(disagreement)
     reach += norm.ppf(power) * sqrt(disagreement - difference**2)
     return ceil((reach / difference) ** 2)
 
@@ -148,21 +134,19 @@ def simulated_power(
     disagreement: float,
     generator: np.random.Generator,
     n_exams: int = 2000,
-    significance: float = 0.05,
 ) -> float:
     """Simulate exams of two classifiers; return the share in which McNemar's test sees the gap.
 
     ``difference`` and ``disagreement``, as in `images_needed`, are the truth of the simulation,
     with ``n_images`` per exam. Only what is significant in favour of the truly better one counts.
-    Taught in 09_is_it_really_better.
     """
     only_one = generator.binomial(n_images, disagreement, size=n_exams)
     better = generator.binomial(only_one, (disagreement + abs(difference)) / 2 / disagreement)
     p_values = np.minimum(1.0, 2 * binom.sf(better - 1, only_one, 0.5))
-    return float(np.mean((p_values < significance) & (2 * better > only_one)))
+    return float(np.mean((p_values < SIGNIFICANCE) & (2 * better > only_one)))
 
 
-def equal_rivals(
+def simulate_equal_classifiers(
     n_images: int,
     n_networks: int,
     accuracy: float,
@@ -173,10 +157,9 @@ def equal_rivals(
 
     Some images are harder than others, and harder for all: an image's chance of being misread is
     drawn from a beta distribution whose mean is the error and whose spread gives two networks the
-    wanted ``disagreement``, the share of the images that exactly one of them gets right. Raises
-    ValueError unless it is above 0 and at most ``2 * accuracy * (1 - accuracy)``, at which the
-    networks have nothing in common, and ``accuracy`` is between 0 and 1.
-    Taught in 09_is_it_really_better.
+    wanted ``disagreement``, the share of the images that exactly one of them gets right. It is at
+    most ``2 * accuracy * (1 - accuracy)``, at which the networks have nothing in common. Raises
+    ValueError for impossible ones.
     """
     error = 1 - accuracy
     independent = 2 * error * accuracy

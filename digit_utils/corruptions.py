@@ -1,40 +1,40 @@
-"""Spoil digits in fifteen ways and five strengths, in the manner of MNIST-C.
+"""Corrupt digits in fifteen ways and at five severities, in the manner of MNIST-C.
 
-The kinds are those of Mu and Gilmer (2019), arXiv:1906.02337. The code and the strengths are our
-own, so accuracies here and on their images cannot be compared number by number.
+The corruptions are those of Mu and Gilmer (2019), arXiv:1906.02337. The code and the severities are
+our own, so accuracies here and on their images cannot be compared number by number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from scipy import ndimage
 from skimage.draw import line
 from skimage.feature import canny
 
-STRENGTHS = (1, 2, 3, 4, 5)
+SEVERITIES = (1, 2, 3, 4, 5)
 
 
-def corrupt(images: np.ndarray, kind: str, strength: int, seed: int = 0) -> np.ndarray:
-    """Return spoiled copies of images, uint8 (n, 28, 28) with bright ink on black.
+def corrupt(images: np.ndarray, corruption: str, severity: int, seed: int = 0) -> np.ndarray:
+    """Return corrupted copies of images, uint8 (n, 28, 28) with bright ink on black.
 
-    ``kind`` is one of `KINDS`, ``strength`` 1 (hardly visible) to 5 (hardly readable). Raises
-    ValueError for other images, an unknown kind or an unknown strength. Mu and Gilmer (2019),
-    arXiv:1906.02337. Taught in 13_when_the_world_shifts.
+    ``corruption`` is one of `CORRUPTIONS`, ``severity`` 1 (hardly visible) to 5 (hardly readable).
+    Raises ValueError for others. Taught in 13_when_the_world_shifts.
     """
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28):
         raise ValueError(
             f"images are {images.dtype} of shape {images.shape}; expected uint8 (n, 28, 28)"
         )
-    if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}")
-    if strength not in STRENGTHS:
-        raise ValueError(f"strength is {strength!r}; expected 1, 2, 3, 4 or 5")
-    function, values = KINDS[kind]
-    spoiled = function(images / 255.0, values[strength - 1], np.random.default_rng(seed))
-    return np.round(255 * np.clip(spoiled, 0, 1)).astype(np.uint8)
+    if corruption not in CORRUPTIONS:
+        raise ValueError(f"corruption is {corruption!r}; expected one of {', '.join(CORRUPTIONS)}")
+    if severity not in SEVERITIES:
+        raise ValueError(f"severity is {severity!r}; expected 1, 2, 3, 4 or 5")
+    function, values = CORRUPTIONS[corruption]
+    corrupted = function(images / 255.0, values[severity - 1], np.random.default_rng(seed))
+    return np.round(255 * np.clip(corrupted, 0, 1)).astype(np.uint8)
 
 
 def transform(
@@ -44,7 +44,7 @@ def transform(
     shear: float | np.ndarray = 0.0,
     shift: tuple[float | np.ndarray, float | np.ndarray] = (0.0, 0.0),
 ) -> np.ndarray:
-    """Turn, resize, slant and move images about their middle, in one bilinear resampling.
+    """Rotate, zoom, shear and shift images about their middle, in one bilinear resampling.
 
     ``images`` is (n, height, width), uint8 or float in [0, 1]; the type stays, and what comes from
     outside is 0. Each amount is one number or (n,): ``rotation`` in degrees anticlockwise, ``zoom``
@@ -107,46 +107,27 @@ def _motion_blur(x, length, rng):
     return blurred
 
 
-def _shear(x, amount, rng):
-    return transform(x, shear=_either_way(rng, len(x), amount))
-
-
-def _scale(x, zoom, rng):
-    return transform(x, zoom=zoom)
-
-
-def _rotate(x, degrees, rng):
-    return transform(x, rotation=_either_way(rng, len(x), degrees))
-
-
 def _translate(x, pixels, rng):
     n = len(x)
     return transform(x, shift=(_either_way(rng, n, pixels), _either_way(rng, n, pixels)))
 
 
-def _brightness(x, added, rng):
-    return x + added
-
-
 def _stripe(x, width, rng):
     first = (x.shape[2] - width) // 2
-    spoiled = x.copy()
-    spoiled[:, :, first : first + width] = 1 - spoiled[:, :, first : first + width]
-    return spoiled
-
-
-def _clouds(shape, rng, scales=(8, 4, 2)):
-    """Random smooth pictures from 0 to 1, finer and fainter detail on coarser."""
-    clouds = sum(
-        scale * ndimage.gaussian_filter(rng.normal(size=shape), (0, scale, scale), mode="wrap")
-        * scale for scale in scales
-    )  # fmt: skip
-    least, most = clouds.min(axis=(1, 2), keepdims=True), clouds.max(axis=(1, 2), keepdims=True)
-    return (clouds - least) / (most - least)
+    corrupted = x.copy()
+    corrupted[:, :, first : first + width] = 1 - corrupted[:, :, first : first + width]
+    return corrupted
 
 
 def _fog(x, thickness, rng):
-    return (x + thickness * _clouds(x.shape, rng)) / (1 + 0.5 * thickness)
+    """Add random smooth clouds from 0 to 1, finer and fainter detail on coarser."""
+    clouds = np.zeros_like(x)
+    for scale in (8, 4, 2):
+        noise = rng.normal(size=x.shape)
+        clouds += scale * ndimage.gaussian_filter(noise, (0, scale, scale), mode="wrap") * scale
+    least, most = clouds.min(axis=(1, 2), keepdims=True), clouds.max(axis=(1, 2), keepdims=True)
+    clouds = (clouds - least) / (most - least)
+    return (x + thickness * clouds) / (1 + 0.5 * thickness)
 
 
 def _spatter(x, share, rng):
@@ -155,27 +136,19 @@ def _spatter(x, share, rng):
     return np.where(drops > edge, 0.8, x)
 
 
-def _dotted_line(x, n_lines, rng):
-    return _with_lines(x, n_lines, rng, bends=0, every=3)
-
-
-def _zigzag(x, n_lines, rng):
-    return _with_lines(x, n_lines, rng, bends=4, every=1)
-
-
 def _with_lines(x, n_lines, rng, bends, every):
     """Draw lines from the left edge to the right, with bends, or of dots."""
-    spoiled = x.copy()
+    corrupted = x.copy()
     side = x.shape[1]
     columns = np.linspace(0, side - 1, bends + 2).round().astype(int)
-    for image in spoiled:
+    for image in corrupted:
         for _ in range(n_lines):
             rows = rng.integers(2, side - 2, bends + 2)
             for start in range(bends + 1):
                 ends = rows[start], columns[start], rows[start + 1], columns[start + 1]
                 path = np.array(line(*ends))[:, ::every]
                 image[tuple(path)] = 1
-    return spoiled
+    return corrupted
 
 
 def _canny_edges(x, share, rng):
@@ -183,21 +156,27 @@ def _canny_edges(x, share, rng):
     return (1 - share) * x + share * edges
 
 
-# What each strength means: photons a white pixel, shares of pixels, pixels, degrees, zoom, lines.
-KINDS: dict[str, tuple[Callable, tuple]] = {
+# What each severity means: photons a white pixel, shares of pixels, pixels, degrees, zoom, lines.
+CORRUPTIONS: dict[str, tuple[Callable, tuple]] = {
     "shot noise": (_shot_noise, (30, 12, 6, 3, 1.5)),
     "impulse noise": (_impulse_noise, (0.03, 0.07, 0.13, 0.22, 0.35)),
     "glass blur": (_glass_blur, ((1, 0.4), (1, 0.8), (2, 0.5), (2, 1.0), (3, 1.0))),
     "motion blur": (_motion_blur, (3, 5, 7, 9, 12)),
-    "shear": (_shear, (0.2, 0.35, 0.5, 0.65, 0.8)),
-    "scale": (_scale, (0.85, 0.72, 0.6, 0.5, 0.4)),
-    "rotate": (_rotate, (10, 20, 30, 40, 55)),
-    "brightness": (_brightness, (0.1, 0.25, 0.4, 0.55, 0.7)),
+    "shear": (
+        lambda x, amount, rng: transform(x, shear=_either_way(rng, len(x), amount)),
+        (0.2, 0.35, 0.5, 0.65, 0.8),
+    ),
+    "scale": (lambda x, zoom, rng: transform(x, zoom=zoom), (0.85, 0.72, 0.6, 0.5, 0.4)),
+    "rotate": (
+        lambda x, angle, rng: transform(x, rotation=_either_way(rng, len(x), angle)),
+        (10, 20, 30, 40, 55),
+    ),
+    "brightness": (lambda x, added, rng: x + added, (0.1, 0.25, 0.4, 0.55, 0.7)),
     "translate": (_translate, (1, 2, 3, 4, 6)),
     "stripe": (_stripe, (1, 2, 4, 6, 9)),
     "fog": (_fog, (0.3, 0.6, 0.9, 1.3, 2.0)),
     "spatter": (_spatter, (0.02, 0.05, 0.1, 0.16, 0.25)),
-    "dotted line": (_dotted_line, (1, 2, 3, 5, 8)),
-    "zigzag": (_zigzag, (1, 2, 3, 4, 6)),
+    "dotted line": (partial(_with_lines, bends=0, every=3), (1, 2, 3, 5, 8)),
+    "zigzag": (partial(_with_lines, bends=4, every=1), (1, 2, 3, 4, 6)),
     "Canny edges": (_canny_edges, (0.4, 0.6, 0.8, 0.9, 1.0)),
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binomtest
 
+from digit_utils.comparing import contingency_table, mcnemar_p_value
 from digit_utils.data import Digits, sealed_test_labels
 
 
@@ -19,27 +20,23 @@ def accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
     return float(np.mean(_correct(labels, predicted)))
 
 
-def accuracy_interval(
-    labels: np.ndarray, predicted: np.ndarray, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Return the lower and upper bound, from 0 to 1, of Wilson's interval of the accuracy.
+def accuracy_interval(labels: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
+    """Return the lower and upper bound, from 0 to 1, of Wilson's 95 % interval of the accuracy.
 
     It answers: had we drawn other images of the same kind, where might the accuracy have come out?
-    It does not cover the luck of another training run. ``labels``, ``predicted`` and errors are as
-    for `accuracy`. Wilson (1927), as implemented in ``scipy.stats.binomtest``.
-    Taught in 03_base_cnn.
+    It does not cover the luck of another training run. Taught in 03_base_cnn.
     """
     correct = _correct(labels, predicted)
-    return interval_of_share(correct.mean(), len(correct), confidence)
+    return interval_of_share(correct.mean(), len(correct))
 
 
-def interval_of_share(share: float, n_images: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the lower and upper bound, from 0 to 1, of Wilson's interval of a share.
+def interval_of_share(share: float, n_images: int) -> tuple[float, float]:
+    """Return the lower and upper bound, from 0 to 1, of Wilson's 95 % interval (1927) of a share.
 
     ``share``, from 0 to 1, is rounded to whole images, as a mean over several trainings needs.
-    Wilson (1927), as implemented in ``scipy.stats.binomtest``. Taught in 07_how_fast_can_it_learn.
+    Taught in 07_how_fast_can_it_learn.
     """
-    interval = binomtest(round(share * n_images), n_images).proportion_ci(confidence, "wilson")
+    interval = binomtest(round(share * n_images), n_images).proportion_ci(0.95, "wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -53,24 +50,20 @@ class PairedTest:
 
 
 def paired_test(labels: np.ndarray, predicted_a: np.ndarray, predicted_b: np.ndarray) -> PairedTest:
-    """Compare two classifiers on the same images by the exact McNemar test.
+    """Compare two classifiers on the same images by McNemar's exact test (1947).
 
     Only images that just one gets right count: a fair coin would give each classifier half of them.
-    Without any, the p-value is 1. Arrays and errors are as for `accuracy`. McNemar (1947).
     Taught in 04_augmentation.
     """
-    correct_a, correct_b = _correct(labels, predicted_a), _correct(labels, predicted_b)
-    only_a = int(np.sum(correct_a & ~correct_b))
-    only_b = int(np.sum(correct_b & ~correct_a))
-    p_value = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
-    return PairedTest(only_a, only_b, float(p_value))
+    table = contingency_table(_correct(labels, predicted_a), _correct(labels, predicted_b))
+    only_a, only_b = int(table[0, 1]), int(table[1, 0])
+    return PairedTest(only_a, only_b, mcnemar_p_value(only_a, only_b))
 
 
 @dataclass(frozen=True)
 class SealedScore:
     """Accuracy on the sealed test images with its 95 % interval, all from 0 to 1."""
 
-    chapter: str
     accuracy: float
     low: float
     high: float
@@ -81,7 +74,6 @@ class SealedScore:
 def score_sealed_test(
     digits: Digits,
     predicted: np.ndarray,
-    chapter: str,
     versus: np.ndarray | None = None,
     rows: np.ndarray | None = None,
 ) -> SealedScore:
@@ -92,22 +84,23 @@ def score_sealed_test(
     data.
 
     ``predicted``, and ``versus`` to compare it with by `paired_test`, hold one class for each of
-    ``digits.test_images``, or for each of ``rows``, the indices of those predicted. ``chapter``
-    says who opens it, for the record. Raises SealedLabelsUnavailable if the test images are
-    Kaggle's, whose labels only Kaggle knows, or were changed; ValueError if there is not one class
-    for each image, or ``rows`` names one twice or one that is not there. Taught in 06_final_model.
+    ``digits.test_images``, or for each of ``rows``, the indices of those predicted. Raises
+    SealedLabelsUnavailable if the test images are Kaggle's, whose labels only Kaggle knows, or were
+    changed; ValueError if there is not one class for each image, or ``rows`` names one twice or one
+    that is not there. Taught in 06_final_model.
     """
     labels = sealed_test_labels(digits)
     if rows is not None:
+        rows = np.asarray(rows)
         if len(np.unique(rows)) != len(rows):
             raise ValueError("rows names an image twice; expected each test image at most once")
-        outside = np.asarray(rows)[(np.asarray(rows) < 0) | (np.asarray(rows) >= len(labels))]
+        outside = rows[(rows < 0) | (rows >= len(labels))]
         if len(outside):
             raise ValueError(f"rows holds {outside[0]}; expected 0 to {len(labels) - 1}")
         labels = labels[rows]
     low, high = accuracy_interval(labels, predicted)
     paired = None if versus is None else paired_test(labels, predicted, versus)
-    return SealedScore(chapter, accuracy(labels, predicted), low, high, len(labels), paired)
+    return SealedScore(accuracy(labels, predicted), low, high, len(labels), paired)
 
 
 def _correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:

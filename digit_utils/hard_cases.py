@@ -17,11 +17,10 @@ COUNTS = ("parts", "loops")
 def measure_traits(images: np.ndarray) -> pd.DataFrame:
     """Measure five traits of each image's writing.
 
-    Images are uint8 (n, 28, 28), bright ink on black, as `load_digits` returns them. ``parts`` are
-    pieces of ink that do not touch, ``loops`` holes that ink encloses, ``thickness`` the mean width
-    of the stroke in pixels, ``slant`` the degrees it leans to the right, ``proportion`` the ink's
-    width over its height. Without ink the counts are 0, the rest NaN. Raises ValueError for another
-    type or number of dimensions. Taught in 10_where_it_fails.
+    Images are uint8 (n, 28, 28), bright ink on black. ``parts`` are pieces of ink that do not
+    touch, ``loops`` holes that ink encloses, ``thickness`` the mean width of the stroke in pixels,
+    ``slant`` the degrees it leans to the right, ``proportion`` the ink's width over its height.
+    Without ink the counts are 0, the rest NaN. Taught in 10_where_it_fails.
     """
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 3:
@@ -61,8 +60,7 @@ def find_unusual(
 
     A count is unusual when it is not that digit's most frequent one, a measure when it is NaN or
     outside the middle 95 %. Both tables are from `measure_traits`, with a digit 0 to 9 for each
-    row. Returns bools of the shape of ``traits``. Raises ValueError if a digit has no image in
-    ``usual``. Taught in 10_where_it_fails.
+    row; returns bools of the shape of ``traits``. Taught in 10_where_it_fails.
     """
     digits, usual_digits = np.asarray(digits), np.asarray(usual_digits)
     unusual = pd.DataFrame(True, index=range(len(traits)), columns=traits.columns)

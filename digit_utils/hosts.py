@@ -1,7 +1,7 @@
 """Make a chapter run on a machine that others have set up: Colab, Kaggle and the like.
 
-The first cell of every chapter installs this package without its requirements and calls
-`prepare`. Nothing outside the standard library is imported up here: it may not be there yet.
+The first cell of every chapter installs this package without its requirements and calls `prepare`.
+Nothing outside the standard library is imported up here: it may not be there yet.
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ from digit_utils.provenance import giver_of, keras_backend, keras_settings, proc
 
 PACKAGE = "digit-utils"
 
-# TensorFlow and JAX take nearly all of a GPU's memory at first use, so the second kernel on it
-# gets none. Both read these when they first touch the GPU; without one they change nothing.
+# TensorFlow and JAX take nearly all of a GPU's memory at first use; a second kernel would get none.
 GPU_SHARING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
-# TensorFlow's C++ half writes notes about the machine (its processor, its missing GPU) straight
-# to standard error. They differ from machine to machine and say nothing about the chapter.
+# What TensorFlow's C++ half writes about the machine, straight to standard error: it differs from
+# machine to machine and says nothing about the chapter.
 CHATTER = re.compile(
     r"WARNING: All log messages before absl::InitializeLog"
     r"|[IW]\d{4} \d\d:\d\d:\d\d"
@@ -39,8 +38,7 @@ CHATTER = re.compile(
     r"|To enable the following instructions"
 )
 
-# Copies standard error without those lines. A process of its own, so that TensorFlow's last words
-# are passed on when it aborts, on a processor it was not built for, say.
+# Copies standard error without those lines; a process of its own, to outlive one that aborts.
 SIEVE = """
 import re, sys
 for line in sys.stdin.buffer:
@@ -59,8 +57,7 @@ class HostError(RuntimeError):
 def prepare() -> None:
     """Install what this machine lacks, leave room on its GPU, and put what is set elsewhere aside.
 
-    It may be called again: where all is there, it prints and starts nothing. No installed version
-    is changed, so no restart is needed. Raises HostError if something cannot be installed.
+    It may be called again: where all is there, it prints and starts nothing.
     """
     for sentence in settle():
         print(sentence)
@@ -68,11 +65,9 @@ def prepare() -> None:
 
 
 def settle() -> list[str]:
-    """Set this process and its children up as the book needs them, before Keras is imported.
-
-    Returns a sentence for each setting that was found and put aside; usually none.
-    """
-    share_gpu()
+    """Set this process and its children up, before Keras is imported; say what was put aside."""
+    for name, value in GPU_SHARING.items():
+        os.environ.setdefault(name, value)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(processors()))
     os.environ["MATPLOTLIBRC"] = os.devnull
@@ -80,7 +75,7 @@ def settle() -> list[str]:
         sys.meta_path.insert(0, _QuietTensorFlow)  # type: ignore[arg-type]
     found = []
     for name in KERAS_SWITCHES:
-        if value := os.environ.pop(name, None):
+        if value := os.environ.pop(name, ""):
             found.append(f"{name} is {value} and was switched off.")
     file, asked = keras_settings()
     if asked and "keras" in sys.modules:
@@ -104,10 +99,7 @@ def settle() -> list[str]:
 
 @contextlib.contextmanager
 def tensorflow_hushed() -> Iterator[None]:
-    """Keep back what TensorFlow says of the machine as it starts; pass on all the rest.
-
-    It writes to standard error from C++ at any log level, so the stream itself is led elsewhere.
-    """
+    """Keep back what TensorFlow says of the machine as it starts; pass on all the rest."""
     try:
         terminal = os.dup(2)
     except OSError:  # no standard error, as in a daemon: nothing to keep quiet
@@ -142,55 +134,23 @@ def without_chatter(text: str) -> str:
     return "".join(line for line in text.splitlines(keepends=True) if not CHATTER.match(line))
 
 
-def share_gpu() -> None:
-    """Let TensorFlow and JAX take a GPU's memory as they need it, here and in child processes.
-
-    A notebook and the kernels that papermill starts from it can then use one GPU together. It works
-    until the GPU is first used and imports neither; what the user has set stays. PyTorch needs no
-    such setting.
-    """
-    for name, value in GPU_SHARING.items():
-        os.environ.setdefault(name, value)
-
-
 def install_missing() -> list[str]:
     """Install and return those of this package's requirements that cannot be imported.
 
-    Every installed version is kept: NumPy and TensorFlow may be loaded already, and another version
-    would need a restart. Versions older than the book asks for are printed. Raises HostError if the
-    missing ones cannot be installed beside the versions that are there.
+    No installed version is changed, which would need a restart; those too old are printed. What can
+    be imported is there, whatever it is called: tensorflow-cpu and tf-nightly are TensorFlow, and
+    another one over them would break both.
     """
     try:
         declared = metadata.requires(PACKAGE) or []
     except metadata.PackageNotFoundError:
         return []  # a folder on the path, not an installed package: nothing is declared
-    try:
-        import packaging.requirements  # noqa: F401
-    except ModuleNotFoundError:
-        _pip_install(["packaging"], [])
-    missing, too_old = compare_requirements(declared, installed_versions())
-    for sentence in too_old:
-        print(sentence)
-    if missing:
-        print(f"Installing what is not here yet: {', '.join(missing)}")
-        _pip_install(missing, _pins(installed_versions()))
-    return missing
-
-
-def compare_requirements(
-    declared: list[str], installed: dict[str, str]
-) -> tuple[list[str], list[str]]:
-    """Return the requirements that are missing, and a sentence for each met by too old a version.
-
-    What can be imported is there, whatever it is called: tensorflow-cpu and tf-nightly are
-    TensorFlow, and another one over them would break both. ``declared`` is as in a package's
-    metadata; requirements of extras and of other machines are passed over. ``installed`` holds
-    versions by normalised name.
-    """
+    if importlib.util.find_spec("packaging") is None:
+        _install(["packaging"], {})
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    missing, too_old = [], []
+    installed, missing = installed_versions(), []
     for requirement in map(Requirement, declared):
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
@@ -202,20 +162,19 @@ def compare_requirements(
             continue
         version = installed.get(canonicalize_name(giver))
         if version and not requirement.specifier.contains(version, prereleases=True):
-            better = f"{giver}{requirement.specifier}"
-            too_old.append(
-                f"{giver} {version} is installed here, and the book was made for "
-                f"{wanted}. It was left as it is. Should the chapter fail, install {better} with "
-                "pip and restart the kernel."
+            print(
+                f"{giver} {version} is installed here, and the book was made for {wanted}. It was "
+                f"left as it is. Should the chapter fail, install {giver}{requirement.specifier} "
+                "with pip and restart the kernel."
             )
-    return missing, too_old
+    if missing:
+        print(f"Installing what is not here yet: {', '.join(missing)}")
+        _install(missing, installed)
+    return missing
 
 
 def installed_versions() -> dict[str, str]:
-    """Return the versions of everything installed, by normalised name.
-
-    Of a name that is there twice, the first on the path counts: it is the one that is imported.
-    """
+    """Return the versions of everything installed, by normalised name."""
     from packaging.utils import canonicalize_name
     from packaging.version import InvalidVersion, Version
 
@@ -226,37 +185,32 @@ def installed_versions() -> dict[str, str]:
             Version(distribution.version)
         except (InvalidVersion, TypeError):
             continue  # a damaged or ancient entry, which pip could not read either
-        if name:
+        if name:  # of a name that is there twice, the first on the path is imported
             found.setdefault(canonicalize_name(name), distribution.version)
     return found
 
 
-def _pins(installed: dict[str, str]) -> list[str]:
-    """Hold every installed version: pip then adds packages, or says why it cannot."""
-    return [f"{name}=={version}" for name, version in sorted(installed.items())]
-
-
-def _installer(wanted: list[str]) -> list[str]:
-    """Begin the command that installs into this environment; those that uv makes have no pip."""
-    if importlib.util.find_spec("pip"):
-        return [sys.executable, "-m", "pip", "install"]
-    if uv := shutil.which("uv"):
-        return [uv, "pip", "install", "--python", sys.executable]
-    raise HostError(
-        f"{', '.join(wanted)} cannot be installed: {sys.executable} has no pip, and there is no uv "
-        f"on the PATH. `{sys.executable} -m ensurepip` adds pip; then run this cell again."
-    )
-
-
-def _pip_install(wanted: list[str], pins: list[str]) -> None:
+def _install(wanted: list[str], installed: dict[str, str]) -> None:
+    """Add packages beside the installed versions, which are all held."""
+    names = ", ".join(wanted)
+    command = [sys.executable, "-m", "pip", "install"]
+    if not importlib.util.find_spec("pip"):  # as in an environment that uv made
+        uv = shutil.which("uv")
+        if not uv:
+            raise HostError(
+                f"{names} cannot be installed: {sys.executable} has no pip, and there is no uv on "
+                f"the PATH. `{sys.executable} -m ensurepip` adds pip; then run this cell again."
+            )
+        command = [uv, "pip", "install", "--python", sys.executable]
     with tempfile.TemporaryDirectory() as folder:
-        constraints = Path(folder) / "installed.txt"
-        constraints.write_text("\n".join(pins), encoding="utf-8")
-        command = [*_installer(wanted), "-q", "-c", str(constraints), *wanted]
+        held = Path(folder) / "installed.txt"
+        pins = (f"{name}=={version}\n" for name, version in sorted(installed.items()))
+        held.write_text("".join(pins), encoding="utf-8")
+        command += ["-q", "-c", str(held), *wanted]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise HostError(
-            f"{', '.join(wanted)} could not be installed beside what is installed here:\n"
+            f"{names} could not be installed beside what is installed here:\n"
             f"{done.stderr.strip()}\n"
             "On Kaggle, switch the internet on in the notebook's settings. Elsewhere install them "
             "by hand, then run this cell again."

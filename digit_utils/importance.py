@@ -14,21 +14,20 @@ LEAST_TRIALS = 10
 
 
 def parameter_importance(
-    frame: pd.DataFrame, parameters: Sequence[str], seed: int = 0, repeats: int = 10
+    frame: pd.DataFrame, parameters: Sequence[str]
 ) -> tuple[pd.DataFrame, float]:
     """Predict the score from the settings, and see how much worse without each of them.
 
     A random forest learns from four fifths of the trials and predicts the last fifth, five times
-    over; then the values of one parameter are shuffled there, ``repeats`` times. What the forest
-    cannot predict, it cannot explain, so read the importances only if the explained share is well
+    over; then the values of one parameter are shuffled there, ten times. What the forest cannot
+    predict, it cannot explain, so read the importances only if the explained share is well
     above 0. Trials chosen by TPE are not a fair sample: settings it liked are bunched together.
 
     ``frame`` is from ``search.Search.table``, ``parameters`` names columns; trials without a score
     and repeated settings are left out. The table returned has, by ``parameter``, ``importance``,
     the mean drop of the explained share of variance on trials held out, and ``spread``, its
     standard deviation over all repeats; the number is the explained share (R²) on those trials,
-    below 0 if worse than their mean. Raises ValueError for fewer than ten different trials with a
-    score, or one score in all. Taught in 05_hyperopt.
+    below 0 if worse than their mean. Taught in 05_hyperopt.
     """
     # Settings tried twice would stand among the learnt and the predicted ones.
     scored = frame[frame["validation_accuracy"].notna()]
@@ -41,13 +40,13 @@ def parameter_importance(
         )
     settings = np.column_stack([_codes(scored[name]) for name in parameters])
     drops, residual = [], 0.0
-    for learn, check in KFold(5, shuffle=True, random_state=seed).split(settings):
-        forest = RandomForestRegressor(100, min_samples_leaf=2, random_state=seed)
+    for learn, check in KFold(5, shuffle=True, random_state=0).split(settings):
+        forest = RandomForestRegressor(100, min_samples_leaf=2, random_state=0)
         forest.fit(settings[learn], target[learn])
         residual += np.sum((forest.predict(settings[check]) - target[check]) ** 2)
         shuffled = permutation_importance(
             forest, settings[check], target[check], scoring="neg_mean_squared_error",
-            n_repeats=repeats, random_state=seed,
+            n_repeats=10, random_state=0,
         )  # fmt: skip
         drops.append(shuffled.importances / target.var())
     every = np.concatenate(drops, axis=1)

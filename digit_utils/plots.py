@@ -8,14 +8,20 @@ right and wrong are marked by a sign as well as by colour.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log2, sqrt
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from sklearn.metrics import ConfusionMatrixDisplay
+
+if TYPE_CHECKING:
+    import keras
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6e6e6e"
 # Ten hues for ten digits; neighbours differ in lightness as well as in hue.
@@ -69,24 +75,15 @@ def show_images(
     # A column must hold its longest caption line: about 0.075 inch a character at 9 points.
     width = max(0.8, 0.075 * max(map(len, lines), default=0) + 0.15)
     height = 0.8 + 0.17 * max((text.count("\n") + 1 for text in titles or []), default=0)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(max(width * columns, 0.105 * len(title)), height * rows + (0.4 if title else 0)),
-        squeeze=False,
-    )
+    size = max(width * columns, 0.105 * len(title)), height * rows + (0.4 if title else 0)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
     for index, (ax, image) in enumerate(zip(axes.flat, images, strict=False)):
         ax.imshow(image, vmin=0, vmax=max(float(images.max()), 1e-9))
         if titles is not None:
-            ax.set_title(
-                titles[index],
-                fontsize=9,
-                fontweight="normal",
-                pad=2,
-                color=colours[index] if colours is not None else "black",
-            )
+            colour = colours[index] if colours is not None else "black"
+            ax.set_title(titles[index], fontsize=9, fontweight="normal", pad=2, color=colour)
     if title:
         figure.suptitle(title, fontsize=12, fontweight="bold")
     return axes
@@ -107,10 +104,9 @@ def show_predictions(
     """
     captions, colours = [], []
     for index, (label, guess) in enumerate(zip(labels, predicted, strict=True)):
-        right = label == guess
         sure = "" if confidence is None else f"\n{confidence[index]:.0%} sure"
-        captions.append(f"✓ {guess}{sure}" if right else f"✗ {guess}, is {label}{sure}")
-        colours.append(GREEN if right else RED)
+        captions.append(f"✓ {guess}{sure}" if label == guess else f"✗ {guess}, is {label}{sure}")
+        colours.append(GREEN if label == guess else RED)
     axes = show_images(images, captions, columns, title, colours)
     for ax in axes.flat:
         ax.title.set_fontsize(8)
@@ -185,20 +181,13 @@ def plot_map(
     """Draw points (n, 2), a dot an image, and write each digit on the median of its dots."""
     ax = ax or plt.subplots(figsize=(7.2, 6.2))[1]
     for digit in DIGITS:
-        of_digit = points[labels == digit]
-        ax.scatter(
-            of_digit[:, 0],
-            of_digit[:, 1],
-            s=5,
-            alpha=0.55,
-            color=DIGIT_COLOURS[digit],
-            linewidths=0,
-        )
+        of_digit, colour = points[labels == digit], DIGIT_COLOURS[digit]
+        ax.scatter(of_digit[:, 0], of_digit[:, 1], s=5, alpha=0.55, color=colour, linewidths=0)
         if len(of_digit):
             x, y = np.median(of_digit, axis=0)
             ax.text(
                 x, y, str(digit), fontsize=17, fontweight="bold",
-                color=DIGIT_COLOURS[digit], ha="center", va="center",
+                color=colour, ha="center", va="center",
                 bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5},
             )  # fmt: skip
     ax.set(title=title, xlabel="First coordinate (no unit)", ylabel="Second coordinate (no unit)")
@@ -211,12 +200,11 @@ def plot_accuracies(frame: pd.DataFrame, ax: Axes | None = None, title: str = ""
     The index says what was measured; columns are ``accuracy``, ``low``, ``high``, 0 to 1.
     """
     ax = ax or plt.subplots(figsize=(7.2, 0.55 * len(frame) + 1.3))[1]
-    rows = np.arange(len(frame))
+    rows = range(len(frame))
     below, above = frame["accuracy"] - frame["low"], frame["high"] - frame["accuracy"]
-    ax.errorbar(
-        frame["accuracy"], rows, xerr=[below, above], fmt="o", color=BLUE, ecolor=GREY, capsize=4
-    )
-    for row, value in zip(rows, frame["accuracy"], strict=True):
+    means = frame["accuracy"]
+    ax.errorbar(means, rows, xerr=[below, above], fmt="o", color=BLUE, ecolor=GREY, capsize=4)
+    for row, value in enumerate(means):
         ax.annotate(
             f"{value:.2%}", (value, row), (0, 7), textcoords="offset points", ha="center",
             fontsize=9, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
@@ -228,3 +216,66 @@ def plot_accuracies(frame: pd.DataFrame, ax: Axes | None = None, title: str = ""
     ax.set(title=title, xlabel="Images classified correctly (bar: 95 % interval)")
     ax.grid(axis="y", visible=False)
     return ax
+
+
+_LAYERS = {
+    "Conv2D": ("convolution", BLUE),
+    "MaxPooling2D": ("pooling", ORANGE),
+    "Dense": ("dense", GREEN),
+}
+_GAP = 2.4  # between boxes, in pixels of the input image
+
+
+def plot_architecture(network: keras.Sequential, ax: Axes | None = None, title: str = "") -> Axes:
+    """Draw the layers of a sequential network from left to right.
+
+    A box is as high as its feature maps and wider the more they are; a dense layer's height is the
+    logarithm of its size. Flatten and dropout are dashed lines. The network must be built, for
+    inputs (n, height, width, channels).
+    """
+    import keras
+
+    if not isinstance(network, keras.Sequential):
+        raise ValueError(f"network is a {type(network).__name__}; expected a keras.Sequential")
+    if not network.built:
+        raise ValueError("network has no shapes yet; begin it with an Input layer, or build() it")
+    ax = ax or plt.subplots(figsize=(11, 4.4))[1]
+    right = _draw_box(ax, 0.0, tuple(network.input_shape[1:]), "input", GREY)
+    used = {}
+    for layer in network.layers:
+        kind = type(layer).__name__
+        if kind in ("Dropout", "Flatten"):
+            text = f"dropout {layer.rate:.0%}" if kind == "Dropout" else "flatten"
+            right = _draw_line(ax, right, text)
+            continue
+        name, colour = _LAYERS.get(kind, (kind, GREY))
+        used[name] = colour
+        label = "conv {}×{}".format(*layer.kernel_size) if kind == "Conv2D" else name
+        right = _draw_box(ax, right + _GAP, tuple(layer.output.shape[1:]), label, colour)
+    handles = [Patch(facecolor=colour, alpha=0.75, label=name) for name, colour in used.items()]
+    ax.legend(handles=handles, loc="upper right", ncols=len(handles), frameon=False)
+    ax.set_axis_off()
+    ax.set_xlim(-2, right + 2)
+    ax.set_ylim(-24, 20)
+    ax.set_title(title or f"{network.name}: {network.count_params():,} weights")
+    return ax
+
+
+def _draw_box(ax: Axes, left: float, shape: tuple, label: str, colour: str) -> float:
+    """Draw one layer's output; return where the box ends."""
+    height = shape[0] if len(shape) == 3 else 2.0 * log2(shape[-1])
+    width = 0.6 + 0.28 * sqrt(shape[-1]) if len(shape) == 3 else 1.4
+    box = Rectangle((left, -height / 2), width, height, facecolor=colour, edgecolor="black")
+    box.set(linewidth=0.8, alpha=0.75)
+    ax.add_patch(box)
+    text = f"{label}   " + "×".join(str(size) for size in shape)
+    ax.text(left + width / 2, -15.2, text, rotation=90, ha="center", va="top", fontsize=9)
+    return left + width
+
+
+def _draw_line(ax: Axes, left: float, text: str) -> float:
+    """Draw a layer that makes no new values as a dashed line; return where it ends."""
+    place = left + _GAP / 2 + 0.2
+    ax.plot([place, place], [-14, 14], linestyle="--", linewidth=0.9, color=GREY)
+    ax.text(place, -15.2, text, rotation=90, ha="center", va="top", fontsize=9, color=GREY)
+    return place

@@ -1,4 +1,8 @@
-"""Figures of a hyperparameter search."""
+"""Figures of a hyperparameter search, from tables of trials as ``search.Search.table`` makes them.
+
+``label`` says what the score is, if no accuracy. Raise ValueError for an empty table, one without
+the columns asked for, or more than four searches or kinds of scores.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +25,9 @@ _LINES = ("-", "--", "-.", ":")  # searches with a common start cover one anothe
 def plot_best_so_far(
     searches: dict[str, pd.DataFrame], ax: Axes | None = None, label: str = ACCURACY
 ) -> Axes:
-    """Draw every trial as a dot and the best so far as a step line, one colour a search.
+    """Draw every trial as a dot and the best so far as a step line, one colour per search.
 
-    ``searches`` maps one to four names to tables from ``search.Search.table``; ``label`` says what
-    the score is, if no accuracy. Raises ValueError for another number, an empty table or a missing
-    column.
+    ``searches`` maps one to four names to tables of trials.
     """
     if not 1 <= len(searches) <= len(_MARKS):
         raise ValueError(f"found {len(searches)} searches, expected 1 to {len(_MARKS)}")
@@ -33,12 +35,11 @@ def plot_best_so_far(
         _check_columns(frame, ["validation_accuracy", "best_so_far"])
     ax = ax or plt.subplots()[1]
     for (name, frame), (colour, mark), line in zip(searches.items(), _MARKS, _LINES, strict=False):
-        ax.scatter(
-            frame.index, frame["validation_accuracy"], s=24, color=colour, alpha=0.55, marker=mark
-        )
+        scores, best = frame["validation_accuracy"], frame["best_so_far"]
+        ax.scatter(frame.index, scores, s=24, color=colour, alpha=0.55, marker=mark)
         ax.step(
-            frame.index, frame["best_so_far"], where="post", color=colour, linestyle=line,
-            marker=mark, markevery=[0], markersize=5, label=name,
+            frame.index, best, where="post", color=colour, linestyle=line, marker=mark,
+            markevery=[0], markersize=5, label=name,
         )  # fmt: skip
     ax.set(title="Every trial, and the best so far", xlabel="Trial", ylabel=label)
     if label == ACCURACY:
@@ -52,16 +53,8 @@ def plot_best_so_far(
 
 
 def plot_parameters(frame: pd.DataFrame, parameters: Sequence[str]) -> np.ndarray:
-    """Draw accuracy against each parameter of a search: a dot a trial, a bar the mean.
-
-    ``frame`` is from ``search.Search.table``; each of its columns that ``parameters`` names is a
-    chart of its own. Returns the grid of Axes. Raises ValueError if none is named or the table
-    lacks one.
-    """
-    if not parameters:
-        raise ValueError("no parameters to draw; name at least one column of the table")
-    _check_columns(frame, [*parameters, "validation_accuracy"])
-    frame = frame.map(_countable)
+    """Draw accuracy against each parameter, a chart each: a dot per trial, a bar for the mean."""
+    frame = _trials(frame, parameters)
     columns = min(3, len(parameters))
     rows = -(-len(parameters) // columns)
     figure, axes = plt.subplots(
@@ -71,24 +64,11 @@ def plot_parameters(frame: pd.DataFrame, parameters: Sequence[str]) -> np.ndarra
         values = sorted(frame[name].unique())
         positions = frame[name].map({value: index for index, value in enumerate(values)})
         aside = np.random.default_rng(0).uniform(-0.12, 0.12, len(frame))  # or dots would hide dots
-        ax.scatter(
-            positions + aside,
-            frame["validation_accuracy"],
-            s=14,
-            alpha=0.5,
-            color=BLUE,
-            linewidths=0,
-        )
-        means = frame.groupby(name)["validation_accuracy"].mean().reindex(values)
-        ax.hlines(
-            means,
-            np.arange(len(values)) - 0.3,
-            np.arange(len(values)) + 0.3,
-            color=RED,
-            linewidth=2.5,
-            zorder=3,
-        )
-        ax.set_xticks(range(len(values)), [str(value) for value in values])
+        accuracies, places = frame["validation_accuracy"], np.arange(len(values))
+        ax.scatter(positions + aside, accuracies, s=14, alpha=0.5, color=BLUE, linewidths=0)
+        means = accuracies.groupby(frame[name]).mean().reindex(values)
+        ax.hlines(means, places - 0.3, places + 0.3, color=RED, linewidth=2.5, zorder=3)
+        ax.set_xticks(places, [str(value) for value in values])
         ax.set_xlim(-0.6, len(values) - 0.4)
         ax.set(title=name, xlabel=f"Value of {name}")
         ax.grid(axis="x", visible=False)
@@ -104,17 +84,11 @@ def plot_parameters(frame: pd.DataFrame, parameters: Sequence[str]) -> np.ndarra
 def plot_parallel_coordinates(
     frame: pd.DataFrame, parameters: Sequence[str], ax: Axes | None = None, label: str = ACCURACY
 ) -> Axes:
-    """Draw a line a trial through its settings, the better the score the stronger; the best in red.
+    """Draw a line per trial through its settings, the better the score the stronger.
 
-    ``frame`` is from ``search.Search.table``, failed trials are left out; each column that
-    ``parameters`` names is an upright line. ``label`` says what the score is, if no accuracy.
-    Raises ValueError if no parameter is named, the table lacks one, or no trial has a score.
+    Failed trials are left out; the best is red.
     """
-    if not parameters:
-        raise ValueError("no parameters to draw; name at least one column of the table")
-    _check_columns(frame, [*parameters, "validation_accuracy"])
-    frame = frame[frame["validation_accuracy"].notna()].map(_countable)
-    _check_columns(frame, [])
+    frame = _trials(frame[frame["validation_accuracy"].notna()], parameters)
     # Drawn last, and red: the best of those that were not stopped early.
     whole = frame["outcome"].eq("ok") if "outcome" in frame else np.ones(len(frame), bool)
     frame = frame.iloc[np.lexsort([frame["validation_accuracy"], whole])]
@@ -169,24 +143,12 @@ def _heights(values: pd.Series) -> tuple[np.ndarray, list[tuple[float, str]]]:
     return values.map(place_of).to_numpy(float), [(place_of[k], str(k)) for k in kinds]
 
 
-def _countable(value: object) -> object:
-    """Write a list or tuple as text, as pandas does not group lists."""
-    return str(value) if isinstance(value, list | tuple) else value
-
-
 def plot_importance(importance: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw how much each parameter matters to a forest that predicts the score.
-
-    ``importance`` is from ``importance.parameter_importance``. Raises ValueError if it is empty or
-    lacks a column.
-    """
-    _check_columns(importance, ["importance", "spread"])
+    """Draw what ``importance.parameter_importance`` found."""
     ax = ax or plt.subplots(figsize=(7.2, 0.42 * len(importance) + 1.6))[1]
     ordered = importance.sort_values("importance")
-    ax.barh(
-        ordered.index, ordered["importance"], xerr=ordered["spread"], color=BLUE, ecolor=GREY,
-        capsize=3,
-    )  # fmt: skip
+    means, spread = ordered["importance"], ordered["spread"]
+    ax.barh(ordered.index, means, xerr=spread, color=BLUE, ecolor=GREY, capsize=3)
     ax.axvline(0, color=GREY, linewidth=0.8)
     ax.set(
         title="What the forest's prediction rests on",
@@ -201,9 +163,8 @@ def plot_importance(importance: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def plot_confirmation(frame: pd.DataFrame, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw repeated scores of some settings: a row each, a mark for each kind of score.
 
-    ``frame`` has a line a score, with columns ``settings`` (the row), ``measured`` (the kind, up to
-    four) and ``accuracy`` (0 to 1); rows and kinds appear in their first order. Raises ValueError
-    if it is empty, lacks a column or has more kinds.
+    ``frame`` has a line per score, with columns ``settings`` (the row), ``measured`` (the kind, up
+    to four) and ``accuracy`` (0 to 1); rows and kinds appear in their first order.
     """
     _check_columns(frame, ["settings", "measured", "accuracy"])
     settings, kinds = frame["settings"].unique(), frame["measured"].unique()
@@ -224,6 +185,14 @@ def plot_confirmation(frame: pd.DataFrame, ax: Axes | None = None, title: str = 
     ax.grid(axis="y", visible=False)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=len(kinds), frameon=False)
     return ax
+
+
+def _trials(frame: pd.DataFrame, parameters: Sequence[str]) -> pd.DataFrame:
+    """Check a table of trials; make its lists and tuples text, which pandas can group."""
+    if not parameters:
+        raise ValueError("no parameters to draw; name at least one column of the table")
+    _check_columns(frame, [*parameters, "validation_accuracy"])
+    return frame.map(lambda value: str(value) if isinstance(value, list | tuple) else value)
 
 
 def _check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:

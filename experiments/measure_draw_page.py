@@ -258,8 +258,8 @@ def read_test_images(n: int, made: dict[str, Any]) -> dict[str, Any]:
     }
     # On record before it happens: whatever goes wrong below, the seal counts as opened.
     write_record(RECORD, found)
-    on = score_sealed_test(digits, digit["on"], "draw_a_digit", versus=digit["off"], rows=rows)
-    off = score_sealed_test(digits, digit["off"], "draw_a_digit", rows=rows)
+    on = score_sealed_test(digits, digit["on"], versus=digit["off"], rows=rows)
+    off = score_sealed_test(digits, digit["off"], rows=rows)
     for name, score in (("on", on), ("off", off)):
         found["traced"][name] = {"accuracy": score.accuracy, "interval": (score.low, score.high)}
     found["traced"]["paired"] = asdict(on.paired)

@@ -15,7 +15,6 @@ import argparse
 import json
 import sys
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from digit_utils import hosts
 
@@ -25,7 +24,7 @@ import keras
 import numpy as np
 
 from digit_utils.data import load_digits, prepare_images
-from digit_utils.ensemble import average_probabilities, predict_shifted
+from digit_utils.ensemble import average_probabilities, predict_with_tta
 from digit_utils.evaluate import score_sealed_test
 from digit_utils.fast import Recipe, train
 from digit_utils.io import claim_folder, json_bytes, write_atomically
@@ -82,7 +81,7 @@ def count_errors(network: keras.Sequential, images: np.ndarray, labels: np.ndarr
     network = as_shipped(network)
     prepared = prepare_images(images)
     plain = network.predict(prepared, batch_size=1000, verbose=0)
-    shifted = predict_shifted(network, prepared)
+    shifted = predict_with_tta(network, prepared)
     return {
         "n_images": len(images),
         "mistakes": int(np.sum(plain.argmax(axis=1) != labels)),
@@ -205,10 +204,10 @@ def open_seal(digits) -> dict:
     networks, _ = load_networks(FINAL_MODEL)
     images = prepare_images(digits.test_images)
     plain = [network.predict(images, batch_size=1000, verbose=0) for network in networks]
-    shifted = [predict_shifted(network, images) for network in networks]
+    shifted = [predict_with_tta(network, images) for network in networks]
 
     def score(probabilities):
-        scored = score_sealed_test(digits, probabilities.argmax(axis=1), Path(__file__).name)
+        scored = score_sealed_test(digits, probabilities.argmax(axis=1))
         return {"accuracy": scored.accuracy, "low": scored.low, "high": scored.high}
 
     singles = [score(one) for one in plain]

@@ -8,7 +8,7 @@
 #
 # - to train on every labelled image when nothing is left to choose;
 # - to save a network, load it back, and check that it is the same;
-# - to let several networks vote on several views of an image, and to see where they disagree;
+# - to average several networks over several views of an image, and to see where they disagree;
 # - to write a submission file, and to report a test score that means what it says.
 #
 # | Before you start | |
@@ -46,7 +46,6 @@ from IPython.display import Markdown, display
 from matplotlib.ticker import PercentFormatter
 
 from digit_utils import plots
-from digit_utils.architecture import plot_architecture
 from digit_utils.artifacts import load_json
 from digit_utils.augment import RandomAffine
 from digit_utils.data import (
@@ -56,7 +55,7 @@ from digit_utils.data import (
     prepare_images,
     take_subset,
 )
-from digit_utils.ensemble import average_probabilities, predict_shifted
+from digit_utils.ensemble import average_probabilities, predict_with_tta
 from digit_utils.evaluate import score_sealed_test
 from digit_utils.models import build_double_conv_cnn
 from digit_utils.results import report
@@ -75,7 +74,7 @@ EPOCHS: int = 5  # passes over the training images, at least 1
 WIDTH: int = 16  # filters of the first block, at least 1; the post's network has 32
 BATCH_SIZE: int = 128  # images a training step, at least 1
 LEARNING_RATE: float = 0.002  # its highest value, after the warm-up
-N_MEMBERS: int = 0  # networks of the shipped ensemble that vote, at least 0; 0: all
+N_MEMBERS: int = 0  # networks of the shipped ensemble to use, at least 0; 0: all
 
 # %% [markdown]
 # ## The settings
@@ -134,7 +133,7 @@ def build_network():
 
 
 # %% mystnb={"image": {"alt": "The network as a row of boxes from left to right: the input image, three blocks of two convolutions and a pooling layer whose maps get smaller and more, then the dense layer and the ten outputs. Dashed lines mark dropout."}}
-plot_architecture(build_network())
+plots.plot_architecture(build_network())
 plt.show()
 
 # %% [markdown]
@@ -242,7 +241,7 @@ display(
 )
 
 # %% [markdown]
-# ## Several networks vote
+# ## An ensemble of networks
 #
 # Each network gives ten probabilities to each test image. The **ensemble** averages them, and its
 # answer is the digit with the highest mean. Where one network is wrong by chance, the others may not make the
@@ -256,7 +255,7 @@ display(
 #
 # Does it help? And was the recipe of these networks a good choice? Both were settled on labelled images that were kept
 # back: one fifth of them, a **fold**. Each candidate learned from the other four fifths, and its mistakes were counted on that fold, without
-# and with moved copies. *Slant* means that the augmentation also
+# and with test-time augmentation. *Slant* means that the augmentation also
 # shears the digits, so that they lean to one side; *width* is the number of filters in the first layer, 16 unless it says otherwise. The
 # *cross-entropy* (smaller is better) says more than the count, because it looks at the probabilities of every image. A network that is merely too
 # sure or too shy throughout should not be marked down for it; so each was first given the one common factor for its outputs that
@@ -264,18 +263,21 @@ display(
 
 # %%
 candidates = pd.DataFrame(made["selection"]).drop(columns="seconds")
+candidates = candidates.rename(
+    columns={"mistakes with moved copies": "mistakes with test-time augmentation"}
+)
 print(f"chosen: {made['chosen']}")
 candidates = candidates.set_index("candidate")
 candidates.round(4)
 
 # %%
-counts = candidates[["mistakes", "mistakes with moved copies", "cross-entropy"]]
+counts = candidates[["mistakes", "mistakes with test-time augmentation", "cross-entropy"]]
 n_first = int((counts.loc[made["chosen"]] == counts.min()).sum())
-n_saved = int((candidates["mistakes with moved copies"] < candidates["mistakes"]).sum())
+n_saved = int((candidates["mistakes with test-time augmentation"] < candidates["mistakes"]).sum())
 display(
     Markdown(
-        f"The chosen one is first in {n_first} of the {len(counts.columns)} columns. The "
-        f"moved copies save mistakes in {n_saved} of {len(candidates)} rows."
+        f"The chosen one is first in {n_first} of the {len(counts.columns)} columns. "
+        f"Test-time augmentation saves mistakes in {n_saved} of {len(candidates)} rows."
     )
 )
 
@@ -293,11 +295,11 @@ display(
 
 # %%
 alone_predicted = network.predict(x_test, batch_size=1000, verbose=0).argmax(axis=1)
-# One lean network as it is, to see what the vote and the copies add to it.
+# One lean network as it is, to see what the ensemble and test-time augmentation add.
 lean_predicted = members[0].predict(x_test, batch_size=1000, verbose=0).argmax(axis=1)
 
 # %%
-views = [predict_shifted(member, x_test) for member in members]
+views = [predict_with_tta(member, x_test) for member in members]
 mean_probabilities = average_probabilities(views)
 predicted = mean_probabilities.argmax(axis=1)
 
@@ -365,8 +367,8 @@ submission.head()
 # ## Opening the seal
 #
 # No chapter has looked at the test labels so far, and nothing below this line changes the
-# networks. We say beforehand what is scored: the network trained here, one lean network without moved copies, and the
-# ensemble with them. Nothing else, and once in a run. Were we to change something after seeing the result, the test
+# networks. We say beforehand what is scored: the network trained here, one lean network as it is, and the
+# ensemble with test-time augmentation. Nothing else, and once in a run. Were we to change something after seeing the result, the test
 # images would become validation images, and their score would flatter like any other.
 #
 # It is not the first time that these labels have been opened. An earlier edition of this chapter scored three other networks on
@@ -375,11 +377,10 @@ submission.head()
 # beforehand; all of them are kept in `results/final_model.json`.
 
 # %%
-chapter = "06_final_model"
 try:
-    single = score_sealed_test(digits, alone_predicted, chapter)
-    lean = score_sealed_test(digits, lean_predicted, chapter)
-    ensemble = score_sealed_test(digits, predicted, chapter, versus=alone_predicted)
+    single = score_sealed_test(digits, alone_predicted)
+    lean = score_sealed_test(digits, lean_predicted)
+    ensemble = score_sealed_test(digits, predicted, versus=alone_predicted)
 except SealedLabelsUnavailable as unavailable:
     single = lean = ensemble = None
     text = f"**No score here**: {unavailable}. The file is {path.name} in the artifacts folder."
@@ -420,7 +421,7 @@ if ensemble is not None:
 # The intervals are no way to compare the network trained here with the ensemble. Both sat the same
 # test, and most images are easy for both. The paired test of [chapter 4](04_augmentation.ipynb)
 # looks only at the images that exactly one of them got right. It compares two whole recipes: how much is owed to the lean
-# network, to its longer training, to the vote and to the moved copies, this test cannot say.
+# network, to its longer training, to the ensemble and to test-time augmentation, this test cannot say.
 
 
 # %%
@@ -518,16 +519,16 @@ report(
 #
 # ## Exercises
 #
-# **1.** Would fewer networks have done? Without looking at labels, count how often the vote of
-# the first few differs from the vote of all.
+# **1.** Would fewer networks have done? Without looking at labels, count how often the answer of
+# the first few differs from that of all.
 #
 # <details>
 # <summary>Solution</summary>
 #
 # ```python
 # for size in range(1, len(views) + 1):
-#     vote = average_probabilities(views[:size]).argmax(axis=1)
-#     print(f"the first {size}: {np.sum(vote != predicted)} answers differ from the whole ensemble's")
+#     together = average_probabilities(views[:size]).argmax(axis=1)
+#     print(f"the first {size}: {np.sum(together != predicted)} answers differ from the whole ensemble's")
 # ```
 #
 # Every further network changes fewer answers. Whether the changes are for the better only labels
@@ -556,7 +557,7 @@ report(
 #
 # </details>
 #
-# **3.** What do the moved copies change? Compare the answers to the first five thousand test images with and
+# **3.** What does test-time augmentation change? Compare the answers to the first five thousand test images with and
 # without them, for one network and for all.
 #
 # <details>
@@ -566,12 +567,12 @@ report(
 # few = x_test[:5000]
 # plain = [member.predict(few, batch_size=1000, verbose=0) for member in members]
 # one = np.sum(plain[0].argmax(axis=1) != views[0][:5000].argmax(axis=1))
-# vote = average_probabilities(plain).argmax(axis=1)
-# print(f"one network: {one} answers change, all: {np.sum(vote != predicted[:5000])}")
+# together = average_probabilities(plain).argmax(axis=1)
+# print(f"one network: {one} answers change, all: {np.sum(together != predicted[:5000])}")
 # ```
 #
-# The vote is steadier than one network, so the copies have less to mend. Whether they mend or spoil takes labels. For
-# single networks the table of candidates above has the answer. For the vote, `results/final_model.json` has the
+# The ensemble is steadier than one network, so the copies have less to mend. Whether they help or harm takes labels. For
+# single networks the table of candidates above has the answer. For the ensemble, `results/final_model.json` has the
 # scores on the sealed images with and without copies, and they are as good as equal.
 #
 # </details>

@@ -865,7 +865,7 @@ report(
 #
 # ## What's next
 #
-# With more epochs and sheared digits, this recipe trained the networks that vote in [the final
+# With more epochs and sheared digits, this recipe trained the networks of the ensemble in [the final
 # model](06_final_model.ipynb); `experiments/train_final_model.py` shows how. Or take the recipe to other small images, the
 # clothes of Fashion-MNIST for instance. The number of classes, the ranges of the augmentation and the learning rate
 # are what you will have to think about again.

@@ -58,11 +58,11 @@ from statsmodels.stats.proportion import (
 from digit_utils import plots
 from digit_utils.artifacts import load_recorded
 from digit_utils.comparing import (
+    contingency_table,
     difference_over_seeds,
-    equal_rivals,
     images_needed,
     mcnemar_from_totals,
-    right_and_wrong,
+    simulate_equal_classifiers,
     simulated_power,
 )
 from digit_utils.data import load_digits, prepare_images, split_train_validation, take_subset
@@ -226,10 +226,10 @@ display(
 # The two networks **sat the same exam**. If it was a hard one, it was hard for both. What they got wrong *together*
 # blurs both marks, yet says nothing about which is better.
 #
-# So put the images into four boxes, by who got them right.
+# So put the images into a **contingency table** of four boxes, by who got them right.
 
 # %%
-boxes = right_and_wrong(wide[0], narrow[0])
+boxes = contingency_table(wide[0], narrow[0])
 pd.DataFrame(
     boxes,
     index=["wide right", "wide wrong"],
@@ -306,7 +306,7 @@ display(
 # %%
 gains = wide.mean(axis=1) - narrow.mean(axis=1)
 tests = [
-    mcnemar(right_and_wrong(one, other), exact=True).pvalue
+    mcnemar(contingency_table(one, other), exact=True).pvalue
     for one, other in zip(wide, narrow, strict=True)
 ]
 pd.DataFrame(
@@ -321,10 +321,10 @@ pd.DataFrame(
 
 # %%
 n_significant = sum(p < 0.05 for p in tests)
-said = f"{n_significant} of {SEEDS} pairs pass for a significant difference"
+verdict = f"{n_significant} of {SEEDS} pairs pass for a significant difference"
 display(
     Markdown(
-        f"One question, {SEEDS} answers: {said}, and the difference goes from "
+        f"One question, {SEEDS} answers: {verdict}, and the difference goes from "
         f"{100 * gains.min():+.2f} to {100 * gains.max():+.2f} points. Whoever trains once "
         "reports one row of this table."
     )
@@ -448,7 +448,8 @@ shared = scale_disagreement(of_twins, (wide.mean(), wide.mean()), (TRUTH, TRUTH)
 def exceeds(disagreement, n_networks=100, size=8400):
     """Simulate exams; return by how many points the best of 1, 2, 3, … exceeds the truth."""
     mistakes = [
-        equal_rivals(size, n_networks, TRUTH, disagreement, generator) for _ in range(EXAMS)
+        simulate_equal_classifiers(size, n_networks, TRUTH, disagreement, generator)
+        for _ in range(EXAMS)
     ]
     best = np.maximum.accumulate(1 - np.array(mistakes) / size, axis=1)
     return 100 * (best.mean(axis=0) - TRUTH)
@@ -666,7 +667,7 @@ ours = np.array(ablation["variants"]["the recipe"]["scores"])
 usual = 1 - TRIALS.mean() / N
 shared = scale_disagreement(of_twins, (wide.mean(), wide.mean()), (usual, usual))
 best_of_fifty = np.array(
-    [equal_rivals(N, 50, usual, shared, generator).min() for _ in range(EXAMS)]
+    [simulate_equal_classifiers(N, 50, usual, shared, generator).min() for _ in range(EXAMS)]
 )
 at_least_as_good = np.mean(best_of_fifty <= POST["search"])
 claims.append(
@@ -784,7 +785,7 @@ report(
     f"99.6 in {lucky[8400]:.0%} of the exams.\n"
     f"- Over {SEEDS} seeds each: {verdict_of(both)} ({100 * both.mean:+.2f} points, 95 % "
     f"interval {100 * both.low:+.2f} to {100 * both.high:+.2f}, both kinds of luck). Single "
-    f"pairs of trainings: {said}.\n"
+    f"pairs of trainings: {verdict}.\n"
     f"- Comparing image by image was worth {narrower**2:.1f} times the images.\n"
     f"- The best of {SEEDS} trainings of one kind scores {abs(fell):.2f} points "
     f"{'lower' if fell > 0 else 'higher'} on images that had no part in choosing it than on "

@@ -36,6 +36,8 @@ from digit_utils import hosts
 hosts.prepare()
 
 # %%
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -48,9 +50,8 @@ from digit_utils.data import load_digits, prepare_images, take_subset
 from digit_utils.evaluate import accuracy, interval_of_share
 from digit_utils.fast import Recipe, Trainer
 from digit_utils.hard_cases import find_unusual, measure_traits
-from digit_utils.label_errors import suspect_labels
-from digit_utils.quiz import quiz_html
 from digit_utils.results import report
+from digit_utils.widgets import quiz_html
 
 plots.use_book_style()
 
@@ -190,7 +191,16 @@ plt.show()
 # out-of-fold probabilities.
 
 # %%
-suspects = suspect_labels(labels, probabilities)
+warnings.filterwarnings("ignore", "IProgress not found")  # no progress bar is needed here
+from cleanlab.filter import find_label_issues
+
+suspects = find_label_issues(
+    labels,
+    probabilities,
+    filter_by="confident_learning",
+    return_indices_ranked_by="self_confidence",  # the most suspicious first
+    n_jobs=1,
+)
 display(
     Markdown(
         f"Confident learning suspects **{len(suspects)}** of {len(labels):,} labels, "
@@ -203,7 +213,7 @@ display(
 shown = suspects[:30] if len(suspects) else hardest[:30]
 plots.show_images(
     images[shown],
-    [f"{label} → {said}" for label, said in zip(labels[shown], predicted[shown], strict=True)],
+    [f"{label} → {answer}" for label, answer in zip(labels[shown], predicted[shown], strict=True)],
     title="Suspected labels, and what the networks read",
 )
 plt.show()

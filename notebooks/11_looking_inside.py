@@ -49,12 +49,12 @@ from statsmodels.stats.multitest import multipletests
 from digit_utils import plots
 from digit_utils.attribution import grad_cam, occlusion, saliency
 from digit_utils.data import load_digits, prepare_images, split_train_validation, take_subset
-from digit_utils.embedding_map import embedding_map_html
 from digit_utils.evaluate import accuracy
 from digit_utils.fast import Recipe, Trainer
 from digit_utils.models import build_fast_cnn
 from digit_utils.results import report
 from digit_utils.training import set_seed
+from digit_utils.widgets import embedding_map_html
 
 plots.use_book_style()
 

@@ -52,19 +52,19 @@ from sklearn.metrics import roc_auc_score
 from digit_utils import plots
 from digit_utils.calibration import (
     calibration_error,
-    confidence_needed,
     confidence_of,
-    doubt_table,
     fit_temperature,
     log_losses,
     mean_log_loss,
+    reliability_table,
     risk_coverage,
+    threshold_for_accuracy,
 )
 from digit_utils.data import load_digits, prepare_images, split_train_validation, take_subset
 from digit_utils.ensemble import average_probabilities
 from digit_utils.evaluate import interval_of_share
 from digit_utils.fast import Recipe, Trainer, train
-from digit_utils.outsiders import (
+from digit_utils.ood import (
     drawn_shapes,
     noise,
     printed_letters,
@@ -79,7 +79,7 @@ plots.use_book_style()
 # %% tags=["parameters"]
 DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by itself
 ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
-SEED: int = 0  # of the split, the outsiders and the first training; further ones add 1
+SEED: int = 0  # of the split, the OOD images and the first training; further ones add 1
 N_TRAIN: int = 16000  # training images to use, at least 0; 0: all 33,600
 N_VALIDATION: int = 0  # validation images to use, at least 0; 0: all 8,400
 EPOCHS: int = 3  # passes over the training images, at least 1
@@ -105,7 +105,7 @@ OUTSIDERS: int = 1000  # images of each kind that show no digit, at least 1
 #
 # - the **smoothed** one learns by the recipe of chapter 7, with label smoothing: its target for the right digit is a little less than 1;
 # - the **plain** one learns the same way, but its target is 1;
-# - the **crammer** gets an eighth of the images, sees them eight times as often, always unchanged, and its target is 1 as well. It has every chance to learn them by heart.
+# - the **overfit** one gets an eighth of the images, sees them eight times as often, always unchanged, and its target is 1 as well. It has every chance to learn them by heart.
 
 # %% tags=["nbval-check-output"]
 digits = load_digits(DATA)
@@ -115,13 +115,13 @@ train_images, validation_images, train_labels, labels = split_train_validation(
 train_images, train_labels = take_subset(train_images, train_labels, N_TRAIN or None, seed=SEED)
 validation_images, labels = take_subset(validation_images, labels, N_VALIDATION or None, seed=SEED)
 few_images, few_labels = take_subset(train_images, train_labels, len(train_images) // 8, seed=SEED)
-print(f"training on {len(train_images):,} images, the crammer on {len(few_images):,}")
+print(f"training on {len(train_images):,} images, the overfit one on {len(few_images):,}")
 print(f"checking on {len(labels):,}")
 
 # %%
 smoothed = Recipe(epochs=EPOCHS, batch_size=BATCH_SIZE, label_smoothing=LABEL_SMOOTHING)
 plain = replace(smoothed, label_smoothing=0.0)
-crammer = replace(plain, epochs=8 * EPOCHS, rotation=0.0, zoom=0.0, shift=0.0)
+overfit = replace(plain, epochs=8 * EPOCHS, rotation=0.0, zoom=0.0, shift=0.0)
 
 
 def logits_of(network, images):
@@ -134,10 +134,10 @@ of_smoothed = Trainer(smoothed)  # kept, for there will be more of them
 networks = {
     "smoothed": of_smoothed.train(train_images, train_labels, SEED).network,
     "plain": train(plain, train_images, train_labels, SEED).network,
-    "crammer": train(crammer, few_images, few_labels, SEED).network,
+    "overfit": train(overfit, few_images, few_labels, SEED).network,
 }
 logits = {name: logits_of(network, validation_images) for name, network in networks.items()}
-right = {name: found.argmax(axis=1) == labels for name, found in logits.items()}
+correct = {name: found.argmax(axis=1) == labels for name, found in logits.items()}
 confidence = {name: confidence_of(found) for name, found in logits.items()}
 
 # %% [markdown]
@@ -147,7 +147,7 @@ confidence = {name: confidence_of(found) for name, found in logits.items()}
 # %%
 expected = {name: np.sum(1 - found) for name, found in confidence.items()}
 scatter = {name: np.sqrt(np.sum(found * (1 - found))) for name, found in confidence.items()}
-made = {name: int(np.sum(~found)) for name, found in right.items()}
+made = {name: int(np.sum(~found)) for name, found in correct.items()}
 
 
 def character(name):
@@ -160,7 +160,7 @@ def character(name):
 characters = {name: character(name) for name in networks}
 pd.DataFrame(
     {
-        "accuracy": {name: f"{found.mean():.2%}" for name, found in right.items()},
+        "accuracy": {name: f"{found.mean():.2%}" for name, found in correct.items()},
         "mean confidence": {name: f"{found.mean():.2%}" for name, found in confidence.items()},
         "mistakes it expects": {
             name: f"{expected[name]:.0f} ± {1.96 * scatter[name]:.0f}" for name in networks
@@ -175,10 +175,10 @@ pd.DataFrame(
 # allows is **over-confident**; one that makes fewer is **under-confident**. Three networks are three questions, so a verdict just outside the ± is weak.
 #
 # The smoothed network was told so: with a target a little below 1 for the right digit, whoever says more is
-# punished. That is good for its accuracy, as chapter 7 found, and ruins its confidence as a probability. The crammer, on the other hand, has seen every one of its
+# punished. That is good for its accuracy, as chapter 7 found, and ruins its confidence as a probability. The overfit one, on the other hand, has seen every one of its
 # few training images often and always unchanged, and learned them nearly by heart (exercise 2 looks at that). (It differs from the plain one in three things at once, fewer images, more
 # passes, no augmentation; which of them matters most, this comparison cannot tell.) Guo and others
-# ([2017](https://arxiv.org/abs/1706.04599)) found modern networks to be of the crammer's kind, and Müller and others
+# ([2017](https://arxiv.org/abs/1706.04599)) found modern networks to be of the overfit one's kind, and Müller and others
 # ([2019](https://arxiv.org/abs/1906.02629)) that label smoothing can cure them of it. Whether there
 # is anything to cure in a network that saw its images only a few times, and each time a little different, the plain one's row shows.
 #
@@ -189,7 +189,7 @@ pd.DataFrame(
 # has it ready. To the right, how many images are in each bin.
 
 # %% mystnb={"image": {"alt": "Left, the calibration curve of the plain network: the share of right answers against the confidence in ten equal bins, jumping around the diagonal. Right, the number of images in each bin on a logarithmic axis: nearly all are in the last."}}
-shares, means = calibration_curve(right["plain"], confidence["plain"], n_bins=10)
+shares, means = calibration_curve(correct["plain"], confidence["plain"], n_bins=10)
 figure, (left, counted) = plt.subplots(1, 2, figsize=(7.6, 3.6))
 left.plot((0, 1), (0, 1), "--", color=plots.GREY, linewidth=1)
 left.plot(means, shares, "o-", color=plots.BLUE)
@@ -213,32 +213,32 @@ display(
 
 # %% [markdown]
 # For a network that is nearly always sure, everything happens between 99 and 100 percent. Is an answer with 99.9 percent
-# wrong once in a thousand? To see that, look at the other end of the scale: at the **doubt**, 1 minus the confidence, on a logarithmic axis. Bins
-# of doubt reach from a tenth to one, from a hundredth to a tenth, and so on; the last holds all below a ten-thousandth. For each: the mean doubt, and the share of answers
+# wrong once in a thousand? To see that, look at the other end of the scale: at the **uncertainty**, 1 minus the confidence, on a logarithmic axis. Bins
+# of uncertainty reach from a tenth to one, from a hundredth to a tenth, and so on; the last holds all below a ten-thousandth. For each: the mean uncertainty, and the share of answers
 # that were wrong, with its interval. A triangle means that none was wrong, and marks the upper end of the interval. A triangle *above* the line says nothing: the true share may be anything below it. One
 # *below* the line shows under-confidence. Bins of fewer than 30
 # images are left out.
 
-# %% mystnb={"image": {"alt": "Share of wrong answers against mean doubt, both logarithmic, for three networks, with intervals and a dashed diagonal. Points above the diagonal are over-confident, points below it under-confident."}}
+# %% mystnb={"image": {"alt": "Share of wrong answers against mean uncertainty, both logarithmic, for three networks, with intervals and a dashed diagonal. Points above the diagonal are over-confident, points below it under-confident."}}
 looks = {
     "smoothed": ("s", plots.GREEN),
     "plain": ("o", plots.BLUE),
-    "crammer": ("D", plots.RED),
+    "overfit": ("D", plots.RED),
 }
 ax = plt.subplots(figsize=(7.2, 4.4))[1]
 ax.plot((1e-7, 1), (1e-7, 1), "--", color=plots.GREY, linewidth=1)
 for name, (marker, colour) in looks.items():
-    table = doubt_table(confidence[name], right[name])
+    table = reliability_table(confidence[name], correct[name])
     table = table[table["images"] >= 30]
     some, none = table[table["error"] > 0], table[table["error"] == 0]
     reach = [some["error"] - some["low"], some["high"] - some["error"]]
     ax.errorbar(
-        some["doubt"], some["error"], reach, fmt=marker, color=colour, capsize=3, label=name
+        some["uncertainty"], some["error"], reach, fmt=marker, color=colour, capsize=3, label=name
     )
-    ax.plot(none["doubt"], none["high"], "v", color=colour, markerfacecolor="none")
+    ax.plot(none["uncertainty"], none["high"], "v", color=colour, markerfacecolor="none")
 ax.set(
-    title="Doubt and truth",
-    xlabel="Mean doubt of the bin (1 minus confidence, logarithmic)",
+    title="Uncertainty and error",
+    xlabel="Mean uncertainty of the bin (1 minus confidence, logarithmic)",
     ylabel="Share of wrong answers\n(bar: 95 % interval)",
     xscale="log",
     yscale="log",
@@ -259,7 +259,7 @@ plt.show()
 #
 # To compare networks one wants a single number. The **expected calibration error** (ECE) is the mean distance from the diagonal of the *calibration curve*, in percentage points: over
 # the bins, the difference between mean confidence and share of right answers, each bin counting by its images. So it may put the networks in another order than the logarithmic picture, where
-# a doubt a thousand times too small looks worse than one that is five points too large.
+# an uncertainty a thousand times too small looks worse than one that is five points too large.
 # With ten bins of equal width it would rest on one bin. So we cut the images, sorted by confidence, into fifteen bins with *equally many* images.
 #
 # It cannot be negative, and so chance makes it positive even for a perfect network. Simulation shows how large: let
@@ -275,7 +275,7 @@ def error_by_chance(confidence, repetitions=200):
     return np.quantile([calibration_error(confidence, one) for one in drawn], 0.95)
 
 
-errors = {name: calibration_error(confidence[name], right[name]) for name in networks}
+errors = {name: calibration_error(confidence[name], correct[name]) for name in networks}
 chance = {name: error_by_chance(confidence[name]) for name in networks}
 pd.DataFrame(
     {
@@ -339,9 +339,9 @@ for name, temperature in temperatures.items():
     tempered = confidence_of(logits[name][half_b], temperature)
     believed = np.sum(1 - confidence[name][half_b]), np.sum(1 - tempered)
     spread = 1.96 * np.sqrt(np.sum(tempered * (1 - tempered)))
-    wrong = int(np.sum(~right[name][half_b]))
-    at_first = calibration_error(confidence[name][half_b], right[name][half_b])
-    error = calibration_error(tempered, right[name][half_b])
+    wrong = int(np.sum(~correct[name][half_b]))
+    at_first = calibration_error(confidence[name][half_b], correct[name][half_b])
+    error = calibration_error(tempered, correct[name][half_b])
     by_chance = error_by_chance(tempered)
     holds[name] = abs(wrong - believed[1]) <= spread and error <= by_chance
     verdicts[name] = "helps" if low > 0 else "harms" if high < 0 else "no difference shown"
@@ -398,16 +398,16 @@ def ensemble_probabilities(all_logits):
     )
 
 
-voted = ensemble_probabilities(member_logits)
+averaged = ensemble_probabilities(member_logits)
 sure = {name: confidence_of(logits[name], temperatures[name]) for name in networks}
-sure["ensemble"] = voted.max(axis=1)
-right["ensemble"] = voted.argmax(axis=1) == labels
+sure["ensemble"] = averaged.max(axis=1)
+correct["ensemble"] = averaged.argmax(axis=1) == labels
 looks["ensemble"] = ("", "black")
 
 # %% mystnb={"image": {"alt": "Share of wrong answers against the share of images answered, from four fifths to all, a line for each of three networks and one for the ensemble, on a logarithmic scale, rising towards the right end; a dotted line marks the accuracy wanted."}}
 ax = plt.subplots(figsize=(7.2, 4.0))[1]
 for (name, (_, colour)), style in zip(looks.items(), ("-", "--", ":", "-."), strict=True):
-    coverage, risk = risk_coverage(sure[name][half_b], right[name][half_b])
+    coverage, risk = risk_coverage(sure[name][half_b], correct[name][half_b])
     ax.semilogy(coverage, risk, style, color=colour, label=name)
 ax.axhline(1 - WANTED, color=plots.GREY, linewidth=1, linestyle=":")
 ax.set_xlim(0.8, 1.0)
@@ -431,16 +431,16 @@ plt.show()
 # %%
 rows, passed_on, came_out = {}, {}, {}
 for name in looks:
-    threshold = confidence_needed(sure[name][half_a], right[name][half_a], WANTED)
+    threshold = threshold_for_accuracy(sure[name][half_a], correct[name][half_a], WANTED)
     answered = sure[name][half_b] >= threshold
     passed_on[name] = 1 - answered.mean()
     rows[name] = {
-        "right, answering all": f"{right[name][half_b].mean():.2%}",
+        "right, answering all": f"{correct[name][half_b].mean():.2%}",
         "answers from a confidence of": f"{threshold:.2%}",
         "passes on": f"{passed_on[name]:.1%}",
     }
     if answered.any():
-        kept = right[name][half_b][answered]
+        kept = correct[name][half_b][answered]
         low, high = interval_of_share(kept.mean(), len(kept))
         came_out[name] = f"{kept.mean():.2%} ({low:.2%} to {high:.2%})"
         rows[name]["right, of those it answers (95 % interval)"] = came_out[name]
@@ -459,7 +459,7 @@ least = half_b[np.argsort(sure["ensemble"][half_b])[:16]]
 plots.show_predictions(
     validation_images[least],
     labels[least],
-    voted[least].argmax(axis=1),
+    averaged[least].argmax(axis=1),
     sure["ensemble"][least],
     title="Passed on first",
 )
@@ -469,34 +469,34 @@ plt.show()
 # ## Things that are no digits
 #
 # So far every image was a digit. A cheque reader also meets a smudge, a letter, an empty field. We show the networks some
-# **outsiders**, as we call them: printed letters (in the fonts that come with Matplotlib, without those that look like a digit; scaled and centred as MNIST's digits were), outlines of shapes, two digits
+# **out-of-distribution** images: printed letters (in the fonts that come with Matplotlib, without those that look like a digit; scaled and centred as MNIST's digits were), outlines of shapes, two digits
 # written over one another, digits with ink and paper exchanged (the figures of this book print ink dark, whatever the numbers), digits with their pixels shuffled, and noise.
 
 # %%
 real = validation_images[half_b]
-outsiders = {
-    "printed letters": printed_letters(OUTSIDERS, seed=SEED)[0],
+ood_images = {
+    "printed letters": printed_letters(OUTSIDERS, seed=SEED),
     "shapes": drawn_shapes(OUTSIDERS, seed=SEED),
     "two digits at once": two_at_once(real, labels[half_b], OUTSIDERS, seed=SEED),
     "ink and paper exchanged": 255 - real[:OUTSIDERS],
     "shuffled pixels": shuffled_pixels(real[:OUTSIDERS], seed=SEED),
     "noise": noise(OUTSIDERS, seed=SEED),
 }
-said = {
-    name: {kind: logits_of(network, images) for kind, images in outsiders.items()}
+ood_outputs = {
+    name: {kind: logits_of(network, images) for kind, images in ood_images.items()}
     for name, network in networks.items()
 }
-said["ensemble"] = {
+ood_outputs["ensemble"] = {
     kind: ensemble_probabilities([logits_of(member, images) for member in members])
-    for kind, images in outsiders.items()
+    for kind, images in ood_images.items()
 }
 
 # %% [markdown]
 # This is what the plain network makes of the first of each kind, with its confidence after temperature scaling.
 
 # %% mystnb={"image": {"alt": "Six rows of eight images that show no digit: letters, shapes, two digits at once, ink and paper exchanged, shuffled pixels and noise. Above each is the digit the plain network sees in it and its confidence."}}
-first = np.concatenate([images[:8] for images in outsiders.values()])
-answers = np.concatenate([found[:8] for found in said["plain"].values()])
+first = np.concatenate([images[:8] for images in ood_images.values()])
+answers = np.concatenate([found[:8] for found in ood_outputs["plain"].values()])
 captions = [
     f"{guess}, {share:.0%}"
     for guess, share in zip(
@@ -504,7 +504,7 @@ captions = [
     )
 ]
 axes = plots.show_images(first, captions, columns=8, title="What the plain network sees")
-for ax, kind in zip(axes[:, 0], outsiders, strict=True):
+for ax, kind in zip(axes[:, 0], ood_images, strict=True):
     ax.annotate(
         kind.replace(" exchanged", "\nexchanged"), (-0.15, 0.5), xycoords="axes fraction",
         ha="right", va="center", fontsize=9,
@@ -516,10 +516,12 @@ plt.show()
 
 # %%
 sure_of = {
-    name: {kind: confidence_of(found, temperatures[name]) for kind, found in said[name].items()}
+    name: {
+        kind: confidence_of(found, temperatures[name]) for kind, found in ood_outputs[name].items()
+    }
     for name in networks
 }
-sure_of["ensemble"] = {kind: found.max(axis=1) for kind, found in said["ensemble"].items()}
+sure_of["ensemble"] = {kind: found.max(axis=1) for kind, found in ood_outputs["ensemble"].items()}
 fooled = pd.DataFrame(sure_of).map(lambda found: np.mean(found > 0.99))
 of_real = pd.Series({name: np.mean(sure[name][half_b] > 0.99) for name in sure_of})
 pd.concat([fooled, of_real.to_frame("real digits").T]).map("{:.1%}".format)
@@ -529,7 +531,8 @@ pd.concat([fooled, of_real.to_frame("real digits").T]).map("{:.1%}".format)
 
 # %%
 favourite = {
-    kind: np.bincount(found.argmax(axis=1), minlength=10) for kind, found in said["plain"].items()
+    kind: np.bincount(found.argmax(axis=1), minlength=10)
+    for kind, found in ood_outputs["plain"].items()
 }
 of_noise = favourite["noise"]
 blank = np.zeros((1, 28, 28), np.uint8)
@@ -549,9 +552,9 @@ display(
 # %% [markdown]
 # ### Telling them apart
 #
-# Perhaps a threshold helps: real digits on one side, outsiders on the other. The **AUROC** measures how well a score could do that, at
-# whatever threshold. Take one real digit and one outsider at random; the AUROC is the probability that the real one has
-# the higher score. 1 is perfect, 0.5 is tossing a coin, and below 0.5 the outsiders look *more* like digits than digits do.
+# Perhaps a threshold helps: real digits on one side, out-of-distribution images on the other. The **AUROC** measures how well a score could do that, at
+# whatever threshold. Take one real digit and one out-of-distribution image at random; the AUROC is the probability that the real one has
+# the higher score. 1 is perfect, 0.5 is tossing a coin, and below 0.5 the others look *more* like digits than digits do.
 #
 # We try two scores of a single network: its confidence ([Hendrycks and Gimpel 2017](https://arxiv.org/abs/1610.02136)), and the **energy**
 # ([Liu and others 2020](https://arxiv.org/abs/2010.03759)): the logarithm of the sum of the exponentials of the
@@ -560,27 +563,27 @@ display(
 
 
 # %%
-def separates(of_real, of_outsiders):
+def separates(of_real, of_ood):
     """Return the AUROC of a score that should be higher for real digits."""
-    is_real = np.repeat([1, 0], [len(of_real), len(of_outsiders)])
-    return roc_auc_score(is_real, np.concatenate([of_real, of_outsiders]))
+    is_real = np.repeat([1, 0], [len(of_real), len(of_ood)])
+    return roc_auc_score(is_real, np.concatenate([of_real, of_ood]))
 
 
-scores = {}  # of real digits, and of each kind of outsider
+scores = {}  # of real digits, and of each out-of-distribution kind
 for name in ("smoothed", "plain", "ensemble"):
     scores[f"confidence, {name}"] = sure[name][half_b], sure_of[name]
 for name in ("smoothed", "plain"):
-    of_outsiders = {kind: logsumexp(found, axis=1) for kind, found in said[name].items()}
-    scores[f"energy, {name}"] = logsumexp(logits[name][half_b], axis=1), of_outsiders
+    of_ood = {kind: logsumexp(found, axis=1) for kind, found in ood_outputs[name].items()}
+    scores[f"energy, {name}"] = logsumexp(logits[name][half_b], axis=1), of_ood
 auroc = pd.DataFrame(
     {
-        score: {kind: separates(of_real, of_outsiders[kind]) for kind in outsiders}
-        for score, (of_real, of_outsiders) in scores.items()
+        score: {kind: separates(of_real, of_ood[kind]) for kind in ood_images}
+        for score, (of_real, of_ood) in scores.items()
     }
 )
 auroc.map("{:.3f}".format)
 
-# %% mystnb={"image": {"alt": "For each kind of outsider a row with five markers: how well the confidence and the energy of the smoothed and of the plain network, and the confidence of the ensemble, tell it from real digits, on a scale stretched towards 1, with a dashed line at 0.5."}}
+# %% mystnb={"image": {"alt": "For each out-of-distribution kind a row with five markers: how well the confidence and the energy of the smoothed and of the plain network, and the confidence of the ensemble, tell it from real digits, on a scale stretched towards 1, with a dashed line at 0.5."}}
 ax = plt.subplots(figsize=(7.2, 4.4))[1]
 for number, score in enumerate(auroc):
     kind_of_score, name = score.split(", ")
@@ -624,12 +627,12 @@ def auroc_gain(kind, repetitions=500):
         better, worse = (separates(inside[rows], outside[others]) for inside, outside in pairs)
         found.append(better - worse)
     unsure = 2 / np.sqrt(2 * repetitions)  # of the spread, as so few draws measure it
-    reach = norm.ppf(1 - 0.025 / len(outsiders)) * np.std(found) * (1 + unsure)
+    reach = norm.ppf(1 - 0.025 / len(ood_images)) * np.std(found) * (1 + unsure)
     measured = auroc.loc[kind, "confidence, ensemble"] - auroc.loc[kind, "confidence, smoothed"]
     return measured - reach, measured + reach
 
 
-gains = {kind: auroc_gain(kind) for kind in outsiders}
+gains = {kind: auroc_gain(kind) for kind in ood_images}
 better = [kind for kind, (low, _) in gains.items() if low > 0]
 worse = [kind for kind, (_, high) in gains.items() if high < 0]
 ensemble_verdict = (
@@ -695,7 +698,7 @@ display(
 # from all they have learned they can become surer and surer ([Hein and others 2019](https://arxiv.org/abs/1812.05720)).
 #
 # So do not ask a digit network whether something is a digit. Ask for it separately: check the image before (is there ink, is it dark on light, is there one
-# figure?), train on outsiders as a class of their own, or keep a person in the loop for what is unusual.
+# figure?), train on out-of-distribution images as a class of their own, or keep a person in the loop for what is unusual.
 #
 # ## What we found
 
@@ -721,7 +724,7 @@ report(
     f"- Judged by the mistakes they expected and made: {ordinary}. The smoothed network "
     f"expected {expected['smoothed']:.0f} mistakes and made {made['smoothed']}.\n"
     f"- {in_last_bin['plain']:.0%} of the plain network's answers fall into the last bin of "
-    "the usual picture; on a logarithmic scale of doubt one can see them.\n"
+    "the usual picture; on a logarithmic scale of uncertainty one can see them.\n"
     "- Temperature: "
     + ", ".join(f"{name} {found:.2f} ({verdicts[name]})" for name, found in temperatures.items())
     + ", judged on images it was not fitted on.\n"
@@ -733,19 +736,19 @@ report(
     "- Of printed letters the plain network calls "
     f"{fooled.loc['printed letters', 'plain']:.0%} a digit with more than 99 % "
     f"confidence, the ensemble {fooled.loc['printed letters', 'ensemble']:.0%}. As a "
-    "score that tells outsiders from digits, compared with its first member the ensemble "
+    "score that tells out-of-distribution images from digits, compared with its first member the ensemble "
     f"is {ensemble_verdict}. No softmax can say *none of these*.",
     n_train=len(train_images),
     n_validation=len(labels),
     n_members=MEMBERS,
-    accuracy={name: found.mean() for name, found in right.items()},
-    smoothed_accuracy=right["smoothed"].mean(),
+    accuracy={name: found.mean() for name, found in correct.items()},
+    smoothed_accuracy=correct["smoothed"].mean(),
     mistakes_expected=expected,
     mistakes_made=made,
     characters=characters,
     smoothed_temperature=temperatures["smoothed"],
     plain_temperature=temperatures["plain"],
-    crammer_temperature=temperatures["crammer"],
+    overfit_temperature=temperatures["overfit"],
     calibration_errors=errors,
     passed_on=passed_on,
     letters_fool_plain=fooled.loc["printed letters", "plain"],
@@ -762,7 +765,7 @@ report(
 # ## Exercises
 #
 # **1.** Is it the ink? Shuffled digits have all of a digit's ink and none of its shape. How well does the *amount of ink* alone tell
-# each kind of outsider from real digits?
+# each out-of-distribution kind from real digits?
 #
 # <details>
 # <summary>Solution</summary>
@@ -773,7 +776,7 @@ report(
 #
 #
 # usual = np.median(ink(real))
-# for kind, images in outsiders.items():
+# for kind, images in ood_images.items():
 #     unusual = [-abs(np.log((ink(one) + 1) / (usual + 1))) for one in (real, images)]
 #     print(f"{kind:20} AUROC {separates(*unusual):.3f}")
 # ```
@@ -790,12 +793,12 @@ report(
 # ```python
 # for name, (images, known) in {
 #     "plain": (train_images, train_labels),
-#     "crammer": (few_images, few_labels),
+#     "overfit": (few_images, few_labels),
 # }.items():
 #     print(name, fit_temperature(logits_of(networks[name], images), known))
 # ```
 #
-# The crammer makes hardly a mistake there, so the smallest log loss is at a very low temperature: be as sure as you can. On new images
+# The overfit one makes hardly a mistake there, so the smallest log loss is at a very low temperature: be as sure as you can. On new images
 # that makes its boasting worse. The plain network saw its images only a few times and never twice the same, so for it the difference is smaller.
 #
 # </details>
@@ -807,7 +810,7 @@ report(
 #
 # ```python
 # for n_bins in (5, 15, 50, 500):
-#     found = calibration_error(confidence["plain"], right["plain"], n_bins)
+#     found = calibration_error(confidence["plain"], correct["plain"], n_bins)
 #     drawn = [generator.random(len(labels)) < confidence["plain"] for _ in range(100)]
 #     by_chance = [calibration_error(confidence["plain"], one, n_bins) for one in drawn]
 #     print(f"{n_bins:3} bins: {found:.4f}, a perfect network on average {np.mean(by_chance):.4f}")
@@ -819,7 +822,7 @@ report(
 # </details>
 #
 # **4.** The networks that come with the book have learned from all labelled images, so their accuracy cannot be measured here. But what do
-# they say of outsiders? As real digits take the test images; no label is needed.
+# they say of out-of-distribution images? As real digits take the test images; no label is needed.
 #
 # <details>
 # <summary>Solution</summary>
@@ -830,15 +833,15 @@ report(
 # shipped = load_final_model()[0]
 #
 #
-# def vote(images):
+# def ensemble_confidence(images):
 #     return average_probabilities(
 #         [network.predict(prepare_images(images), verbose=0) for network in shipped]
 #     ).max(axis=1)
 #
 #
-# of_digits = vote(digits.test_images[:4000])
-# for kind, images in outsiders.items():
-#     print(f"{kind:20} AUROC {separates(of_digits, vote(images)):.3f}")
+# of_digits = ensemble_confidence(digits.test_images[:4000])
+# for kind, images in ood_images.items():
+#     print(f"{kind:20} AUROC {separates(of_digits, ensemble_confidence(images)):.3f}")
 # ```
 #
 # Longer training and five members make other borders, but the ten still share out everything. Compare with the table above, kind by

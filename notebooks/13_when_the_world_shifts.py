@@ -6,7 +6,7 @@
 # %% [markdown]
 # **You will learn**
 #
-# - to spoil images in fifteen ways and five strengths, and to read the table that comes out;
+# - to corrupt images in fifteen ways and at five severities, and to read the table that comes out;
 # - what augmentation protects against, and what it makes worse;
 # - to test fifteen things at once, over several trainings, without fooling yourself;
 # - whether a network knows when its world has changed.
@@ -48,9 +48,9 @@ from scipy.stats import chi2_contingency
 from sklearn.metrics import roc_auc_score
 
 from digit_utils import plots
-from digit_utils.calibration import confidence_needed, confidence_of, fit_temperature
+from digit_utils.calibration import confidence_of, fit_temperature, threshold_for_accuracy
 from digit_utils.comparing import difference_over_seeds
-from digit_utils.corruptions import KINDS, STRENGTHS, corrupt, transform
+from digit_utils.corruptions import CORRUPTIONS, SEVERITIES, corrupt, transform
 from digit_utils.data import load_digits, prepare_images, split_train_validation, take_subset
 from digit_utils.evaluate import interval_of_share
 from digit_utils.fast import Recipe, Trainer
@@ -62,26 +62,26 @@ plots.use_book_style()
 # %% tags=["parameters"]
 DATA: str = ""  # folder with Kaggle's train.csv and test.csv; empty: found by itself
 ARTIFACTS: str = "artifacts"  # folder where chapters leave results for one another
-SEED: int = 0  # of the split, the subsets, the damage and the first training; further ones add 1
+SEED: int = 0  # of the split, the subsets, the corruptions and first training; further ones add 1
 N_TRAIN: int = 6000  # training images to use, at least 0; 0: all 33,600
-N_VALIDATION: int = 300  # validation images to spoil, at least 0; 0: half of the 8,400
+N_VALIDATION: int = 300  # validation images to corrupt, at least 0; 0: half of the 8,400
 WIDTH: int = 8  # filters of the first convolution, at least 1
 EPOCHS: int = 3  # passes over the training images, at least 1
 BATCH_SIZE: int = 128  # images a training step, at least 1
-SEEDS: int = 5  # trainings of each sort of network, at least 2
+SEEDS: int = 5  # trainings of each variant of the network, at least 2
 
 # %% [markdown]
 # A validation image comes from the same scanner, the same box of 20 × 20 pixels, the same paper as the training images. A photograph taken with a
 # phone does not. The usual word for it is *distribution shift*: the images at work are drawn from another pool than those the network learned from.
 #
 # We train the lean network of [chapter 7](07_how_fast_can_it_learn.ipynb), half as wide and on fewer images, so that fifteen trainings fit into two minutes or so. There are three
-# sorts of training, each done with several seeds, for networks that agree on ordinary images may differ widely on strange ones:
+# variants of the training, each done with several seeds, for networks that agree on ordinary images may differ widely on strange ones:
 #
 # - **unaugmented**: the images as they are;
 # - **augmented**: turned by up to 10 degrees, zoomed and moved by up to a tenth, as in the earlier chapters;
 # - **with noise**: the same, and in half of the images some pixels are black or white at random, of which more below.
 #
-# The validation images come in two halves. Of one, some (`N_VALIDATION`) are spoiled, over and over: every kind in every strength is work enough. The other half stays clean; on it we set the temperature of each network and its threshold
+# The validation images come in two halves. Of one, some (`N_VALIDATION`) are corrupted, over and over: every corruption at every severity is work enough. The other half stays clean; on it we set the temperature of each network and its threshold
 # for passing on, as chapter 12 does.
 
 # %% tags=["nbval-check-output"]
@@ -90,12 +90,14 @@ train_images, validation_images, train_labels, validation_labels = split_train_v
     digits.images, digits.labels, seed=SEED
 )
 train_images, train_labels = take_subset(train_images, train_labels, N_TRAIN or None, seed=SEED)
-spoil_images, clean_images, spoil_labels, clean_labels = split_train_validation(
+to_corrupt, clean_images, to_corrupt_labels, clean_labels = split_train_validation(
     validation_images, validation_labels, validation_fraction=0.5, seed=SEED
 )
-images, labels = take_subset(spoil_images, spoil_labels, N_VALIDATION or None, seed=SEED)
+images, labels = take_subset(to_corrupt, to_corrupt_labels, N_VALIDATION or None, seed=SEED)
 print(f"training on {len(train_images):,} images")
-print(f"spoiling    {len(images):,}: {len(KINDS)} kinds of damage in {len(STRENGTHS)} strengths")
+print(
+    f"corrupting  {len(images):,}: {len(CORRUPTIONS)} corruptions at {len(SEVERITIES)} severities"
+)
 print(f"kept clean  {len(clean_images):,}")
 
 # %%
@@ -104,8 +106,10 @@ unaugmented = replace(augmented, rotation=0, zoom=0, shift=0)
 half_noisy = train_images.copy()
 half = np.random.default_rng(SEED).permutation(len(train_images))[: len(train_images) // 2]
 half_noisy[half] = corrupt(train_images[half], "impulse noise", 3, seed=SEED + 1)
-with_changes = Trainer(augmented)  # two sorts, one recipe: Keras prepares their training step once
-SORTS = {
+with_changes = Trainer(
+    augmented
+)  # two variants, one recipe: Keras prepares their training step once
+VARIANTS = {
     "unaugmented": (Trainer(unaugmented), train_images),
     "augmented": (with_changes, train_images),
     "with noise": (with_changes, half_noisy),
@@ -119,24 +123,24 @@ LOOKS = {
 
 networks = {
     name: [trainer.train(images, train_labels, seed).network for seed in range(SEED, SEED + SEEDS)]
-    for name, (trainer, images) in SORTS.items()
+    for name, (trainer, images) in VARIANTS.items()
 }
 
 
 def logits_of(name, images):
-    """Ask every network of a sort: (seeds, n, 10)."""
+    """Ask every network of a variant: (seeds, n, 10)."""
     x = prepare_images(images)
     answers = [network(x, training=False) for network in networks[name]]
     return np.array([keras.ops.convert_to_numpy(answer) for answer in answers])
 
 
-def is_right(name, images, labels):
-    """Say which images each network of a sort reads rightly: (seeds, n)."""
+def is_correct(name, images, labels):
+    """Say which images each network of a variant reads rightly: (seeds, n)."""
     return logits_of(name, images).argmax(axis=2) == labels
 
 
 # %%
-on_clean = {name: is_right(name, clean_images, clean_labels) for name in SORTS}
+on_clean = {name: is_correct(name, clean_images, clean_labels) for name in VARIANTS}
 
 
 def in_points(difference):
@@ -159,10 +163,10 @@ display(
 )
 
 # %% [markdown]
-# ## Fifteen ways to spoil a digit
+# ## Fifteen ways to corrupt a digit
 #
-# The list is that of [MNIST-C](https://arxiv.org/abs/1906.02337), a set of spoiled test digits by Mu and Gilmer. The code and the
-# strengths are our own, so our numbers and theirs cannot be compared one by one.
+# The list is that of [MNIST-C](https://arxiv.org/abs/1906.02337), a set of corrupted test digits by Mu and Gilmer. The code and the
+# severities are our own, so our numbers and theirs cannot be compared one by one.
 #
 # | kind | what it does |
 # | --- | --- |
@@ -180,19 +184,19 @@ display(
 #
 # As everywhere in this book, ink is drawn dark on light paper, while to the network paper is 0 and ink up to 255. So "brightness" makes the *paper* darker in these pictures.
 
-# %% mystnb={"image": {"alt": "Fifteen kinds of damage to one digit, each in five strengths: noise, blur, shear, smaller size, rotation, brightness, moved, a stripe, fog, spots, dotted and jagged lines, and edges only."}}
+# %% mystnb={"image": {"alt": "Fifteen corruptions of one digit, each at five severities: noise, blur, shear, smaller size, rotation, brightness, moved, a stripe, fog, spots, dotted and jagged lines, and edges only."}}
 example = images[int(np.flatnonzero(labels == 2)[0])][None]
 figure, axes = plt.subplots(8, 11, figsize=(9, 7.6), width_ratios=[1] * 5 + [0.35] + [1] * 5)
 for ax in axes.flat:
     ax.set_axis_off()
-for number, kind in enumerate(KINDS):
+for number, kind in enumerate(CORRUPTIONS):
     row, first = number // 2, 6 * (number % 2)
     axes[row, first].set_title(kind, fontsize=9, fontweight="normal", loc="left", pad=2)
-    for strength in STRENGTHS:
-        spoiled = corrupt(example, kind, strength, seed=SEED)[0]
-        axes[row, first + strength - 1].imshow(spoiled, vmin=0, vmax=255)
+    for severity in SEVERITIES:
+        corrupted = corrupt(example, kind, severity, seed=SEED)[0]
+        axes[row, first + severity - 1].imshow(corrupted, vmin=0, vmax=255)
 figure.suptitle(
-    "One digit, spoiled in fifteen ways and five strengths", fontsize=12, fontweight="bold"
+    "One digit, corrupted in fifteen ways and at five severities", fontsize=12, fontweight="bold"
 )
 plt.show()
 
@@ -201,40 +205,40 @@ plt.show()
 #
 # ## How much is left?
 #
-# All networks now read the images in all 75 conditions. The unaugmented networks have seen none of this damage, the augmented ones a little turning, zooming
-# and moving, those with noise also impulse noise of strength 3.
+# All networks now read the images in all 75 conditions. The unaugmented networks have seen none of these corruptions, the augmented ones a little turning, zooming
+# and moving, those with noise also impulse noise of severity 3.
 
 # %%
-said = {}
-for kind in KINDS:
-    for strength in STRENGTHS:
-        spoiled = corrupt(images, kind, strength, seed=SEED)
-        for name in SORTS:
-            said[kind, strength, name] = logits_of(name, spoiled)
-right = {condition: logits.argmax(axis=2) == labels for condition, logits in said.items()}
+logits = {}
+for kind in CORRUPTIONS:
+    for severity in SEVERITIES:
+        corrupted = corrupt(images, kind, severity, seed=SEED)
+        for name in VARIANTS:
+            logits[kind, severity, name] = logits_of(name, corrupted)
+correct = {condition: found.argmax(axis=2) == labels for condition, found in logits.items()}
 
-accuracies = pd.Series({condition: found.mean() for condition, found in right.items()})
-accuracies.index.names = ["kind", "strength", "network"]
-per_kind = accuracies.groupby(["kind", "network"]).mean().unstack()[list(SORTS)]
+accuracies = pd.Series({condition: found.mean() for condition, found in correct.items()})
+accuracies.index.names = ["kind", "severity", "network"]
+per_kind = accuracies.groupby(["kind", "network"]).mean().unstack()[list(VARIANTS)]
 order = per_kind["augmented"].sort_values(ascending=False).index
 
-# %% mystnb={"image": {"alt": "Three heat maps side by side, one for each sort of network: fifteen kinds of damage against five strengths, each cell with its accuracy in percent, light where it is high."}}
+# %% mystnb={"image": {"alt": "Three heat maps side by side, one for each variant of the network: fifteen corruptions against five severities, each cell with its accuracy in percent, light where it is high."}}
 figure, axes = plt.subplots(1, 3, figsize=(10, 6), sharey=True)
-for ax, name in zip(axes, SORTS, strict=True):
+for ax, name in zip(axes, VARIANTS, strict=True):
     table = 100 * accuracies.xs(name, level="network").unstack().loc[order]
     sns.heatmap(
         table, ax=ax, vmin=10, vmax=100, cmap="cividis", annot=True, fmt=".0f",
         cbar=False, annot_kws={"fontsize": 9},
     )  # fmt: skip
-    ax.set(title=name.capitalize(), xlabel="Strength", ylabel="")
+    ax.set(title=name.capitalize(), xlabel="Severity", ylabel="")
 figure.suptitle("Images read rightly (%)", fontsize=12, fontweight="bold")
 plt.show()
 
 
 # %%
-def score(name, kinds=KINDS):
-    """Return how often each network reads each image rightly under damage: (seeds, n)."""
-    found = [right[kind, strength, name] for kind in kinds for strength in STRENGTHS]
+def score(name, kinds=CORRUPTIONS):
+    """Return how often each network reads each image rightly under corruption: (seeds, n)."""
+    found = [correct[kind, severity, name] for kind in kinds for severity in SEVERITIES]
     return np.mean(found, axis=0)
 
 
@@ -245,7 +249,7 @@ display(
         f"**{score('unaugmented').mean():.0%}** of the images rightly, the augmented ones "
         f"**{score('augmented').mean():.0%}**, those with noise "
         f"**{score('with noise').mean():.0%}**. Augmented minus unaugmented is "
-        f"{in_points(overall)}, both lucks counted. The kindest damage to the augmented "
+        f"{in_points(overall)}, both lucks counted. The kindest corruption to the augmented "
         f"networks is *{order[0]}* ({per_kind.loc[order[0], 'augmented']:.0%} right), the "
         f"worst *{order[-1]}* ({per_kind.loc[order[-1], 'augmented']:.0%})."
     )
@@ -257,7 +261,7 @@ display(
 #
 # ## What does augmentation buy?
 #
-# Now kind by kind. For each image we count how often it is read rightly, over the five strengths, and compare the augmented networks with the unaugmented ones.
+# Now kind by kind. For each image we count how often it is read rightly, over the five severities, and compare the augmented networks with the unaugmented ones.
 #
 # Fifteen intervals are fifteen chances to be fooled. **Bonferroni's remedy** is to make each interval wider: if each misses the truth in only a fifteenth of 5 % of all cases, then
 # *any* of the fifteen misses in at most 5 %. A dot is filled where such a widened interval keeps clear of zero.
@@ -265,11 +269,11 @@ display(
 
 # %%
 def compare_kinds(name, other):
-    """Compare two sorts of network on every kind, with intervals that hold together."""
+    """Compare two variants of the network on every kind, with intervals that hold together."""
     rows = {}
-    for kind in KINDS:
+    for kind in CORRUPTIONS:
         first, second = score(name, [kind]), score(other, [kind])
-        found = difference_over_seeds(first, second, confidence=1 - 0.05 / len(KINDS))
+        found = difference_over_seeds(first, second, confidence=1 - 0.05 / len(CORRUPTIONS))
         rows[kind] = {
             "mean": 100 * found.mean, "low": 100 * found.low, "high": 100 * found.high,
             "seeds": 100 * (first.mean(axis=1) - second.mean(axis=1)),
@@ -316,9 +320,9 @@ def listed(kinds):
     return ", ".join(kinds) or "none of them"
 
 
-# %% mystnb={"image": {"alt": "For each kind of damage a dot at the points gained by augmentation, with a widened 95 % interval; filled where the interval is clear of zero, and a tick for every single seed."}}
+# %% mystnb={"image": {"alt": "For each corruption a dot at the points gained by augmentation, with a widened 95 % interval; filled where the interval is clear of zero, and a tick for every single seed."}}
 gains = compare_kinds("augmented", "unaugmented")
-plot_comparison(gains, "What augmentation buys against each kind of damage", "unaugmented")
+plot_comparison(gains, "What augmentation buys against each corruption", "unaugmented")
 
 # %%
 helped, harmed = kinds_with(gains, "helps"), kinds_with(gains, "harms")
@@ -326,7 +330,7 @@ practised = ("rotate", "translate", "scale", "shear")
 display(
     Markdown(
         f"Augmentation helps against **{listed(helped)}**; it does harm against "
-        f"**{listed(harmed)}**. The other {len(KINDS) - len(helped) - len(harmed)} are "
+        f"**{listed(harmed)}**. The other {len(CORRUPTIONS) - len(helped) - len(harmed)} are "
         "open. Rotation, shifts and sizes were practised, and a shear is close to a "
         "rotation. Of these four: "
         + ", ".join(f"{kind} {gains.loc[kind, 'verdict']}" for kind in practised)
@@ -338,30 +342,30 @@ display(
 # Practice reaches only so far: it went to 10 degrees, while *rotate* goes from 10 degrees to 55. And what was not practised can become worse, at least for small networks that were trained as briefly as these;
 # after a longer training the list may be another.
 #
-# What do these networks say when they fail? If they guessed, every digit would come up about as often. We look at the strongest damage of each kind: which answer is the commonest, and how common?
+# What do these networks say when they fail? If they guessed, every digit would come up about as often. We look at each corruption at its highest severity: which answer is the commonest, and how common?
 
 # %%
 rows = {}
-for kind in KINDS:
-    for name in SORTS:
-        counts = np.bincount(said[kind, 5, name].argmax(axis=2).ravel(), minlength=10)
+for kind in CORRUPTIONS:
+    for name in VARIANTS:
+        counts = np.bincount(logits[kind, 5, name].argmax(axis=2).ravel(), minlength=10)
         rows[kind, name] = f"{counts.argmax()} ({counts.max() / counts.sum():.0%})"
-answers = pd.Series(rows).unstack()[list(SORTS)].loc[order]
+answers = pd.Series(rows).unstack()[list(VARIANTS)].loc[order]
 answers
 
 # %%
 share = pd.Series(
     {
-        condition: np.bincount(logits.argmax(axis=2).ravel(), minlength=10).max()
-        / logits[..., 0].size
-        for condition, logits in said.items()
+        condition: np.bincount(found.argmax(axis=2).ravel(), minlength=10).max()
+        / found[..., 0].size
+        for condition, found in logits.items()
     }
 )
 stuck = (share > 0.5).groupby(level=2).sum()
 display(
     Markdown(
         "One digit makes up more than half of the answers in "
-        + ", ".join(f"**{stuck[name]}** of 75 conditions ({name})" for name in SORTS)
+        + ", ".join(f"**{stuck[name]}** of 75 conditions ({name})" for name in VARIANTS)
         + ". The commonest digit in the images themselves makes up "
         f"{np.bincount(labels).max() / len(labels):.0%}. Where that happens, the network "
         "does not guess evenly: most of its answers fall on one digit."
@@ -371,28 +375,28 @@ display(
 # %% [markdown]
 # ## Turned and moved, step by step
 #
-# The table has five strengths; a curve has more. How far can a digit be turned, or moved, before fewer than nineteen of twenty are read rightly? Where part of the ink has left the image,
+# The table has five severities; a curve has more. How far can a digit be turned, or moved, before fewer than nineteen of twenty are read rightly? Where part of the ink has left the image,
 # no network can be blamed. The shaded part of the right-hand chart begins where a twentieth of all ink is gone.
 
 # %%
 angles = np.r_[-180:-60:40, -60:61:10, 100:181:40]
 pixels = np.arange(0, 13)
-turned = {name: [] for name in SORTS}
-moved = {name: [] for name in SORTS}
+turned = {name: [] for name in VARIANTS}
+moved = {name: [] for name in VARIANTS}
 upside_down = {}
 for angle in angles:
-    spoiled = transform(images, rotation=angle)
-    for name in SORTS:
-        predicted = logits_of(name, spoiled).argmax(axis=2)
+    corrupted = transform(images, rotation=angle)
+    for name in VARIANTS:
+        predicted = logits_of(name, corrupted).argmax(axis=2)
         turned[name].append((predicted == labels).mean())
         if angle == 180:
             upside_down[name] = predicted
 ink_left = []
 for step in pixels:
-    spoiled = transform(images, shift=(0, step))
-    ink_left.append(spoiled.sum(dtype=float) / images.sum(dtype=float))
-    for name in SORTS:
-        moved[name].append(is_right(name, spoiled, labels).mean())
+    corrupted = transform(images, shift=(0, step))
+    ink_left.append(corrupted.sum(dtype=float) / images.sum(dtype=float))
+    for name in VARIANTS:
+        moved[name].append(is_correct(name, corrupted, labels).mean())
 
 # %% mystnb={"image": {"alt": "Left: accuracy against the angle from -180 to 180 degrees, high only near zero. Right: accuracy against the shift in pixels, falling. Three lines each; the right part is shaded where ink has left the image."}}
 figure, axes = plt.subplots(1, 2, figsize=(9.4, 3.9), sharey=True)
@@ -437,7 +441,7 @@ display(
         + "; ".join(
             f"{first_below(angles, turned[name])} degrees and "
             f"{first_below(pixels, moved[name])} pixels ({name})"
-            for name in SORTS
+            for name in VARIANTS
         )
         + "."
     )
@@ -464,12 +468,12 @@ pd.DataFrame(
 # At 180 degrees a 0 is still a 0, a 1 a 1, and an 8 an 8. A 6 becomes a 9 and a 9 a 6, and no network can be blamed for that: the label did
 # not turn with the image. It is also why augmentation must stop somewhere. Train with every angle, and 6 and 9 are taught to be the same.
 #
-# ## Practise the damage itself?
+# ## Practise the corruption itself?
 #
-# If practice helps, why not practise noise as well? The third sort of network did, with **impulse noise** of strength 3 in half of its images. What does that buy, over augmentation alone, and
-# does it carry over to damage that was not practised?
+# If practice helps, why not practise noise as well? The third variant of the network did, with **impulse noise** of severity 3 in half of its images. What does that buy, over augmentation alone, and
+# does it carry over to corruptions that were not practised?
 
-# %% mystnb={"image": {"alt": "For each kind of damage a dot at the points gained by practising noise, with a widened 95 % interval; filled where the interval is clear of zero, and a tick for every single seed."}}
+# %% mystnb={"image": {"alt": "For each corruption a dot at the points gained by practising noise, with a widened 95 % interval; filled where the interval is clear of zero, and a tick for every single seed."}}
 practice = compare_kinds("with noise", "augmented")
 plot_comparison(practice, "What practising impulse noise buys", "augmented")
 
@@ -497,33 +501,33 @@ display(
 )
 
 # %% [markdown]
-# Practice carries over in ways that the pictures do not suggest. So there is no short cut: whoever expects damage has to measure with that damage.
+# Practice carries over in ways that the pictures do not suggest. So there is no short cut: whoever expects a corruption has to measure with that corruption.
 #
 # ## Does it know that it fails?
 #
-# A network that errs on damaged images does little harm if it says so. We look at its confidence, at the temperature that suits it on clean images (chapter 12). Each dot is one kind and strength: how sure the
+# A network that errs on corrupted images does little harm if it says so. We look at its confidence, at the temperature that suits it on clean images (chapter 12). Each dot is one corruption and severity: how sure the
 # augmented networks are on average, against how often they are right. Below the line they are surer than they should be.
 
 # %%
-clean_logits = {name: logits_of(name, clean_images) for name in SORTS}
+clean_logits = {name: logits_of(name, clean_images) for name in VARIANTS}
 temperatures = {
-    name: [fit_temperature(logits, clean_labels) for logits in found]
+    name: [fit_temperature(one, clean_labels) for one in found]
     for name, found in clean_logits.items()
 }
 
 
 def confidences_of(name, logits):
-    """Return the confidence of every network of a sort, each at its own temperature."""
+    """Return the confidence of every network of a variant, each at its own temperature."""
     pairs = zip(logits, temperatures[name], strict=True)
     return np.array([confidence_of(one, temperature) for one, temperature in pairs])
 
 
-sure = {condition: confidences_of(condition[2], logits) for condition, logits in said.items()}
+sure = {condition: confidences_of(condition[2], found) for condition, found in logits.items()}
 
-# %% mystnb={"image": {"alt": "Scatter of 75 conditions: mean confidence on the horizontal axis, accuracy on the vertical, and a diagonal line on which the two agree. Of the five kinds with the boldest answers the boldest strength is ringed and named."}}
-ours = [condition for condition in said if condition[2] == "augmented"]
+# %% mystnb={"image": {"alt": "Scatter of 75 conditions: mean confidence on the horizontal axis, accuracy on the vertical, and a diagonal line on which the two agree. Of the five kinds with the boldest answers the boldest severity is ringed and named."}}
+ours = [condition for condition in logits if condition[2] == "augmented"]
 dots = pd.DataFrame(
-    {"sure": {c: sure[c].mean() for c in ours}, "right": {c: right[c].mean() for c in ours}}
+    {"sure": {c: sure[c].mean() for c in ours}, "right": {c: correct[c].mean() for c in ours}}
 )
 ax = plt.subplots(figsize=(6.4, 5.4))[1]
 ax.scatter(100 * dots["sure"], 100 * dots["right"], s=24, color=plots.BLUE, alpha=0.75)
@@ -533,10 +537,10 @@ excess_of = (dots["sure"] - dots["right"]).loc[boldest].nlargest(5)
 lowest_first = dots.loc[excess_of.index].sort_values("right").index
 ringed = 100 * dots.loc[lowest_first]
 ax.scatter(ringed["sure"], ringed["right"], s=70, facecolors="none", edgecolors=plots.ORANGE)
-for row, (kind, strength, _) in enumerate(lowest_first):
-    dot = 100 * dots.loc[(kind, strength, "augmented")]
+for row, (kind, severity, _) in enumerate(lowest_first):
+    dot = 100 * dots.loc[(kind, severity, "augmented")]
     ax.annotate(
-        f"{kind} {strength}", (dot["sure"], dot["right"]), (25, 4 + 6 * row),
+        f"{kind} {severity}", (dot["sure"], dot["right"]), (25, 4 + 6 * row),
         fontsize=9, va="center",
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         arrowprops={"arrowstyle": "-", "color": plots.GREY, "linewidth": 0.8},
@@ -555,36 +559,38 @@ display(
     Markdown(
         "Over all conditions the augmented networks are surer than they are right by "
         f"{in_points(excess)}. The boldest, by this measure, is *{excess_of.index[0][0]}* "
-        f"at strength {excess_of.index[0][1]}: {dots.loc[excess_of.index[0], 'sure']:.0%} "
+        f"at severity {excess_of.index[0][1]}: {dots.loc[excess_of.index[0], 'sure']:.0%} "
         f"sure, {dots.loc[excess_of.index[0], 'right']:.0%} right."
     )
 )
 
 # %% [markdown]
-# A temperature that suits clean images does not suit damaged ones. Still, confidence may be too high everywhere and yet *lower where the answer is wrong*. That is what counts for passing on images to a person. We take the
-# threshold at which 995 of 1,000 answers on clean images are right and keep it under damage.
+# A temperature that suits clean images does not suit corrupted ones. Still, confidence may be too high everywhere and yet *lower where the answer is wrong*. That is what counts for passing on images to a person. We take the
+# threshold at which 995 of 1,000 answers on clean images are right and keep it under corruption.
 
 # %%
 rows, aurocs = {}, {}
-for name in SORTS:
-    clean_right = clean_logits[name].argmax(axis=2) == clean_labels
+for name in VARIANTS:
+    clean_correct = clean_logits[name].argmax(axis=2) == clean_labels
     clean_sure = confidences_of(name, clean_logits[name])
     thresholds = [
-        confidence_needed(one, found, 0.995)
-        for one, found in zip(clean_sure, clean_right, strict=True)
+        threshold_for_accuracy(one, found, 0.995)
+        for one, found in zip(clean_sure, clean_correct, strict=True)
     ]
-    conditions = [condition for condition in said if condition[2] == name]
+    conditions = [condition for condition in logits if condition[2] == name]
     all_sure = np.concatenate([sure[condition] for condition in conditions], axis=1)
-    all_right = np.concatenate([right[condition] for condition in conditions], axis=1)
+    all_correct = np.concatenate([correct[condition] for condition in conditions], axis=1)
     floor = np.array(thresholds)[:, None]
     kept_clean, kept = clean_sure >= floor, all_sure >= floor
-    aurocs[name] = np.mean([roc_auc_score(r, s) for r, s in zip(all_right, all_sure, strict=True)])
+    aurocs[name] = np.mean(
+        [roc_auc_score(r, s) for r, s in zip(all_correct, all_sure, strict=True)]
+    )
     rows[name] = {
         "passes on, clean": 1 - kept_clean.mean(),
-        "passes on, damaged": 1 - kept.mean(),
-        "right, all damaged": all_right.mean(),
-        "right, of those it answers": all_right[kept].mean(),
-        "passed on, of its mistakes": 1 - kept[~all_right].mean(),
+        "passes on, corrupted": 1 - kept.mean(),
+        "right, all corrupted": all_correct.mean(),
+        "right, of those it answers": all_correct[kept].mean(),
+        "passed on, of its mistakes": 1 - kept[~all_correct].mean(),
     }
 passing = pd.DataFrame(rows).T
 passing.map("{:.1%}".format)
@@ -592,8 +598,8 @@ passing.map("{:.1%}".format)
 # %%
 display(
     Markdown(
-        "Under damage the augmented networks pass on "
-        f"**{passing.loc['augmented', 'passes on, damaged']:.0%}** of the images instead of "
+        "Under corruption the augmented networks pass on "
+        f"**{passing.loc['augmented', 'passes on, corrupted']:.0%}** of the images instead of "
         f"{passing.loc['augmented', 'passes on, clean']:.1%}, and so catch "
         f"**{passing.loc['augmented', 'passed on, of its mistakes']:.0%}** of their "
         "mistakes. Of what they still answer, "
@@ -601,17 +607,17 @@ display(
         "the 99.5 % that the threshold was set for. Confidence puts a right answer before a "
         f"wrong one in {aurocs['augmented']:.0%} of pairs (the AUROC of chapter 12, here of "
         "right against wrong answers; one half would be chance). A threshold that suits "
-        "clean images does not suit damaged ones either."
+        "clean images does not suit corrupted ones either."
     )
 )
 
 # %% [markdown]
 # ## Thick and thin pens
 #
-# Not every shift is damage. Some people press harder. We measure the mean thickness of each digit's stroke, in pixels, and sort *all* validation images, untouched, into five
+# Not every shift is a corruption. Some people press harder. We measure the mean thickness of each digit's stroke, in pixels, and sort *all* validation images, untouched, into five
 # groups of equal size.
 
-# %% mystnb={"image": {"alt": "Share of errors in five groups of clean digits from thinnest to thickest stroke, a dot with a 95 % interval for two networks, one of each sort."}}
+# %% mystnb={"image": {"alt": "Share of errors in five groups of clean digits from thinnest to thickest stroke, a dot with a 95 % interval for two networks, one of each variant."}}
 thickness = measure_traits(validation_images)["thickness"].to_numpy()
 groups = pd.qcut(thickness, 5, labels=False)
 ax = plt.subplots()[1]
@@ -619,7 +625,7 @@ PLACES = ("thinnest", "second thinnest", "middle", "second thickest", "thickest"
 by_thickness, most_errors = {}, {}
 for place, name in zip((-0.08, 0.08), ("unaugmented", "augmented"), strict=True):
     colour, marker, _ = LOOKS[name]
-    found = is_right(name, validation_images, validation_labels)[0]
+    found = is_correct(name, validation_images, validation_labels)[0]
     counts = pd.crosstab(found, groups).reindex([False, True], fill_value=0).to_numpy()
     by_thickness[name] = chi2_contingency(counts).pvalue if counts.sum(axis=1).min() > 0 else 1.0
     shares = counts[0] / counts.sum(axis=0)
@@ -654,8 +660,8 @@ display(
             for name, p in by_thickness.items()
         )
         + ". (A χ² test of the five groups' errors; two tests, so each has to fall below "
-        "2.5 %. Which group has most was not tested. One training of each sort was looked "
-        "at, so this does not show that the two sorts differ.)"
+        "2.5 %. Which group has most was not tested. One training of each variant was looked "
+        "at, so this does not show that the two variants differ.)"
     )
 )
 
@@ -664,17 +670,17 @@ display(
 
 # %%
 report(
-    "- Fifteen kinds of damage in five strengths lower the accuracy of the augmented "
+    "- Fifteen corruptions at five severities lower the accuracy of the augmented "
     f"networks from {on_clean['augmented'].mean():.2%} (on the clean half) to "
     f"**{score('augmented').mean():.0%}** on average (unaugmented: "
     f"{score('unaugmented').mean():.0%}; the difference is {in_points(overall)}). Worst is "
     f"*{order[-1]}*.\n"
     f"- Over {SEEDS} short trainings each, augmentation helps against {len(helped)} of "
-    f"{len(KINDS)} kinds ({listed(helped)}) and harms against {len(harmed)} "
+    f"{len(CORRUPTIONS)} kinds ({listed(helped)}) and harms against {len(harmed)} "
     f"({listed(harmed)}).\n"
     f"- Practising impulse noise is worth **{practice.loc['impulse noise', 'mean']:+.0f} "
     f"points** against it, and on clean images {in_points(cost_of_noise)}.\n"
-    "- Under damage the augmented networks are surer than they are right by "
+    "- Under corruption the augmented networks are surer than they are right by "
     f"{in_points(excess)}. A threshold set on clean images still catches "
     f"**{passing.loc['augmented', 'passed on, of its mistakes']:.0%}** of their mistakes.",
     n_images=len(images),
@@ -716,14 +722,14 @@ report(
 #     return images - images.min(axis=(1, 2), keepdims=True)
 #
 #
-# for kind in KINDS:
-#     spoiled = corrupt(images, kind, 4)
-#     before, after = (is_right("augmented", x, labels).mean() for x in (spoiled, on_black(spoiled)))
+# for kind in CORRUPTIONS:
+#     corrupted = corrupt(images, kind, 4)
+#     before, after = (is_correct("augmented", x, labels).mean() for x in (corrupted, on_black(corrupted)))
 #     print(f"{kind:14} {before:.0%} -> {after:.0%}")
 # ```
 #
 # Against *brightness* it helps a great deal: the paper is black again. (The ink stays fainter than it was, where it had been clipped at 255.) Against *fog* it does next to nothing: the clouds are thin somewhere, and there
-# the smallest value is near 0 already. Good preparation is often cheaper than training, if it fits the damage.
+# the smallest value is near 0 already. Good preparation is often cheaper than training, if it fits the corruption.
 #
 # </details>
 #

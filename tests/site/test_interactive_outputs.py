@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digit_utils.embedding_map import embedding_map_html
-from digit_utils.quiz import quiz_html
+from digit_utils.widgets import embedding_map_html, quiz_html
 
 QUIZ = "notebooks/10_where_it_fails.html"
 MAP = "notebooks/11_looking_inside.html"

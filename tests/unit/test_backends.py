@@ -11,7 +11,7 @@ import pytest
 TRAIN = """
 import keras, numpy as np
 from digit_utils.data import load_digits, prepare_images
-from digit_utils.ensemble import predict_shifted
+from digit_utils.ensemble import predict_with_tta
 from digit_utils.evaluate import accuracy
 from digit_utils.fast import Recipe, Trainer, train
 from digit_utils.shipped import load_final_model
@@ -30,7 +30,7 @@ x, labels = prepare_images(digits.images[-1000:]), digits.labels[-1000:]
 for network in (trained, again):
     assert accuracy(labels, network.predict(x, verbose=0).argmax(axis=1)) > 0.9
 # It has learned from these images.
-assert accuracy(labels, predict_shifted(load_final_model()[0][0], x).argmax(axis=1)) > 0.98
+assert accuracy(labels, predict_with_tta(load_final_model()[0][0], x).argmax(axis=1)) > 0.98
 try:
     enable_determinism()
 except NotImplementedError as error:

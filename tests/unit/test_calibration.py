@@ -1,20 +1,21 @@
-"""Temperature, calibration error, doubt and refusals."""
+"""Temperature, calibration error, uncertainty and refusals."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from scipy.special import softmax
+from sklearn.metrics import log_loss
 
 from digit_utils.calibration import (
     calibration_error,
-    confidence_needed,
     confidence_of,
-    doubt_table,
     fit_temperature,
     log_losses,
     mean_log_loss,
+    reliability_table,
     risk_coverage,
+    threshold_for_accuracy,
 )
 
 
@@ -27,129 +28,102 @@ def honest(n, seed=0, spread=2.0):
     return logits, np.minimum(labels, 9)
 
 
-# Temperature
-
-
 @pytest.mark.parametrize("stretched", [0.4, 1.0, 3.0])
 def test_the_temperature_undoes_a_stretch(stretched):
     logits, labels = honest(20_000)
     assert fit_temperature(stretched * logits, labels) == pytest.approx(stretched, rel=0.05)
 
 
-def test_a_temperature_changes_confidence_but_no_answer():
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_a_temperature_changes_confidence_but_no_answer(temperature):
     logits, _ = honest(100)
-    for temperature in (0.5, 2.0):
-        of_answer = softmax(logits / temperature, axis=1)[np.arange(100), logits.argmax(axis=1)]
-        np.testing.assert_allclose(confidence_of(logits, temperature), of_answer)
-    assert np.all(confidence_of(logits, 0.5) > confidence_of(logits))
-    assert np.all(confidence_of(logits, 2.0) < confidence_of(logits))
-    np.testing.assert_allclose(confidence_of(logits), softmax(logits, axis=1).max(axis=1))
+    of_answer = softmax(logits / temperature, axis=1)[np.arange(100), logits.argmax(axis=1)]
+    np.testing.assert_allclose(confidence_of(logits, temperature), of_answer)
 
 
 def test_the_log_loss_is_that_of_scikit_learn():
-    from sklearn.metrics import log_loss
-
     logits, labels = honest(500)
     expected = log_loss(labels, softmax(logits / 1.7, axis=1), labels=np.arange(10))
     assert mean_log_loss(logits, labels, 1.7) == pytest.approx(expected)
     assert log_losses(logits, labels).shape == (500,)
 
 
-@pytest.mark.parametrize("temperature", [0, -1, float("nan")])
-def test_a_temperature_is_above_zero(temperature):
-    with pytest.raises(ValueError, match="temperature"):
-        confidence_of(honest(5)[0], temperature)
+@pytest.mark.parametrize(
+    ("logits", "labels", "temperature", "message"),
+    [
+        (np.zeros((5, 10)), np.zeros(5, int), 0, "temperature"),
+        (np.zeros((5, 10)), np.zeros(5, int), float("nan"), "temperature"),
+        (np.zeros((5, 10)), np.zeros(4, int), 1, "one label an image"),
+        (np.zeros(5), np.zeros(5, int), 1, "logits have shape"),
+    ],
+)
+def test_other_logits_labels_and_temperatures_are_refused(logits, labels, temperature, message):
+    with pytest.raises(ValueError, match=message):
+        mean_log_loss(logits, labels, temperature)
 
 
-def test_logits_and_labels_belong_together():
-    with pytest.raises(ValueError, match="one label an image"):
-        mean_log_loss(honest(5)[0], np.zeros(4, int))
-    with pytest.raises(ValueError, match="logits have shape"):
-        confidence_of(np.zeros(5))
-
-
-# Calibration error
-
-
-def test_an_honest_network_has_a_small_error_and_a_boaster_a_large_one():
+def test_an_honest_network_has_a_small_error_and_an_over_confident_one_a_large_one():
     logits, labels = honest(20_000)
-    right = logits.argmax(axis=1) == labels
-    assert calibration_error(confidence_of(logits), right) < 0.015
-    boasting = confidence_of(logits, 0.25)
-    expected = boasting.mean() - right.mean()
-    assert calibration_error(boasting, right) == pytest.approx(expected, abs=0.01)
+    correct = logits.argmax(axis=1) == labels
+    assert calibration_error(confidence_of(logits), correct) < 0.015
+    over_confident = confidence_of(logits, 0.25)
+    expected = over_confident.mean() - correct.mean()
+    assert calibration_error(over_confident, correct) == pytest.approx(expected, abs=0.01)
 
 
 def test_one_bin_compares_the_means():
-    confidence, right = np.array([0.9, 0.5, 0.7]), np.array([True, False, True])
-    assert calibration_error(confidence, right, 1) == pytest.approx(0.7 - 2 / 3)
-    assert calibration_error(confidence, right, 3) == pytest.approx((0.1 + 0.5 + 0.3) / 3)
-
-
-@pytest.mark.parametrize("n_bins", [0, 4])
-def test_no_bin_may_be_empty(n_bins):
-    with pytest.raises(ValueError, match="n_bins"):
-        calibration_error(np.full(3, 0.5), np.ones(3, bool), n_bins)
+    confidence, correct = np.array([0.9, 0.5, 0.7]), np.array([True, False, True])
+    assert calibration_error(confidence, correct, 1) == pytest.approx(0.7 - 2 / 3)
+    assert calibration_error(confidence, correct, 3) == pytest.approx((0.1 + 0.5 + 0.3) / 3)
 
 
 @pytest.mark.parametrize(
-    ("confidence", "right", "message"),
+    ("confidence", "correct", "n_bins", "message"),
     [
-        (np.array([0.5]), np.ones(2, bool), "shape"),
-        (np.array([]), np.ones(0, bool), "shape"),
-        (np.array([0.5]), np.array([1]), "type"),
-        (np.array([4.5]), np.ones(1, bool), "logits"),
+        ([0.5], np.ones(2, bool), 1, "shape"),
+        ([], np.ones(0, bool), 1, "shape"),
+        ([0.5], np.array([1]), 1, "true or false"),
+        ([4.5], np.ones(1, bool), 1, "logits"),
+        ([np.nan], np.ones(1, bool), 1, "probabilities"),
+        ([0.5] * 3, np.ones(3, bool), 0, "n_bins"),
+        ([0.5] * 3, np.ones(3, bool), 4, "n_bins"),
     ],
 )
-def test_what_cannot_be_calibrated_is_refused(confidence, right, message):
+def test_what_cannot_be_calibrated_is_refused(confidence, correct, n_bins, message):
     with pytest.raises(ValueError, match=message):
-        calibration_error(confidence, right, 1)
+        calibration_error(confidence, correct, n_bins)
 
 
-# Doubt
-
-
-def test_every_image_is_in_one_bin_of_doubt():
-    confidence = 1 - np.array([0, 5e-5, 1e-4, 5e-4, 0.05, 0.2, 0.9, 1.0])
-    right = np.array([True, True, True, False, True, True, False, False])
-    table = doubt_table(confidence, right)
-    assert table["images"].sum() == len(right)
+def test_every_image_is_in_one_bin_of_uncertainty():
+    confidence = 1 - np.array([-1e-7, 5e-5, 1e-4, 5e-4, 0.05, 0.2, 0.9, 1.0])  # rounded above 1
+    correct = np.array([True, True, True, False, True, True, False, False])
+    table = reliability_table(confidence, correct)
+    assert table["images"].sum() == len(correct)
     assert (table["images"] * table["error"]).sum() == pytest.approx(3)
     assert table.loc[1e-1, "images"] == 3
     assert 1e-3 not in table.index, "an empty bin has no row"
     assert np.all((table["low"] <= table["error"]) & (table["error"] <= table["high"]))
 
 
-# Refusing
-
-
 def test_the_surest_answers_come_first():
-    confidence = np.array([0.2, 0.9, 0.5, 0.7])
-    right = np.array([False, True, True, False])
-    coverage, risk = risk_coverage(confidence, right)
+    confidence, correct = np.array([0.2, 0.9, 0.5, 0.7]), np.array([False, True, True, False])
+    coverage, risk = risk_coverage(confidence, correct)
     np.testing.assert_allclose(coverage, [0.25, 0.5, 0.75, 1.0])
     np.testing.assert_allclose(risk, [0, 1 / 2, 1 / 3, 2 / 4])
 
 
-def test_the_confidence_needed_gives_the_accuracy_wanted():
+def test_the_threshold_gives_the_accuracy_wanted():
     generator = np.random.default_rng(0)
     confidence = generator.uniform(0.3, 1, size=5000)
-    right = generator.random(5000) < confidence
-    threshold = confidence_needed(confidence, right, 0.9)
-    assert right[confidence >= threshold].mean() >= 0.9
+    correct = generator.random(5000) < confidence
+    threshold = threshold_for_accuracy(confidence, correct, 0.9)
+    assert correct[confidence >= threshold].mean() >= 0.9
     wider = np.sort(confidence[confidence < threshold])[-50:]
-    assert right[confidence >= wider.min()].mean() < 0.91
+    assert correct[confidence >= wider.min()].mean() < 0.91
 
 
 def test_images_of_equal_confidence_are_answered_together():
-    confidence, right = np.array([0.9, 0.8, 0.8]), np.array([True, True, False])
-    assert confidence_needed(confidence, right, 0.99) == 0.9
-    assert confidence_needed(confidence, right, 0.6) == 0.8
-    assert confidence_needed(confidence, ~right, 0.9) == float("inf")
-
-
-def test_a_confidence_that_is_no_number_is_refused_and_a_rounded_one_counts():
-    right = np.array([True, False])
-    with pytest.raises(ValueError, match="probabilities"):
-        calibration_error(np.array([0.5, np.nan]), right, 1)
-    assert doubt_table(np.array([1 + 1e-7, 0.5]), right)["images"].sum() == 2
+    confidence, correct = np.array([0.9, 0.8, 0.8]), np.array([True, True, False])
+    assert threshold_for_accuracy(confidence, correct, 0.99) == 0.9
+    assert threshold_for_accuracy(confidence, correct, 0.6) == 0.8
+    assert threshold_for_accuracy(confidence, ~correct, 0.9) == float("inf")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from digit_utils.data import load_digits, prepare_images
-from digit_utils.ensemble import average_probabilities, predict_shifted
+from digit_utils.ensemble import average_probabilities, predict_with_tta
 from digit_utils.evaluate import score_sealed_test
 from digit_utils.fast import Recipe
 from digit_utils.models import build_fast_cnn
@@ -56,14 +56,14 @@ def test_it_scores_what_its_record_says(shipped, record):
 
     def score(probabilities):
         predicted = np.argmax(probabilities, axis=1)
-        return score_sealed_test(digits, predicted, "test_final_model").accuracy
+        return score_sealed_test(digits, predicted).accuracy
 
     for probabilities, known in zip(plain, record["sealed"]["single"], strict=True):
         assert score(probabilities) == pytest.approx(known["accuracy"], abs=FEW)
     assert score(average_probabilities(plain)) == pytest.approx(
         record["sealed"]["ensemble"]["accuracy"], abs=FEW
     )
-    assert score(predict_shifted(networks[0], images)) == pytest.approx(
+    assert score(predict_with_tta(networks[0], images)) == pytest.approx(
         record["sealed"]["single_shifted"][0]["accuracy"], abs=FEW
     )
 

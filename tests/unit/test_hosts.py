@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,32 +13,54 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from helpers import ROOT, committed
 
 from digit_utils import hosts, provenance
-from digit_utils.hosts import HostError, compare_requirements, install_missing
+from digit_utils.hosts import HostError, install_missing
 from digit_utils.provenance import installed_version
 from digits_cli.cli import main
 
-ROOT = Path(__file__).resolve().parents[2]
+
+def run_python(code: str, environment) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
-def test_what_is_missing_and_what_is_too_old_are_told_apart():
-    declared = [
-        "numpy>=2.0",
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine with numpy and torch, and a pip that only notes what it was asked."""
+    asked = SimpleNamespace(commands=[], pins=[], returncode=0)
+    asked.found = {"numpy": "2.1.3", "torch": "2.11.0+cu128", "keras": "3.7.0"}
+    asked.declared = ["numpy>=2.0", "keras>=3.8", "no-such-package>=2.7"]
+    asked.specs = {"pip": True, "packaging": True}
+
+    def run(command, **_):
+        asked.commands.append(command)
+        asked.pins = Path(command[command.index("-c") + 1]).read_text().splitlines()
+        return SimpleNamespace(returncode=asked.returncode, stderr="ERROR: no network\n")
+
+    monkeypatch.setattr(hosts.metadata, "requires", lambda name: asked.declared)
+    monkeypatch.setattr(hosts, "installed_versions", lambda: asked.found)
+    monkeypatch.setattr(hosts.subprocess, "run", run)
+    monkeypatch.setattr(hosts.importlib.util, "find_spec", asked.specs.get)
+    return asked
+
+
+def test_what_is_missing_and_what_is_too_old_are_told_apart(machine, capsys):
+    machine.declared += [
         "scikit-learn>=1.5",
-        "no-such-package>=2.7",
-        "keras>=3.8",
         'pywin32>=300; sys_platform == "no-such-system"',
         'pytest>=8; extra == "test"',
     ]
-    installed = {"numpy": "2.1.3", "scikit-learn": "1.5.0rc1", "keras": "2.15.0"}
-    missing, too_old = compare_requirements(declared, installed)
-    assert missing == ["no-such-package>=2.7"]
+    machine.found["scikit-learn"] = "1.5.0rc1"
+    assert install_missing() == ["no-such-package>=2.7"]
+    *too_old, installing = capsys.readouterr().out.splitlines()
     assert [sentence.split(" is installed")[0] for sentence in too_old] == [
+        "keras 3.7.0",
         "scikit-learn 1.5.0rc1",
-        "keras 2.15.0",
     ]
-    assert "made for keras>=3.8. It was left as it is." in too_old[1]
+    assert "made for keras>=3.8. It was left as it is." in too_old[0]
+    assert installing == "Installing what is not here yet: no-such-package>=2.7"
 
 
 def give(folder: Path, distribution: str, version: str, module: str | None) -> None:
@@ -68,55 +91,34 @@ def give(folder: Path, distribution: str, version: str, module: str | None) -> N
     ],
 )  # fmt: skip
 def test_what_can_be_imported_is_there_whatever_it_is_called(
-    tmp_path, monkeypatch, distribution, version, wanted, module, missing, said
+    tmp_path, monkeypatch, capsys, distribution, version, wanted, module, missing, said
 ):
     give(tmp_path, distribution, version, module)
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     for name in ("tensorflow", "yaml", "sklearn"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    found, too_old = compare_requirements([wanted], hosts.installed_versions())
-    assert found == missing
-    assert len(too_old) == bool(said) and said in "".join(too_old)
+    asked = []
+    monkeypatch.setattr(hosts.metadata, "requires", lambda name: [wanted])
+    monkeypatch.setattr(hosts, "_install", lambda *what: asked.extend(what[0]))
+    assert install_missing() == asked == missing
+    out = capsys.readouterr().out
+    assert bool(out) == bool(said or missing) and said in out
     name = wanted.split(">")[0]
     assert installed_version(name) == (None if missing else version)
 
 
-@pytest.fixture
-def machine(monkeypatch):
-    """A machine with numpy and torch, and a pip that only notes what it was asked."""
-    asked = SimpleNamespace(commands=[], pins=[], returncode=0)
-    found = {"numpy": "2.1.3", "torch": "2.11.0+cu128", "keras": "3.7.0"}
-    declared = ["numpy>=2.0", "keras>=3.8", "no-such-package>=2.7"]
-
-    def run(command, **_):
-        asked.commands.append(command)
-        asked.pins = Path(command[command.index("-c") + 1]).read_text().splitlines()
-        return SimpleNamespace(returncode=asked.returncode, stderr="ERROR: no network\n")
-
-    monkeypatch.setattr(hosts.metadata, "requires", lambda name: declared)
-    monkeypatch.setattr(hosts, "installed_versions", lambda: found)
-    monkeypatch.setattr(hosts.subprocess, "run", run)
-    specs = {"pip": SimpleNamespace(origin="pip/__init__.py")}
-    monkeypatch.setattr(hosts.importlib.util, "find_spec", lambda name: specs.get(name))
-    asked.found, asked.specs = found, specs
-    return asked
-
-
-def test_only_the_missing_is_asked_of_pip_and_every_version_here_is_held(machine, capsys):
+def test_only_the_missing_is_asked_of_pip_and_every_version_here_is_held(machine):
     assert install_missing() == ["no-such-package>=2.7"]
     (command,) = machine.commands
     assert command[:5] == [sys.executable, "-m", "pip", "install", "-q"]
     assert command[7:] == ["no-such-package>=2.7"]
     assert machine.pins == ["keras==3.7.0", "numpy==2.1.3", "torch==2.11.0+cu128"]
-    said = capsys.readouterr().out
-    assert "keras 3.7.0 is installed here" in said
-    assert "Installing what is not here yet: no-such-package>=2.7" in said
 
 
 def test_an_environment_without_pip_takes_uv_or_names_what_is_missing(
     machine, monkeypatch, tmp_path
 ):
-    machine.specs.clear()
+    machine.specs.pop("pip")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HostError, match=r"no-such-package>=2\.7 .*no pip.* -m ensurepip` adds pip"):
         install_missing()
@@ -130,9 +132,11 @@ def test_an_environment_without_pip_takes_uv_or_names_what_is_missing(
     assert "numpy==2.1.3" in machine.pins
 
 
-def test_where_all_is_there_nothing_is_started_or_said(machine, capsys):
+def test_where_all_is_there_nothing_is_started_or_said(machine, monkeypatch, capsys):
     machine.found.update({"keras": "3.8.0", "no-such-package": "2.9.0"})
     assert install_missing() == []
+    monkeypatch.undo()
+    assert install_missing() == []  # here
     assert machine.commands == []
     assert capsys.readouterr().out == ""
 
@@ -145,47 +149,29 @@ def test_a_failing_pip_is_quoted_with_what_to_do(machine):
         install_missing()
 
 
-def test_a_checkout_that_is_not_installed_declares_nothing(machine, monkeypatch):
-    def absent(name):
-        raise hosts.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(hosts.metadata, "requires", absent)
+def test_a_checkout_that_is_not_installed_declares_nothing(monkeypatch):
+    monkeypatch.setattr(hosts, "PACKAGE", "no-such-package")
     assert install_missing() == []
-    assert machine.commands == []
 
 
 def test_of_two_copies_the_one_that_is_imported_counts(tmp_path, monkeypatch):
     for folder, version in (("first", "2.0"), ("second", "1.0"), ("third", "not a version")):
-        info = tmp_path / folder / f"Some_Thing-{version[0]}.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: Some_Thing\nVersion: {version}\n"
-        )
+        give(tmp_path / folder, "Some_Thing", version, None)
     monkeypatch.setattr(sys, "path", [str(tmp_path / f) for f in ("third", "first", "second")])
     assert hosts.installed_versions() == {"some-thing": "2.0"}
 
 
-def test_this_package_finds_its_own_requirements_met_here(capsys):
-    assert install_missing() == []
-    assert capsys.readouterr().out == ""
-
-
-def test_a_gpu_is_shared_without_importing_anything_and_the_users_choice_stays(monkeypatch):
-    for name in hosts.GPU_SHARING:
-        monkeypatch.delenv(name, raising=False)
+def test_a_gpu_is_shared_without_importing_anything_and_the_users_choice_stays():
     code = (
         "import os, sys\n"
-        "os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'true'\n"
         "from digit_utils import hosts\n"
-        "hosts.share_gpu()\n"
-        "child = 'import os; print(os.environ.get(\"TF_FORCE_GPU_ALLOW_GROWTH\"))'\n"
-        "import subprocess\n"
-        "subprocess.run([sys.executable, '-c', child], check=True)\n"
-        "print(os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'])\n"
+        "hosts.settle()\n"
+        "print([os.environ[name] for name in hosts.GPU_SHARING])\n"
         "print([m for m in ('tensorflow', 'jax', 'keras', 'numpy') if m in sys.modules])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.split("\n") == ["true", "true", "[]", ""], done.stderr
+    environment = {k: v for k, v in os.environ.items() if k not in hosts.GPU_SHARING}
+    environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "true"
+    assert run_python(code, environment).stdout == "['true', 'true']\n[]\n"
 
 
 def test_the_command_shares_a_gpu_among_the_kernels_it_starts(monkeypatch, tmp_path):
@@ -197,21 +183,19 @@ def test_the_command_shares_a_gpu_among_the_kernels_it_starts(monkeypatch, tmp_p
     assert {name: os.environ.get(name) for name in hosts.GPU_SHARING} == hosts.GPU_SHARING
 
 
-SETTINGS = '{"floatx": "float16", "image_data_format": "channels_first", "backend": "theano"}'
-
-
 def test_keras_settings_are_put_aside_and_named_and_tensorflow_is_quiet(tmp_path):
-    (tmp_path / "keras.json").write_text(SETTINGS)
+    settings = {"floatx": "float16", "image_data_format": "channels_first", "backend": "theano"}
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
     code = (
         "from digit_utils import hosts\nhosts.prepare()\nhosts.prepare()\n"
         "import keras\nfrom digit_utils.provenance import provenance\n"
         "of = keras.config\nprint(of.floatx(), of.image_data_format(), of.backend())\n"
         "print(provenance('.')['backend'])\n"
     )
-    here = {**os.environ, "KERAS_HOME": str(tmp_path)}
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path)}
     for name in ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL"):
-        here.pop(name, None)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=here)
+        environment.pop(name, None)
+    done = run_python(code, environment)
     told, *rest = done.stdout.splitlines()
     assert told == (
         f"{tmp_path / 'keras.json'} asks for floatx 'float16', image_data_format "
@@ -227,8 +211,7 @@ def test_what_tensorflow_says_as_it_aborts_is_passed_on(tmp_path):
         "import os\nos.write(2, b'I0000 00:00:17.4 1 a note\\nF no AVX here\\n')\nos.abort()\n"
     )
     code = "from digit_utils import hosts\nhosts.prepare()\nimport tensorflow\n"
-    here = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=here)
+    done = run_python(code, {**os.environ, "PYTHONPATH": str(tmp_path)})
     assert done.returncode != 0 and done.stderr.splitlines()[0] == "F no AVX here", done.stderr
 
 
@@ -245,12 +228,7 @@ def test_figures_go_into_a_notebook_whatever_mplbackend_says(monkeypatch):
 @pytest.mark.parametrize(
     ("text", "variable", "backend", "asked"),
     [
-        (
-            '{"backend": "jax", "epsilon": 1e-07, "image_dim_ordering": "tf"}',
-            "",
-            "jax",
-            ["backend"],
-        ),
+        ('{"backend": "jax", "epsilon": 1e-07}', "", "jax", ["backend"]),
         ('{"backend": "jax", "floatx": "float64"}', "torch", "torch", ["floatx"]),
         ("[1]", "", "[1]", ["backend"]),
         ("{", "", "tensorflow", []),
@@ -272,8 +250,7 @@ def test_a_process_counts_the_processors_it_was_given():
         "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         "from digit_utils.provenance import provenance\nprint(provenance('.')['machine'])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.endswith(", 1 CPU cores\n"), done.stderr
+    assert run_python(code, os.environ).stdout.endswith(", 1 CPU cores\n")
 
 
 @pytest.mark.parametrize(
@@ -302,18 +279,5 @@ def test_a_container_s_quota_counts_too(tmp_path, monkeypatch, groups, files, co
 
 
 def test_nothing_else_counts_processors():
-    folders = (
-        "digit_utils",
-        "digits_cli",
-        "experiments",
-        "book",
-        "notebooks",
-        "searches",
-    )
-    counting = {
-        path.name
-        for folder in folders
-        for path in (ROOT / folder).rglob("*.py")
-        if "cpu_count" in path.read_text(encoding="utf-8")
-    }
-    assert counting == {"provenance.py"}
+    counting = {path for path in committed("*.py") if b"cpu_count" in path.read_bytes()}
+    assert counting == {Path(provenance.__file__), Path(__file__)}

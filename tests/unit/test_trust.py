@@ -23,8 +23,7 @@ from papermill.parameterize import parameterize_notebook
 from PIL import Image, PngImagePlugin
 from runner_books import FIRST, make_book
 
-from digit_utils.embedding_map import embedding_map_html
-from digit_utils.quiz import quiz_html
+from digit_utils.widgets import embedding_map_html, quiz_html
 from digits_cli.book import Chapter
 from digits_cli.child import injected_values
 from digits_cli.errors import ParameterError, UsageError

@@ -1,7 +1,8 @@
-"""Images that show no digit, in the shape of digits: what a network says of them is always wrong.
+"""Out-of-distribution images, uint8 (n, 28, 28), which show no digit, in the shape of digits.
 
 Letters and shapes are made the way MNIST's digits were: drawn large, scaled into a box of 20 by 20
 pixels, and moved so that their centre of mass is in the middle of the image.
+Taught in 12_can_you_trust_its_confidence.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from functools import cache
 from pathlib import Path
 from string import ascii_letters
 
+import matplotlib
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
-# These look like a digit in one of the fonts, or nearly so, and would be no outsiders.
+# These look like a digit in one of the fonts, or nearly so.
 LOOK_ALIKE = "BDGIOQSZbgiloqsz"
 LETTERS = "".join(letter for letter in ascii_letters if letter not in LOOK_ALIKE)
 FONTS = (
@@ -21,26 +24,16 @@ FONTS = (
 )  # fmt: skip
 
 
-def printed_letters(n: int, seed: int = 0) -> tuple[np.ndarray, list[str]]:
-    """Print letters at random, none that looks like a digit, in Matplotlib's own fonts.
-
-    Letters are of ``LETTERS``, fonts of ``FONTS``. Returns uint8 images (n, 28, 28) and the letter
-    that each shows. Taught in 12_can_you_trust_its_confidence.
-    """
+def printed_letters(n: int, seed: int = 0) -> np.ndarray:
+    """Print letters at random, none that looks like a digit, in Matplotlib's own fonts."""
     generator = np.random.default_rng(seed)
     letters = [LETTERS[index] for index in generator.integers(len(LETTERS), size=n)]
     fonts = [FONTS[index] for index in generator.integers(len(FONTS), size=n)]
-    images = [_letter(letter, font) for letter, font in zip(letters, fonts, strict=True)]
-    return np.stack(images), letters
+    return np.stack([_letter(letter, font) for letter, font in zip(letters, fonts, strict=True)])
 
 
 def drawn_shapes(n: int, seed: int = 0) -> np.ndarray:
-    """Draw outlines of triangles, squares, stars and crosses, turned at random, uint8 (n, 28, 28).
-
-    Taught in 12_can_you_trust_its_confidence.
-    """
-    from PIL import Image, ImageDraw
-
+    """Draw outlines of triangles, squares, stars and crosses, turned at random."""
     generator = np.random.default_rng(seed)
     images = []
     for _ in range(n):
@@ -62,11 +55,7 @@ def drawn_shapes(n: int, seed: int = 0) -> np.ndarray:
 
 
 def two_at_once(images: np.ndarray, labels: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
-    """Write two different digits, drawn at random, over one another.
-
-    ``images`` is uint8 (m, 28, 28), ``labels`` (m,); returns uint8 (n, 28, 28). Raises ValueError
-    if all labels are the same. Taught in 12_can_you_trust_its_confidence.
-    """
+    """Write two different digits, drawn at random from ``images``, over one another."""
     labels = np.asarray(labels)
     if len(np.unique(labels)) < 2:
         raise ValueError("all labels are the same; expected at least two different digits")
@@ -77,16 +66,13 @@ def two_at_once(images: np.ndarray, labels: np.ndarray, n: int, seed: int = 0) -
 
 
 def shuffled_pixels(images: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Move the pixels of each image to random places: the same ink, and no shape.
-
-    Taught in 12_can_you_trust_its_confidence.
-    """
+    """Move the pixels of each image to random places: the same ink, and no shape."""
     flat = np.asarray(images).reshape(len(images), -1)
     return np.random.default_rng(seed).permuted(flat, axis=1).reshape(np.shape(images))
 
 
 def noise(n: int, seed: int = 0) -> np.ndarray:
-    """Return images (n, 28, 28) of random uint8. Taught in 12_can_you_trust_its_confidence."""
+    """Return images in which every pixel has a random value."""
     return np.random.default_rng(seed).integers(0, 256, size=(n, 28, 28), dtype=np.uint8)
 
 
@@ -97,9 +83,6 @@ def _corners(n: int, turn: float) -> list[tuple[float, float]]:
 
 @cache
 def _letter(letter: str, font: str) -> np.ndarray:
-    import matplotlib
-    from PIL import Image, ImageDraw, ImageFont
-
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{font}.ttf"
     canvas = Image.new("L", (220, 220))
     draw = ImageDraw.Draw(canvas)
@@ -109,8 +92,6 @@ def _letter(letter: str, font: str) -> np.ndarray:
 
 def _as_mnist(drawing: np.ndarray) -> np.ndarray:
     """Scale ink into a box of 20 by 20 pixels and centre its mass in 28 by 28."""
-    from PIL import Image
-
     rows, columns = np.flatnonzero(drawing.any(axis=1)), np.flatnonzero(drawing.any(axis=0))
     ink = drawing[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     scale = 20 / max(ink.shape)
@@ -121,8 +102,7 @@ def _as_mnist(drawing: np.ndarray) -> np.ndarray:
         for side, axis in ((height, 1), (width, 0))
     ]
     image = np.zeros((28, 28), np.uint8)
-    # MNIST's digits were moved by whole pixels, too; their middle lies from 13.5 to 14.5, counted
-    # in rows and columns from 0.
+    # MNIST's digits were moved by whole pixels, too; their middle is 13.5 to 14.5 from 0.
     top = int(np.clip(14 - int(middle[0] + 0.5), 0, 28 - height))
     left = int(np.clip(14 - int(middle[1] + 0.5), 0, 28 - width))
     image[top : top + height, left : left + width] = small
