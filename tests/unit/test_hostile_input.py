@@ -1,4 +1,4 @@
-"""What hostile files and values did once and must not do again; scripts/fuzz.py found most."""
+"""What hostile files and values did once and must not do again; experiments/fuzz.py found most."""
 
 from __future__ import annotations
 
