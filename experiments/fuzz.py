@@ -2,7 +2,7 @@
 
 Each case is a good example, changed by a seeded random generator. It is accepted, and what was read
 is looked at by other means, or it is refused with our own error. Anything else escapes: a stray
-exception, a wrong reading, more than two seconds, a file half written. What escapes is kept in
+exception, a wrong reading, more than two seconds' work, a file half written. What escapes is kept in
 `_build/fuzz`, and the exit code is 1. Only a full run of all readers is recorded.
 """
 
@@ -328,10 +328,11 @@ TARGETS = {  # the file that is changed, who reads it, what is put into it, its 
 def try_case(read: Callable, path: Path, raw: bytes, seconds: float = SECONDS) -> str:
     """Write bytes to a file, and read it; return ``accepted``, ``refused``, or what escaped."""
     path.write_bytes(raw)
-    # What the alarm raises is no Exception: no reader takes it for an error of its own.
-    signal.signal(signal.SIGALRM, signal.default_int_handler)
-    faulthandler.dump_traceback_later(seconds + 60, exit=True)  # it may never return to Python
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    # Of the processor's time: others may be at work here. What the alarm raises is no Exception,
+    # so no reader takes it for an error of its own. What waits or is out of Python ends the process.
+    signal.signal(signal.SIGPROF, signal.default_int_handler)
+    faulthandler.dump_traceback_later(60 + seconds, exit=True)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     outcome = "accepted"
     try:
         read(path, raw)
@@ -344,7 +345,7 @@ def try_case(read: Callable, path: Path, raw: bytes, seconds: float = SECONDS) -
     except (Exception, SystemExit) as error:
         outcome = f"{type(error).__name__}: {error!s:.500}"
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         faulthandler.cancel_dump_traceback_later()
     left = [each.name for each in Path().rglob("*.tmp")]
     return f"left {left}" if left else outcome
