@@ -2,8 +2,8 @@
 
 Each case is a good example, changed by a seeded random generator. It is accepted, and what was read
 is looked at by other means, or it is refused with our own error. Anything else escapes: a stray
-exception, a wrong reading, more than two seconds' work, a file half written. What escapes is kept in
-`_build/fuzz`, and the exit code is 1. Only a full run of all readers is recorded.
+exception, a wrong reading, more than two seconds' work, a file half written. What escapes is kept
+in `_build/fuzz`, and the exit code is 1. Only a full run of all readers is recorded.
 """
 
 from __future__ import annotations
@@ -329,7 +329,7 @@ def try_case(read: Callable, path: Path, raw: bytes, seconds: float = SECONDS) -
     """Write bytes to a file, and read it; return ``accepted``, ``refused``, or what escaped."""
     path.write_bytes(raw)
     # Of the processor's time: others may be at work here. What the alarm raises is no Exception,
-    # so no reader takes it for an error of its own. What waits or is out of Python ends the process.
+    # so no reader takes it for its own error. What waits or is outside Python ends the process.
     signal.signal(signal.SIGPROF, signal.default_int_handler)
     faulthandler.dump_traceback_later(60 + seconds, exit=True)
     signal.setitimer(signal.ITIMER_PROF, seconds)
