@@ -279,14 +279,14 @@ def read_values(path: Path, raw: bytes) -> None:
     except Refused as error:
         if "Cannot make the folder" not in str(error):
             raise
+    right: dict[str, Callable[[str], bool]] = {
+        "SEED": lambda text: 0 <= int(text) < 2**32,
+        "RATE": lambda text: math.isfinite(float(text)),
+        "NAME": lambda text: not re.fullmatch(r"[0-9]+", text),
+        "DEEP": lambda text: text.lower() in ("true", "false"),
+    }
     for name, text in dict(pair.split("=", 1) for pair in pairs).items():
-        value: Any = {"true": True, "false": False}.get(text.lower(), text)
-        for kind in (float, int):
-            with contextlib.suppress(ValueError):
-                value = kind(text)
-        if isinstance(value, str) and re.fullmatch(r"(['\"]).*\1", text, re.S) and len(text) > 1:
-            value = text[1:-1]
-        assert fits(name, value), f"accepted {name} = {value!r:.99}"
+        assert right[name](text), f"accepted {name} = {text!r:.99}"
 
 
 def read_pair(path: Path, raw: bytes) -> None:
