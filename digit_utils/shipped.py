@@ -95,8 +95,8 @@ def load_final_model() -> tuple[list[keras.Model], dict[str, Any]]:
     """Load the networks that come with the book; they differ in the seed of their training.
 
     Each takes images (n, 28, 28, 1), float in [0, 1], and returns probabilities (n, 10). All
-    learned from the 42,000 labelled images, by ``experiments/train_final_model.py``. Do not score them
-    on MNIST's own test images or on Kaggle's, most of which they have learned from: only the 28,000
+    learned from the 42,000 labelled images (``experiments/train_final_model.py``). Do not score
+    them on MNIST's own test images or on Kaggle's, most of which they have learned from: only the 28,000
     test images of ``load_digits()`` are new to them. The info holds ``recipe``, ``seeds``,
     ``seconds`` of each training, ``selection`` (how the candidates did on left-out folds),
     ``chosen`` and ``provenance``. Raises as `load_networks` does.
