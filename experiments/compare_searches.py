@@ -1,13 +1,10 @@
 """Compare TPE with random search over several seeds, and the winner with the post's settings.
 
-``search`` runs both methods on the small trials of ``searches/post_space.py``, 50 trials each, with
-the same random trials at the start, once a seed; the seed changes proposals and trainings. Each
-winner is trained again with fresh seeds and scored on images that no search saw. ``final`` trains
-the post's network at half width with TPE's settings of seed 0 and with the post's, on 25,200 images
-for 15 epochs, five times each.
-
-Interim results are kept in ``_build/search_comparison``, so that a second start resumes. Chapter 5
-reads the record. Uses no test label.
+``search`` runs both methods on the small trials of ``searches/post_space.py``, with the same random
+trials at the start, once a seed; the seed changes proposals and trainings. Each winner is trained
+again with fresh seeds and scored on images that no search saw. ``final`` trains the post's network
+at half width with TPE's settings of seed 0 and with the post's. Interim results are kept in
+``_build/search_comparison``, so that a second start resumes. Uses no test label.
 """
 
 from __future__ import annotations

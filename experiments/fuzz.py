@@ -2,16 +2,16 @@
 
 Each case is a good example, changed by a seeded random generator. It is accepted, and what was read
 is looked at by other means, or it is refused with our own error. Anything else escapes: a stray
-exception, a wrong reading, more than two seconds, a file half written. What escapes is kept in
-`_build/fuzz`, and the exit code is 1. Only a full run of all readers is recorded.
+exception, a wrong reading, more than two seconds' work, a file half written. What escapes is kept
+in `_build/fuzz`, and the exit code is 1. Only a full run of all readers is recorded.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import contextlib
 import faulthandler
+import fnmatch
 import gzip
 import io
 import json
@@ -29,15 +29,12 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from fnmatch import fnmatch
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import numpy as np
 import yaml
-from papermill.translators import PythonTranslator
 
 # What is tried; the rest through the command line, and networks, which need Keras, further down.
 from digit_utils.artifacts import ArtifactError, load_json
@@ -67,8 +64,9 @@ def mutate(chance: random.Random, good: bytes, odd: list[str]) -> bytes:
         end = at + chance.choice((0, 1, 1, 1, 2, other))
         kind = chance.choice(("put", "put", "put", "cut", "end", "double", "swap", "flip"))
         if kind == "put":
-            new = chance.choice(odd).replace("~", " ").encode("utf-8", "surrogateescape")
-            parts[at:end] = [new]
+            parts[at:end] = [
+                chance.choice(odd).replace("~", " ").encode("utf-8", "surrogateescape")
+            ]
         elif kind == "cut":
             del parts[at:end]
         elif kind == "end":
@@ -160,21 +158,15 @@ def read_artifact(path: Path, raw: bytes) -> None:
     assert found == plain_json(raw)
 
 
-LAYERS = {
-    "input_shape": [4, 4, 1],
-    "layers": [
-        ["MaxPooling2D", {"pool_size": [2, 2], "strides": [2, 2], "padding": "valid"}],
-        ["Flatten", {}],
-        ["Dense", {"units": 2, "activation": "softmax", "use_bias": True}],
-    ],
-}
+LAYERS = """{"input_shape": [4, 4, 1], "layers": [["Flatten", {}],
+["Dense", {"units": 2, "activation": "softmax", "use_bias": true}]]}"""
 
 
 def read_networks(path: Path, raw: bytes) -> None:
     """Load a network that is described by a file."""
     from digit_utils.shipped import ShippedModelError, load_networks
 
-    weights = [np.ones((4, 2), np.float16), np.zeros(2, np.float16)]
+    weights = [np.ones((16, 2), np.float16), np.zeros(2, np.float16)]
     texts = {"layers": np.frombuffer(raw, np.uint8), "info": np.frombuffer(b"{}", np.uint8)}
     named = {f"network_0_weight_{number}": weight for number, weight in enumerate(weights)}
     np.savez(path.with_suffix(".npz"), n_networks=np.array(1), **texts, **named)
@@ -206,11 +198,9 @@ SPACE = {"rate": hp.uniform("rate", 0, 0.5), "units": hp.choice("units", [128, 2
 def objective(settings):
     return settings["rate"] + 1 / settings["units"]
 """
-RUN = {
-    "format": 1, "run": "", "status": "ok", "notebook": "01_first.ipynb", "commit": None,
-    "versions": {}, "parameters": {"SEED": 0}, "results": {"accuracy": 0.5}, "seconds": 1.5,
-    "peak_memory_mb": 200, "error": None,
-}  # fmt: skip
+RUN = """{"format": 1, "run": "KEY", "status": "ok", "notebook": "01_first.ipynb", "commit": null,
+"versions": {}, "parameters": {"SEED": 0}, "results": {"accuracy": 0.5}, "seconds": 1.5,
+"peak_memory_mb": 200, "error": null}"""
 YAML = f"!!python/object/apply:os.abort~[] !!int &a *a <<: .nan -.inf 1e5 0x1f {'[' * 500} 017"
 YAML += " 1:30 2024-99-99 yes '' \"\\x00\" \ufeff \u2028 {low:~0,high:~1} {} [] | ---"
 YAML += " seeds: grid: list: metric: profile: ../x SEED RATE: NAME: -1 \udcff \0 % @ `"
@@ -225,7 +215,7 @@ def good_files() -> dict[str, bytes]:
     texts = {
         "jupytext.toml": 'formats = "ipynb,py:percent"\n', "file": "", "search.py": SEARCH,
         "notebooks/01_first.py": CHAPTER, "profiles/odd/01_first.yaml": PROFILE,
-        "sweeps/seeds.yaml": SEEDS, "networks/layers.json": json.dumps(LAYERS),
+        "sweeps/seeds.yaml": SEEDS, "networks/layers.json": LAYERS,
         "artifacts/best.json": '{"best": {"rate": 0.25, "units": [64]}, "note": "é"}',
         "value.txt": "SEED=5\nRATE=0.5\nNAME=it's\nDEEP=true\nNAME='5'",
         **{f"sweeps/{name}.yaml": text for name, text in SWEEPS.items()},
@@ -233,31 +223,26 @@ def good_files() -> dict[str, bytes]:
     files = {name: text.encode() for name, text in texts.items()}
     files |= {"csv/train.csv": CSV, "csv/test.csv": TEST_CSV, "digits.zip": zip_bytes()}
     files |= {"gz/train.csv.gz": gzip.compress(CSV, mtime=0), "gz/test.csv": TEST_CSV}
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, contextlib.chdir(temporary):
         folder = Path(temporary)
-        work_in(folder, files)
+        write_files(files)
         command("sync")
         command("search", "search.py", "--trials", "1", "--out", "found")
         key = command("sweep", "sweeps/seeds.yaml", "--list").split()[0]
-        work_in(folder, {f"swept/{key}/run.json": json.dumps({**RUN, "run": key}).encode()})
-        os.chdir(ROOT)
+        write_files({f"swept/{key}/run.json": RUN.replace("KEY", key).encode()})
         paths = [path for path in folder.rglob("*") if path.is_file() and path.name[0] != "."]
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-def work_in(folder: Path, files: dict[str, bytes]) -> None:
+def write_files(files: dict[str, bytes]) -> None:
     for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    os.chdir(folder)
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(content)
 
 
 def fits(name: str, value: Any) -> bool:
-    """Tell whether a parameter takes a value, and papermill hands it on as it is."""
-    if type(value) not in KINDS[name] or (name == "SEED" and not 0 <= value < 2**32):
-        return False
-    line = PythonTranslator.codify({name: value}).splitlines()[-1]
-    return ast.literal_eval(line.partition("=")[2].strip()) == value
+    limits = {"SEED": (0, 2**32 - 1), "RATE": (-1e308, 1e308)}.get(name, (value, value))
+    return type(value) in KINDS[name] and limits[0] <= value <= limits[1] and value == value
 
 
 def read_sweep(path: Path, raw: bytes) -> None:
@@ -294,14 +279,14 @@ def read_values(path: Path, raw: bytes) -> None:
     except Refused as error:
         if "Cannot make the folder" not in str(error):
             raise
+    right: dict[str, Callable[[str], bool]] = {
+        "SEED": lambda text: 0 <= int(text) < 2**32,
+        "RATE": lambda text: math.isfinite(float(text)),
+        "NAME": lambda text: not re.fullmatch(r"[0-9]+", text),
+        "DEEP": lambda text: text.lower() in ("true", "false"),
+    }
     for name, text in dict(pair.split("=", 1) for pair in pairs).items():
-        value: Any = {"true": True, "false": False}.get(text.lower(), text)
-        for kind in (float, int):
-            with contextlib.suppress(ValueError):
-                value = kind(text)
-        if isinstance(value, str) and re.fullmatch(r"(['\"]).*\1", text, re.S) and len(text) > 1:
-            value = text[1:-1]
-        assert fits(name, value), f"accepted {name} = {value!r:.99}"
+        assert right[name](text), f"accepted {name} = {text!r:.99}"
 
 
 def read_pair(path: Path, raw: bytes) -> None:
@@ -313,7 +298,7 @@ def read_pair(path: Path, raw: bytes) -> None:
     except Refused:
         assert notebook.read_bytes() == before, "refused, and changed"
         raise
-    nbformat.validate(nbformat.read(notebook, 4))
+    assert plain_json(notebook.read_bytes())["nbformat"] == 4
     command("sync", "--check")
 
 
@@ -340,15 +325,14 @@ TARGETS = {  # the file that is changed, who reads it, what is put into it, its 
 }
 
 
-def try_case(
-    read: Callable[[Path, bytes], None], path: Path, raw: bytes, seconds: float = SECONDS
-) -> str:
+def try_case(read: Callable, path: Path, raw: bytes, seconds: float = SECONDS) -> str:
     """Write bytes to a file, and read it; return ``accepted``, ``refused``, or what escaped."""
     path.write_bytes(raw)
-    # What the alarm raises is no Exception: no reader takes it for an error of its own.
-    signal.signal(signal.SIGALRM, signal.default_int_handler)
-    faulthandler.dump_traceback_later(seconds + 60, exit=True)  # it may never return to Python
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    # Of the processor's time: others may be at work here. What the alarm raises is no Exception,
+    # so no reader takes it for its own error. What waits or is outside Python ends the process.
+    signal.signal(signal.SIGPROF, signal.default_int_handler)
+    faulthandler.dump_traceback_later(60 + seconds, exit=True)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     outcome = "accepted"
     try:
         read(path, raw)
@@ -361,7 +345,7 @@ def try_case(
     except (Exception, SystemExit) as error:
         outcome = f"{type(error).__name__}: {error!s:.500}"
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         faulthandler.cancel_dump_traceback_later()
     left = [each.name for each in Path().rglob("*.tmp")]
     return f"left {left}" if left else outcome
@@ -371,19 +355,18 @@ def try_many(name: str, first: int, last: int, seed: int) -> Counter[str]:
     """Try some cases of a target in this process; keep what escapes."""
     warnings.simplefilter("ignore")  # broken Python and strange arrays make Python and NumPy talk
     pattern, read, words, _ = TARGETS[name]
-    (file,) = (file for file in good_files() if fnmatch(file, pattern))
+    (file,) = fnmatch.filter(good_files(), pattern)
     good, counts = good_files()[file], Counter()
     # Memory instead of a disk, where there is some: what is tested is reading, not flushing.
     ram = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     for number in range(first - 1, last):
         chance = random.Random(f"{seed} {name} {number}")
         raw = mutate(chance, good, words.split(" ")) if number >= first else good
-        with tempfile.TemporaryDirectory(dir=ram) as temporary:
-            work_in(Path(temporary), good_files())
+        with tempfile.TemporaryDirectory(dir=ram) as temporary, contextlib.chdir(temporary):
+            write_files(good_files())
             # What is imported late is imported for the first case, a good one.
             seconds = SECONDS if number >= first else 60
             outcome = try_case(read, Path(temporary, file), raw, seconds)
-            os.chdir(ROOT)
         assert number >= first or outcome == "accepted", f"{name}, a good file: {outcome}"
         if outcome not in ("accepted", "refused"):
             KEPT.mkdir(parents=True, exist_ok=True)

@@ -69,6 +69,13 @@ def kill(process: subprocess.Popen, done: int) -> None:
     process.wait()
 
 
+def is_json(content: bytes) -> bool:
+    try:
+        return json.loads(content) is not None
+    except ValueError:
+        return False
+
+
 def kill_often(kind: str, command: list[str], book: Path, kills: int, chance: Any) -> dict:
     """Start and kill `kills` times, run to the end, and compare with an undisturbed run.
 
@@ -84,13 +91,6 @@ def kill_often(kind: str, command: list[str], book: Path, kills: int, chance: An
     def outcomes(folder: Path) -> list:
         found = map(json.loads, finished(folder).values())
         return [[values[name] for name in COMPARED[kind]] for values in found]
-
-    def unreadable(content: bytes) -> bool:
-        try:
-            json.loads(content)
-        except ValueError:
-            return True
-        return False
 
     started = time.monotonic()
     process = start([*command, str(killed)], book)
@@ -109,7 +109,7 @@ def kill_often(kind: str, command: list[str], book: Path, kills: int, chance: An
         found = finished(killed)
         counts["kills_while_it_worked"] += len(found) > len(known)
         counts["lost_or_changed"] += sum(found.get(name) != known[name] for name in known)
-        counts["unreadable"] += sum(map(unreadable, found.values()))
+        counts["unreadable"] += sum(not is_json(content) for content in found.values())
         print(f"{kind}, kill {done + 1}: {len(found)} finished", file=sys.stderr, flush=True)
         known = found
     for folder in (killed, whole):

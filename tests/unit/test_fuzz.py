@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 
 import pytest
 from helpers import ROOT
@@ -18,8 +17,8 @@ def test_damaged_files_are_accepted_rightly_or_refused(name):
 
 
 def read(path, raw):
-    if raw == b"slow":
-        time.sleep(5)
+    while raw == b"slow":
+        pass
     if raw in (b"refused", b""):
         raise fuzz.Refused(raw.decode())
     if raw == b"half":
