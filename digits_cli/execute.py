@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_utils.folder_lock import FolderUnavailable, claim_folder
+from digit_utils.hosts import KERAS_SWITCHES
 from digits_cli.errors import RunnerError
 from digits_cli.freshness import why_run_again
 from digits_cli.notebooks import read_notebook
@@ -28,7 +29,7 @@ from digits_cli.progress import Reporter
 # choice; it is recorded.
 NOT_FOR_KERNELS = (
     "MPLBACKEND", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONDEVMODE",
-    "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED",
+    *KERAS_SWITCHES,
 )  # fmt: skip
 
 
