@@ -128,7 +128,7 @@ def test_temporary_folders_that_are_missing_or_closed(book, tmp_path):
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("kilobytes", [16, 200])
+@pytest.mark.parametrize("kilobytes", [4, 200])
 def test_a_temporary_folder_that_fills_up(tmp_path, kilobytes):
     small = tmp_path / "small"
     small.mkdir()
