@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from digit_utils.hosts import KERAS_SWITCHES
 from digit_utils.io import FolderUnavailable, claim_folder
 from digits_cli.book import read_notebook, shown
 from digits_cli.errors import RunnerError
@@ -27,7 +28,7 @@ from digits_cli.progress import Reporter
 # choice; it is recorded.
 NOT_FOR_KERNELS = (
     "MPLBACKEND", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONDEVMODE",
-    "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED",
+    *KERAS_SWITCHES,
 )  # fmt: skip
 
 

@@ -75,9 +75,8 @@ def publish(
     return left
 
 
-def _brief(reasons: Sequence[str], most: int = 3) -> str:
-    more = [f"and {len(reasons) - most} more"] if len(reasons) > most else []
-    return "; ".join([*reasons[:most], *more])
+def _brief(reasons: Sequence[str]) -> str:
+    return "; ".join(reasons[:3]) + (f"; and {len(reasons) - 3} more" if len(reasons) > 3 else "")
 
 
 def _run(root: Path, chapter: Chapter) -> ChapterRun:

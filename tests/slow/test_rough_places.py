@@ -101,7 +101,7 @@ def test_a_checkout_and_a_package_that_cannot_be_written_still_run(book, tmp_pat
         assert left_in(tmp_path) == before
 
 
-@pytest.mark.parametrize("kilobytes", [16, 200])
+@pytest.mark.parametrize("kilobytes", [4, 200])
 def test_a_temporary_folder_that_fills_up(tmp_path, kilobytes):
     small = tmp_path / "small"
     small.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 from runner_books import FIRST, make_book
@@ -30,22 +31,18 @@ def installed(tmp_path, monkeypatch):
     return book
 
 
-def test_a_run_is_planned_from_the_script_and_goes_where_the_reader_stands(installed, tmp_path):
+def test_runs_and_sweeps_are_planned_from_the_script_and_go_where_the_reader_stands(installed):
     before = sorted(installed.rglob("*"))
     (plan,) = plan_runs(["01"], "quick", {"RATE": 0.25}, None, None)
     assert plan.parameters == {"SEED": 3, "RATE": 0.25}
-    assert plan.folder == tmp_path / "here" / "_build" / "runs" / "quick-changed"
+    assert plan.folder == Path.cwd() / "_build/runs/quick-changed"
     assert b"from digit_utils.results" in plan.source
-    assert check_pairs(installed) == []
-    assert sorted(installed.rglob("*")) == before
-
-
-def test_a_sweep_is_planned_there_too(installed, tmp_path, capsys):
-    file = tmp_path / "here" / "sweep.yaml"
+    file = Path.cwd() / "sweep.yaml"
     file.write_text("chapter: 01_first\nprofile: quick\ngrid: {SEED: [1, 2]}\n")
     _, runs, place = run_sweep(file, only_list=True)
-    assert len(runs) == 2
-    assert place.folder == tmp_path / "here" / "_build" / "sweeps" / "sweep"
+    assert len(runs) == 2 and place.folder == Path.cwd() / "_build/sweeps/sweep"
+    assert check_pairs(installed) == []
+    assert sorted(installed.rglob("*")) == before
 
 
 def test_a_checkout_goes_first_and_what_needs_one_says_so(installed, tmp_path, monkeypatch):
