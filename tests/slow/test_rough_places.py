@@ -191,7 +191,8 @@ def test_a_slice_of_the_images_shows_what_there_is_or_says_how_many_are_needed(t
 
 
 def test_two_runs_of_a_chapter_at_once(tmp_path):
-    book = make_book(tmp_path, c01_slow=SQUARE.replace("EPOCHS / 10", "EPOCHS"), c02_other=SQUARE)
+    waits = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.1)"
+    book = make_book(tmp_path, c01_slow=chapter(waits), c02_other=SQUARE)
     first = start_digits(book, "run", "01")
     while not (book / "_build/runs/quick/.claims/01_slow/.owner").exists():
         assert first.poll() is None
@@ -200,9 +201,10 @@ def test_two_runs_of_a_chapter_at_once(tmp_path):
     assert_told(done, f"01_slow is being run in _build/runs/quick by process {first.pid}; wait")
     other = run_as_anybody(book, "run", "02")
     assert other.returncode == 0, other.stderr
-    _, err = first.communicate(timeout=60)
+    (book / "_build/runs/quick/go").touch()
+    _, err = first.communicate(timeout=300)
     assert first.returncode == 0, err
-    assert left_in(book / "_build/runs/quick") == {"01_slow.ipynb", "02_other.ipynb"}
+    assert left_in(book / "_build/runs/quick") == {"01_slow.ipynb", "02_other.ipynb", "go"}
 
 
 def test_the_site_of_a_checkout_with_an_odd_name_twice_at_once(tmp_path):
