@@ -76,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=told or text, formatter_class=form)
 
     example = "digits run 05 --profile quick -p N_TRIALS 20"
-    run = command("run", "execute chapters with papermill", f"Execute chapters: {example}")
+    run = command("run", "execute chapters", f"Execute chapters: {example}")
     _add_chapters(run)
     _add_profile(run)
     text = "set a parameter, whatever the profile says; NAME=VALUE works too; may be repeated"
