@@ -68,14 +68,12 @@ def test_every_image_gets_its_own_change_and_every_call_new_ones():
 
 def test_it_acts_only_while_training_and_with_ranges():
     layer, images = RandomAffine(seed=0), images_of(2, height=20, width=30)
-    assert np.array_equal(layer(images, training=False), images)
     assert np.array_equal(layer(images), images)
-    model = keras.Sequential([keras.layers.Input((20, 30, 1)), layer])
-    assert np.array_equal(model.predict(images, verbose=0), images)
+    assert np.array_equal(layer(images, training=False), images)
     assert np.array_equal(change(images), images)
 
 
-@pytest.mark.parametrize("angle", [-1, -0.5, 0.5, 1])
+@pytest.mark.parametrize("angle", [-1, 0.5])
 def test_rotates_about_the_centre_by_the_angle_drawn(draw, angle):
     draw(angle, 0, 0, 0, 0)
     turned = change(BAR, rotation=40)[0]
@@ -83,16 +81,17 @@ def test_rotates_about_the_centre_by_the_angle_drawn(draw, angle):
     assert lean(turned) == pytest.approx(40 * angle, abs=1.0)
 
 
-@pytest.mark.parametrize("horizontal, vertical", [(1, 0), (0, -1), (0.5, -0.5)])
-def test_a_pure_shift_moves_by_a_fraction_of_height_and_width(draw, horizontal, vertical):
-    draw(0, 0, 0, horizontal, vertical)
+def test_a_shift_moves_by_a_fraction_of_height_and_width_and_background_enters(draw):
+    draw(0, 0, 0, 0.5, -1)
     image = np.zeros((1, 40, 20, 1), np.float32)
     image[0, 20, 10] = 1
     moved = change(image, shift=0.2)[0, ..., 0]
     # The matrix maps output to input, hence the sign.
-    expected = (20 - round(8 * vertical), 10 - round(4 * horizontal))
-    assert np.unravel_index(moved.argmax(), moved.shape) == expected
+    assert np.unravel_index(moved.argmax(), moved.shape) == (20 + 8, 10 - 2)
     assert moved.sum() == pytest.approx(1, rel=1e-3)
+    draw(0, 0, 0, 1, 0)
+    moved = change(np.ones((1, 28, 28, 1), np.float32), shift=0.25)
+    assert np.sort(moved.mean(axis=(0, 1, 3))).tolist() == [0] * 7 + [1] * 21
 
 
 def test_zoom_stretches_height_and_width_separately_and_keeps_the_centre(draw):
@@ -113,24 +112,6 @@ def test_shears_rows_sideways_about_the_centre(draw, amount):
     assert columns == [14 + round(4 * amount), 14, 14 - round(4 * amount)]
 
 
-def test_shear_takes_a_draw_of_its_own_only_when_wanted(monkeypatch):
-    shapes, uniform = [], keras.random.uniform
-    monkeypatch.setattr(
-        keras.random,
-        "uniform",
-        lambda shape, *rest, **more: shapes.append(shape) or uniform(shape, *rest, **more),
-    )
-    plain = change(images_of(), rotation=10, seed=3)
-    assert not np.array_equal(change(images_of(), rotation=10, seed=3, shear=0.2), plain)
-    assert [shape[0] for shape in shapes] == [5, 6]
-
-
-def test_what_enters_the_frame_is_background(draw):
-    draw(0, 0, 0, 1, 0)
-    moved = change(np.ones((1, 28, 28, 1), np.float32), shift=0.25)
-    assert np.sort(moved.mean(axis=(0, 1, 3))).tolist() == [0] * 7 + [1] * 21
-
-
 def test_draws_cover_the_ranges_evenly():
     moved = change(np.repeat(BAR, 2000, axis=0), shift=0.1, seed=0)
     moves = np.array([centre_of_mass(image) for image in moved]) - 13.5
@@ -138,9 +119,6 @@ def test_draws_cover_the_ranges_evenly():
     for along in moves.T:
         assert np.histogram(along, 4, (-2.81, 2.81))[0] == pytest.approx([500] * 4, abs=90)
     assert abs(np.corrcoef(moves.T)[0, 1]) < 0.1
-    angles = [lean(image) for image in change(np.repeat(BAR, 500, axis=0), rotation=20, seed=0)]
-    assert -21 < min(angles) < -19 and 19 < max(angles) < 21
-    assert abs(np.mean(angles)) < 2
 
 
 def test_a_network_with_it_is_saved_and_loaded(tmp_path):
@@ -148,8 +126,6 @@ def test_a_network_with_it_is_saved_and_loaded(tmp_path):
     model = keras.Sequential([keras.layers.Input((28, 28, 1)), layer, keras.layers.Flatten()])
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras").layers[0]
-    assert isinstance(loaded, RandomAffine)
-    assert loaded.get_config() == layer.get_config()
     names = ("rotation", "zoom", "shift", "shear", "seed", "name")
     assert [getattr(loaded, name) for name in names] == [15, 0.2, 0.05, 0.1, 3, "affine"]
 
@@ -158,9 +134,7 @@ def test_a_network_with_it_is_saved_and_loaded(tmp_path):
     "name, value, expected",
     [
         ("rotation", -1, "rotation is -1; expected degrees from 0 to 180"),
-        ("rotation", 181, "rotation is 181; expected degrees from 0 to 180"),
         ("rotation", float("nan"), "rotation is nan; expected degrees"),
-        ("zoom", -0.1, "zoom is -0.1; expected a fraction of the image's size"),
         ("zoom", 1, "zoom is 1; expected a fraction of the image's size, from 0 to below 1"),
         ("shift", 2.8, "shift is 2.8; expected a fraction of the image's size"),
         ("shear", -0.1, "shear is -0.1; expected pixels sideways"),
