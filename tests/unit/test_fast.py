@@ -1,6 +1,5 @@
 """The fast recipe: images on the device beside the network, and a short training that works."""
 
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -50,12 +49,9 @@ def test_images_on_the_device_are_fetched_by_row_and_scaled():
     images = np.random.default_rng(0).integers(0, 256, (7, 28, 28)).astype("uint8")
     found = np.array(OnDeviceImages(images)(np.array([3, 0, 3], dtype="int32")))
     assert found == pytest.approx(prepare_images(images[[3, 0, 3]]))
-
-
-@pytest.mark.parametrize("wrong", [np.zeros((4, 28, 28)), np.zeros((4, 784), "uint8")])
-def test_images_of_another_kind_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"expected uint8 \(n, height, width\)"):
-        OnDeviceImages(wrong)
+    for wrong in (np.zeros((4, 28, 28)), np.zeros((4, 784), "uint8")):
+        with pytest.raises(ValueError, match=r"expected uint8 \(n, height, width\)"):
+            OnDeviceImages(wrong)
 
 
 def test_every_row_comes_once_an_epoch_with_its_label_in_another_order():
@@ -94,21 +90,13 @@ def test_averaged_weights_are_what_is_scored_and_kept(few):
     assert trained.scores[-1] == score(trained.network)
     # The same training without averaging ends with other weights.
     plain = train(replace(recipe, ema=0.0), *few)
-    kernels = [one.network.layers[0].get_weights()[0] for one in (trained, plain)]
-    assert not np.allclose(*kernels)
+    assert not np.allclose(*[one.network.get_weights()[0] for one in (trained, plain)])
 
 
 @pytest.mark.parametrize("training", [Trainer(Recipe()).train, lambda *few: train(Recipe(), *few)])
 def test_images_without_labels_are_refused(training):
     with pytest.raises(ValueError, match="found 3 images and 2 labels"):
         training(np.zeros((3, 28, 28), "uint8"), np.zeros(2, int))
-
-
-def test_a_training_that_fails_leaves_nothing_behind(few):
-    trainer = Trainer(replace(Recipe(), epochs=1, width=2))
-    with pytest.raises(IndexError):
-        trainer.train(few[0], np.full(500, 10))
-    assert trainer.train(*few).network.get_weights()
 
 
 @pytest.mark.parametrize("changes", [{}, {"ema": 0.9, "optimizer": "adamw", "dropout": 0.2}])
@@ -155,13 +143,7 @@ print("weights", hashlib.sha256(b"".join(w.tobytes() for w in weights)).hexdiges
 def test_two_runs_with_one_seed_give_the_same_weights_to_the_bit():
     # In processes of their own: the switch holds for a whole process.
     once, again = (
-        subprocess.run(
-            [sys.executable, "-c", REPEAT],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        ).stdout.splitlines()[-1]
+        subprocess.check_output([sys.executable, "-c", REPEAT], text=True).splitlines()[-1]
         for _ in range(2)
     )
     assert once == again and once.startswith("weights ")
