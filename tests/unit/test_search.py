@@ -6,7 +6,6 @@ import math
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 from hyperopt import STATUS_FAIL, STATUS_OK, Trials, fmin, hp, rand, tpe
@@ -84,7 +83,6 @@ def test_what_else_an_objective_returns_is_kept_as_far_as_it_can_be(tmp_path):
     [
         ([1, 2, 3], ["0.5", "0.2", "0.1"], None),
         ([1, 3], ["0.1", "0.2"], "reported epoch 3, expected 2"),
-        ([0], ["0.1"], "reported epoch 0, expected 1"),
         ([1, 2], ["0.1", "nan"], "the loss after epoch 2 is nan"),
     ],
 )
@@ -133,9 +131,8 @@ def test_failures_in_a_row_stop_the_search(tmp_path):
     def breaks(settings):
         raise RuntimeError("no network")
 
-    found = run(tmp_path, 2, breaks)
     with pytest.raises(SearchError, match=r"none of 2 trials succeeded.*no network"):
-        _ = found.best
+        _ = run(tmp_path, 2, breaks).best
     with pytest.raises(SearchError, match=r"trials 1, 2, 3, 4, 5 failed, 5 in a row.*no network"):
         run(tmp_path, function=breaks)
     assert len(list(tmp_path.glob("trial_*.json"))) == 5
@@ -171,29 +168,19 @@ def test_a_parameter_that_the_objective_does_not_read(tmp_path):
     assert len(run(tmp_path, 2).trials) == 2  # taken out of the space, it goes on there
 
 
-class Callable:
-    def __call__(self, settings):
-        return objective(settings)
-
-
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
         ({"space": hp.choice("x", [1, 2])}, "expected a dictionary of hp expressions"),
-        ({"space": {}}, "at least one entry"),
         ({"space": {"a": [1, 2]}}, "expected one hyperopt expression"),
         ({"space": {"a": hp.uniform("b", 0, 1)}}, "a is labelled 'b'"),
         ({"space": {"a": hp.choice("a", [hp.uniform("b", 0, 1)])}}, "nested spaces"),
-        ({"space": {"a": hp.choice("a", [{"k": 1}])}}, "nested spaces"),
-        ({"space": {"a": hp.choice("a", [(1, hp.uniform("b", 0, 1))])}}, "nested spaces"),
         ({"space": {"seconds": hp.uniform("seconds", 0, 1)}}, "its own column seconds"),
         ({"algo": tpe}, "expected a function such as tpe.suggest"),
         ({"algo": partial(rand.suggest, other=object())}, "other is of type object"),
-        ({"function": Callable()}, "expected a plain function"),
+        ({"function": "objective"}, "expected a plain function"),
         ({"depends_on": ["x"]}, "expected a dictionary"),
-        ({"depends_on": {"x": {1}}}, "x is of type set"),
         ({"n": 0}, "max_evals is 0, expected a whole number from 1"),
-        ({"n": True}, "max_evals is True, expected a whole number"),
         ({"n": 2.5}, "max_evals is 2.5, expected a whole number"),
         ({"seed": -1}, "seed is -1, expected a whole number from 0"),
     ],
@@ -226,21 +213,11 @@ def test_spaces_are_described_in_plain_words():
 # What the chapter says of hyperopt, held against hyperopt itself
 
 
-def test_both_searches_begin_with_the_same_trials(tmp_path):
-    names = list(CONTINUOUS)
-    by_tpe = run(tmp_path / "t").table()[names]
-    at_random = run(tmp_path / "r", algo=rand.suggest).table()[names]
-    pd.testing.assert_frame_equal(by_tpe[:4], at_random[:4])
-    assert not by_tpe[4:].equals(at_random[4:])
-
-
 def test_hyperopts_default_is_twenty_random_trials(tmp_path):
     by_default = run(tmp_path / "t", 21, algo=tpe.suggest)
     at_random = run(tmp_path / "r", 21, algo=rand.suggest)
-    same = [
-        one.parameters == other.parameters
-        for one, other in zip(by_default.trials, at_random.trials, strict=True)
-    ]
+    pairs = zip(by_default.trials, at_random.trials, strict=True)
+    same = [one.parameters == other.parameters for one, other in pairs]
     assert same == [True] * 20 + [False]
 
 
@@ -267,7 +244,9 @@ def test_the_trials_are_those_of_hyperopts_own_loop(tmp_path):
 # Progress
 
 
-def test_progress_tells_the_best_and_the_time_left(monkeypatch):
+def test_progress_tells_the_best_and_the_time_left_in_a_notebook(tmp_path, monkeypatch, capsys):
+    run(tmp_path, 3, progress=SearchProgress("TPE"))
+    assert capsys.readouterr().out == ""
     lines = []
     monkeypatch.setattr(SearchProgress, "_show", lambda self, bundle: lines.append(bundle))
     seconds = [10.0, 1e-4, 2e-4, 12.0]  # two were known beforehand: they do not count
@@ -276,12 +255,7 @@ def test_progress_tells_the_best_and_the_time_left(monkeypatch):
     progress([Trial(1, {}, 0, "failed", None, "no", 1.0)], 6)
     progress(trials, 6)
     progress(trials, 4)
-    first, middle, last = [bundle["text/plain"] for bundle in lines]
+    first, middle, last = (bundle["text/plain"] for bundle in lines)
     assert first.startswith("TPE: trial 1 of 6, no score yet")
     assert middle.startswith("TPE: trial 4 of 6, best validation accuracy 0.4000")
     assert middle.endswith("about 22 s left") and "left" not in last
-
-
-def test_progress_is_silent_outside_a_notebook(tmp_path, capsys):
-    run(tmp_path, 3, progress=SearchProgress("TPE"))
-    assert capsys.readouterr().out == ""
