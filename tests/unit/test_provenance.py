@@ -9,8 +9,8 @@ from digit_utils.provenance import keras_settings, provenance
 
 def test_a_commit_is_named_and_a_change_since_marked(tmp_path):
     def git(*arguments):
-        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        return subprocess.check_output(["git", *who, *arguments], cwd=tmp_path, text=True).strip()
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+        return subprocess.check_output(command, cwd=tmp_path, text=True).strip()
 
     git("init", "--quiet")
     assert provenance(tmp_path)["commit"] is None
