@@ -50,7 +50,6 @@ def assert_is(digits, train, test):
     assert np.array_equal(digits.labels, train.values[:, 0])
     assert np.array_equal(digits.images.reshape(-1, 784), train.values[:, 1:])
     assert np.array_equal(digits.test_images.reshape(-1, 784), test.values)
-    assert digits.images.shape[1:] == digits.test_images.shape[1:] == (28, 28)
     assert digits.images.dtype == digits.labels.dtype == digits.test_images.dtype == np.uint8
     assert digits.images.flags.writeable and digits.images.flags.c_contiguous
 
@@ -97,23 +96,20 @@ def test_reads_one_row_and_leading_zeros(kaggle_folder, train_csv):
     assert digits.images[0, 0, :2].tolist() == [7, 0]
 
 
-@pytest.mark.parametrize("kind", ["gz", "zip each", "zip both", "zip in subfolder", "zip itself"])
+@pytest.mark.parametrize("kind", ["gz", "zip each", "zip both", "zip itself"])
 def test_reads_archives(tmp_path, train_csv, test_csv, kind):
     files = {"train.csv": train_csv.encode(), "test.csv": test_csv.encode()}
     source = tmp_path
     if kind in ("gz", "zip each"):
         for name, raw in files.items():
-            ending = ".gz" if kind == "gz" else ".zip"
             packed = gzip.compress(raw) if kind == "gz" else zip_bytes(**{name: raw})
-            (tmp_path / (name + ending)).write_bytes(packed)
+            (tmp_path / f"{name}.{kind[:3].strip()}").write_bytes(packed)
     else:
         # A path that would lead out of the folder, were anything unpacked.
-        inside = "../../digit-recognizer/" if kind == "zip in subfolder" else ""
-        members = {inside + name: raw for name, raw in files.items()}
+        members = {f"../../digit-recognizer/{name}": raw for name, raw in files.items()}
         more = {"__MACOSX/._train.csv": b"junk", "sample_submission.csv": b"ImageId,Label\n1,0\n"}
         (tmp_path / "digit-recognizer.zip").write_bytes(zip_bytes(**members, **more))
-        if kind == "zip itself":
-            source = tmp_path / "digit-recognizer.zip"
+        source = tmp_path / "digit-recognizer.zip" if kind == "zip itself" else tmp_path
     before = sorted(tmp_path.rglob("*"))
     digits = load_digits(source)
     assert_is(digits, train_csv, test_csv)

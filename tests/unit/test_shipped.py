@@ -57,11 +57,10 @@ def test_a_file_with_something_else_in_it_is_refused(tmp_path, arrays, changes, 
 
 
 def test_a_file_that_is_missing_or_cut_short_is_told(tmp_path, arrays):
-    path = tmp_path / "x.npz"
+    path = tmp_path / "two.npz"
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(ShippedModelError, match="damaged"):
+        load_networks(path)
+    path.unlink()
     with pytest.raises(ShippedModelError, match="no such file"):
         load_networks(path)
-    np.savez(path, **arrays)
-    for damaged in (path.read_bytes()[:3000], b""):
-        path.write_bytes(damaged)
-        with pytest.raises(ShippedModelError, match="damaged"):
-            load_networks(path)

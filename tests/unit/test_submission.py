@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 import digit_utils.kaggle
-from digit_utils import submission
 from digit_utils.submission import SubmissionError, write_submission
 
 
@@ -54,14 +53,6 @@ def test_bad_predictions(tmp_path, predicted, parts):
 def test_missing_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"folder does not exist; create .*s\.csv"):
         write_submission(tmp_path / "nowhere" / "s.csv", [1], n_expected=1)
-
-
-def test_what_does_not_read_back_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        submission, "write_atomically", lambda path, _: path.write_bytes(b"ImageId,Label\n1,8\n")
-    )
-    with pytest.raises(SubmissionError, match=r"s\.csv: reads back differently.*before uploading"):
-        write_submission(tmp_path / "s.csv", [1], n_expected=1)
 
 
 @pytest.fixture
