@@ -34,15 +34,6 @@ def digits():
 # ---------------------------------------------------------------- bundled digits
 
 
-def test_kaggles_shape(digits):
-    assert digits.images.shape == (42_000, 28, 28)
-    assert digits.test_images.shape == (28_000, 28, 28)
-    assert digits.images.dtype == digits.labels.dtype == digits.test_images.dtype == np.uint8
-    assert repr(digits) == (
-        "Digits(42,000 labelled images, 28,000 test images, source='bundled MNIST')"
-    )
-
-
 def test_every_image_keeps_its_label_and_is_given_once_in_an_order_that_never_changes(digits):
     images, labels = data.read_bundled_mnist()
     order = np.random.RandomState(42_000).permutation(70_000)

@@ -119,12 +119,10 @@ def test_images_in_a_grid():
         (lambda: plots.show_images(IMAGES[:0]), "shape"),
         (lambda: plots.show_images(IMAGES, ["a", "b", "c"]), "3 titles for 12 images"),
         (lambda: search_plots.plot_best_so_far(dict.fromkeys("abcde", SEARCH)), "found 5 searches"),
-        (lambda: search_plots.plot_parameters(SEARCH, []), "no parameters"),
         (lambda: search_plots.plot_parameters(SEARCH, ["rate", "width"]), "width"),
         (lambda: search_plots.plot_parallel_coordinates(SEARCH[1:2], NAMES), "empty"),  # no score
         (lambda: search_plots.plot_confirmation(SCORES.assign(measured=[*"abcde"])), "5 kinds"),
         (lambda: plots.plot_architecture(keras.Sequential([layers.Dense(10)])), "Input layer"),
-        (lambda: plots.plot_architecture(keras.Model(*[keras.Input((9, 9, 1))] * 2)), "Sequential"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(draw, message):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from digit_utils.provenance import keras_settings, provenance
+from digit_utils.provenance import provenance
 
 
 def test_a_commit_is_named_and_a_change_since_marked(tmp_path):
@@ -23,9 +23,3 @@ def test_a_commit_is_named_and_a_change_since_marked(tmp_path):
     assert provenance(tmp_path)["commit"] == commit
     (tmp_path / "file").write_text("two")
     assert provenance(tmp_path)["commit"] == commit + "+"
-
-
-def test_a_home_of_an_unknown_user_is_no_error(monkeypatch):
-    monkeypatch.setenv("KERAS_HOME", "~nobody_of_this_name")
-    file, asked = keras_settings()
-    assert file.as_posix() == "~nobody_of_this_name/keras.json" and asked == {}

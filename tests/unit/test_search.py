@@ -148,18 +148,6 @@ def test_known_settings_are_not_tried_again(tmp_path):
     assert len(calls) == 3 + 9  # everything is tried unless asked otherwise
 
 
-def test_a_parameter_that_the_objective_does_not_read(tmp_path):
-    space = {**CONTINUOUS, "densse_units": hp.choice("densse_units", [1, 2])}
-
-    def asks_for_it(settings):
-        return objective(settings) + ("densse_units" in settings)
-
-    with pytest.raises(SearchError, match="never read densse_units"):
-        run(tmp_path, function=asks_for_it, space=space)
-    assert not list(tmp_path.glob("trial_*.json"))
-    assert len(run(tmp_path, 2).trials) == 2  # taken out of the space, it goes on there
-
-
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
