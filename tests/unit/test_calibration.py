@@ -42,20 +42,6 @@ def test_confidence_is_that_of_the_answer_and_the_log_loss_scikit_learns():
     assert mean_log_loss(logits, labels, 1.7) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    ("logits", "labels", "temperature", "message"),
-    [
-        (np.zeros((5, 10)), np.zeros(5, int), 0, "temperature"),
-        (np.zeros((5, 10)), np.zeros(5, int), float("nan"), "temperature"),
-        (np.zeros((5, 10)), np.zeros(4, int), 1, "one label an image"),
-        (np.zeros(5), np.zeros(5, int), 1, "logits have shape"),
-    ],
-)
-def test_other_logits_labels_and_temperatures_are_refused(logits, labels, temperature, message):
-    with pytest.raises(ValueError, match=message):
-        mean_log_loss(logits, labels, temperature)
-
-
 def test_the_error_is_small_for_an_honest_network_and_large_for_an_over_confident_one():
     logits, labels = honest(20_000)
     correct = logits.argmax(axis=1) == labels
@@ -69,20 +55,27 @@ def test_the_error_is_small_for_an_honest_network_and_large_for_an_over_confiden
     assert calibration_error(confidence, correct, 3) == pytest.approx((0.1 + 0.5 + 0.3) / 3)
 
 
+LOGITS, LABELS = np.zeros((5, 10)), np.zeros(5, int)
+
+
 @pytest.mark.parametrize(
-    ("confidence", "correct", "n_bins", "message"),
+    ("function", "arguments", "message"),
     [
-        ([0.5], np.ones(2, bool), 1, "shape"),
-        ([], np.ones(0, bool), 1, "shape"),
-        ([0.5], np.array([1]), 1, "true or false"),
-        ([4.5], np.ones(1, bool), 1, "logits"),
-        ([np.nan], np.ones(1, bool), 1, "probabilities"),
-        ([0.5] * 3, np.ones(3, bool), 4, "n_bins"),
+        (mean_log_loss, (LOGITS, LABELS, 0), "temperature"),
+        (mean_log_loss, (LOGITS, LABELS, float("nan")), "temperature"),
+        (mean_log_loss, (LOGITS, LABELS[:4]), "one label an image"),
+        (mean_log_loss, (LABELS, LABELS), "logits have shape"),
+        (calibration_error, ([0.5], np.ones(2, bool), 1), "shape"),
+        (calibration_error, ([], np.ones(0, bool), 1), "shape"),
+        (calibration_error, ([0.5], np.array([1]), 1), "true or false"),
+        (calibration_error, ([4.5], np.ones(1, bool), 1), "logits"),
+        (calibration_error, ([np.nan], np.ones(1, bool), 1), "probabilities"),
+        (calibration_error, ([0.5] * 3, np.ones(3, bool), 4), "n_bins"),
     ],
 )
-def test_what_cannot_be_calibrated_is_refused(confidence, correct, n_bins, message):
+def test_what_cannot_be_calibrated_is_refused(function, arguments, message):
     with pytest.raises(ValueError, match=message):
-        calibration_error(confidence, correct, n_bins)
+        function(*arguments)
 
 
 def test_every_image_is_in_one_bin_of_uncertainty():

@@ -1,4 +1,7 @@
-"""The bundled digits, their seal, and the split, subset and preparation of images."""
+"""The bundled digits, their seal, and the split, subset and preparation of images.
+
+What the split and the scaling come out as, the reference of 02_preprocessing compares.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,6 @@ from digit_utils.data import (
     DigitDataError,
     load_digits,
     prepare_images,
-    sealed_test_labels,
     split_train_validation,
     take_subset,
 )
@@ -34,13 +36,7 @@ def digits():
 # ---------------------------------------------------------------- bundled digits
 
 
-def test_every_image_keeps_its_label_and_is_given_once_in_an_order_that_never_changes(digits):
-    images, labels = data.read_bundled_mnist()
-    order = np.random.RandomState(42_000).permutation(70_000)
-    assert np.array_equal(digits.images, images[order[:42_000]])
-    assert np.array_equal(digits.labels, labels[order[:42_000]])
-    assert np.array_equal(digits.test_images, images[order[42_000:]])
-    assert np.array_equal(sealed_test_labels(digits), labels[order[42_000:]])
+def test_the_order_never_changes(digits):
     # Published numbers rest on this order: a change here makes every one of them wrong.
     assert digits.labels[:20].tolist() == FIRST_LABELS
     digest = hashlib.sha256(digits.images.tobytes() + digits.test_images.tobytes()).hexdigest()
@@ -143,29 +139,6 @@ def labelled(n, n_digits, seed):
     return images, labels.astype(np.uint8)
 
 
-@settings(deadline=None, max_examples=50)
-@given(
-    n=st.integers(60, 400),
-    n_digits=st.integers(1, 10),
-    fraction=st.floats(0.2, 0.8),
-    seed=st.integers(0, 2**32 - 2),
-)
-def test_split_keeps_every_image_once_with_its_label(n, n_digits, fraction, seed):
-    images, labels = labelled(n, n_digits, seed)
-    train_x, valid_x, train_y, valid_y = split_train_validation(images, labels, fraction, seed)
-    assert np.array_equal(valid_x, split_train_validation(images, labels, fraction, seed)[1])
-    assert not np.array_equal(
-        valid_x, split_train_validation(images, labels, fraction, seed + 1)[1]
-    )
-    numbers = np.concatenate([train_x, valid_x])[:, 0, 0]
-    assert np.array_equal(np.sort(numbers), np.arange(n))
-    assert np.array_equal(labels[numbers], np.concatenate([train_y, valid_y]))
-    assert (train_x.dtype, train_y.dtype) == (images.dtype, labels.dtype)
-    assert len(valid_x) == int(np.ceil(fraction * n))
-    ideal = fraction * np.bincount(labels)
-    assert np.abs(np.bincount(valid_y, minlength=n_digits) - ideal).max() <= 2
-
-
 @settings(deadline=None, max_examples=100)
 @given(
     n_all=st.integers(25, 300),
@@ -182,20 +155,11 @@ def test_subset_is_stratified_and_keeps_labels(n_all, n, n_digits, seed):
     assert np.array_equal(labels[numbers], some_labels)
     assert (np.diff(numbers) > 0).all()  # in their own order, none twice
     assert np.array_equal(take_subset(images, labels, n, seed)[0], some)
+    if n < n_all - 20:
+        assert not np.array_equal(take_subset(images, labels, n, seed ^ 1)[0], some)
     found = np.bincount(some_labels, minlength=n_digits)
     assert np.abs(found - min(n, n_all) * np.bincount(labels) / n_all).max() <= 2
     assert found.min() > 0
-
-
-def test_split_and_subset_of_the_full_data_keep_each_digits_share(digits):
-    share = np.bincount(digits.labels) / 42_000
-    _, valid_x, train_y, valid_y = split_train_validation(digits.images, digits.labels)
-    assert (len(train_y), len(valid_x), len(valid_y)) == (33_600, 8_400, 8_400)
-    assert np.allclose(np.bincount(valid_y) / 8_400, share, atol=2e-4)
-    _, labels = take_subset(digits.images, digits.labels, 1000)
-    assert np.allclose(np.bincount(labels) / 1000, share, atol=1e-3)
-    other = take_subset(digits.images, digits.labels, 1000, seed=1)[1]
-    assert not np.array_equal(labels, other)
 
 
 @pytest.mark.parametrize("n", [None, 60, 61])
@@ -226,17 +190,6 @@ def test_split_and_subset_refuse(function, n, argument, says):
 
 
 # ---------------------------------------------------------------- preparation
-
-
-@pytest.mark.parametrize("n", [0, 5])
-def test_prepared_images(n):
-    images = np.random.default_rng(n).integers(0, 256, (n, 28, 28), dtype=np.uint8)
-    before = images.copy()
-    prepared = prepare_images(images)
-    assert (prepared.shape, prepared.dtype) == ((n, 28, 28, 1), np.float32)
-    assert np.array_equal(prepared[..., 0], images.astype(np.float32) / 255)
-    assert np.array_equal(images, before)
-    assert np.array_equal(prepare_images(images.astype(int)), prepared)
 
 
 @pytest.mark.parametrize(

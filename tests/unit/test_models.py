@@ -131,13 +131,3 @@ def test_what_the_kernel_cannot_do_falls_back_to_keras(options):
     fused, plain = FusedBatchNormalization(**options), layers.BatchNormalization(**options)
     ours, theirs = fused(maps(), training=True), plain(maps(), training=True)
     assert np.array(ours, "float32") == pytest.approx(np.array(theirs, "float32"))
-
-
-def test_a_frozen_layer_keeps_its_statistics():
-    layer = FusedBatchNormalization()
-    layer(maps())
-    layer.trainable = False
-    before = layer.get_weights()
-    layer(maps(), training=True)
-    for once, again in zip(before, layer.get_weights(), strict=True):
-        assert np.array_equal(once, again)

@@ -56,14 +56,6 @@ def test_weight_decay_shrinks_kernels_and_leaves_out_what_is_excluded():
     assert bias.numpy() == pytest.approx(before[1])
 
 
-def test_both_are_built_again_from_their_configuration():
-    optimizer = ConvMuon(OneCycle(0.06, 400, 0.2), momentum=0.8, weight_decay=0.03)
-    again = ConvMuon.from_config(optimizer.get_config()).get_config()
-    assert again == optimizer.get_config()
-    assert (again["momentum"], again["weight_decay"]) == (0.8, 0.03)
-    assert again["learning_rate"]["config"] == {"peak": 0.06, "steps": 400, "warmup": 0.2}
-
-
 def test_one_cycle_climbs_and_falls_in_straight_lines():
     schedule, steps = OneCycle(peak=2.0, steps=100, warmup=0.25), np.arange(0, 201, 5)
     found = [float(schedule(step)) for step in steps]
