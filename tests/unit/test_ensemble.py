@@ -1,11 +1,14 @@
-"""Averaging probabilities: the mean comes out, anything but probabilities is refused."""
+"""Averaging probabilities: the mean comes out, anything but probabilities is refused.
+
+Test-time augmentation is the affair of 06_final_model's reference.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from digit_utils.ensemble import average_probabilities, predict_with_tta
+from digit_utils.ensemble import average_probabilities
 
 
 def test_the_mean_in_double_precision_and_the_members_left_alone():
@@ -32,20 +35,3 @@ def test_the_mean_in_double_precision_and_the_members_left_alone():
 def test_what_is_no_probabilities_is_refused(members, message):
     with pytest.raises(ValueError, match=message):
         average_probabilities(members)
-
-
-class SeesOnePixel:
-    """Answers with the pixel in the middle: 1 where it is inked."""
-
-    def predict(self, images, batch_size, verbose):
-        inked = images[:, 14, 14, 0]
-        return np.stack([1 - inked, inked], axis=1)
-
-
-def test_an_image_is_seen_as_it_is_and_one_pixel_to_each_side():
-    dots = np.eye(784, dtype=np.float32).reshape(784, 28, 28, 1)
-    found = predict_with_tta(SeesOnePixel(), dots)[:, 1].reshape(28, 28)
-    # One of the five copies has the inked pixel in the middle, or none has.
-    expected = np.zeros((28, 28))
-    expected[13:16, 13:16] = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]]) / 5
-    assert found == pytest.approx(expected)

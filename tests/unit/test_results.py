@@ -43,29 +43,6 @@ def test_prints_outside_ipython_even_where_it_is_not_installed():
     assert run.stdout == "hello\n{'a': 0.5, 'n': 3}\n"
 
 
-def test_one_display_with_all_three_forms():
-    from IPython.core.interactiveshell import InteractiveShell
-    from IPython.utils.capture import capture_output
-
-    shell = InteractiveShell.instance()
-    try:
-        with capture_output() as captured:
-            run = shell.run_cell(
-                "import numpy as np; from digit_utils import results\n"
-                "results.report('A **line**', counts=np.arange(2), markdown='free to use')"
-            )
-        run.raise_error()
-    finally:
-        InteractiveShell.clear_instance()
-    assert captured.stdout == ""
-    (output,) = captured.outputs
-    assert output.data == {
-        "text/markdown": "A **line**",
-        "text/plain": "A **line**",
-        MIME_TYPE: {"counts": [0, 1], "markdown": "free to use"},
-    }
-
-
 def test_last_report_wins_and_copies_are_given(capsys):
     with pytest.raises(ResultsError, match=r"report\(\) has not been called yet; run"):
         results.latest()

@@ -11,7 +11,7 @@ import yaml
 from hyperopt import STATUS_FAIL, STATUS_OK, Trials, fmin, hp, rand, tpe
 from search_cases import CONTINUOUS, RATES, SPACE, TPE, objective, outcomes, run
 
-from digit_utils.search import SearchError, SearchProgress, Trial
+from digit_utils.search import SearchError
 from digit_utils.search.definition import describe_space, to_draws
 
 
@@ -219,23 +219,3 @@ def test_the_trials_are_those_of_hyperopts_own_loop(tmp_path):
         draws = {name: values[0] for name, values in theirs["misc"]["vals"].items()}
         assert draws == to_draws(CONTINUOUS, ours.parameters)
         assert theirs["result"]["loss"] == ours.loss
-
-
-# Progress
-
-
-def test_progress_tells_the_best_and_the_time_left_in_a_notebook(tmp_path, monkeypatch, capsys):
-    run(tmp_path, 3, progress=SearchProgress("TPE"))
-    assert capsys.readouterr().out == ""
-    lines = []
-    monkeypatch.setattr(SearchProgress, "_show", lambda self, bundle: lines.append(bundle))
-    seconds = [10.0, 1e-4, 2e-4, 12.0]  # two were known beforehand: they do not count
-    trials = [Trial(n, {}, 0, "ok", -0.1 * n, None, s) for n, s in enumerate(seconds, 1)]
-    progress = SearchProgress("TPE")
-    progress([Trial(1, {}, 0, "failed", None, "no", 1.0)], 6)
-    progress(trials, 6)
-    progress(trials, 4)
-    first, middle, last = (bundle["text/plain"] for bundle in lines)
-    assert first.startswith("TPE: trial 1 of 6, no score yet")
-    assert middle.startswith("TPE: trial 4 of 6, best validation accuracy 0.4000")
-    assert middle.endswith("about 22 s left") and "left" not in last
