@@ -73,7 +73,7 @@ def test_width_dropout_and_dense_units_are_used_and_bad_dropout_is_refused():
             build_double_conv_cnn(width=4, dropout=dropout)
 
 
-def test_fast_cnn_halves_the_image_first_and_ends_without_a_hidden_layer():
+def test_fast_cnn_halves_the_image_first_and_can_do_without_normalisation_or_with_dropout():
     network = build_fast_cnn(width=4)
     block = ["Conv2D", "FusedBatchNormalization", "ReLU"]
     pooled = ["Conv2D", "MaxPooling2D", "FusedBatchNormalization", "ReLU"]
@@ -81,9 +81,6 @@ def test_fast_cnn_halves_the_image_first_and_ends_without_a_hidden_layer():
     shapes = [layer.output.shape[1:] for layer in of_kind(network, layers.Conv2D)]
     assert shapes == [(14, 14, 4), (14, 14, 8), (7, 7, 16), (7, 7, 16), (3, 3, 32)]
     assert network.output_shape == (None, 10)
-
-
-def test_fast_cnn_can_do_without_normalisation_or_with_dropout():
     names = names_of(build_fast_cnn(2, "none", dropout=0.5))
     assert "Dropout" in names
     assert not any("Normalization" in name for name in names)

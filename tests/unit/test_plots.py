@@ -139,15 +139,12 @@ def test_history_has_two_charts_with_a_line_for_each_set_of_images(columns, line
     assert [len(ax.lines) for ax in axes] == [lines, lines]
 
 
-def test_confusion_writes_counts_and_shades_mistakes_only():
-    ax = plots.plot_confusion(LABELS, PREDICTED)
+def test_rows_and_lines_are_those_of_the_table():
+    ax = plots.plot_confusion(LABELS, PREDICTED)  # with counts, and shades of mistakes only
     shades = np.asarray(ax.images[0].get_array())
     assert np.all(np.diag(shades) == 0)
     assert shades.sum() == np.sum(LABELS != PREDICTED)
     assert sum(int(text or 0) for text in texts(ax.texts)) == N
-
-
-def test_rows_and_lines_are_those_of_the_table():
     ax = plots.plot_label_counts(np.array([3, 3, 5]))  # digits that do not occur are shown
     assert [bar.get_height() for bar in ax.patches] == [0, 0, 0, 2, 0, 1, 0, 0, 0, 0]
     ax = plots.plot_accuracies(ACCURACIES)

@@ -35,7 +35,7 @@ def test_a_search_in_two_parts_equals_one_in_one(tmp_path, first):
     assert all(type(parameters["dense_units"]) is int for _, parameters, *_ in whole)
 
 
-def test_a_trial_is_one_file_of_values_and_redone_if_deleted(tmp_path):
+def test_a_trial_is_one_file_of_values_redone_if_deleted_and_read_in_its_first_format(tmp_path):
     found = run(tmp_path)
     files = sorted(tmp_path.glob("trial_*.json"))
     assert [path.name for path in files] == [f"trial_{n:04}.json" for n in range(1, 9)]
@@ -46,16 +46,9 @@ def test_a_trial_is_one_file_of_values_and_redone_if_deleted(tmp_path):
         assert kept["versions"]["hyperopt"]
     assert not [path for path in tmp_path.iterdir() if path.suffix in {".pkl", ".tmp"}]
     files[2].unlink()
+    del kept["curve"]
+    files[-1].write_text(json.dumps({**kept, "format": 1}))
     assert outcomes(run(tmp_path)) == outcomes(found)
-
-
-def test_a_trial_of_the_first_format_is_read(tmp_path):
-    whole = outcomes(run(tmp_path))
-    path = tmp_path / "trial_0003.json"
-    values = json.loads(path.read_bytes())
-    del values["curve"]
-    path.write_text(json.dumps({**values, "format": 1}))
-    assert outcomes(run(tmp_path)) == whole
 
 
 def holding(number):

@@ -57,16 +57,13 @@ def alive_graphs():
     return sum(isinstance(thing, FuncGraph) for thing in gc.get_objects())
 
 
-def test_networks_out_of_use_are_freed():
+def test_networks_out_of_use_are_freed_and_those_in_use_keep_working():
     forget_networks()
     before = alive_graphs()
     fit(with_augmentation(small_network(), RandomAffine()))
     assert alive_graphs() > before
     forget_networks()
     assert alive_graphs() <= before
-
-
-def test_networks_in_use_keep_working():
     network = small_network()
     trainer = with_augmentation(network, RandomAffine(seed=0))
     fit(trainer)
