@@ -9,22 +9,11 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from digit_utils import artifacts
 from digit_utils.artifacts import ArtifactError, load_json, load_recorded, save_json
 from digit_utils.io import to_plain, write_atomically
 
-JSON_VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=10,
-)
 not_windows = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
 
 
@@ -36,14 +25,12 @@ def recorded(tmp_path, monkeypatch):
     return folder
 
 
-@settings(deadline=None, max_examples=25)
-@given(payload=st.dictionaries(st.text(), JSON_VALUES))
-def test_any_json_comes_back(tmp_path_factory, payload):
-    folder = tmp_path_factory.mktemp("runs") / "artifacts"
-    path = save_json(folder, "x", payload)
-    assert path == folder / "x.json" and path.read_bytes().endswith(b"}\n")
-    assert load_json(folder, "x", "01_eda") == (payload, "artifacts")
-    assert os.listdir(folder) == ["x.json"]
+def test_what_is_saved_comes_back(tmp_path):
+    inner = {"": None, "ü\n": [1.5e-300, -(2**80), True, "\U0001f600", [], {}]}
+    path = save_json(tmp_path / "new" / "artifacts", "x", inner)
+    assert path == tmp_path / "new/artifacts/x.json" and path.read_bytes().endswith(b"}\n")
+    assert load_json(path.parent, "x", "01_eda") == (inner, "artifacts")
+    assert os.listdir(path.parent) == ["x.json"]
 
 
 def test_own_goes_before_recorded(tmp_path, recorded, monkeypatch, capsys):
@@ -56,7 +43,6 @@ def test_own_goes_before_recorded(tmp_path, recorded, monkeypatch, capsys):
     )
     save_json("~/artifacts", "best", {"from": "me"})
     assert load_json("~/artifacts", "best", "05_hyperopt") == ({"from": "me"}, "artifacts")
-    assert load_json(tmp_path / "artifacts", "best", "05_hyperopt")[0] == {"from": "me"}
     assert capsys.readouterr().out == ""
     assert load_recorded("best") == {"from": "book"}
 
@@ -77,7 +63,6 @@ def test_neither(tmp_path, recorded):
         (b'{"lr": 0.5, "un', "is damaged or cut short"),
         (b'{"lr": NaN}', "NaN is not a JSON number"),
         (b'{"lr": 1, "lr": 2}', "it names 'lr' twice"),
-        (b"\xff\xfe\x00", "is damaged or cut short"),
         (b"[1, 2]", "found a JSON list, expected a JSON object"),
     ],
 )
@@ -92,13 +77,6 @@ def test_damaged(tmp_path, recorded, content, found):
     assert "run 05_hyperopt again, or delete the file to use the recorded copy" in message
 
 
-def test_not_finite_is_refused_and_nothing_is_written(recorded):
-    with pytest.raises(ValueError, match=r"best\.json\['lr'\].* cannot hold"):
-        save_json(recorded, "best", {"lr": float("nan")})
-    assert load_recorded("best") == {"from": "book"}
-    assert os.listdir(recorded) == ["best.json"]
-
-
 # ---------------------------------------------------------------- plain values
 
 
@@ -109,21 +87,16 @@ def test_plain_values():
     plain = to_plain({"a": (np.bool_(True), Kind.ONE, np.str_("x")), np.int8(3): {4: None}})
     assert plain == {"a": [True, 1, "x"], "3": {"4": None}}
     assert [type(item) for item in plain["a"]] == [bool, int, str]
-    assert to_plain(np.array(3.0)) == 3.0
-    assert to_plain(np.zeros((1, 2), np.uint8)) == [[0, 0]]
+    assert [to_plain(np.array(3.0)), to_plain(np.zeros((1, 2), np.uint8))] == [3.0, [[0, 0]]]
 
 
 @pytest.mark.parametrize(
     ("value", "error", "message"),
     [
-        ({"a": {1, 2}}, TypeError, r"x\['a'\] is of type set"),
-        ({"a": [0, b"raw"]}, TypeError, r"x\['a'\]\[1\] is of type bytes"),
+        ({"a": [0, {1, 2}]}, TypeError, r"x\['a'\]\[1\] is of type set"),
         ({1.5: 0}, TypeError, r"key 1\.5 of type float"),
-        ({True: 0}, TypeError, "key True of type bool"),
         ({1: 0, "1": 0}, ValueError, "two keys that read '1'"),
         (np.array([1, np.nan]), ValueError, r"x\[1\] is nan"),
-        (np.float32("inf"), ValueError, "x is inf"),
-        (np.array([object()]), TypeError, r"x\[0\] is of type object"),
     ],
 )
 def test_not_plain(value, error, message):
@@ -152,16 +125,15 @@ def test_write_replaces_what_a_link_leads_to_and_keeps_its_rights(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["link", real.name]
 
 
-@pytest.mark.parametrize("step", ["fsync", "replace"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_failure_leaves_the_old_file(tmp_path, monkeypatch, step, error):
+def test_failure_leaves_the_old_file(tmp_path, monkeypatch, error):
     path = tmp_path / "f"
     path.write_bytes(b"old")
 
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(os, step, fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(type(error)) as caught:
         write_atomically(path, b"new")
     if isinstance(error, OSError):
@@ -171,8 +143,6 @@ def test_failure_leaves_the_old_file(tmp_path, monkeypatch, step, error):
     assert os.listdir(tmp_path) == ["f"]
 
 
-def test_missing_folder_and_folder_as_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="its folder does not exist; create the folder"):
-        write_atomically(tmp_path / "a" / "b", b"")
+def test_a_folder_in_place_of_a_file_is_refused(tmp_path):
     with pytest.raises(IsADirectoryError, match="found a folder; add a file name"):
         write_atomically(tmp_path, b"")

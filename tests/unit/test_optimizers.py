@@ -12,20 +12,17 @@ def values(shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
-@pytest.mark.parametrize("shape", [(40, 8), (8, 40), (20, 12)])
+@pytest.mark.parametrize("shape", [(40, 8), (20, 42)])
 def test_orthogonalize_makes_all_directions_about_equally_long(shape):
     # Gradients have a few strong directions; here the weakest is a hundredth of the strongest.
-    matrix = values(shape) * np.geomspace(1, 1e-2, shape[1], dtype="float32")
+    left, _, right = np.linalg.svd(values(shape), full_matrices=False)
+    matrix = (left * np.geomspace(1, 1e-2, min(shape), dtype="float32")) @ right
     found = np.array(orthogonalize(ops.convert_to_tensor(matrix)))
     lengths = np.linalg.svd(found, compute_uv=False)
     assert 0.6 < lengths.min() <= lengths.max() < 1.3
     # The nearest orthogonal matrix is left @ right; the approximation points the same way.
-    left, _, right = np.linalg.svd(matrix, full_matrices=False)
     assert np.sum(found * (left @ right)) / min(shape) == pytest.approx(1, abs=0.2)
-
-
-def test_orthogonalize_survives_a_gradient_of_zero():
-    assert np.array(orthogonalize(ops.zeros((5, 3)))) == pytest.approx(0)
+    assert np.array(orthogonalize(ops.zeros(shape))) == pytest.approx(0)
 
 
 def test_one_step_is_orthogonal_for_inner_convolutions_and_adamw_for_the_rest():
@@ -34,23 +31,18 @@ def test_one_step_is_orthogonal_for_inner_convolutions_and_adamw_for_the_rest():
     reference = [keras.Variable(variable) for variable in rest]
     before = kernel.numpy()
     gradients = [ops.convert_to_tensor(values(one.shape, 1)) for one in (kernel, *rest)]
-    ConvMuon(0.1, weight_decay=0.0).apply(gradients, [kernel, *rest])
+    optimizer = ConvMuon(0.1, weight_decay=0.0)
+    optimizer.apply(gradients, [kernel, *rest])
     keras.optimizers.AdamW(0.1, weight_decay=0.0).apply(gradients[1:], reference)
-    step = (before - kernel.numpy()).reshape(36, 8)
+    after = kernel.numpy()
+    step = (before - after).reshape(36, 8)
     lengths = np.linalg.svd(step, compute_uv=False)
     assert 0.06 < lengths.min() <= lengths.max() < 0.13
     assert np.sum(step * np.array(gradients[0]).reshape(36, 8)) > 0, "it goes against the gradient"
     for ours, theirs in zip(rest, reference, strict=True):
         assert ours.numpy() == pytest.approx(theirs.numpy())
-
-
-def test_momentum_continues_when_the_gradient_is_zero():
-    kernel = keras.Variable(values((3, 3, 4, 8)))
-    optimizer = ConvMuon(0.1, weight_decay=0.0)
-    optimizer.apply([ops.convert_to_tensor(values(kernel.shape, 1))], [kernel])
-    before = kernel.numpy()
-    optimizer.apply([ops.zeros(kernel.shape)], [kernel])
-    assert np.abs(before - kernel.numpy()).max() > 1e-3
+    optimizer.apply([ops.zeros(one.shape) for one in (kernel, *rest)], [kernel, *rest])
+    assert np.abs(after - kernel.numpy()).max() > 1e-3, "momentum goes on without a gradient"
 
 
 def test_weight_decay_shrinks_kernels_and_leaves_out_what_is_excluded():
@@ -64,18 +56,10 @@ def test_weight_decay_shrinks_kernels_and_leaves_out_what_is_excluded():
     assert bias.numpy() == pytest.approx(before[1])
 
 
-def test_both_are_built_again_from_their_configuration():
-    optimizer = ConvMuon(OneCycle(0.06, 400, 0.2), momentum=0.8, weight_decay=0.03)
-    again = ConvMuon.from_config(optimizer.get_config()).get_config()
-    assert again == optimizer.get_config()
-    assert (again["momentum"], again["weight_decay"]) == (0.8, 0.03)
-    assert again["learning_rate"]["config"] == {"peak": 0.06, "steps": 400, "warmup": 0.2}
-
-
 def test_one_cycle_climbs_and_falls_in_straight_lines():
-    schedule = OneCycle(peak=2.0, steps=100, warmup=0.25)
-    found = [float(schedule(step)) for step in (0, 10, 25, 50, 75, 100, 200)]
-    assert found == pytest.approx([0, 0.8, 2, 4 / 3, 2 / 3, 0, 0], abs=1e-5)
+    schedule, steps = OneCycle(peak=2.0, steps=100, warmup=0.25), np.arange(0, 201, 5)
+    found = [float(schedule(step)) for step in steps]
+    assert found == pytest.approx(np.interp(steps, [0, 25, 100], [0, 2, 0]), abs=1e-5)
 
 
 @pytest.mark.parametrize("steps, warmup", [(1, 0.2), (10, 0.0), (10, 1.0)])

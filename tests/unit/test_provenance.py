@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import subprocess
 
-from digit_utils.provenance import keras_settings, provenance
+from digit_utils.provenance import provenance
 
 
 def test_a_commit_is_named_and_a_change_since_marked(tmp_path):
     def git(*arguments):
-        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        return subprocess.check_output(["git", *who, *arguments], cwd=tmp_path, text=True).strip()
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+        return subprocess.check_output(command, cwd=tmp_path, text=True).strip()
 
     git("init", "--quiet")
     assert provenance(tmp_path)["commit"] is None
@@ -23,9 +23,3 @@ def test_a_commit_is_named_and_a_change_since_marked(tmp_path):
     assert provenance(tmp_path)["commit"] == commit
     (tmp_path / "file").write_text("two")
     assert provenance(tmp_path)["commit"] == commit + "+"
-
-
-def test_a_home_of_an_unknown_user_is_no_error(monkeypatch):
-    monkeypatch.setenv("KERAS_HOME", "~nobody_of_this_name")
-    file, asked = keras_settings()
-    assert file.as_posix() == "~nobody_of_this_name/keras.json" and asked == {}

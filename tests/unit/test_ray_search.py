@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 from functools import partial
 
 import pytest
-import yaml
 from hyperopt import hp, tpe
 from runner_books import SQUARE, digits, make_book, start_digits, sweep_file
 from search_cases import outcomes
@@ -27,6 +24,26 @@ EPOCHS = 9
 SPACE = {"rate": hp.uniform("rate", 0, 1), "units": hp.choice("units", [128, 256])}
 TPE = partial(tpe.suggest, n_startup_jobs=4)
 ASHA = {"epochs": EPOCHS, "grace_period": 1, "reduction_factor": 3}
+
+
+SEARCH_FILE = """
+from dataclasses import dataclass
+from hyperopt import hp
+
+EPOCHS = 9
+SPACE = {"rate": hp.uniform("rate", 0, 1)}
+ASHA = {"epochs": 500, "grace_period": 1, "reduction_factor": 3}
+
+@dataclass
+class Settings:  # finds its module only if there is one
+    rate: float
+
+def objective(settings, report):
+    settings = Settings(settings["rate"])
+    for epoch in range(1, EPOCHS + 1):
+        report(epoch, settings.rate + 1 / epoch)
+    return settings.rate
+"""
 
 
 def objective(settings, report):
@@ -69,21 +86,6 @@ def test_one_worker_tries_what_the_plain_engine_tries(ray, tmp_path):
     assert outcomes(run_search(objective, SPACE, TPE, 9, tmp_path / "parts")) == whole
 
 
-def test_settings_are_a_plain_dictionary(ray, tmp_path):
-    space = {**SPACE, "kernel": hp.choice("kernel", [(3, 3), (5, 5)])}
-
-    def as_in_tutorials(params):
-        kernel = params.pop("kernel")
-        assert isinstance(params, dict) and isinstance(kernel, tuple)
-        return {"loss": params["units"] * params["rate"], "written": yaml.safe_dump(params)}
-
-    found = run(tmp_path, n=3, function=as_in_tutorials, space=space)
-    for trial in found.trials:
-        assert trial.ok, trial.error
-        assert trial.parameters["kernel"] in [(3, 3), (5, 5)]
-        assert f"units: {trial.parameters['units']}" in trial.details["written"]
-
-
 def test_trials_that_others_outdo_are_stopped_early(ray, tmp_path):
     found = run(tmp_path, n=16, jobs=2, asha=ASHA)
     stopped = [trial for trial in found.trials if trial.status == "stopped"]
@@ -92,7 +94,6 @@ def test_trials_that_others_outdo_are_stopped_early(ray, tmp_path):
         assert len(trial.curve) in {1, 3}  # the rungs below the last epoch
         assert trial.loss == trial.curve[-1]
     assert all(len(trial.curve) == EPOCHS for trial in found.trials if trial.ok)
-    assert found.epochs < 16 * EPOCHS
     # At its rung, whoever is stopped is behind somebody who came there and went on.
     for trial in stopped:
         rung = len(trial.curve)
@@ -139,13 +140,10 @@ def test_a_worker_that_dies_costs_one_trial(ray, tmp_path):
     ("options", "says"),
     [
         ({"jobs": 0}, "jobs is 0"),
-        ({"asha": {"epochs": 9}}, "expected a dictionary with"),
         ({"asha": {**ASHA, "epochs": 1}}, "epochs is 1, expected a whole number from 2"),
         ({"asha": {**ASHA, "grace_period": 9}}, "grace_period is 9 of 9 epochs"),
-        ({"asha": {**ASHA, "reduction_factor": 1.5}}, "reduction_factor is 1.5"),
         ({"asha": ASHA, "function": silent}, "takes no second argument"),
         ({"resources": {"cpu": -1}}, "cpu is -1"),
-        ({"n": 0}, "max_evals is 0"),
     ],
 )
 def test_wrong_requests_are_told_before_anything_starts(tmp_path, options, says):
@@ -154,29 +152,22 @@ def test_wrong_requests_are_told_before_anything_starts(tmp_path, options, says)
     assert not (tmp_path / "folder").exists()
 
 
-def test_a_search_with_early_stopping_is_another_search(tmp_path):
-    run_search(objective, SPACE, TPE, 2, tmp_path)
+def test_a_search_with_early_stopping_is_another_search_and_a_finished_one_needs_no_cluster(
+    tmp_path,
+):
+    run_search(objective, SPACE, TPE, 3, tmp_path)
     with pytest.raises(SearchError, match=r"\+asha\.epochs: 9"):
         run(tmp_path, asha=ASHA)
-
-
-def test_a_finished_search_needs_no_cluster(tmp_path):
-    run_search(objective, SPACE, TPE, 3, tmp_path)
     told = []
     found = run(tmp_path, n=3, address="127.0.0.1:1", progress=lambda t, of: told.append(len(t)))
     assert len(found.trials) == 3 and told == [3]
 
 
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"resources": {"gpu": 8}}, r"a job needs .*'GPU': 8.*no machine has that"),
-        ({"function": silent}, "never read units"),
-    ],
-)
-def test_what_cannot_be_searched_is_told_at_once(ray, tmp_path, options, says):
-    with pytest.raises(SearchError, match=says):
-        run(tmp_path, **options)
+def test_what_cannot_be_searched_is_told_at_once(ray, tmp_path):
+    with pytest.raises(SearchError, match=r"a job needs .*'GPU': 8.*no machine has that"):
+        run(tmp_path, resources={"gpu": 8})
+    with pytest.raises(SearchError, match="never read units"):
+        run(tmp_path, function=silent)
     assert not list(tmp_path.glob("trial_*.json"))
 
 
@@ -191,15 +182,13 @@ def test_a_full_disk_ends_the_search(ray, tmp_path, monkeypatch):
 
 def test_a_cluster_that_runs_already(ray, tmp_path):
     """Another process connects to the cluster of these tests, for a search and for a sweep."""
-    address = ray.get_runtime_context().gcs_address
+    common = ("--engine", "ray", "--address", ray.get_runtime_context().gcs_address)
     root = make_book(tmp_path, c01_square=SQUARE)
     sweep_file(root, "chapter: 01\nseeds: [2, 3]\n")
     (root / "lab").mkdir()
     (root / "lab/beside_it.py").write_text("EPOCHS = 9\n")
-    (root / "lab/mine.py").write_text(
-        SEARCH_FILE.replace("EPOCHS = 9", "from beside_it import EPOCHS")
-    )
-    common = ("--engine", "ray", "--address", address)
+    text = SEARCH_FILE.replace("EPOCHS = 9", "from beside_it import EPOCHS")
+    (root / "lab/mine.py").write_text(text)
     done = digits(root, "search", "lab/mine.py", "--trials", "6", *common)
     assert done.returncode == 0, done.stderr
     assert "6 trials, " in done.stdout and "stopped early" in done.stdout
@@ -210,7 +199,12 @@ def test_a_cluster_that_runs_already(ray, tmp_path):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_asked_to_end_it_says_what_is_kept(tmp_path, how):
+def test_asked_to_end_it_says_what_is_kept_also_without_short_tmpdir_or_home(
+    tmp_path, monkeypatch, how
+):
+    (tmp_path / ("long" * 25)).mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / ("long" * 25)))
+    monkeypatch.setenv("HOME", "/dev/null")
     root = make_book(tmp_path, c01_square=SQUARE)
     (root / "mine.py").write_text(SEARCH_FILE.replace("EPOCHS + 1", "500"))
     process = start_digits(root, "search", "mine.py", "--trials", "40", "--engine", "ray")
@@ -231,18 +225,6 @@ def test_without_ray_the_line_to_install_it_is_shown(tmp_path, monkeypatch):
     assert not list(tmp_path.glob("trial_*.json"))
 
 
-def test_ray_needs_neither_a_short_tmpdir_nor_a_home(tmp_path):
-    script, long = tmp_path / "search.py", tmp_path / ("long" * 25)
-    script.write_text(KILLED)
-    long.mkdir()
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "trials")], capture_output=True, text=True,
-        env={**os.environ, "TMPDIR": str(long), "HOME": "/dev/null"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "trials").glob("trial_*.json"))) == 6
-
-
 @pytest.mark.parametrize("listening", [False, True], ids=["closed", "silent"])
 def test_a_cluster_that_does_not_answer(tmp_path, monkeypatch, listening):
     assert engine.PATIENCE <= 25  # five seconds are for the rest
@@ -256,74 +238,3 @@ def test_a_cluster_that_does_not_answer(tmp_path, monkeypatch, listening):
         with pytest.raises(SearchError, match=f"the cluster at {address} cannot be used"):
             run(tmp_path, address=address)
         assert time.monotonic() - start < 13
-
-
-SEARCH_FILE = """
-from dataclasses import dataclass
-from hyperopt import hp
-
-EPOCHS = 9
-SPACE = {"rate": hp.uniform("rate", 0, 1)}
-ASHA = {"epochs": 500, "grace_period": 1, "reduction_factor": 3}
-
-@dataclass
-class Settings:  # finds its module only if there is one
-    rate: float
-
-def objective(settings, report):
-    settings = Settings(settings["rate"])
-    for epoch in range(1, EPOCHS + 1):
-        report(epoch, settings.rate + 1 / epoch)
-    return settings.rate
-"""
-
-
-KILLED = """
-import sys, time
-from hyperopt import hp
-from digit_utils.search.ray import run_ray_search
-from hyperopt import tpe
-
-def objective(settings, report):
-    for epoch in range(1, 4):
-        time.sleep(0.1)
-        report(epoch, settings["rate"] / epoch)
-    return settings["rate"]
-
-space = {"rate": hp.uniform("rate", 0, 1)}
-run_ray_search(objective, space, tpe.suggest, 6, sys.argv[1], jobs=1)
-"""
-
-
-def test_killed_and_resumed_it_comes_out_the_same(tmp_path):
-    script = tmp_path / "search.py"
-    script.write_text(KILLED)
-
-    def start(folder):
-        return subprocess.Popen(
-            [sys.executable, str(script), str(folder)], stderr=subprocess.PIPE, text=True
-        )
-
-    def finished(folder):
-        names = ("number", "parameters", "seed", "status", "loss", "curve")
-        kept = [json.loads(path.read_bytes()) for path in sorted(folder.glob("trial_*.json"))]
-        return [{name: trial[name] for name in names} for trial in kept]
-
-    folder = tmp_path / "killed"
-    process = start(folder)
-    while len(list(folder.glob("trial_*.json"))) < 2:
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.02)
-    time.sleep(random.Random(0).uniform(0, 0.3))
-    process.kill()
-    process.communicate()
-    before = finished(folder)
-    process = start(folder)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    whole = start(tmp_path / "whole")
-    _, err = whole.communicate(timeout=120)
-    assert whole.returncode == 0, err
-    assert 2 <= len(before) < 6
-    assert finished(folder)[: len(before)] == before
-    assert finished(folder) == finished(tmp_path / "whole")

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 
-import nbformat
 import pytest
 
 from digit_utils import results
@@ -44,29 +43,6 @@ def test_prints_outside_ipython_even_where_it_is_not_installed():
     assert run.stdout == "hello\n{'a': 0.5, 'n': 3}\n"
 
 
-def test_one_display_with_all_three_forms():
-    from IPython.core.interactiveshell import InteractiveShell
-    from IPython.utils.capture import capture_output
-
-    shell = InteractiveShell.instance()
-    try:
-        with capture_output() as captured:
-            run = shell.run_cell(
-                "import numpy as np; from digit_utils import results\n"
-                "results.report('A **line**', counts=np.arange(2), markdown='free to use')"
-            )
-        run.raise_error()
-    finally:
-        InteractiveShell.clear_instance()
-    assert captured.stdout == ""
-    (output,) = captured.outputs
-    assert output.data == {
-        "text/markdown": "A **line**",
-        "text/plain": "A **line**",
-        MIME_TYPE: {"counts": [0, 1], "markdown": "free to use"},
-    }
-
-
 def test_last_report_wins_and_copies_are_given(capsys):
     with pytest.raises(ResultsError, match=r"report\(\) has not been called yet; run"):
         results.latest()
@@ -88,17 +64,6 @@ def test_bad_values_are_named_and_nothing_is_shown(capsys):
         results.latest()
 
 
-@pytest.mark.parametrize("stored", [{"a": [1, "é"]}, '{"a": [1, "é"]}', ['{"a": [1,', ' "é"]}']])
-def test_reads_what_was_reported(tmp_path, stored):
-    cell = nbformat.v4.new_code_cell("report()")
-    stream = nbformat.v4.new_output("stream", text="hello")
-    cell.outputs = [stream, nbformat.v4.new_output("display_data", data={MIME_TYPE: stored})]
-    path = tmp_path / "n.ipynb"
-    cells = [nbformat.v4.new_markdown_cell("# T"), cell]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-    assert results.read(path) == results.read(str(path)) == {"a": [1, "é"]}
-
-
 STREAM = {"output_type": "stream", "name": "stdout", "text": ["hello"]}
 FAILED = {
     "output_type": "error",
@@ -108,6 +73,12 @@ FAILED = {
 }
 
 
+@pytest.mark.parametrize("stored", [{"a": [1, "é"]}, '{"a": [1, "é"]}', ['{"a": [1,', ' "é"]}']])
+def test_reads_what_was_reported(tmp_path, stored):
+    path = write(tmp_path, notebook(STREAM, shown(stored)))
+    assert results.read(path) == results.read(str(path)) == {"a": [1, "é"]}
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -115,15 +86,10 @@ FAILED = {
         (notebook(FAILED), r"found no results \(cell 2 failed: ValueError: no digits\);"),
         (notebook(shown({}), STREAM, shown({})), "found 2 results, in cells 2, 4; expected one"),
         (notebook(shown(3)), "cell 2: found int as results, expected a dictionary"),
-        (notebook(shown("{")), "is not a notebook"),
         (notebook(shown({"a": float("nan")})), r"is not a notebook \(NaN is not a JSON number\)"),
         ("", "is not a notebook .*expected the JSON of an .ipynb file; run the chapter again"),
-        ("[]", "is not a notebook"),
         ({"worksheets": []}, "is not a notebook"),
-        ({"cells": [3]}, "is not a notebook"),
-        ({"cells": [{"outputs": None}]}, "is not a notebook"),
         ({"cells": [{"outputs": ["x"]}]}, "is not a notebook"),
-        (notebook({"data": None}), "is not a notebook"),
     ],
 )
 def test_unreadable(tmp_path, content, says):
@@ -136,5 +102,3 @@ def test_unreadable(tmp_path, content, says):
 def test_no_notebook(tmp_path):
     with pytest.raises(ResultsError, match=r"x\.ipynb: no such notebook; run the chapter first"):
         results.read(tmp_path / "x.ipynb")
-    with pytest.raises(ResultsError, match="cannot be read"):
-        results.read(tmp_path)

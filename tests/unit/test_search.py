@@ -6,13 +6,12 @@ import math
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 from hyperopt import STATUS_FAIL, STATUS_OK, Trials, fmin, hp, rand, tpe
 from search_cases import CONTINUOUS, RATES, SPACE, TPE, objective, outcomes, run
 
-from digit_utils.search import SearchError, SearchProgress, Trial
+from digit_utils.search import SearchError
 from digit_utils.search.definition import describe_space, to_draws
 
 
@@ -34,18 +33,6 @@ def test_table_and_best(tmp_path):
     assert found.best.parameters == table.loc[found.best.number, list(SPACE)].to_dict()
 
 
-def as_in_tutorials(params):
-    assert isinstance(params, dict) and type(params["layers"]) is list
-    written = yaml.safe_dump(params)
-    params["units"] = int(params["units"])
-    kernel = params.pop("kernel")
-    assert type(kernel) is tuple
-    params["layers"].append(10)
-    rest = params.copy()
-    loss = np.float32(rest["units"] / kernel[0] + len(rest["layers"]))
-    return {"loss": loss, "status": STATUS_OK, "written": written}
-
-
 def test_an_objective_written_as_for_hyperopt(tmp_path):
     """It may change its settings; tuples and lists stay what they are, also after a stop."""
     space = {
@@ -53,15 +40,23 @@ def test_an_objective_written_as_for_hyperopt(tmp_path):
         "layers": hp.choice("layers", [[64], [64, 32]]),
         "kernel": hp.choice("kernel", [(3, 3), (5, 5)]),
     }
+
+    def as_in_tutorials(params):
+        assert isinstance(params, dict) and type(params["layers"]) is list
+        written = yaml.safe_dump(params)
+        params["units"] = int(params["units"])
+        kernel = params.pop("kernel")
+        params["layers"].append(10)
+        loss = np.float32(params.copy()["units"] / kernel[0])
+        return {"loss": loss, "status": STATUS_OK, "written": written}
+
     run(tmp_path, 3, as_in_tutorials, space=space)
-    found = run(tmp_path, 6, as_in_tutorials, space=space)
-    for trial in found.trials:
+    for trial in run(tmp_path, 6, as_in_tutorials, space=space).trials:
         assert trial.ok, trial.error
         assert trial.parameters["kernel"] in [(3, 3), (5, 5)]
         assert trial.parameters["layers"] in [[64], [64, 32]]
         assert type(trial.parameters["units"]) is float
         assert "units: " in trial.details["written"]
-    assert found.table()["kernel"].tolist() == [t.parameters["kernel"] for t in found.trials]
 
 
 def test_what_else_an_objective_returns_is_kept_as_far_as_it_can_be(tmp_path):
@@ -84,7 +79,6 @@ def test_what_else_an_objective_returns_is_kept_as_far_as_it_can_be(tmp_path):
     [
         ([1, 2, 3], ["0.5", "0.2", "0.1"], None),
         ([1, 3], ["0.1", "0.2"], "reported epoch 3, expected 2"),
-        ([0], ["0.1"], "reported epoch 0, expected 1"),
         ([1, 2], ["0.1", "nan"], "the loss after epoch 2 is nan"),
     ],
 )
@@ -113,15 +107,11 @@ def test_failed_trials_are_recorded_and_do_not_stop_the_search(tmp_path):
 
     often_fails.calls = 0
     found = run(tmp_path, 7, often_fails)
-    assert [trial.error for trial in found.trials] == [
-        None,
-        "OSError: cannot open \\udcff",
-        "RuntimeError: too many",
-        None,
-        "ValueError: the loss is nan, expected a finite number",
-        None,
-        None,
-    ]
+    assert {trial.number: trial.error for trial in found.trials if not trial.ok} == {
+        2: "OSError: cannot open \\udcff",
+        3: "RuntimeError: too many",
+        5: "ValueError: the loss is nan, expected a finite number",
+    }
     table = found.table()
     assert table["validation_accuracy"].isna().tolist() == [not t.ok for t in found.trials]
     assert table["best_so_far"].is_monotonic_increasing
@@ -133,9 +123,8 @@ def test_failures_in_a_row_stop_the_search(tmp_path):
     def breaks(settings):
         raise RuntimeError("no network")
 
-    found = run(tmp_path, 2, breaks)
     with pytest.raises(SearchError, match=r"none of 2 trials succeeded.*no network"):
-        _ = found.best
+        _ = run(tmp_path, 2, breaks).best
     with pytest.raises(SearchError, match=r"trials 1, 2, 3, 4, 5 failed, 5 in a row.*no network"):
         run(tmp_path, function=breaks)
     assert len(list(tmp_path.glob("trial_*.json"))) == 5
@@ -159,41 +148,19 @@ def test_known_settings_are_not_tried_again(tmp_path):
     assert len(calls) == 3 + 9  # everything is tried unless asked otherwise
 
 
-def test_a_parameter_that_the_objective_does_not_read(tmp_path):
-    space = {**CONTINUOUS, "densse_units": hp.choice("densse_units", [1, 2])}
-
-    def asks_for_it(settings):
-        return objective(settings) + ("densse_units" in settings)
-
-    with pytest.raises(SearchError, match="never read densse_units"):
-        run(tmp_path, function=asks_for_it, space=space)
-    assert not list(tmp_path.glob("trial_*.json"))
-    assert len(run(tmp_path, 2).trials) == 2  # taken out of the space, it goes on there
-
-
-class Callable:
-    def __call__(self, settings):
-        return objective(settings)
-
-
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
         ({"space": hp.choice("x", [1, 2])}, "expected a dictionary of hp expressions"),
-        ({"space": {}}, "at least one entry"),
         ({"space": {"a": [1, 2]}}, "expected one hyperopt expression"),
         ({"space": {"a": hp.uniform("b", 0, 1)}}, "a is labelled 'b'"),
         ({"space": {"a": hp.choice("a", [hp.uniform("b", 0, 1)])}}, "nested spaces"),
-        ({"space": {"a": hp.choice("a", [{"k": 1}])}}, "nested spaces"),
-        ({"space": {"a": hp.choice("a", [(1, hp.uniform("b", 0, 1))])}}, "nested spaces"),
         ({"space": {"seconds": hp.uniform("seconds", 0, 1)}}, "its own column seconds"),
         ({"algo": tpe}, "expected a function such as tpe.suggest"),
         ({"algo": partial(rand.suggest, other=object())}, "other is of type object"),
-        ({"function": Callable()}, "expected a plain function"),
+        ({"function": "objective"}, "expected a plain function"),
         ({"depends_on": ["x"]}, "expected a dictionary"),
-        ({"depends_on": {"x": {1}}}, "x is of type set"),
         ({"n": 0}, "max_evals is 0, expected a whole number from 1"),
-        ({"n": True}, "max_evals is True, expected a whole number"),
         ({"n": 2.5}, "max_evals is 2.5, expected a whole number"),
         ({"seed": -1}, "seed is -1, expected a whole number from 0"),
     ],
@@ -226,21 +193,11 @@ def test_spaces_are_described_in_plain_words():
 # What the chapter says of hyperopt, held against hyperopt itself
 
 
-def test_both_searches_begin_with_the_same_trials(tmp_path):
-    names = list(CONTINUOUS)
-    by_tpe = run(tmp_path / "t").table()[names]
-    at_random = run(tmp_path / "r", algo=rand.suggest).table()[names]
-    pd.testing.assert_frame_equal(by_tpe[:4], at_random[:4])
-    assert not by_tpe[4:].equals(at_random[4:])
-
-
 def test_hyperopts_default_is_twenty_random_trials(tmp_path):
     by_default = run(tmp_path / "t", 21, algo=tpe.suggest)
     at_random = run(tmp_path / "r", 21, algo=rand.suggest)
-    same = [
-        one.parameters == other.parameters
-        for one, other in zip(by_default.trials, at_random.trials, strict=True)
-    ]
+    pairs = zip(by_default.trials, at_random.trials, strict=True)
+    same = [one.parameters == other.parameters for one, other in pairs]
     assert same == [True] * 20 + [False]
 
 
@@ -262,26 +219,3 @@ def test_the_trials_are_those_of_hyperopts_own_loop(tmp_path):
         draws = {name: values[0] for name, values in theirs["misc"]["vals"].items()}
         assert draws == to_draws(CONTINUOUS, ours.parameters)
         assert theirs["result"]["loss"] == ours.loss
-
-
-# Progress
-
-
-def test_progress_tells_the_best_and_the_time_left(monkeypatch):
-    lines = []
-    monkeypatch.setattr(SearchProgress, "_show", lambda self, bundle: lines.append(bundle))
-    seconds = [10.0, 1e-4, 2e-4, 12.0]  # two were known beforehand: they do not count
-    trials = [Trial(n, {}, 0, "ok", -0.1 * n, None, s) for n, s in enumerate(seconds, 1)]
-    progress = SearchProgress("TPE")
-    progress([Trial(1, {}, 0, "failed", None, "no", 1.0)], 6)
-    progress(trials, 6)
-    progress(trials, 4)
-    first, middle, last = [bundle["text/plain"] for bundle in lines]
-    assert first.startswith("TPE: trial 1 of 6, no score yet")
-    assert middle.startswith("TPE: trial 4 of 6, best validation accuracy 0.4000")
-    assert middle.endswith("about 22 s left") and "left" not in last
-
-
-def test_progress_is_silent_outside_a_notebook(tmp_path, capsys):
-    run(tmp_path, 3, progress=SearchProgress("TPE"))
-    assert capsys.readouterr().out == ""

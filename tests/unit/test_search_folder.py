@@ -10,18 +10,16 @@ import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import pytest
+from helpers import ROOT
 from hyperopt import hp, tpe
 from search_cases import CONTINUOUS, objective, outcomes, run
 
 from digit_utils.search import SearchError
 
-ROOT = Path(__file__).parents[2]
 
-
-@pytest.mark.parametrize("first", [1, 3, 6, 8])
+@pytest.mark.parametrize("first", [3, 8])
 def test_a_search_in_two_parts_equals_one_in_one(tmp_path, first):
     def counting(settings):
         counting.calls += 1
@@ -32,10 +30,12 @@ def test_a_search_in_two_parts_equals_one_in_one(tmp_path, first):
     run(tmp_path / "parts", first, counting)
     assert outcomes(run(tmp_path / "parts", function=counting)) == whole
     assert counting.calls == 16  # none was run again
+    with pytest.raises(ValueError, match=r"max_evals is 3, but .* trials up to number 8"):
+        run(tmp_path / "parts", 3, counting)
     assert all(type(parameters["dense_units"]) is int for _, parameters, *_ in whole)
 
 
-def test_a_trial_is_one_file_of_values_and_redone_if_deleted(tmp_path):
+def test_a_trial_is_one_file_of_values_redone_if_deleted_and_read_in_its_first_format(tmp_path):
     found = run(tmp_path)
     files = sorted(tmp_path.glob("trial_*.json"))
     assert [path.name for path in files] == [f"trial_{n:04}.json" for n in range(1, 9)]
@@ -46,28 +46,13 @@ def test_a_trial_is_one_file_of_values_and_redone_if_deleted(tmp_path):
         assert kept["versions"]["hyperopt"]
     assert not [path for path in tmp_path.iterdir() if path.suffix in {".pkl", ".tmp"}]
     files[2].unlink()
+    del kept["curve"]
+    files[-1].write_text(json.dumps({**kept, "format": 1}))
     assert outcomes(run(tmp_path)) == outcomes(found)
-
-
-def test_a_trial_of_the_first_format_is_read(tmp_path):
-    whole = outcomes(run(tmp_path))
-    path = tmp_path / "trial_0003.json"
-    values = json.loads(path.read_bytes())
-    del values["curve"]
-    path.write_text(json.dumps({**values, "format": 1}))
-    assert outcomes(run(tmp_path)) == whole
 
 
 def holding(number):
     return lambda settings: objective(settings) + number
-
-
-def choosing(numbers):
-    return lambda settings: objective(settings) + numbers[0]
-
-
-def adding(number, settings):
-    return objective(settings) + number
 
 
 @pytest.mark.parametrize(
@@ -76,13 +61,11 @@ def adding(number, settings):
         ({}, {"space": {**CONTINUOUS, "rate": hp.uniform("rate", 0, 0.5)}}),
         ({}, {"function": lambda settings: objective(settings) + 1}),
         ({"function": holding(1)}, {"function": holding(2)}),
-        ({"function": choosing([1, 2])}, {"function": choosing([2, 2])}),
-        ({"function": partial(adding, 1)}, {"function": partial(adding, 2)}),
         ({}, {"algo": partial(tpe.suggest, n_startup_jobs=5)}),
         ({}, {"seed": 1}),
         ({"depends_on": {"epochs": 4}}, {"depends_on": {"epochs": 5}}),
     ],
-    ids=["space", "objective", "closure", "list", "partial", "algorithm", "seed", "depends_on"],
+    ids=["space", "objective", "closure", "algorithm", "seed", "depends_on"],
 )
 def test_another_search_is_refused_with_the_difference(tmp_path, first, change):
     run(tmp_path, 1, **first)
@@ -95,18 +78,12 @@ def test_another_search_is_refused_with_the_difference(tmp_path, first, change):
     assert len(list(tmp_path.glob("trial_*.json"))) == 2
 
 
-def test_max_evals_below_what_is_done(tmp_path):
-    run(tmp_path, 5)
-    with pytest.raises(ValueError, match=r"max_evals is 3, but .* trials up to number 5"):
-        run(tmp_path, 3)
-
-
 @pytest.mark.parametrize(
     ("content", "says"),
     [
         (b"", "is empty"),
         (b'{"format": 1, "numb', "is damaged or cut short"),
-        (b"\xff\xfe\x00", "is damaged or cut short"),
+        (b'{"loss": NaN}', "NaN is not a JSON number"),
         (b"[1]", "found format None, expected 1 to 2"),
         (b'{"format": 99}', "was written by a newer version"),
         (b'{"format": 1}', "found the entries"),
@@ -123,20 +100,14 @@ def test_a_damaged_trial_file_is_named_and_left_alone(tmp_path, content, says):
     assert not (tmp_path / "trial_0004.json").exists()
 
 
-@pytest.mark.parametrize("loss", ["NaN", "null", '"0.1"', "true", "1e999", "1" + "0" * 400])
-def test_a_trial_without_a_proper_loss_is_refused(tmp_path, loss):
+def test_trials_without_a_loss_or_a_definition_are_not_continued(tmp_path):
     run(tmp_path, 1)
     path = tmp_path / "trial_0001.json"
-    values = path.read_text()
-    kept = json.loads(values)["loss"]
-    path.write_text(values.replace(f'"loss": {kept}', f'"loss": {loss}'))
-    says = "expected 'ok' or 'stopped' with a number|is not a JSON number"
-    with pytest.raises(SearchError, match=says):
+    good = path.read_text()
+    path.write_text(good.replace('"ok"', '"failed"'))
+    with pytest.raises(SearchError, match=r"'failed' with loss .* or 'failed' without"):
         run(tmp_path, 1)
-
-
-def test_trials_without_a_definition_are_not_continued(tmp_path):
-    run(tmp_path, 1)
+    path.write_text(good)
     (tmp_path / "search.json").unlink()
     with pytest.raises(SearchError, match=r"no search\.json"):
         run(tmp_path, 2)

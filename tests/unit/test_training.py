@@ -39,9 +39,6 @@ def fit(model, epochs=1, metrics=("accuracy",), **options):
     return model.fit(*some_digits(), epochs=epochs, verbose=0, **options)
 
 
-# --- set_seed
-
-
 def test_a_seed_repeats_all_streams_and_a_training():
     def draw(seed):
         set_seed(seed)
@@ -53,9 +50,6 @@ def test_a_seed_repeats_all_streams_and_a_training():
     assert all(abs(a - b) > 1e-5 for a, b in zip(draw(5), draw(6), strict=True))
 
 
-# --- forget_networks
-
-
 def alive_graphs():
     from tensorflow.python.framework.func_graph import FuncGraph
 
@@ -63,16 +57,13 @@ def alive_graphs():
     return sum(isinstance(thing, FuncGraph) for thing in gc.get_objects())
 
 
-def test_networks_out_of_use_are_freed():
+def test_networks_out_of_use_are_freed_and_those_in_use_keep_working():
     forget_networks()
     before = alive_graphs()
     fit(with_augmentation(small_network(), RandomAffine()))
     assert alive_graphs() > before
     forget_networks()
     assert alive_graphs() <= before
-
-
-def test_networks_in_use_keep_working():
     network = small_network()
     trainer = with_augmentation(network, RandomAffine(seed=0))
     fit(trainer)
@@ -84,28 +75,18 @@ def test_networks_in_use_keep_working():
     assert not np.array_equal(network.predict(images, verbose=0), predicted)
 
 
-# --- with_augmentation
-
-
-def test_training_moves_the_networks_own_weights():
+def test_augmented_training_moves_the_networks_own_weights_and_spares_predictions():
     network = small_network()
     assert with_augmentation(network, None) is network
-    trainer = with_augmentation(network, RandomAffine(seed=0))
-    assert not trainer.compiled
-    assert (trainer.input_shape, trainer.output_shape) == (network.input_shape, (None, 10))
-    before = network.get_weights()
-    fit(trainer)
-    for old, new in zip(before, network.get_weights(), strict=True):
-        assert not np.array_equal(old, new)
-
-
-def test_the_network_sees_augmented_images_only_while_training():
-    network = small_network()
     trainer = with_augmentation(network, RandomAffine(rotation=90, shift=0.5, seed=0))
     images, _ = some_digits(8)
     plain = network.predict(images, verbose=0)
     assert np.array_equal(trainer.predict(images, verbose=0), plain)
     assert not np.allclose(trainer(images, training=True), plain)
+    before = network.get_weights()
+    fit(trainer)
+    for old, new in zip(before, network.get_weights(), strict=True):
+        assert not np.array_equal(old, new)
 
 
 @pytest.mark.filterwarnings("ignore:Model doesn't support")
@@ -117,17 +98,10 @@ def test_training_works_where_keras_would_turn_xla_on():
     trainer.fit(*some_digits(), epochs=1, verbose=0)
 
 
-# --- history_frame
-
-
-def test_history_frame_counts_epochs_from_one():
+def test_a_history_counts_epochs_from_one_and_has_one_at_least():
     frame = history_frame(fit(small_network(), epochs=3, validation_data=some_digits(seed=1)))
-    assert list(frame.index) == [1, 2, 3]
-    assert frame.index.name == "epoch"
+    assert (list(frame.index), frame.index.name) == ([1, 2, 3], "epoch")
     assert {"loss", "accuracy", "val_loss", "val_accuracy"} == set(frame.columns)
-
-
-def test_no_epoch_makes_no_history():
     with pytest.raises(ValueError, match="found no epoch .*; train one at least"):
         history_frame(fit(small_network(), epochs=0))
 
@@ -153,7 +127,7 @@ def published():
     InteractiveShell.clear_instance()
 
 
-def test_inside_ipython_one_line_updates_itself(published, capsys):
+def test_inside_ipython_one_line_updates_itself_also_when_used_again(published, capsys):
     progress = LiveProgress("Small network")
     fit(small_network(), epochs=2, callbacks=[progress], validation_data=some_digits(seed=1))
     first, one, two, last = (data["text/plain"] for data, _ in published)
@@ -164,13 +138,7 @@ def test_inside_ipython_one_line_updates_itself(published, capsys):
     assert len({rest["transient"]["display_id"] for _, rest in published}) == 1
     assert [bool(rest.get("update")) for _, rest in published] == [False, True, True, True]
     assert not capsys.readouterr().out
-
-
-def test_progress_can_be_used_again_and_without_metrics(published):
-    progress = LiveProgress()
     fit(small_network(), epochs=1, metrics=(), callbacks=[progress])
-    fit(small_network(), epochs=0, callbacks=[progress])
-    texts = [data["text/plain"] for data, _ in published]
-    assert texts[1].startswith("Training: epoch 1 of 1, ") and ", ," not in texts[1]
-    assert texts[2].startswith("Training: 1 epoch in ")
-    assert texts[-1].startswith("Training: 0 epochs in ")
+    _, without, last = (data["text/plain"] for data, _ in published[4:])
+    assert without.startswith("Small network: epoch 1 of 1, ") and ", ," not in without
+    assert last.startswith("Small network: 1 epoch in ")

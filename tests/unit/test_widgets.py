@@ -20,11 +20,13 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
 
 
+def map_html(images, points, labels, predicted):
+    return embedding_map_html(points, images, labels, predicted)
+
+
 PLAYED_WITH = {
-    "quiz": lambda images: quiz_html(images, *([number] * len(images) for number in (1, 7, 0.5))),
-    "map": lambda images: embedding_map_html(
-        [[0, 0]] * len(images), images, *[[1] * len(images)] * 2
-    ),
+    "quiz": lambda images: quiz_html(images, *([each] * len(images) for each in (1, 7, 0.5))),
+    "map": lambda images: map_html(images, *([each] * len(images) for each in ([0, 0], 1, 1))),
 }
 
 
@@ -66,15 +68,6 @@ def test_the_quiz_holds_its_cases(images):
     assert page.count(name) == 2
 
 
-def test_a_quiz_of_rightly_read_images_is_refused(images):
-    with pytest.raises(ValueError, match="right on 1"):
-        quiz_html(images, [1, 2, 3, 4, 5], [7, 2, 8, 9, 6], [0.5] * 5)
-    with pytest.raises(ValueError, match="no image to ask about"):
-        quiz_html(images[:0], [], [], [])
-    with pytest.raises(ValueError, match="differ in length"):
-        quiz_html(images, [1, 2, 3, 4], [7, 7, 8, 9, 6], [0.5] * 5)
-
-
 def test_the_map_holds_its_dots(images):
     points = [[-1, 0], [1, 0], [0, 5], [0, 10], [0.5, 2.5]]
     page = embedding_map_html(points, images, [1, 2, 3, 4, 5], [1, 2, 3, 9, 5])
@@ -84,9 +77,15 @@ def test_the_map_holds_its_dots(images):
 
 
 @pytest.mark.parametrize(
-    ("points", "message"),
-    [([[0, 0]], "differ in length"), ([[0, np.nan]] * 5, "finite"), ([[0, 1, 2]] * 5, "finite")],
+    ("make", "arguments", "message"),
+    [
+        (quiz_html, ([1, 2, 3, 4, 5], [7, 2, 8, 9, 6], [0.5] * 5), "right on 1"),
+        (quiz_html, ([1, 2, 3, 4], [7, 7, 8, 9, 6], [0.5] * 5), "differ in length"),
+        (map_html, ([[0, 0]], [1] * 5, [1] * 5), "differ in length"),
+        (map_html, ([[0, np.nan]] * 5, [1] * 5, [1] * 5), "finite"),
+        (map_html, ([[0, 1, 2]] * 5, [1] * 5, [1] * 5), "finite"),
+    ],
 )
-def test_a_map_of_other_points_is_refused(images, points, message):
+def test_what_cannot_be_played_with_is_refused(images, make, arguments, message):
     with pytest.raises(ValueError, match=message):
-        embedding_map_html(points, images, [1] * 5, [1] * 5)
+        make(images, *arguments)
