@@ -16,6 +16,8 @@ from urllib.parse import urljoin
 
 import pytest
 import yaml
+from draw_sheet import PAGE as SHEET_PAGE
+from draw_sheet import part
 from playwright.sync_api import sync_playwright
 from site_files import HTML, ROOT, parse
 
@@ -200,3 +202,30 @@ def open_page(new_page):
     for page in pages:
         page.close()
     assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def open_sheet(open_page):
+    """Open *Draw a digit* and wait until its network has come."""
+
+    def open_sheet(path=SHEET_PAGE, *look, **options):
+        page = open_page(path, *look, **options)
+        page.wait_for_selector("#draw.ready")
+        return page
+
+    return open_sheet
+
+
+@pytest.fixture(scope="session")
+def only_page(new_page):
+    page = new_page(SHEET_PAGE)
+    page.wait_for_selector("#draw.ready")
+    return page
+
+
+@pytest.fixture
+def drawing(only_page):
+    """The page, ready to draw on, with a blank sheet: one for all who leave nothing behind."""
+    part(only_page, "clear").click()
+    yield only_page
+    assert only_page.problems == []

@@ -107,7 +107,7 @@ def test_icons_are_drawn_by_fonts(open_page):
     assert any("Awesome" in font and font.endswith("loaded") for font in fonts), fonts
 
 
-def test_the_whole_book_is_on_one_page(open_page):
+def test_the_whole_book_is_on_one_page_and_on_paper(open_page):
     page = open_page(WHOLE_BOOK, 390)
     assert page.locator("h1").count() == 1
     for chapter in CHAPTERS:
@@ -120,12 +120,7 @@ def test_the_whole_book_is_on_one_page(open_page):
     page.emulate_media(media="print")
     assert page.locator("h1").inner_text() == "The Digits Book"
     assert page.locator(".book-title").evaluate("e => getComputedStyle(e).breakAfter") == "page"
-
-
-def test_code_and_its_frame_stay_together_on_paper(open_page):
-    """A frame that may break where the code in it may not is left empty at a page's end."""
-    page = open_page(f"notebooks/{CHAPTERS[2]}.html")
-    page.emulate_media(media="print")
+    # A frame that may break where the code in it may not is left empty at a page's end.
     breaks = page.eval_on_selector_all(
         ".cell_input, .cell_input div",
         "all => all.map(e => [e.matches('.cell_input'), getComputedStyle(e).breakInside])",
@@ -154,14 +149,10 @@ def test_the_keyboard_s_place_is_seen_on_every_button(open_page, width, scheme):
     assert all(ring == ["solid", accent, "3px"] for ring in seen.values()), seen
 
 
-def test_the_address_without_a_page_leads_to_the_landing_page(open_page):
+def test_the_address_alone_leads_to_the_landing_page_and_its_switch_turns_it_dark(open_page):
     page = open_page("")
     page.wait_for_url("**/book/index.html")
     assert page.locator("img.hero").is_visible()
-
-
-def test_the_switch_turns_the_page_dark(open_page):
-    page = open_page("book/index.html")
     background = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(background)
     page.locator(".theme-switch-button:visible").click()
@@ -213,23 +204,19 @@ def test_search_finds_pages_by_other_words_for_it_too(open_page):
     assert not missing, missing
 
 
-def test_the_menu_opens_on_a_phone(open_page):
-    page = open_page(f"notebooks/{CHAPTERS[0]}.html", 390)
-    link = page.locator(f".bd-sidebar-primary a[href$='{CHAPTERS[1]}.html']").first
-    assert not link.is_visible()
-    page.locator(".primary-toggle:visible").first.click()
-    link.wait_for(state="visible")
-    link.click()
-    page.wait_for_url(f"**/notebooks/{CHAPTERS[1]}.html")
-
-
-def test_a_solution_opens(open_page):
+def test_a_solution_and_the_menu_open_on_a_phone(open_page):
     page = open_page(f"notebooks/{CHAPTERS[0]}.html", 390)
     solution = page.locator("article details:not(.hide)").first
     inside = solution.locator(":scope > :not(summary)").first
     assert not inside.is_visible()
     solution.locator("summary").click()
     assert inside.is_visible()
+    link = page.locator(f".bd-sidebar-primary a[href$='{CHAPTERS[1]}.html']").first
+    assert not link.is_visible()
+    page.locator(".primary-toggle:visible").first.click()
+    link.wait_for(state="visible")
+    link.click()
+    page.wait_for_url(f"**/notebooks/{CHAPTERS[1]}.html")
 
 
 @pytest.mark.parametrize("asked", ["notebooks/03_bass_cnn.html", "book/a/b/c.html", "404.html"])
