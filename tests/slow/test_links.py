@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
-from runner_books import digits, make_book
-
-from digits_cli.book import read_notebook, write_notebook
+from runner_books import chapter, digits, make_book, pretend_run
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -38,43 +34,21 @@ def elsewhere():
         server.shutdown()
 
 
-CHAPTER = """# %% [markdown]
-# # First
-#
-# See [this](LINK/good#here).
-
-# %% tags=["parameters"]
-SEED: int = 0  # of everything
-"""
-
-
-def make_site(root: Path, link: str) -> None:
-    make_book(root, c01_first=CHAPTER.replace("LINK", link))
-    (root / "book").mkdir()
-    (root / "_config.yml").write_text("title: Tiny\nexecute:\n  execute_notebooks: 'off'\n")
-    (root / "_toc.yml").write_text(
-        "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/01_first\n"
-    )
-    (root / "book" / "index.md").write_text(f"# Welcome\n\nSee [that]({link}/good).\n")
-    path = root / "notebooks" / "01_first.ipynb"
-    notebook = read_notebook(path)
-    notebook.cells[1].execution_count = 1
-    write_notebook(path, notebook)
-
-
-def check(book: Path) -> subprocess.CompletedProcess[str]:
-    return digits(book, "site", "--published", "--check-links")
-
-
 def test_good_links_pass_and_each_bad_one_is_named(tmp_path, elsewhere):
-    make_site(tmp_path, elsewhere)
-    done = check(tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "0 broken links" in done.stdout
+    link = f"chapter\n#\n# See [this]({elsewhere}/good#here)."
+    make_book(tmp_path, c01_first=chapter("1").replace("chapter", link, 1))
+    pretend_run(tmp_path, "01_first")
+    (tmp_path / "_config.yml").write_text("title: Tiny\nexecute:\n  execute_notebooks: 'off'\n")
+    toc = "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/01_first\n"
+    (tmp_path / "_toc.yml").write_text(toc)
     page = tmp_path / "book" / "index.md"
-    page.write_text(f"# Welcome\n\n[a]({elsewhere}/gone) [b]({elsewhere}/good#nowhere)\n")
-    done = check(tmp_path)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "2 broken links" in done.stdout
+    page.parent.mkdir()
+    for links, code, told in (
+        (f"[that]({elsewhere}/good)", 0, "0 broken links"),
+        (f"[a]({elsewhere}/gone) [b]({elsewhere}/good#nowhere)", 1, "2 broken links"),
+    ):
+        page.write_text(f"# Welcome\n\n{links}\n")
+        done = digits(tmp_path, "site", "--check-links")
+        assert done.returncode == code and told in done.stdout, done.stdout + done.stderr
     told = (tmp_path / "_build" / "linkcheck" / "output.txt").read_text()
     assert f"{elsewhere}/gone" in told and "nowhere" in told

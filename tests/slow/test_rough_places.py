@@ -16,14 +16,10 @@ import time
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from helpers import PASSED, ROOT, committed, keep_in_record
+from helpers import PASSED, ROOT, committed, keep_in_record, write_competition
 from rough_places import ODD, assert_told, read_only, run_as_anybody
 from runner_books import FIRST, chapter, digits, make_book, start_digits
-
-from digit_utils.data import load_digits
-from digit_utils.kaggle import PIXEL_COLUMNS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and rights of Linux")
 
@@ -107,14 +103,11 @@ def test_a_temporary_folder_that_fills_up(tmp_path, kilobytes):
     small.mkdir()
     talk = make_book(tmp_path / "talk", c01_talk=chapter("print('x' * 300_000)"))
     mount = f"mount -t tmpfs -o size={kilobytes}k none '{small}'"
-    command = f"{mount} && exec {sys.executable} -m digits_cli run"
     done = subprocess.run(
-        ["unshare", "--mount", "--map-root-user", "bash", "-c", command],
-        cwd=talk,
-        env={**os.environ, "TMPDIR": str(small)},
-        capture_output=True,
-        encoding="utf-8",
-    )
+        ["unshare", "--mount", "--map-root-user", "bash", "-c",
+         f"{mount} && exec {sys.executable} -m digits_cli run"],
+        cwd=talk, env={**os.environ, "TMPDIR": str(small)}, capture_output=True, encoding="utf-8",
+    )  # fmt: skip
     # A container without the right, or Ubuntu's AppArmor, says so by the name of the program.
     if done.stderr.startswith(("unshare:", "mount:")):
         pytest.skip(f"no small file system can be made here: {done.stderr.strip()}")
@@ -152,11 +145,7 @@ def test_memory_that_runs_out_is_told_and_leaves_no_half_notebook(book, megabyte
 
 @pytest.mark.parametrize("number", ["10", "11"])
 def test_a_slice_of_the_images_shows_what_there_is_or_says_how_many_are_needed(tmp_path, number):
-    real = load_digits()
-    table = pd.DataFrame(real.images[:420].reshape(420, -1), columns=PIXEL_COLUMNS)
-    table.to_csv(tmp_path / "test.csv", index=False)
-    table.insert(0, "label", real.labels[:420])
-    table.to_csv(tmp_path / "train.csv", index=False)
+    write_competition(tmp_path, n_labelled=420, n_test=420)
     done = digits(ROOT, "run", number, "-p", f"DATA={tmp_path}", "--out", str(tmp_path / "run"))
     assert (done.returncode, "use more images (2,400 are enough)" in done.stderr) == (
         (1, True) if number == "10" else (0, False)

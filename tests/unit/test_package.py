@@ -72,17 +72,6 @@ def test_the_command_knows_nothing_of_keras_and_no_helper_or_chapter_of_the_comm
         assert not [one for one in imports if one.split(".")[0] == "digits_cli"], name
 
 
-def test_a_type_checker_sees_the_types_of_the_helpers(tmp_path):
-    """Whoever imports the installed package; that ours pass is part of `make test-lint`."""
-    (tmp_path / "mine.py").write_text(
-        "from digit_utils.data import load_digits\nreveal_type(load_digits())\nload_digits(1)\n"
-    )
-    command = [sys.executable, "-m", "mypy", "--ignore-missing-imports", "mine.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert 'Revealed type is "digit_utils.data.Digits"' in done.stdout, done.stdout + done.stderr
-    assert 'Argument 1 to "load_digits" has incompatible type "int"' in done.stdout
-
-
 def test_committed_tree_is_small():
     size = sum(path.stat().st_size for path in committed())
     assert 0 < size < 40e6, f"{size / 1e6:.1f} MB are committed, expected under 40"
