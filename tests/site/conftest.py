@@ -34,9 +34,7 @@ sys.path.append(str(ROOT / "book" / "_ext"))
 def html() -> Path:
     """Folder of the built site."""
     if not (HTML / "index.html").is_file():
-        pytest.fail(
-            "_build/html holds no site to test; run `make book` (or `digits site`)", pytrace=False
-        )
+        pytest.fail("_build/html holds no site to test; run `make book`", pytrace=False)
     return HTML
 
 
@@ -50,52 +48,42 @@ def repository() -> dict[str, str]:
 
 
 class Pages(SimpleHTTPRequestHandler):
-    """Like GitHub Pages: the site lies in a folder, and 404.html is shown for what is not there."""
+    """Like GitHub Pages: 404.html is shown for what is not there."""
 
     protocol_version = "HTTP/1.1"  # one connection for many files
 
-    def translate_path(self, path):
-        root = self.server.root
-        inside = path.startswith(root)
-        return super().translate_path(path[len(root) - 1 :] if inside else "/nothing")
-
     def send_error(self, code, *_):
-        body = Path(self.directory, "404.html").read_bytes()
+        body = (HTML / "404.html").read_bytes()
         self.send_response(code)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def list_directory(self, path):
-        self.send_error(404)
-
     def log_message(self, *_):
         pass
 
 
 @pytest.fixture(scope="session")
-def address(html):
+def address(html, tmp_path_factory):
     """Serve the site in the folder that it was built for, on this machine only."""
-    handler = functools.partial(Pages, directory=str(html))
+    search = parse(html / "404.html").select_one("link[rel=search]")["href"]
+    path = search.removesuffix("search.html")
+    folder = tmp_path_factory.mktemp("pages") / "root"
+    inside = folder / path.strip("/")
+    inside.parent.mkdir(parents=True, exist_ok=True)
+    inside.symlink_to(html)
+    handler = functools.partial(Pages, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        search = parse(html / "404.html").select_one("link[rel=search]")["href"]
-        server.root = search.removesuffix("search.html")
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}{server.root}"
+        yield f"http://127.0.0.1:{server.server_port}{path}"
         server.shutdown()
 
 
 def find_browser(names: tuple[str, ...]) -> str:
     """Path of a browser. Missing is a failure: a skipped check looks like a passed one."""
     path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.fail(
-            f"no {names[0]} on PATH, and the site is tested in real browsers; install it "
-            f"(Debian, as root: apt-get install {names[0]})",
-            pytrace=False,
-        )
-    return path
+    return path or pytest.fail(f"no {names[0]} on PATH: apt-get install {names[0]}", pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -104,22 +92,19 @@ def firefox(tmp_path_factory):
 
     Playwright drives only a build of its own, and its BiDi channel asks more than Debian's knows.
     """
-    path = find_browser(FIREFOXES)
     profile = tmp_path_factory.mktemp("firefox")
-    settings = {"marionette.port": 0, "privacy.resistFingerprinting": True}
     (profile / "user.js").write_text(
-        "".join(f'user_pref("{name}", {json.dumps(value)});\n' for name, value in settings.items())
+        'user_pref("marionette.port", 0); user_pref("privacy.resistFingerprinting", true);'
     )
-    command = [path, "-headless", "-marionette", "-no-remote", "-profile", profile]
-    with (
-        open(profile / "log", "w") as log,
-        subprocess.Popen(command, stdout=log, stderr=log) as process,
-    ):
-        port, until = profile / "MarionetteActivePort", time.monotonic() + 120
+    command = [find_browser(FIREFOXES), "-headless", "-marionette", "-no-remote"]
+    port, log = profile / "MarionetteActivePort", profile / "log"
+    with log.open("w") as output:
+        command += ["-profile", profile]
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        until = time.monotonic() + 120
         while not (port.is_file() and port.read_text()):
-            if time.monotonic() > until or process.poll() is not None:
-                process.kill()
-                pytest.fail(f"{path} did not start:\n{(profile / 'log').read_text()}")
+            assert process.poll() is None and time.monotonic() < until, log.read_text()
             time.sleep(0.1)
         with (
             socket.create_connection(("127.0.0.1", int(port.read_text())), 120) as connection,
@@ -140,15 +125,17 @@ def firefox(tmp_path_factory):
             receive()  # its greeting
             send("WebDriver:NewSession")
             yield send
+    finally:
         process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope="session")
 def browser():
     """One Chromium for all tests."""
-    path = find_browser(BROWSERS)
+    options = {"executable_path": find_browser(BROWSERS), "args": ["--no-sandbox"]}
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(**options)
         yield chromium
         chromium.close()
 

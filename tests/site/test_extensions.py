@@ -39,11 +39,9 @@ SHOWN = {
     "a.day text": "2026-11-25",
 }
 NOT_MEASURED = {
-    "some a.share": "expected a record",
     "some a.share pounds": "expected a record",
     "other a.share percent": "no such record",
     "some a.b percent": "holds no percent at a.b",
-    "some a.day percent": "holds no percent at a.day",
 }
 FORMULAS = {
     "28 \\times 28": "<mn>28</mn><mo>×</mo><mn>28</mn>",

@@ -80,18 +80,6 @@ def first_red(output: str) -> tuple[str, list[str]]:
     return cell, words.splitlines()
 
 
-def test_what_made_a_cell_red_is_told_from_its_code():
-    code = "bounds = {'kept': 1, 'left': 2}\n"
-    after = "\n\n=========== short test summary info\nFAILED a.ipynb::Cell 3 - Notebook\n"
-    told = "AssertionError: Results out of bounds:\nleft is 3, expected exactly 2"
-    error = f"Input:\n{code}\nTraceback:\n\nAssertionError   Traceback\n-> 5 {code}\n{told}"
-    assert first_red(error + after) == ("Cell 3", ["left is 3, expected exactly 2"])
-    differs = (
-        "Input:\nrow\n\nTraceback:\n mismatch 'stdout'\n\n    one\n  - row 2\n  ?     ^\n  + row 1"
-    )
-    assert first_red(differs + after) == ("Cell 3", ["row 2", "row 1"])
-
-
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault['notebook']}: {fault['name']}")
 def test_the_regression_turns_red(fault, red_untouched, tmp_path):
     notebook, old, where = fault["notebook"], fault["old"], fault["where"]

@@ -4,15 +4,12 @@ import json
 import math
 from dataclasses import asdict
 
-import keras
-import numpy as np
 import pytest
 from helpers import ROOT
 
 from digit_utils.benchmark import epochs_to, seconds_an_epoch, speed_up
 from digit_utils.fast import Recipe
 from experiments import benchmark
-from experiments.benchmark_recipes import PostBase, PostDoubleConv
 from experiments.benchmark_worker import Worker
 
 
@@ -118,30 +115,6 @@ def test_a_worker_trains_and_predicts_by_request():
     assert worker.train_epoch()["seconds"] > 0
     assert worker.predict(n_images=150)["n_images"] == 150
     assert worker.memory()["peak_mb"] > 100
-
-
-class Learned(PostBase):
-    """There is nothing to learn: neither loss nor accuracy gets better."""
-
-    def build(self):
-        layers = [keras.layers.Input((28, 28, 1)), keras.layers.Flatten()]
-        self.network = keras.Sequential([*layers, keras.layers.Dense(10, trainable=False)])
-        return self.network
-
-
-class LearnedDoubleConv(Learned):
-    epochs, callbacks = 7, PostDoubleConv.callbacks
-
-
-@pytest.mark.parametrize(
-    ("made", "stopped", "rate"), [(Learned, 6, 1e-3), (LearnedDoubleConv, None, 1e-5)]
-)
-def test_the_post_stops_or_slows_when_its_validation_scores_stall(made, stopped, rate):
-    recipe, images, labels = made(), np.zeros((8, 28, 28), np.uint8), np.zeros(8, int)
-    found = recipe.run(images, labels, (images, labels), 0)
-    assert found["stopped_after"] == stopped
-    assert len(found["accuracy"]) == len(found["epoch_seconds"]) == (stopped or recipe.epochs)
-    assert float(recipe.network.optimizer.learning_rate) == pytest.approx(rate)
 
 
 def test_a_run_worth_recording_has_seeds_enough(capsys):

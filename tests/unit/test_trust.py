@@ -19,15 +19,13 @@ from bs4 import BeautifulSoup
 from helpers import ROOT, committed
 from papermill.parameterize import parameterize_notebook
 from PIL import Image, PngImagePlugin
-from runner_books import FIRST, make_book
 
 from digit_utils.widgets import embedding_map_html, quiz_html
 from digits_cli.book import Chapter
 from digits_cli.child import injected_values
-from digits_cli.errors import ParameterError, UsageError
 from digits_cli.parameters import check_value, parse_declarations
 from digits_cli.repository import configured
-from digits_cli.sweep_file import Sweep, SweepRun, read_sweep
+from digits_cli.sweep_file import Sweep, SweepRun
 from digits_cli.sweep_report import write_report
 
 # ---- Nothing that is read can run code -----------------------------------------------------------
@@ -66,16 +64,6 @@ def test_a_parameter_that_looks_like_code_is_a_text_in_the_notebook(value):
     assert injected_values(made) == {"NAME": value}
 
 
-@pytest.mark.parametrize("name", ["x\nimport os", "SEED; __import__('os').abort()", "ＳＥＥＤ"])
-def test_a_name_that_is_not_declared_never_becomes_code(tmp_path, name):
-    with pytest.raises(ParameterError, match="has no parameter"):
-        check_value("01", parse_declarations("SEED: int = 0", "01"), name, 1, "-p")
-    path = tmp_path / "sweep.yaml"
-    path.write_text(json.dumps({"chapter": "01", "constants": {name: 1}, "seeds": [0]}))
-    with pytest.raises(UsageError, match="has no parameter"):
-        read_sweep(path, make_book(tmp_path, c01_first=FIRST))
-
-
 # ---- What people type is shown, and is not HTML --------------------------------------------------
 
 
@@ -110,14 +98,6 @@ def test_pages_that_can_be_played_with_take_numbers_alone():
             quiz_html(images, *wrong)
     with pytest.raises(ValueError):
         embedding_map_html([[0, 0], [1, 1]], images, bad, good)
-
-
-def test_pages_run_no_text_and_heed_no_address():
-    runs = r"\beval\(|new Function|document\.write|insertAdjacentHTML|outerHTML"
-    # What comes with an address could be anybody's.
-    comes = r"location\.(hash|search)|URLSearchParams|postMessage"
-    for path in committed("book/_static/*.js", "digit_utils/assets/*.html", "book/_extra/*"):
-        assert not re.search(f"{runs}|{comes}", path.read_text(encoding="utf-8")), path
 
 
 # ---- What is published tells nothing about the machine or its people -----------------------------
