@@ -144,13 +144,13 @@ def browser():
 def new_page(browser, address):
     """Open pages, in windows that are kept so that scripts are loaded once.
 
-    What goes wrong on a page is listed in its ``problems``. With a script to run ``before`` the
-    page's own, or options of Playwright's, the window is a new one.
+    What goes wrong on a page is listed in its ``problems``. With options of Playwright's the window
+    is a new one.
     """
     windows = {}
 
-    def new_page(path, width=1280, scheme="light", before="", **options):
-        key = (width, scheme) if not before and not options else object()
+    def new_page(path, width=1280, scheme="light", **options):
+        key = (width, scheme) if not options else object()
         if key not in windows:
             size = {"width": width, "height": 900}
             windows[key] = browser.new_context(viewport=size, color_scheme=scheme, **options)
@@ -166,7 +166,6 @@ def new_page(browser, address):
             "requestfailed",
             lambda r: r.failure == "net::ERR_ABORTED" or problems.append(f"{r.url} {r.failure}"),
         )
-        page.add_init_script(before)
         page.goto(urljoin(address, path))
         return page
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import re
 
-import numpy as np
 import pytest
-from PIL import Image
-
-from digit_utils.widgets import embedding_map_html, quiz_html
 
 QUIZ = "notebooks/10_where_it_fails.html"
 MAP = "notebooks/11_looking_inside.html"
@@ -64,20 +59,9 @@ def test_the_map_shows_the_digit_under_the_pointer_and_steps_through_all(open_pa
         assert said.inner_text().endswith(": an error.")
 
 
-IMAGES = np.zeros((3, 28, 28), np.uint8)
-PARTS = {
-    "quiz": quiz_html(IMAGES, [7, 7, 7], [1, 1, 1], [0.5] * 3),
-    "map": embedding_map_html([[0, 0], [1, 0], [1, 1]], IMAGES, [7, 7, 7], [7, 7, 7]),
-}
-
-
 @pytest.mark.parametrize(("name", "path"), [("quiz", QUIZ), ("map", MAP)])
 def test_it_looks_as_the_page_does_in_the_dark(open_page, name, path):
     page = open_page(path, 390, "dark")
-    page.locator(f".digits-{name}").evaluate(
-        "(old, html) => old.replaceWith(document.createRange().createContextualFragment(html))",
-        PARTS[name],
-    )
     output = page.locator(f".text_html:has(.digits-{name})")
     look = "e => { const s = getComputedStyle(e); return [s.backgroundImage, s.backgroundColor] }"
     colour = "e => getComputedStyle(e).color"
@@ -85,8 +69,3 @@ def test_it_looks_as_the_page_does_in_the_dark(open_page, name, path):
         page.emulate_media(forced_colors=forced)
         assert output.evaluate(look) in (["none", "rgba(0, 0, 0, 0)"], ["none", "rgb(0, 0, 0)"])
         assert output.locator(".said").evaluate(colour) == page.locator("article").evaluate(colour)
-        if name == "map":  # black sevens on white, whatever the page's own colours
-            shot = Image.open(io.BytesIO(output.locator("canvas").screenshot())).convert("L")
-            shades = np.asarray(shot)
-            assert (shades > 250).mean() > 0.9
-            assert (shades < 90).sum() > 50

@@ -54,27 +54,19 @@ def check_that_nothing_keeps_readers_out(page):
 
 
 @pytest.mark.parametrize("path", [*site_pages(), WHOLE_BOOK])
-def test_a_page_is_for_everyone_on_a_phone(open_page, path):
-    page = open_page(path, 320, "dark")
-    look_at(page, "light")
-    look_at(page, "dark")
-    if path != WHOLE_BOOK:  # which is all the others
-        check_that_nothing_keeps_readers_out(page)
-
-
-@pytest.mark.parametrize("path", [*site_pages(), WHOLE_BOOK])
-def test_a_page_is_light_and_in_order_on_a_large_screen(open_page, html, address, path):
+def test_a_page_is_light_and_for_everyone_on_every_screen(open_page, html, address, path):
     page = open_page(path)
-    look_at(page, "light")
     if path != WHOLE_BOOK:
         sizes = weigh(page, html, address)
         assert len(sizes) > 5
         largest = sorted(sizes.items(), key=lambda item: item[1])[-5:]
         assert sum(sizes.values()) <= MAX_KB.get(path, MAX_KB_OF_A_PAGE), largest
-    look_at(page, "dark")
-    if path in WIDE_TOO:
-        look_at(page, "light")
-        check_that_nothing_keeps_readers_out(page)
+    for width, schemes in ((1280, ("dark", "light")), (320, ("light", "dark"))):
+        page.set_viewport_size({"width": width, "height": 900})
+        for scheme in schemes:
+            look_at(page, scheme)
+        if path != WHOLE_BOOK and (width == 320 or path in WIDE_TOO):
+            check_that_nothing_keeps_readers_out(page)
 
 
 def weigh(page, html, address):

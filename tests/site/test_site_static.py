@@ -160,10 +160,8 @@ def test_no_markup_shows_as_text_and_formulas_are_mathml(html, page):
 @each_page
 def test_a_page_has_what_every_page_has_and_waits_for_no_script_or_far_figure(html, page):
     soup = parse(html / page)
-    assert soup.find("h1"), "a page without a title"
     assert soup.select("button.theme-switch-button")
     assert soup.select(".search-button__button, .search-button-field, form.bd-search")
-    assert soup.html.get("lang") == "en"
     waited_for = [s["src"] for s in soup.head.select("script[src]:not([defer])")]
     assert [src for src in waited_for if "documentation_options" not in src] == []
     for figure in soup.select("article img[src*=_images][src$=png]"):

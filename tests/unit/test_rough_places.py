@@ -23,7 +23,6 @@ from digits_cli.execute import run_chapters
 from digits_cli.pairing import check_pairs, sync_pair
 from digits_cli.parameters import read_profile
 from digits_cli.search_command import load_search
-from digits_cli.site import build_site
 from digits_cli.sweep_file import read_sweep
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights and limits")
@@ -84,20 +83,13 @@ resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     assert load_in_a_child(tmp_path, 2000, before=limit) == "10000\n"
 
 
-def test_two_runs_of_one_chapter_and_two_builds_of_the_site_do_not_meet(tmp_path):
+def test_two_runs_of_one_chapter_do_not_meet(tmp_path):
     book = make_book(tmp_path, c01_first=FIRST, c02_second=SECOND)
     runs = book / "_build/runs/quick"
     with claim_folder(runs / ".claims" / "02_second"):
         with pytest.raises(RunnerError, match=r"02_second is being run in .*quick by process \d+"):
             run_chapters(root=book)
         assert not list(runs.glob("*.ipynb")), "nothing has been started"
-    with (
-        claim_folder(book / "_build/.claims/site"),
-        pytest.raises(RunnerError, match=r"the site is being built in .* by process \d+; wait"),
-    ):
-        build_site(root=book)
-    with pytest.raises(RunnerError, match=r"_config\.yml is missing"):  # free again
-        build_site(root=book)
 
 
 def test_folders_may_have_any_name(tmp_path, train_csv, test_csv):
