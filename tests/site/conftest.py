@@ -23,9 +23,6 @@ from site_files import HTML, ROOT, parse
 
 from digits_cli.repository import find_address
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FIREFOXES = ("firefox-esr", "firefox")
-
 # The site's own Sphinx extensions, tested here without Sphinx around them.
 sys.path.append(str(ROOT / "book" / "_ext"))
 
@@ -80,7 +77,7 @@ def address(html, tmp_path_factory):
         server.shutdown()
 
 
-def find_browser(names: tuple[str, ...]) -> str:
+def find_browser(*names: str) -> str:
     """Path of a browser. Missing is a failure: a skipped check looks like a passed one."""
     path = next(filter(None, map(shutil.which, names)), None)
     return path or pytest.fail(f"no {names[0]} on PATH: apt-get install {names[0]}", pytrace=False)
@@ -96,7 +93,7 @@ def firefox(tmp_path_factory):
     (profile / "user.js").write_text(
         'user_pref("marionette.port", 0); user_pref("privacy.resistFingerprinting", true);'
     )
-    command = [find_browser(FIREFOXES), "-headless", "-marionette", "-no-remote"]
+    command = [find_browser("firefox-esr", "firefox"), "-headless", "-marionette", "-no-remote"]
     port, log = profile / "MarionetteActivePort", profile / "log"
     with log.open("w") as output:
         command += ["-profile", profile]
@@ -133,7 +130,10 @@ def firefox(tmp_path_factory):
 @pytest.fixture(scope="session")
 def browser():
     """One Chromium for all tests."""
-    options = {"executable_path": find_browser(BROWSERS), "args": ["--no-sandbox"]}
+    options = {
+        "executable_path": find_browser("chromium", "chromium-browser", "google-chrome"),
+        "args": ["--no-sandbox"],
+    }
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(**options)
         yield chromium

@@ -66,12 +66,12 @@ def limit(kind: int, value: int):
 def test_everything_runs_in_folders_of_any_name(book):
     (book / "sweep ü.yaml").write_text("chapter: 01\nseeds: [0]\nconstants: {NAME: 'a \"b\" é'}\n")
     (book / "search ü.py").write_text(SEARCH)
-    for command in (
-        ("run", "01"),
-        ("sweep", "sweep ü.yaml"),
-        ("search", "search ü.py", "--trials", "3"),
+    for what, *more in (
+        ["run"],
+        ["sweep", "sweep ü.yaml"],
+        ["search", "search ü.py", "--trials=3"],
     ):
-        done = run_as_anybody(book, *command)
+        done = run_as_anybody(book, what, *more)
         assert done.returncode == 0, done.stderr
     assert (book / "_build/runs/quick/01_first.ipynb").is_file()
     assert (book / "_build/sweeps/sweep ü/report.html").is_file()

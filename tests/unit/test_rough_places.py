@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,9 +20,6 @@ from digits_cli.book import list_chapters
 from digits_cli.errors import RunnerError
 from digits_cli.execute import run_chapters
 from digits_cli.pairing import check_pairs, sync_pair
-from digits_cli.parameters import read_profile
-from digits_cli.search_command import load_search
-from digits_cli.sweep_file import read_sweep
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights and limits")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits addresses")
@@ -100,32 +96,15 @@ def test_folders_may_have_any_name(tmp_path, train_csv, test_csv):
     assert np.array_equal(load_digits(data).labels, train_csv.values[:, 0])
     shutil.make_archive(str(tmp_path / ODD / "digit-recognizer"), "zip", data)
     assert len(load_digits(tmp_path / ODD).images) == 20
-    book = make_book(tmp_path / ODD / "book", c01_first=FIRST)
-    path = tmp_path / ODD / "sweep ü.yaml"
-    path.write_text(f'chapter: 01\nconstants: {{DATA: "{data.as_posix()}"}}\nseeds: [0]\n', "utf-8")
-    assert Path(read_sweep(path, book).points[0]["DATA"]) == data
 
 
-def crlf(path: Path, raw: bytes | None = None) -> Path:
-    raw = path.read_bytes() if raw is None else raw
-    path.write_bytes(raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
-    return path
-
-
-def test_files_with_the_line_ends_of_windows_are_read_alike(tmp_path):
+def test_pairs_with_the_line_ends_of_windows_are_read_alike(tmp_path):
     book = make_book(tmp_path, c01_first=FIRST)
     (chapter,) = list_chapters(book)
     notebook = chapter.notebook.read_bytes()
     for path in (chapter.script, chapter.notebook):
-        crlf(path)
+        path.write_bytes(path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
         assert check_pairs(book) == []
     chapter.notebook.unlink()
     sync_pair(chapter)
     assert chapter.notebook.read_bytes() == notebook
-    text = b"chapter: 01\nconstants:\n  NAME: |\n    two\n    lines\ngrid: {RATE: [0.1, 1]}\n"
-    sweep = read_sweep(crlf(book / "sweep.yaml", text), book)
-    assert [point["NAME"] for point in sweep.points] == ["two\nlines\n"] * 2
-    values = read_profile(crlf(book / "01_first.yaml", b"SEED: 1\nNAME: 'a\n  b'\n"))
-    assert values == {"SEED": (1, 1), "NAME": ("a b", 2)}
-    search = b"SPACE = {}\n\n\ndef objective(settings):\n    return '''a\nb'''\n"
-    assert load_search(crlf(book / "search.py", search)).objective({}) == "a\nb"

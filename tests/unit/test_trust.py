@@ -97,25 +97,18 @@ def test_pages_that_can_be_played_with_take_numbers_alone():
 
 # ---- What is published tells nothing about the machine or its people -----------------------------
 
-TRACES = {
-    "an absolute path": re.compile(
-        r"(?<![\w/.~}*-])/(home|root|Users|tmp|var|work|opt|private|mnt|usr|etc|srv|builds|github"
-        r"|workspace|runner)/[\w.]"
-    ),
-    "a path of Windows": re.compile(r"(?<!\w)[A-Za-z]:\\{1,2}(Users|Windows|Program|Temp|\w+\\)"),
-    "a file address": re.compile(r"file:///"),
-    "a kernel's folder": re.compile(r"ipykernel_\d+"),
-    "an e-mail address": re.compile(r"(?<![\w/])[\w.+-]+@[\w-]+\.[A-Za-z]{2,}"),
-    "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY"),
-    "a token": re.compile(
-        r"AKIA[0-9A-Z]{16}|\bgh[pousr]_\w{36}|github_pat_\w{22}|\bsk-[\w-]{20}|xox[abprs]-\w{8}"
-        r"|\bhf_[A-Za-z0-9]{30}|AIza[\w-]{35}|\beyJ[\w-]{10,}\.[\w-]{10,}\.|\bpypi-\w{50}|glpat-\w{20}"
-    ),
-    "a password": re.compile(
-        r"(?i)\b(password|passwd|secret|api[_-]?key|access[_-]?token)\b\s*[=:]\s*[\"']?[\w+/-]{8,}"
-    ),
-    "a login in an address": re.compile(r"://[^/\s:@]+:[^/\s:@]+@"),
-}  # fmt: skip
+TRACES = re.compile(
+    r"(?<![\w/.~}*-])/(?:home|root|Users|tmp|var|work|opt|private|mnt|usr|etc|srv|builds|github"
+    r"|workspace|runner)/[\w.]"
+    r"|(?<!\w)[A-Za-z]:\\{1,2}(?:Users|Windows|Program|Temp|\w+\\)"
+    r"|file:///|ipykernel_\d+"
+    r"|(?<![\w/])[\w.+-]+@[\w-]+\.[A-Za-z]{2,}"  # an e-mail address
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"|AKIA[0-9A-Z]{16}|\bgh[pousr]_\w{36}|github_pat_\w{22}|\bsk-[\w-]{20}|xox[abprs]-\w{8}"
+    r"|\bhf_[A-Za-z0-9]{30}|AIza[\w-]{35}|\beyJ[\w-]{10,}\.[\w-]{10,}\.|\bpypi-\w{50}|glpat-\w{20}"
+    r"|(?i:\b(?:password|passwd|secret|api[_-]?key|access[_-]?token)\b\s*[=:]\s*[\"']?[\w+/-]{8,})"
+    r"|://[^/\s:@]+:[^/\s:@]+@"  # a login in an address
+)
 # Names too common to say anything: a container's only user, a runner's, a word of this book.
 COMMON = {
     "root", "user", "runner", "runneradmin", "nobody", "ubuntu", "localhost", "digits", "book",
@@ -125,7 +118,7 @@ COMMON = {
 
 def traces(text: str) -> list[str]:
     """Name what a text tells that it should not."""
-    found = [f"{what}: {m.group()!r}" for what, p in TRACES.items() for m in p.finditer(text)]
+    found = TRACES.findall(text)
     names = {socket.gethostname(), socket.gethostname().split(".")[0], Path.home().name}
     with contextlib.suppress(KeyError, OSError):  # a user without a name
         names.add(getpass.getuser())
@@ -133,8 +126,7 @@ def traces(text: str) -> list[str]:
     # As a part of a path or of user@host; as a word of prose a name may mean anything. A fork's
     # address holds its owner's name, which may be this user's too.
     text = text.replace(urlsplit(configured(ROOT)[0]).path, "")
-    named = [name for name in names if re.search(rf"[/\\@]{re.escape(name)}(?!\w)", text)]
-    return found + [f"a name: {name!r}" for name in named]
+    return found + [name for name in names if re.search(rf"[/\\@]{re.escape(name)}(?!\w)", text)]
 
 
 PICTURE = re.compile(r"(?:data:image/\w+;base64,|\"image/png\": \")([A-Za-z0-9+/=\\n]{40,})")
