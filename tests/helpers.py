@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,13 @@ def committed(*patterns: str, new: bool = False) -> list[Path]:
 def is_recording() -> bool:
     """Tell whether what is measured shall be kept in ``results/``."""
     return os.environ.get("DIGITS_RECORD") == "1"
+
+
+def copy_committed(folder: Path, *patterns: str, new: bool = False) -> None:
+    for path in committed(*patterns, new=new):
+        copy = folder / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
 
 
 def keep_in_record(file: str, *path: str, **values: Any) -> None:

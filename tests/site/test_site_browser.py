@@ -83,22 +83,6 @@ def weigh(page, html, address):
     return sizes
 
 
-def test_icons_are_drawn_by_fonts(open_page):
-    """The theme's script that draws them too is replaced by nothing: book/_static/scripts."""
-    page = open_page(f"notebooks/{CHAPTERS[0]}.html")
-    page.wait_for_load_state("networkidle")
-    drawn = page.evaluate(
-        """() => [...document.querySelectorAll('i[class*="fa-"]')]
-            .filter(icon => icon.offsetParent)
-            .map(icon => { const s = getComputedStyle(icon, '::before');
-              return [s.content, s.fontFamily] })"""
-    )
-    assert len(drawn) > 4
-    assert all(len(content) == 3 and "Awesome" in font for content, font in drawn), drawn
-    fonts = page.evaluate("[...document.fonts].map(font => font.family + font.status)")
-    assert any("Awesome" in font and font.endswith("loaded") for font in fonts), fonts
-
-
 def test_the_whole_book_is_on_one_page_and_on_paper(open_page):
     page = open_page(WHOLE_BOOK, 390)
     assert page.locator("h1").count() == 1
@@ -153,7 +137,8 @@ def test_the_address_alone_leads_to_the_landing_page_and_its_switch_turns_it_dar
     page.evaluate("localStorage.clear()")  # the window is shared with other tests
 
 
-def test_figures_are_loaded_on_a_white_card(open_page):
+def test_figures_are_loaded_on_a_white_card_and_icons_are_drawn_by_fonts(open_page):
+    """The theme's script that draws them too is replaced by nothing: book/_static/scripts."""
     page = open_page(f"notebooks/{CHAPTERS[0]}.html")
     for figure in page.locator(".cell_output img").all():
         figure.scroll_into_view_if_needed()  # they are fetched when they are near
@@ -167,6 +152,15 @@ def test_figures_are_loaded_on_a_white_card(open_page):
         )
         assert looks
         assert all(look == ["rgb(255, 255, 255)", "none", True] for look in looks), looks
+    drawn = page.eval_on_selector_all(
+        "i[class*='fa-']",
+        "all => all.filter(i => i.offsetParent).map(i => getComputedStyle(i, '::before'))"
+        ".map(s => [s.content, s.fontFamily])",
+    )
+    assert len(drawn) > 4
+    assert all(len(content) == 3 and "Awesome" in font for content, font in drawn), drawn
+    fonts = page.evaluate("[...document.fonts].map(font => font.family + font.status)")
+    assert any("Awesome" in font and font.endswith("loaded") for font in fonts), fonts
 
 
 OF_THE_GLOSSARY = """

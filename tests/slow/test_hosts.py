@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers import ROOT, committed, keep_in_record, must, run_outside, uv, write_competition
+from helpers import ROOT, copy_committed, keep_in_record, must, run_outside, uv, write_competition
 
 from digit_utils import __version__, results
 from digit_utils.data import load_digits, sealed_test_labels
@@ -97,11 +97,7 @@ def find_python(version: str) -> str:
 def repository(tmp_path_factory) -> Path:
     """Return a git repository with the book as it is here, committed or not."""
     folder = tmp_path_factory.mktemp("book") / "repository"
-    folder.mkdir()
-    for path in committed(*PACKAGED, new=True):
-        copy = folder / path.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, copy)
+    copy_committed(folder, *PACKAGED, new=True)
     author = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]
     for command in (
         ["init", "-q", "-b", configured(ROOT)[1]],
@@ -172,13 +168,9 @@ print([name for name in ("tensorflow", "keras", "numpy") if name in sys.modules]
 
 SEEN_AS_KAGGLE = """
 from pathlib import Path
-try:
-    from digit_utils import kaggle
-except ModuleNotFoundError:
-    pass  # the first cell has not run yet
-else:
-    kaggle.KAGGLE_FOLDERS = (Path({root!r}, "input/digit-recognizer"),)
-    kaggle.KAGGLE_OUTPUT = Path({root!r}, "working")
+from digit_utils import kaggle
+kaggle.KAGGLE_FOLDERS = (Path({root!r}, "input/digit-recognizer"),)
+kaggle.KAGGLE_OUTPUT = Path({root!r}, "working")
 """
 
 

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from helpers import PASSED, ROOT, committed, keep_in_record, write_competition
+from helpers import PASSED, ROOT, copy_committed, keep_in_record, write_competition
 from rough_places import ODD, assert_told, read_only, run_as_anybody
 from runner_books import FIRST, chapter, digits, make_book, start_digits
 
@@ -80,9 +80,7 @@ def test_everything_runs_in_folders_of_any_name(book):
 
 def test_a_checkout_and_a_package_that_cannot_be_written_still_run(book, tmp_path):
     package = tmp_path / "package"
-    for name in ("digit_utils", "digits_cli"):
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, package / name, ignore=ignore)
+    copy_committed(package, "digit_utils", "digits_cli")
     (book / "sweep.yaml").write_text("chapter: 01\nseeds: [0]\n")
     before = left_in(tmp_path)
     with read_only(package, book):
@@ -149,11 +147,7 @@ def test_a_slice_of_the_images_shows_what_there_is_or_says_how_many_are_needed(t
 
 def test_the_site_of_a_checkout_with_an_odd_name_twice_at_once(tmp_path):
     checkout = tmp_path / ODD / "book"
-    for path in committed():
-        name = path.relative_to(ROOT)
-        if name.parts[0] != "tests":
-            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, checkout / name)
+    copy_committed(checkout, ":!tests")
     first = start_digits(checkout, "site", "--published")
     while not (checkout / "_build/.claims/site/.owner").exists():
         assert first.poll() is None
