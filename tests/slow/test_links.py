@@ -3,52 +3,41 @@
 from __future__ import annotations
 
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from runner_books import chapter, digits, make_book, pretend_run
 
 
-class Answers(BaseHTTPRequestHandler):
-    """Knows the page /good, with one anchor."""
-
-    def do_HEAD(self) -> None:
-        self.send_response(200 if self.path == "/good" else 404)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        self.do_HEAD()
-        if self.path == "/good":
-            self.wfile.write(b"<html><body><p id='here'>Good.</p></body></html>")
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
-def elsewhere():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+def elsewhere(tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "good.html").write_text("<html><body><p id='here'>Good.</p></body></html>")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
 def test_good_links_pass_and_each_bad_one_is_named(tmp_path, elsewhere):
-    link = f"chapter\n#\n# See [this]({elsewhere}/good#here)."
-    make_book(tmp_path, c01_first=chapter("1").replace("chapter", link, 1))
-    pretend_run(tmp_path, "01_first")
-    (tmp_path / "_config.yml").write_text("title: Tiny\nexecute:\n  execute_notebooks: 'off'\n")
+    book = tmp_path / "book"
+    link = f"chapter\n#\n# See [this]({elsewhere}/good.html#here)."
+    make_book(book, c01_first=chapter("1").replace("chapter", link, 1))
+    pretend_run(book, "01_first")
+    (book / "_config.yml").write_text("title: Tiny\nexecute:\n  execute_notebooks: 'off'\n")
     toc = "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/01_first\n"
-    (tmp_path / "_toc.yml").write_text(toc)
-    page = tmp_path / "book" / "index.md"
+    (book / "_toc.yml").write_text(toc)
+    page = book / "book" / "index.md"
     page.parent.mkdir()
     for links, code, told in (
-        (f"[that]({elsewhere}/good)", 0, "0 broken links"),
-        (f"[a]({elsewhere}/gone) [b]({elsewhere}/good#nowhere)", 1, "2 broken links"),
+        (f"[that]({elsewhere}/good.html)", 0, "0 broken links"),
+        (f"[a]({elsewhere}/gone) [b]({elsewhere}/good.html#nowhere)", 1, "2 broken links"),
     ):
         page.write_text(f"# Welcome\n\n{links}\n")
-        done = digits(tmp_path, "site", "--check-links")
+        done = digits(book, "site", "--check-links")
         assert done.returncode == code and told in done.stdout, done.stdout + done.stderr
-    told = (tmp_path / "_build" / "linkcheck" / "output.txt").read_text()
+    told = (book / "_build" / "linkcheck" / "output.txt").read_text()
     assert f"{elsewhere}/gone" in told and "nowhere" in told
