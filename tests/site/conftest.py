@@ -16,13 +16,12 @@ from urllib.parse import urljoin
 
 import pytest
 import yaml
+from draw_sheet import PAGE as SHEET_PAGE
+from draw_sheet import part
 from playwright.sync_api import sync_playwright
 from site_files import HTML, ROOT, parse
 
 from digits_cli.repository import find_address
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FIREFOXES = ("firefox-esr", "firefox")
 
 # The site's own Sphinx extensions, tested here without Sphinx around them.
 sys.path.append(str(ROOT / "book" / "_ext"))
@@ -32,9 +31,7 @@ sys.path.append(str(ROOT / "book" / "_ext"))
 def html() -> Path:
     """Folder of the built site."""
     if not (HTML / "index.html").is_file():
-        pytest.fail(
-            "_build/html holds no site to test; run `make book` (or `digits site`)", pytrace=False
-        )
+        pytest.fail("_build/html holds no site to test; run `make book`", pytrace=False)
     return HTML
 
 
@@ -48,52 +45,42 @@ def repository() -> dict[str, str]:
 
 
 class Pages(SimpleHTTPRequestHandler):
-    """Like GitHub Pages: the site lies in a folder, and 404.html is shown for what is not there."""
+    """Like GitHub Pages: 404.html is shown for what is not there."""
 
     protocol_version = "HTTP/1.1"  # one connection for many files
 
-    def translate_path(self, path):
-        root = self.server.root
-        inside = path.startswith(root)
-        return super().translate_path(path[len(root) - 1 :] if inside else "/nothing")
-
     def send_error(self, code, *_):
-        body = Path(self.directory, "404.html").read_bytes()
+        body = (HTML / "404.html").read_bytes()
         self.send_response(code)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def list_directory(self, path):
-        self.send_error(404)
-
     def log_message(self, *_):
         pass
 
 
 @pytest.fixture(scope="session")
-def address(html):
+def address(html, tmp_path_factory):
     """Serve the site in the folder that it was built for, on this machine only."""
-    handler = functools.partial(Pages, directory=str(html))
+    search = parse(html / "404.html").select_one("link[rel=search]")["href"]
+    path = search.removesuffix("search.html")
+    folder = tmp_path_factory.mktemp("pages") / "root"
+    inside = folder / path.strip("/")
+    inside.parent.mkdir(parents=True, exist_ok=True)
+    inside.symlink_to(html)
+    handler = functools.partial(Pages, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        search = parse(html / "404.html").select_one("link[rel=search]")["href"]
-        server.root = search.removesuffix("search.html")
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}{server.root}"
+        yield f"http://127.0.0.1:{server.server_port}{path}"
         server.shutdown()
 
 
-def find_browser(names: tuple[str, ...]) -> str:
+def find_browser(*names: str) -> str:
     """Path of a browser. Missing is a failure: a skipped check looks like a passed one."""
     path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.fail(
-            f"no {names[0]} on PATH, and the site is tested in real browsers; install it "
-            f"(Debian, as root: apt-get install {names[0]})",
-            pytrace=False,
-        )
-    return path
+    return path or pytest.fail(f"no {names[0]} on PATH: apt-get install {names[0]}", pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -102,22 +89,19 @@ def firefox(tmp_path_factory):
 
     Playwright drives only a build of its own, and its BiDi channel asks more than Debian's knows.
     """
-    path = find_browser(FIREFOXES)
     profile = tmp_path_factory.mktemp("firefox")
-    settings = {"marionette.port": 0, "privacy.resistFingerprinting": True}
     (profile / "user.js").write_text(
-        "".join(f'user_pref("{name}", {json.dumps(value)});\n' for name, value in settings.items())
+        'user_pref("marionette.port", 0); user_pref("privacy.resistFingerprinting", true);'
     )
-    command = [path, "-headless", "-marionette", "-no-remote", "-profile", profile]
-    with (
-        open(profile / "log", "w") as log,
-        subprocess.Popen(command, stdout=log, stderr=log) as process,
-    ):
-        port, until = profile / "MarionetteActivePort", time.monotonic() + 120
+    command = [find_browser("firefox-esr", "firefox"), "-headless", "-marionette", "-no-remote"]
+    port, log = profile / "MarionetteActivePort", profile / "log"
+    with log.open("w") as output:
+        command += ["-profile", profile]
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        until = time.monotonic() + 120
         while not (port.is_file() and port.read_text()):
-            if time.monotonic() > until or process.poll() is not None:
-                process.kill()
-                pytest.fail(f"{path} did not start:\n{(profile / 'log').read_text()}")
+            assert process.poll() is None and time.monotonic() < until, log.read_text()
             time.sleep(0.1)
         with (
             socket.create_connection(("127.0.0.1", int(port.read_text())), 120) as connection,
@@ -138,15 +122,20 @@ def firefox(tmp_path_factory):
             receive()  # its greeting
             send("WebDriver:NewSession")
             yield send
+    finally:
         process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope="session")
 def browser():
     """One Chromium for all tests."""
-    path = find_browser(BROWSERS)
+    options = {
+        "executable_path": find_browser("chromium", "chromium-browser", "google-chrome"),
+        "args": ["--no-sandbox"],
+    }
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(**options)
         yield chromium
         chromium.close()
 
@@ -155,13 +144,13 @@ def browser():
 def new_page(browser, address):
     """Open pages, in windows that are kept so that scripts are loaded once.
 
-    What goes wrong on a page is listed in its ``problems``. With a script to run ``before`` the
-    page's own, or options of Playwright's, the window is a new one.
+    What goes wrong on a page is listed in its ``problems``. With options of Playwright's the window
+    is a new one.
     """
     windows = {}
 
-    def new_page(path, width=1280, scheme="light", before="", **options):
-        key = (width, scheme) if not before and not options else object()
+    def new_page(path, width=1280, scheme="light", **options):
+        key = (width, scheme) if not options else object()
         if key not in windows:
             size = {"width": width, "height": 900}
             windows[key] = browser.new_context(viewport=size, color_scheme=scheme, **options)
@@ -177,7 +166,6 @@ def new_page(browser, address):
             "requestfailed",
             lambda r: r.failure == "net::ERR_ABORTED" or problems.append(f"{r.url} {r.failure}"),
         )
-        page.add_init_script(before)
         page.goto(urljoin(address, path))
         return page
 
@@ -200,3 +188,30 @@ def open_page(new_page):
     for page in pages:
         page.close()
     assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def open_sheet(open_page):
+    """Open *Draw a digit* and wait until its network has come."""
+
+    def open_sheet(path=SHEET_PAGE, *look, **options):
+        page = open_page(path, *look, **options)
+        page.wait_for_selector("#draw.ready")
+        return page
+
+    return open_sheet
+
+
+@pytest.fixture(scope="session")
+def only_page(new_page):
+    page = new_page(SHEET_PAGE)
+    page.wait_for_selector("#draw.ready")
+    return page
+
+
+@pytest.fixture
+def drawing(only_page):
+    """The page, ready to draw on, with a blank sheet: one for all who leave nothing behind."""
+    part(only_page, "clear").click()
+    yield only_page
+    assert only_page.problems == []

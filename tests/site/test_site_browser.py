@@ -54,27 +54,19 @@ def check_that_nothing_keeps_readers_out(page):
 
 
 @pytest.mark.parametrize("path", [*site_pages(), WHOLE_BOOK])
-def test_a_page_is_for_everyone_on_a_phone(open_page, path):
-    page = open_page(path, 320, "dark")
-    look_at(page, "light")
-    look_at(page, "dark")
-    if path != WHOLE_BOOK:  # which is all the others
-        check_that_nothing_keeps_readers_out(page)
-
-
-@pytest.mark.parametrize("path", [*site_pages(), WHOLE_BOOK])
-def test_a_page_is_light_and_in_order_on_a_large_screen(open_page, html, address, path):
+def test_a_page_is_light_and_for_everyone_on_every_screen(open_page, html, address, path):
     page = open_page(path)
-    look_at(page, "light")
     if path != WHOLE_BOOK:
         sizes = weigh(page, html, address)
         assert len(sizes) > 5
         largest = sorted(sizes.items(), key=lambda item: item[1])[-5:]
         assert sum(sizes.values()) <= MAX_KB.get(path, MAX_KB_OF_A_PAGE), largest
-    look_at(page, "dark")
-    if path in WIDE_TOO:
-        look_at(page, "light")
-        check_that_nothing_keeps_readers_out(page)
+    for width, schemes in ((1280, ("dark", "light")), (320, ("light", "dark"))):
+        page.set_viewport_size({"width": width, "height": 900})
+        for scheme in schemes:
+            look_at(page, scheme)
+        if path != WHOLE_BOOK and (width == 320 or path in WIDE_TOO):
+            check_that_nothing_keeps_readers_out(page)
 
 
 def weigh(page, html, address):
@@ -91,23 +83,7 @@ def weigh(page, html, address):
     return sizes
 
 
-def test_icons_are_drawn_by_fonts(open_page):
-    """The theme's script that draws them too is replaced by nothing: book/_static/scripts."""
-    page = open_page(f"notebooks/{CHAPTERS[0]}.html")
-    page.wait_for_load_state("networkidle")
-    drawn = page.evaluate(
-        """() => [...document.querySelectorAll('i[class*="fa-"]')]
-            .filter(icon => icon.offsetParent)
-            .map(icon => { const s = getComputedStyle(icon, '::before');
-              return [s.content, s.fontFamily] })"""
-    )
-    assert len(drawn) > 4
-    assert all(len(content) == 3 and "Awesome" in font for content, font in drawn), drawn
-    fonts = page.evaluate("[...document.fonts].map(font => font.family + font.status)")
-    assert any("Awesome" in font and font.endswith("loaded") for font in fonts), fonts
-
-
-def test_the_whole_book_is_on_one_page(open_page):
+def test_the_whole_book_is_on_one_page_and_on_paper(open_page):
     page = open_page(WHOLE_BOOK, 390)
     assert page.locator("h1").count() == 1
     for chapter in CHAPTERS:
@@ -120,12 +96,7 @@ def test_the_whole_book_is_on_one_page(open_page):
     page.emulate_media(media="print")
     assert page.locator("h1").inner_text() == "The Digits Book"
     assert page.locator(".book-title").evaluate("e => getComputedStyle(e).breakAfter") == "page"
-
-
-def test_code_and_its_frame_stay_together_on_paper(open_page):
-    """A frame that may break where the code in it may not is left empty at a page's end."""
-    page = open_page(f"notebooks/{CHAPTERS[2]}.html")
-    page.emulate_media(media="print")
+    # A frame that may break where the code in it may not is left empty at a page's end.
     breaks = page.eval_on_selector_all(
         ".cell_input, .cell_input div",
         "all => all.map(e => [e.matches('.cell_input'), getComputedStyle(e).breakInside])",
@@ -154,14 +125,10 @@ def test_the_keyboard_s_place_is_seen_on_every_button(open_page, width, scheme):
     assert all(ring == ["solid", accent, "3px"] for ring in seen.values()), seen
 
 
-def test_the_address_without_a_page_leads_to_the_landing_page(open_page):
+def test_the_address_alone_leads_to_the_landing_page_and_its_switch_turns_it_dark(open_page):
     page = open_page("")
     page.wait_for_url("**/book/index.html")
     assert page.locator("img.hero").is_visible()
-
-
-def test_the_switch_turns_the_page_dark(open_page):
-    page = open_page("book/index.html")
     background = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(background)
     page.locator(".theme-switch-button:visible").click()
@@ -170,7 +137,8 @@ def test_the_switch_turns_the_page_dark(open_page):
     page.evaluate("localStorage.clear()")  # the window is shared with other tests
 
 
-def test_figures_are_loaded_on_a_white_card(open_page):
+def test_figures_are_loaded_on_a_white_card_and_icons_are_drawn_by_fonts(open_page):
+    """The theme's script that draws them too is replaced by nothing: book/_static/scripts."""
     page = open_page(f"notebooks/{CHAPTERS[0]}.html")
     for figure in page.locator(".cell_output img").all():
         figure.scroll_into_view_if_needed()  # they are fetched when they are near
@@ -184,6 +152,15 @@ def test_figures_are_loaded_on_a_white_card(open_page):
         )
         assert looks
         assert all(look == ["rgb(255, 255, 255)", "none", True] for look in looks), looks
+    drawn = page.eval_on_selector_all(
+        "i[class*='fa-']",
+        "all => all.filter(i => i.offsetParent).map(i => getComputedStyle(i, '::before'))"
+        ".map(s => [s.content, s.fontFamily])",
+    )
+    assert len(drawn) > 4
+    assert all(len(content) == 3 and "Awesome" in font for content, font in drawn), drawn
+    fonts = page.evaluate("[...document.fonts].map(font => font.family + font.status)")
+    assert any("Awesome" in font and font.endswith("loaded") for font in fonts), fonts
 
 
 OF_THE_GLOSSARY = """
@@ -213,23 +190,19 @@ def test_search_finds_pages_by_other_words_for_it_too(open_page):
     assert not missing, missing
 
 
-def test_the_menu_opens_on_a_phone(open_page):
-    page = open_page(f"notebooks/{CHAPTERS[0]}.html", 390)
-    link = page.locator(f".bd-sidebar-primary a[href$='{CHAPTERS[1]}.html']").first
-    assert not link.is_visible()
-    page.locator(".primary-toggle:visible").first.click()
-    link.wait_for(state="visible")
-    link.click()
-    page.wait_for_url(f"**/notebooks/{CHAPTERS[1]}.html")
-
-
-def test_a_solution_opens(open_page):
+def test_a_solution_and_the_menu_open_on_a_phone(open_page):
     page = open_page(f"notebooks/{CHAPTERS[0]}.html", 390)
     solution = page.locator("article details:not(.hide)").first
     inside = solution.locator(":scope > :not(summary)").first
     assert not inside.is_visible()
     solution.locator("summary").click()
     assert inside.is_visible()
+    link = page.locator(f".bd-sidebar-primary a[href$='{CHAPTERS[1]}.html']").first
+    assert not link.is_visible()
+    page.locator(".primary-toggle:visible").first.click()
+    link.wait_for(state="visible")
+    link.click()
+    page.wait_for_url(f"**/notebooks/{CHAPTERS[1]}.html")
 
 
 @pytest.mark.parametrize("asked", ["notebooks/03_bass_cnn.html", "book/a/b/c.html", "404.html"])

@@ -7,21 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 import time
 
 import yaml
-from helpers import ROOT, keep_in_record
-
-
-def must(command: list, environ: dict[str, str]) -> str:
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=ROOT, env=environ, capture_output=True, text=True, timeout=1800,
-    )  # fmt: skip
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+from helpers import ROOT, keep_in_record, must
 
 
 def test_the_pip_part_installs_and_the_chapters_are_found(tmp_path):
@@ -30,20 +20,19 @@ def test_the_pip_part_installs_and_the_chapters_are_found(tmp_path):
     # Conda puts these lines into a file beside environment.yml, and gives that to pip.
     listed = ROOT / f".environment-{os.getpid()}.txt"
     own = re.search(r"^#   (pip install .*)$", text, re.M)[1].split()
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    must([sys.executable, "-m", "venv", tmp_path / "venv"], environ)
+    must([sys.executable, "-m", "venv", tmp_path / "venv"])
     bin_ = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
-    start = time.monotonic()
+    python, start = bin_ / "python", time.monotonic()
     try:
         listed.write_text("\n".join(lines) + "\n")
-        must([bin_ / "python", "-m", "pip", "install", "-q", "-U", "-r", listed], environ)
+        must([python, "-m", "pip", "install", "-q", "-U", "-r", listed])
     finally:
         listed.unlink()
     seconds = time.monotonic() - start
-    must([bin_ / "python", "-m", *own], environ)
-    must([bin_ / "python", "-m", "pip", "check"], environ)
-    assert "Every .ipynb equals its .py." in must([bin_ / "digits", "sync", "--check"], environ)
-    frozen = must([bin_ / "python", "-m", "pip", "freeze", "--exclude-editable"], environ)
+    must([python, "-m", *own])
+    must([python, "-m", "pip", "check"])
+    assert "Every .ipynb equals its .py." in must([bin_ / "digits", "sync", "--check"])
+    frozen = must([python, "-m", "pip", "freeze", "--exclude-editable"])
     installed = {
         f"{re.sub('[._]', '-', name.lower())}=={version}"
         for name, version in re.findall(r"^([^=\s]+)==(.+)$", frozen, re.M)

@@ -20,10 +20,9 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from helpers import ROOT, committed, keep_in_record
+from helpers import ROOT, copy_committed, keep_in_record, must, run_outside, uv, write_competition
 
 from digit_utils import __version__, results
 from digit_utils.data import load_digits, sealed_test_labels
@@ -37,8 +36,7 @@ CHAPTERS = list_chapters(ROOT)
 # What pip needs of the repository to install the book.
 PACKAGED = ("digit_utils", "digits_cli", "notebooks", "profiles", "*.toml", "README.md", "LICENSE")
 
-assert HOST_FILES, "no host to test on"
-assert CHAPTERS, "no chapter to test"
+assert HOST_FILES and CHAPTERS
 
 
 class Host:
@@ -46,11 +44,11 @@ class Host:
 
     def __init__(self, listed: Path, repository: Path) -> None:
         self.name, self.listed = listed.stem, listed
-        self.folder = ROOT / "_build" / "hosts" / self.name
-        self.python = self.folder / "bin" / "python"
-        version = re.match(r"# python: (3\.\d+)\n", listed.read_text(encoding="utf-8"))[1]
+        folder = ROOT / "_build" / "hosts" / self.name
+        self.python = folder / "bin" / "python"
         if not self.python.exists():
-            uv("venv", "-q", "--clear", "--python", find_python(version), str(self.folder))
+            version = re.match(r"# python: (3\.\d+)\n", listed.read_text(encoding="utf-8"))[1]
+            uv("venv", "-q", "--clear", "--python", find_python(version), folder)
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))},
             "GIT_CONFIG_COUNT": "1",
@@ -61,18 +59,15 @@ class Host:
     def restore(self) -> dict[str, str]:
         """Put the environment back to what the file lists; return name and version of each."""
         # No resolver: the image is taken as published, gaps included.
-        uv("pip", "sync", "-q", "--python", str(self.python), str(self.listed))
+        uv("pip", "sync", "-q", "--python", self.python, self.listed)
         return self.versions()
 
     def versions(self) -> dict[str, str]:
-        listing = uv("pip", "list", "--format", "json", "--python", str(self.python))
+        listing = uv("pip", "list", "--format", "json", "--python", self.python)
         return {each["name"]: each["version"] for each in json.loads(listing)}
 
-    def run(self, code: str, folder: Path) -> subprocess.CompletedProcess:
-        command = [str(self.python), "-c", code]
-        return subprocess.run(
-            command, cwd=folder, env=self.environment, capture_output=True, text=True
-        )
+    def run(self, code: str, folder: Path = ROOT) -> str:
+        return must([self.python, "-c", code], folder, env=self.environment)
 
     def run_notebook(self, notebook: Path, output: Path, values: Path) -> str:
         """Execute a notebook in its own folder with this environment's kernel.
@@ -84,24 +79,17 @@ class Host:
         start = [str(self.python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         spec = {"argv": start, "display_name": "host", "language": "python"}
         (kernel / "kernel.json").write_text(json.dumps(spec))
-        command = [sys.executable, "-m", "papermill", str(notebook), str(output), "-k", "host"]
-        command += ["--cwd", str(notebook.parent), "--no-progress-bar", "-f", str(values)]
+        command = [sys.executable, "-m", "papermill", notebook, output, "-k", "host"]
+        command += ["--cwd", notebook.parent, "--no-progress-bar", "-f", values]
         environment = {**self.environment, "JUPYTER_PATH": str(kernel.parents[1])}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        done = run_outside(command, ROOT, env=environment)
         return without_colour(done.stderr)[-3000:] if done.returncode else ""
-
-
-def uv(*arguments: str) -> str:
-    """Run uv, which comes with the environment."""
-    done = subprocess.run([sys.executable, "-m", "uv", *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, f"uv {' '.join(arguments)}\n{done.stderr}"
-    return done.stdout
 
 
 def find_python(version: str) -> str:
     """Prefer an interpreter that is here, pyenv's too; otherwise uv looks for one or fetches it."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    here = sorted(pyenv.glob(f"{version}.*/bin/python")) if pyenv.is_dir() else []
+    here = sorted(pyenv.glob(f"{version}.*/bin/python"))
     return str(here[-1]) if here else version
 
 
@@ -109,11 +97,7 @@ def find_python(version: str) -> str:
 def repository(tmp_path_factory) -> Path:
     """Return a git repository with the book as it is here, committed or not."""
     folder = tmp_path_factory.mktemp("book") / "repository"
-    folder.mkdir()
-    for path in committed(*PACKAGED, new=True):
-        copy = folder / path.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, copy)
+    copy_committed(folder, *PACKAGED, new=True)
     author = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]
     for command in (
         ["init", "-q", "-b", configured(ROOT)[1]],
@@ -141,7 +125,7 @@ def run_chapter(host: Host, chapter: str, folder: Path, what: str = "") -> dict:
     found = {} if problem else results.read(output)
     if not problem and not what:
         problem = "\n".join(outside(found, read_bounds(ROOT / BOUNDS)[chapter]))
-    python = host.run("import platform; print(platform.python_version())", ROOT).stdout.strip()
+    python = host.run("import platform; print(platform.python_version())").strip()
     keep_in_record(
         "hosts.json", host.name, "chapters", f"{chapter}{what}",
         outcome="failed" if problem else "passed",
@@ -179,34 +163,15 @@ exec(cell)
 import sys
 print([name for name in ("tensorflow", "keras", "numpy") if name in sys.modules])
 """
-    done = host.run(code, tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split("AGAIN")[1].strip() == "[]"
+    assert host.run(code, tmp_path).split("AGAIN")[1].strip() == "[]"
 
 
 SEEN_AS_KAGGLE = """
 from pathlib import Path
-try:
-    from digit_utils import kaggle
-except ModuleNotFoundError:
-    pass  # the first cell has not run yet
-else:
-    kaggle.KAGGLE_FOLDERS = (Path({root!r}, "input/digit-recognizer"),)
-    kaggle.KAGGLE_OUTPUT = Path({root!r}, "working")
+from digit_utils import kaggle
+kaggle.KAGGLE_FOLDERS = (Path({root!r}, "input/digit-recognizer"),)
+kaggle.KAGGLE_OUTPUT = Path({root!r}, "working")
 """
-
-
-def write_competition(folder: Path, n_labelled: int, n_test: int) -> None:
-    """Write Kaggle's two files with some of the book's images, in Kaggle's format."""
-    folder.mkdir(parents=True)
-    digits = load_digits()
-    labelled = np.column_stack([digits.labels, digits.images.reshape(-1, 784)])[:n_labelled]
-    pixels = ",".join(f"pixel{index}" for index in range(784))
-    for name, header, rows in (
-        ("train.csv", f"label,{pixels}", labelled),
-        ("test.csv", pixels, digits.test_images.reshape(-1, 784)[:n_test]),
-    ):
-        np.savetxt(folder / name, rows, fmt="%d", delimiter=",", header=header, comments="")
 
 
 def test_on_kaggle_the_data_are_found_and_the_submission_is_where_it_is_looked_for(host, tmp_path):
@@ -216,7 +181,7 @@ def test_on_kaggle_the_data_are_found_and_the_submission_is_where_it_is_looked_f
     """
     host.restore()
     (cell,) = cells_tagged(read_notebook(CHAPTERS[0].notebook), INSTALL_TAG)
-    assert host.run(cell.source, tmp_path).returncode == 0
+    host.run(cell.source, tmp_path)
     kaggle, exchanged = tmp_path / "kaggle", tmp_path / "exchanged"
     write_competition(kaggle / "input" / "digit-recognizer", n_labelled=9000, n_test=700)
     working = kaggle / "working"

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from runner_books import FIRST, digits, make_book, pretend_run
-
-from digits_cli.book import read_notebook
-from digits_cli.site import stage_site
 
 CONFIG = "repository:\n  url: https://github.com/some/book\n"
 TOC = "format: jb-book\nroot: book/index\nchapters:\n- file: notebooks/01_first\n"
@@ -48,13 +43,3 @@ def test_a_damaged_file_of_the_book_is_told_in_words(run_book, name, raw, comman
     done = digits(run_book, *command.split())
     assert done.returncode in {1, 2} and told in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("found", ["x", {"fingerprint": {"modules": 3}}, {"parameters": 3}])
-def test_a_notebook_with_somebody_else_s_record_has_none(run_book, found):
-    path = run_book / "_build/runs/quick/01_first.ipynb"
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    notebook["metadata"]["digits"] = found
-    path.write_text(json.dumps(notebook), encoding="utf-8")
-    assert "digits" not in read_notebook(path).metadata
-    stage_site(run_book, "quick")  # the code is the same, and nothing says it ran with other values
