@@ -12,8 +12,7 @@ from helpers import ROOT
 from digit_utils.benchmark import best_epoch, epochs_to, seconds_an_epoch, speed_up
 from digit_utils.fast import Recipe
 from experiments import benchmark
-from experiments.benchmark_recipes import PostBase, PostDoubleConv
-from experiments.benchmark_worker import Worker
+from experiments.benchmark_recipes import PostBase, PostDoubleConv, Worker
 
 
 def recipe(runs, seconds):
