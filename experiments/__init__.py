@@ -15,3 +15,11 @@ def write_record(path: Path, record: Mapping[str, Any]) -> None:
     """Write a record whole or not at all, and say so."""
     write_atomically(path, json_bytes(record))
     print(f"wrote {path.relative_to(ROOT)}", flush=True)
+
+
+def write_files(folder: Path, files: Mapping[str, bytes | str]) -> None:
+    """Write files into a folder, by their paths inside it."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
