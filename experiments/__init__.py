@@ -23,3 +23,12 @@ def write_files(folder: Path, files: Mapping[str, bytes | str]) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def refuse_second_opening(record: Path, what: str) -> None:
+    """Exit if the record is there: for each model or page, the test labels' seal opens once."""
+    if record.exists():
+        raise SystemExit(
+            f"{record.name} exists: the seal has been opened for this {what}. A new {what} needs a "
+            "new record; move the old one to another name, so that its opening stays on record."
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 
@@ -12,7 +13,7 @@ from helpers import ROOT
 from digit_utils.data import load_digits, prepare_images, take_subset
 from digit_utils.shipped import FINAL_MODEL, load_final_model
 from experiments import drawings, make_draw_page, measure_draw_page
-from experiments.trace_strokes import trace_strokes
+from experiments.drawings import trace_strokes
 
 FOLDER = ROOT / "book" / "_static" / "draw"
 CHOSEN = make_draw_page.N_NEIGHBOURS, make_draw_page.SEED
@@ -130,5 +131,5 @@ def test_the_seal_is_not_opened_twice(tmp_path, monkeypatch):
     record.write_text("{}")
     monkeypatch.setattr(measure_draw_page, "RECORD", record)
     with pytest.raises(SystemExit, match="the seal has been opened"):
-        measure_draw_page.read_test_images(10, {})
+        asyncio.run(measure_draw_page.read_test_images(10, {}))
     assert record.read_text() == "{}"
