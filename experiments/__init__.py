@@ -32,3 +32,15 @@ def refuse_second_opening(record: Path, what: str) -> None:
             f"{record.name} exists: the seal has been opened for this {what}. A new {what} needs a "
             "new record; move the old one to another name, so that its opening stays on record."
         )
+
+
+def make_book(folder: Path, code: str, files: Mapping[str, str]) -> None:
+    """Make a book of one chapter, 01_first, with the parameter SEED and this code."""
+    from digits_cli.book import list_chapters
+    from digits_cli.pairing import sync_pair
+
+    parameters = '# %% tags=["parameters"]\nSEED: int = 0  # of nothing\n'
+    chapter = f"# %% [markdown]\n# # First\n\n{parameters}\n# %%\n{code}"
+    book = {"jupytext.toml": 'formats = "ipynb,py:percent"\n', "notebooks/01_first.py": chapter}
+    write_files(folder, {**book, **files})
+    sync_pair(list_chapters(folder)[0])

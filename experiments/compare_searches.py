@@ -7,8 +7,6 @@ at half width with TPE's settings of seed 0 and with the post's. Interim results
 ``_build/search_comparison``, so that a second start resumes. Uses no test label.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -7,8 +7,6 @@ principal components of the network's last maps as int8. `pack` defines the form
 The same inputs give the same files.
 """
 
-from __future__ import annotations
-
 import argparse
 import io
 import json

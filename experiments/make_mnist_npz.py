@@ -10,8 +10,6 @@ Inputs are checked against their published MD5 before anything is written; the s
 the same bytes.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import io

@@ -6,8 +6,6 @@ and two with early stopping; and a sweep's bookkeeping, up to a thousand empty r
 should run. ``sweep`` runs ``sweeps/batch_size.yaml``. Chapter 8 reads both records.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import os
@@ -24,11 +22,9 @@ from digit_utils.provenance import processors, provenance
 from digit_utils.search import run_search
 from digit_utils.search.ray import run_ray_search
 from digits_cli import sweep as sweeps
-from digits_cli.book import list_chapters
-from digits_cli.pairing import sync_pair
 from digits_cli.search_command import load_objective, load_search
 from digits_cli.sweep_report import RESULT, gather, write_report
-from experiments import RECORDED, ROOT, write_record
+from experiments import RECORDED, ROOT, make_book, write_record
 
 WORK = ROOT / "_build"  # on the disk, not in memory as temporary files may be
 TASK = ROOT / "searches" / "post_space.py"
@@ -40,16 +36,6 @@ SPACE = {
     "dense_units": hp.choice("dense_units", [128, 256, 512]),
 }  # as that of the book's trials, without what those load
 ALGORITHM = partial(tpe.suggest, n_startup_jobs=12)
-
-CHAPTER = """# %% [markdown]
-# # A chapter that does nothing
-
-# %% tags=["parameters"]
-SEED: int = 0  # of nothing
-
-# %%
-print(SEED)
-"""
 
 
 def silent(settings: Any) -> float:
@@ -155,9 +141,9 @@ def bookkeeping_of_a_sweep() -> list[dict[str, float]]:
     def run_nothing(
         sweep: Any, notebook: bytes, run: Any, folder: Path, go_on: Any
     ) -> dict[str, Any]:
-        (folder / "01_nothing.ipynb").write_bytes(notebook)
+        (folder / "01_first.ipynb").write_bytes(notebook)
         return {
-            "format": 1, "run": run.key, "status": "ok", "notebook": "01_nothing.ipynb",
+            "format": 1, "run": run.key, "status": "ok", "notebook": "01_first.ipynb",
             "parameters": run.parameters, "results": {"x": 0.5}, "seconds": 0.0,
         }  # fmt: skip
 
@@ -171,11 +157,8 @@ def bookkeeping_of_a_sweep() -> list[dict[str, float]]:
                 contextlib.redirect_stderr(quiet),
             ):
                 book = Path(scratch)
-                (book / "notebooks").mkdir()
-                (book / "jupytext.toml").write_text('formats = "ipynb,py:percent"\n')
-                (book / "notebooks" / "01_nothing.py").write_text(CHAPTER)
-                sync_pair(list_chapters(book)[0])
-                (book / "sweep.yaml").write_text(f"chapter: 01\nseeds: {list(range(n))}\n")
+                sweep = f"chapter: 01\nseeds: {list(range(n))}\n"
+                make_book(book, "print(SEED)", {"sweep.yaml": sweep})
                 row = {"runs": n}
                 for name in ("milliseconds_a_run", "milliseconds_a_run_already_there"):
                     start = time.perf_counter()

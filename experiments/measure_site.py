@@ -5,8 +5,6 @@ median kept, as performance scores vary with the machine's load. Pages are serve
 compressed, with Lighthouse's defaults (a phone on a slow network).
 """
 
-from __future__ import annotations
-
 import argparse
 import gzip
 import json

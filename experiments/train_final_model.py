@@ -9,8 +9,6 @@ alone, each with test-time augmentation, and all together. This opens the sealed
 It writes ``results/final_model.json``. A member already trained is not trained again.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -32,7 +30,7 @@ from digit_utils.models import build_shipped_cnn
 from digit_utils.provenance import provenance
 from digit_utils.shipped import FINAL_MODEL, load_networks, save_networks
 from digit_utils.training import forget_networks
-from experiments import RESULTS, ROOT, write_record
+from experiments import RESULTS, ROOT, refuse_second_opening, write_record
 
 SELECTION = RESULTS / "final_model_selection.json"
 RECORD = RESULTS / "final_model.json"
@@ -52,28 +50,35 @@ N_FOLDS = 5
 MEMBERS = 5
 
 
+def read_selection() -> dict:
+    """Return what is known of the candidates; exit if one was another recipe than it is now."""
+    found = json.loads(SELECTION.read_bytes()) if SELECTION.exists() else {"candidates": {}}
+    for name, recipe in CANDIDATES.items():
+        entry = found["candidates"].setdefault(name, {"recipe": asdict(recipe), "folds": {}})
+        if entry["recipe"] != asdict(recipe):
+            raise SystemExit(f"{SELECTION}: {name!r} was another recipe; rename one of them")
+    return found
+
+
 def select(n_folds: int) -> None:
     """Count every candidate's errors on left-out folds."""
     digits = load_digits()
     folds = np.random.default_rng(0).permutation(len(digits.images)) % N_FOLDS
-    found = json.loads(SELECTION.read_bytes()) if SELECTION.exists() else {"candidates": {}}
+    found = read_selection()
     made = provenance(ROOT)  # of the code that runs, whatever changes meanwhile
     for fold in range(n_folds):
         for name, recipe in CANDIDATES.items():
-            entry = found["candidates"].setdefault(name, {"recipe": asdict(recipe), "folds": {}})
-            if entry["recipe"] != asdict(recipe):
-                raise SystemExit(f"{SELECTION}: {name!r} was another recipe; rename one of them")
-            if str(fold) in entry["folds"]:
+            counted = found["candidates"][name]["folds"]
+            if str(fold) in counted:
                 continue
             inside = folds != fold
             trained = train(recipe, digits.images[inside], digits.labels[inside], fold)
-            counted = count_errors(trained.network, digits.images[~inside], digits.labels[~inside])
-            entry["folds"][str(fold)] = {**counted, "seconds": trained.seconds, "provenance": made}
+            errors = count_errors(trained.network, digits.images[~inside], digits.labels[~inside])
+            counted[str(fold)] = {**errors, "seconds": trained.seconds, "provenance": made}
             write_atomically(SELECTION, json_bytes(found))
-            print(name, fold, counted, flush=True)
+            print(name, fold, errors, flush=True)
             forget_networks()
-    for row in selection_table():
-        print(row)
+    print(*selection_table(), sep="\n")
 
 
 def count_errors(network: keras.Sequential, images: np.ndarray, labels: np.ndarray) -> dict:
@@ -108,7 +113,7 @@ def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
 def selection_table() -> list[dict]:
     """Return one row a candidate: the sums over its folds, and the mean seconds."""
     rows = []
-    for name, entry in json.loads(SELECTION.read_bytes())["candidates"].items():
+    for name, entry in read_selection()["candidates"].items():
         folds = list(entry["folds"].values())
         images = sum(fold["n_images"] for fold in folds)
         rows.append(
@@ -141,15 +146,13 @@ def as_shipped(network: keras.Sequential) -> keras.Sequential:
 
 def check_chosen() -> None:
     """Exit unless the chosen recipe won against all others on the same folds."""
-    candidates = json.loads(SELECTION.read_bytes())["candidates"] if SELECTION.exists() else {}
-    folds = {name: sorted(candidates.get(name, {"folds": {}})["folds"]) for name in CANDIDATES}
+    candidates = read_selection()["candidates"]
+    folds = {name: sorted(entry["folds"]) for name, entry in candidates.items()}
     if not folds[CHOSEN] or any(found != folds[CHOSEN] for found in folds.values()):
         raise SystemExit(
             f"{SELECTION.name} has these folds: {folds}; expected the same ones for each. "
             "Run the step select to its end."
         )
-    if candidates[CHOSEN]["recipe"] != asdict(CANDIDATES[CHOSEN]):
-        raise SystemExit(f"{SELECTION.name}: {CHOSEN!r} was another recipe; rename one of them")
     errors = {row["candidate"]: row["mistakes with moved copies"] for row in selection_table()}
     best = min(errors, key=errors.get)
     if errors[CHOSEN] > errors[best]:
@@ -159,19 +162,15 @@ def check_chosen() -> None:
         )
 
 
-def train_final(members: int) -> None:
+def train_final() -> None:
     """Train the chosen recipe on all labelled images, save it, and open the seal."""
     recipe = CANDIDATES[CHOSEN]
-    if RECORD.exists():
-        raise SystemExit(
-            f"{RECORD.name} exists: the seal has been opened for this model. A new model needs "
-            "a new record; move the old one to another name, so that its opening stays on record."
-        )
+    refuse_second_opening(RECORD, "model")
     check_chosen()
     digits = load_digits()
     made = provenance(ROOT)
     networks, infos = [], []
-    for seed in range(members):
+    for seed in range(MEMBERS):
         path = WORK / f"member_{seed}.npz"
         if not path.exists():
             trained = train(recipe, digits.images, digits.labels, seed)
@@ -186,7 +185,7 @@ def train_final(members: int) -> None:
         print(f"member {seed}: {info['seconds']:.0f} s", flush=True)
     record = {
         "recipe": asdict(recipe),
-        "seeds": list(range(members)),
+        "seeds": list(range(MEMBERS)),
         "seconds": [info["seconds"] for info in infos],
         "chosen": CHOSEN,
         "selection": selection_table(),
@@ -225,16 +224,14 @@ def open_seal(digits) -> dict:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=("select", "train"))
-    fold_help = "folds to leave out, one by one (1 when the networks that ship were chosen)"
-    parser.add_argument("--folds", type=int, choices=range(1, N_FOLDS + 1), default=1,
-                        help=fold_help)  # fmt: skip
-    parser.add_argument("--members", type=int, default=MEMBERS, help="networks of the ensemble")
+    text = "folds to leave out, one by one (1 when the networks that ship were chosen)"
+    parser.add_argument("--folds", type=int, choices=range(1, N_FOLDS + 1), default=1, help=text)
     options = parser.parse_args()
     with claim_folder(WORK):  # two at a time would overwrite each other's results
         if options.step == "select":
             select(options.folds)
         else:
-            train_final(options.members)
+            train_final()
     return 0
 
 
