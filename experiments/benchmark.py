@@ -79,7 +79,7 @@ def answer(name: str, do: str, arguments: dict) -> dict:
     return getattr(worker(name), do)(**arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="experiments/benchmark.py", description=__doc__)
     parser.add_argument("--full", action="store_true", help="train every recipe to its end")
     parser.add_argument("--seeds", type=int, help="trainings of the fast recipe")
@@ -106,7 +106,6 @@ def main(arguments: list[str] | None = None) -> int:
     if options.record:
         write_record(RECORD, result)
     print(table)
-    return 0
 
 
 def measure(recipes: dict[str, RecipeProcess], full: bool, seeds: int) -> dict:
@@ -239,4 +238,4 @@ def _table(rows: list[dict[str, str]], words: int = 1) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -171,7 +171,7 @@ def final(best: dict[str, Any]) -> dict[str, Any]:
     return {**found, "mean_difference": float(ours - post)}
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=["search", "final"])
     step = parser.parse_args().step
@@ -189,8 +189,7 @@ def main() -> int:
     # In one line: there are thousands of numbers, and nobody reads them one below another.
     write_atomically(RECORD, json.dumps(to_plain(record)).encode() + b"\n")
     print(f"wrote {RECORD.relative_to(ROOT)}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -14,7 +14,6 @@ Chromium receives the pointer events of each drawing, point by point.
 import argparse
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -121,11 +120,6 @@ async def draw(page: Page, session: CDPSession, strokes: Strokes, pace: float = 
         await asyncio.gather(*sent)
 
 
-def browser_of(page: Page) -> str:
-    """Name the browser, with its major version."""
-    return f"Chromium {page.context.browser.version.split('.')[0]}"
-
-
 async def read(drawings: Sequence[Strokes]) -> dict[str, Any]:
     """Draw each; return the page's answers, preparation on and off (-1: none), and doubts."""
     rows = []
@@ -136,7 +130,8 @@ async def read(drawings: Sequence[Strokes]) -> dict[str, Any]:
             if number % 50 == 0:
                 print(f"{number} of {len(drawings)} drawings", flush=True)
         on, doubted, off = np.array(rows).T
-        return {"on": on, "off": off, "doubted": doubted.astype(bool), "browser": browser_of(page)}
+        browser = f"Chromium {page.context.browser.version.split('.')[0]}"
+        return {"on": on, "off": off, "doubted": doubted.astype(bool), "browser": browser}
 
 
 async def calibrate(n: int = 2000) -> dict[str, Any]:
@@ -196,10 +191,11 @@ async def time_answers(n: int) -> dict[str, Any]:
             times.append((await page.evaluate("answerTimes.splice(0)"))[-1])
             await page.evaluate(ANSWERS)
         found = {"load_before": load, "n": n, "slowdown": SLOWDOWN, "pace_s": PACE}
+        found["browser"] = f"Chromium {page.context.browser.version.split('.')[0]}"
         for name, measured in zip(("written", "painted"), np.array(times).T, strict=True):
             found[f"{name}_median_ms"] = np.median(measured)
             found[f"{name}_worst_ms"] = measured.max()
-        return {**found, "browser": browser_of(page)}
+        return found
 
 
 async def read_test_images(n: int, made: dict[str, Any]) -> dict[str, Any]:
@@ -240,7 +236,7 @@ async def read_test_images(n: int, made: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=["calibrate", "develop", "record", "tablet", "time"])
     parser.add_argument("pen_digits", type=Path, nargs="?", help="penbased.dat, for the tablet")
@@ -266,8 +262,7 @@ def main() -> int:
         write_record(path, found)
     else:
         print(json_bytes(found).decode())
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

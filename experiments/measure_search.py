@@ -168,7 +168,7 @@ def example_sweep() -> dict[str, Any]:
     }
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=["cost", "sweep"])
     parser.add_argument("--trials", type=int, default=12, help="real trials a worker")
@@ -177,18 +177,17 @@ def main() -> int:
     WORK.mkdir(exist_ok=True)
     if options.step == "sweep":
         write_record(RECORDED / "example_sweep.json", {**example_sweep(), "provenance": made})
-        return 0
-    record = {
-        "search": bookkeeping_of_a_search(),
-        "sweep": bookkeeping_of_a_sweep(),
-        "ray_driver": driver_of_ray(),
-        "trials": trials_of_the_book(options.trials),
-        "processors": processors(),
-        "provenance": made,
-    }
-    write_record(RECORDED / "search_cost.json", record)
-    return 0
+    else:
+        record = {
+            "search": bookkeeping_of_a_search(),
+            "sweep": bookkeeping_of_a_sweep(),
+            "ray_driver": driver_of_ray(),
+            "trials": trials_of_the_book(options.trials),
+            "processors": processors(),
+            "provenance": made,
+        }
+        write_record(RECORDED / "search_cost.json", record)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -83,7 +83,7 @@ def judge(address: str) -> tuple[dict[str, float], str]:
     return scores, found["lighthouseVersion"]
 
 
-def main() -> int:
+def main() -> None:
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     record = {"provenance": provenance(ROOT), "runs": RUNS, "pages": {}}
     with serve_site() as address:
@@ -95,8 +95,7 @@ def main() -> int:
             record["pages"][page] = scores
             print(page, scores, flush=True)
     write_record(RESULTS / "lighthouse.json", record)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -11,7 +11,6 @@ It writes ``results/final_model.json``. A member already trained is not trained 
 
 import argparse
 import json
-import sys
 from dataclasses import asdict, replace
 
 from digit_utils import hosts
@@ -221,7 +220,7 @@ def open_seal(digits) -> dict:
     return found
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=("select", "train"))
     text = "folds to leave out, one by one (1 when the networks that ship were chosen)"
@@ -232,8 +231,7 @@ def main() -> int:
             select(options.folds)
         else:
             train_final()
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
