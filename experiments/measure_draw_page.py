@@ -198,7 +198,7 @@ async def time_answers(n: int) -> dict[str, Any]:
         return found
 
 
-async def read_test_images(n: int, made: dict[str, Any]) -> dict[str, Any]:
+def read_test_images(n: int, made: dict[str, Any]) -> dict[str, Any]:
     """Measure traced test images and figures, and open the seal."""
     refuse_second_opening(RECORD, "page")
     digits = load_digits("")
@@ -206,7 +206,7 @@ async def read_test_images(n: int, made: dict[str, Any]) -> dict[str, Any]:
     rows = np.sort(random.permutation(len(digits.test_images))[:n])
     traced = [drawn.place(trace_strokes(digits.test_images[row]), random) for row in rows]
     names, figures = zip(*drawn.figure_drawings(SEED), strict=True)
-    digit, figure = await read(traced), await read(figures)
+    digit, figure = asyncio.run(read(traced)), asyncio.run(read(figures))
     each = {}
     for name in drawn.FIGURES:
         here = np.array(names) == name
@@ -244,24 +244,22 @@ def main() -> None:
     options = parser.parse_args()
     n, step, made = options.n, options.step, provenance(ROOT)
     if step == "calibrate":
-        path, measure = RESULTS / "draw_page_hint.json", calibrate()
+        path, found = RESULTS / "draw_page_hint.json", asyncio.run(calibrate())
     elif step == "develop":
-        path, measure = None, read_known(*drawn.labelled_drawings(n, SEED + 2))
+        drawings, labels = drawn.labelled_drawings(n, SEED + 2)
+        print(json_bytes(asyncio.run(read_known(drawings, labels))).decode())
+        return
     elif step == "record":
-        path, measure = RECORD, read_test_images(n, made)
+        path, found = RECORD, read_test_images(n, made)
     elif step == "time":
-        path, measure = RESULTS / "draw_page_time.json", time_answers(min(n, 100))
+        path, found = RESULTS / "draw_page_time.json", asyncio.run(time_answers(min(n, 100)))
     elif options.pen_digits is None:
         parser.error("tablet needs the path of penbased.dat")
     else:
         tablet = drawn.tablet_drawings(options.pen_digits, n, SEED)
         path = RESULTS / "draw_page_tablet.json"
-        measure = read_known(*tablet, source=SOURCE, seed=SEED)
-    found = {**asyncio.run(measure), "provenance": made}
-    if path:
-        write_record(path, found)
-    else:
-        print(json_bytes(found).decode())
+        found = asyncio.run(read_known(*tablet, source=SOURCE, seed=SEED))
+    write_record(path, {**found, "provenance": made})
 
 
 if __name__ == "__main__":

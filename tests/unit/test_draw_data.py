@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 
@@ -131,5 +130,5 @@ def test_the_seal_is_not_opened_twice(tmp_path, monkeypatch):
     record.write_text("{}")
     monkeypatch.setattr(measure_draw_page, "RECORD", record)
     with pytest.raises(SystemExit, match="the seal has been opened"):
-        asyncio.run(measure_draw_page.read_test_images(10, {}))
+        measure_draw_page.read_test_images(10, {})
     assert record.read_text() == "{}"

@@ -1,5 +1,6 @@
 """The networks that ship with the book: they load, and score what their record says."""
 
+import importlib.util
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +15,6 @@ from digit_utils.evaluate import score_sealed_test
 from digit_utils.fast import Recipe
 from digit_utils.models import build_fast_cnn
 from digit_utils.shipped import FINAL_MODEL, load_final_model
-from experiments.train_final_model import as_shipped
 
 ROOT = Path(__file__).resolve().parents[2]
 # Another processor rounds differently, and an image on the edge falls to the other side.
@@ -69,12 +69,15 @@ def test_it_scores_what_its_record_says(shipped, record):
 
 
 def test_folding_batch_normalisation_changes_no_prediction():
+    spec = importlib.util.spec_from_file_location("a", ROOT / "scripts" / "train_final_model.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
     network = build_fast_cnn(2, dropout=0.5)
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):  # as after a training
             layer.set_weights([np.linspace(0.5, 2, w.size) for w in layer.get_weights()])
     images = np.random.default_rng(0).random((20, 28, 28, 1), dtype=np.float32)
     expected = keras.ops.softmax(network.predict(images, verbose=0))
-    assert as_shipped(network).predict(images, verbose=0) == pytest.approx(
+    assert script.as_shipped(network).predict(images, verbose=0) == pytest.approx(
         np.array(expected), abs=1e-5
     )
