@@ -150,25 +150,21 @@ def search() -> dict[str, Any]:
 
 def final(best: dict[str, Any]) -> dict[str, Any]:
     """Return what the trainings of the best settings and of the post's reached."""
-    found: dict[str, Any] = {
-        "width": FINAL_WIDTH, "epochs": FINAL_EPOCHS, "n_train": len(TASK.pool_images),
-        "ours": {"settings": best, "trainings": []},
-        "post": {"settings": POST_SETTINGS, "trainings": []},
-    }  # fmt: skip
-    for seed in range(2000, 2000 + FINAL_SEEDS):
-        for name in ("ours", "post"):
-            settings = found[name]["settings"]
-            training = kept(
+    found: dict[str, Any] = {"width": FINAL_WIDTH, "epochs": FINAL_EPOCHS}
+    found["n_train"] = len(TASK.pool_images)
+    means = []
+    for name, settings in (("ours", best), ("post", POST_SETTINGS)):
+        trainings = [
+            kept(
                 f"final_{name}_{seed}.json",
                 partial(train_final, settings, seed),
                 of=[settings, FINAL_WIDTH, FINAL_EPOCHS],
             )
-            found[name]["trainings"].append(training)
-    ours, post = (
-        np.mean([training["confirmation"][-1] for training in found[name]["trainings"]])
-        for name in ("ours", "post")
-    )
-    return {**found, "mean_difference": float(ours - post)}
+            for seed in range(2000, 2000 + FINAL_SEEDS)
+        ]
+        found[name] = {"settings": settings, "trainings": trainings}
+        means.append(np.mean([training["confirmation"][-1] for training in trainings]))
+    return {**found, "mean_difference": float(means[0] - means[1])}
 
 
 def main() -> None:

@@ -40,8 +40,7 @@ class Compressing(SimpleHTTPRequestHandler):
     def do_GET(self):
         path = Path(self.translate_path(self.path))
         if not path.is_file():
-            self.send_error(404)
-            return
+            return self.send_error(404)
         content = path.read_bytes()
         self.send_response(200)
         self.send_header("Content-Type", self.guess_type(str(path)))
