@@ -111,18 +111,13 @@ class KerasIoConvnet(PostBase):
         return []
 
     def build(self) -> keras.Model:
-        return keras.Sequential(
-            [
-                layers.Input((28, 28, 1)),
-                layers.Conv2D(32, 3, activation="relu"),
-                layers.MaxPooling2D(2),
-                layers.Conv2D(64, 3, activation="relu"),
-                layers.MaxPooling2D(2),
-                layers.Flatten(),
-                layers.Dropout(0.5),
-                layers.Dense(10, activation="softmax"),
-            ]
-        )
+        network = keras.Sequential([layers.Input((28, 28, 1))])
+        for filters in (32, 64):
+            network.add(layers.Conv2D(filters, 3, activation="relu"))
+            network.add(layers.MaxPooling2D(2))
+        for layer in (layers.Flatten(), layers.Dropout(0.5), layers.Dense(10, "softmax")):
+            network.add(layer)
+        return network
 
 
 class Watch(keras.callbacks.Callback):

@@ -50,17 +50,15 @@ def pack(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
     The length is a little-endian 32-bit number. The list ``arrays`` is added to the header. Arrays
     are written little-endian.
     """
-    listed, blocks, offset = [], [], 0
+    listed, body = [], b""
     for name, array in arrays.items():
-        block = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
-        block += b"\0" * (-len(block) % 4)
         kind, shape = array.dtype.name, list(array.shape)
-        listed.append({"name": name, "type": kind, "shape": shape, "offset": offset})
-        blocks.append(block)
-        offset += len(block)
+        listed.append({"name": name, "type": kind, "shape": shape, "offset": len(body)})
+        body += np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+        body += b"\0" * (-len(body) % 4)
     text = json.dumps({**header, "arrays": listed}, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    return len(text).to_bytes(4, "little") + text + b"".join(blocks)
+    return len(text).to_bytes(4, "little") + text + body
 
 
 def network_bytes() -> bytes:

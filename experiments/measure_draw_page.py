@@ -156,13 +156,10 @@ async def calibrate(n: int = 2000) -> dict[str, Any]:
 async def read_known(drawings: list[Strokes], labels: np.ndarray, **about: Any) -> dict[str, Any]:
     """Measure on drawings whose labels are known."""
     found = await read(drawings)
-    scores = {
-        name: {
-            "accuracy": accuracy(labels, found[name]),
-            "interval": accuracy_interval(labels, found[name]),
-        }
-        for name in ("on", "off")
-    }
+    scores = {}
+    for name in ("on", "off"):
+        interval = accuracy_interval(labels, found[name])
+        scores[name] = {"accuracy": accuracy(labels, found[name]), "interval": interval}
     each = [accuracy(labels[labels == k], found["on"][labels == k]) for k in range(10)]
     *others, last = [f"{k} ({each[k]:.0%})" for k in np.argsort(each)[:3]]
     return {
