@@ -15,3 +15,32 @@ def write_record(path: Path, record: Mapping[str, Any]) -> None:
     """Write a record whole or not at all, and say so."""
     write_atomically(path, json_bytes(record))
     print(f"wrote {path.relative_to(ROOT)}", flush=True)
+
+
+def write_files(folder: Path, files: Mapping[str, bytes | str]) -> None:
+    """Write files into a folder, by their paths inside it."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def refuse_second_opening(record: Path, what: str) -> None:
+    """Exit if the record is there: for each model or page, the test labels' seal opens once."""
+    if record.exists():
+        raise SystemExit(
+            f"{record.name} exists: the seal has been opened for this {what}. A new {what} needs a "
+            "new record; move the old one to another name, so that its opening stays on record."
+        )
+
+
+def make_book(folder: Path, code: str, files: Mapping[str, str]) -> None:
+    """Make a book of one chapter, 01_first, with the parameter SEED and this code."""
+    from digits_cli.book import list_chapters
+    from digits_cli.pairing import sync_pair
+
+    parameters = '# %% tags=["parameters"]\nSEED: int = 0  # of nothing\n'
+    chapter = f"# %% [markdown]\n# # First\n\n{parameters}\n# %%\n{code}"
+    book = {"jupytext.toml": 'formats = "ipynb,py:percent"\n', "notebooks/01_first.py": chapter}
+    write_files(folder, {**book, **files})
+    sync_pair(list_chapters(folder)[0])

@@ -7,13 +7,18 @@ or more) trains all but the repeatable recipe to their ends. Writes _build/bench
 benchmark.md; --full --record also writes digit_utils/recorded/benchmark.json.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import multiprocessing
+import os
 import sys
+import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, closing
+from functools import cache
+from multiprocessing.connection import wait
 from statistics import median
 
 from digit_utils.benchmark import TARGETS, best_epoch, epochs_to, seconds_an_epoch, speed_up
@@ -21,7 +26,6 @@ from digit_utils.hosts import settle
 from digit_utils.io import write_atomically
 from digit_utils.provenance import keras_backend, provenance
 from experiments import RECORDED, ROOT, write_record
-from experiments.benchmark_worker import answer_requests
 
 OUTPUT = ROOT / "_build" / "bench"
 RECORD = RECORDED / "benchmark.json"
@@ -31,35 +35,51 @@ N_TRAIN = 33_600  # images of an epoch in the runs: the post's four fifths of 42
 
 
 class RecipeProcess:
-    """A worker process that answers one request at a time; its memory is its own."""
+    """A process with a recipe's `Worker`, which answers one request at a time."""
 
     def __init__(self, name: str):
         self.name = name
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=answer_requests, args=(name, theirs), daemon=True)
-        self.process.start()
-        theirs.close()  # so that its end is noticed here
+        spawn = multiprocessing.get_context("spawn")
+        self.pool = ProcessPoolExecutor(1, spawn, end_with_the_driver)
+        self.pool.submit(answer, name, "describe", {})  # it starts while others do
 
     def ask(self, do: str, **arguments) -> dict:
         """Send a request and wait for the answer; SystemExit if the process has ended."""
+        print(time.strftime("%X"), self.name, do, *arguments.values(), file=sys.stderr, flush=True)
         try:
-            self.pipe.send((do, arguments))
-            return self.pipe.recv()
-        except (EOFError, OSError):
-            self.process.join()
+            return self.pool.submit(answer, self.name, do, arguments).result()
+        except BrokenProcessPool:
             raise SystemExit(
-                f"the process of {self.name} ended with code {self.process.exitcode} while asked "
-                f"to {do}; its last words, if any, stand above. -9 usually means that the memory "
-                "ran out: about 10 GB are needed."
+                f"the process of {self.name} ended while asked to {do}; its last words, if any, "
+                "stand above. Without any, the memory ran out: about 10 GB are needed."
             ) from None
 
     def close(self) -> None:
-        self.pipe.close()
-        self.process.join()
+        self.pool.shutdown()
 
 
-def main(arguments: list[str] | None = None) -> int:
+def end_with_the_driver() -> None:
+    """Let this process end at once when the driver is gone, even during a training."""
+
+    def wait_for_it() -> None:
+        wait([multiprocessing.parent_process().sentinel])
+        os._exit(0)
+
+    threading.Thread(target=wait_for_it, daemon=True).start()
+
+
+@cache
+def worker(name: str):
+    from experiments.benchmark_recipes import Worker  # Keras is for the workers alone
+
+    return Worker(name)
+
+
+def answer(name: str, do: str, arguments: dict) -> dict:
+    return getattr(worker(name), do)(**arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="experiments/benchmark.py", description=__doc__)
     parser.add_argument("--full", action="store_true", help="train every recipe to its end")
     parser.add_argument("--seeds", type=int, help="trainings of the fast recipe")
@@ -77,57 +97,54 @@ def main(arguments: list[str] | None = None) -> int:
     # Only TensorFlow has the switch for the repeatable one.
     names = RECIPES if keras_backend() == "tensorflow" else RECIPES[:-1]
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    recipes = {name: RecipeProcess(name) for name in names}
-    try:
+    with ExitStack() as stack:
+        recipes = {name: stack.enter_context(closing(RecipeProcess(name))) for name in names}
         result = measure(recipes, options.full, seeds)
-    finally:
-        for recipe in recipes.values():
-            recipe.close()
     table = as_markdown(result)
     write_atomically(OUTPUT / "benchmark.md", table.encode())
     write_record(OUTPUT / "benchmark.json", result)
     if options.record:
         write_record(RECORD, result)
     print(table)
-    return 0
 
 
 def measure(recipes: dict[str, RecipeProcess], full: bool, seeds: int) -> dict:
     """Take all measurements; see the module's docstring."""
-    found = {name: recipe.ask("describe") for name, recipe in recipes.items()}
     made = provenance(ROOT)
+    found = {
+        name: {**recipe.ask("describe"), "epoch_seconds": {}} for name, recipe in recipes.items()
+    }
     peaks = [ask_for_peak()]
-    sizes = (5_000, 14_000, 42_000) if full else (2_000, 4_000)
-    for name in recipes:
-        found[name].update(epoch_seconds={}, predicted=[])
-    for n_images in sizes:
-        # What is compared is an epoch of the largest size.
-        largest = n_images == sizes[-1]
-        time_epochs(recipes, found, n_images, rounds=(4 if full else 3) if largest else 2)
+    # What is compared is an epoch of the largest size.
+    for n_images, rounds in (
+        ((5_000, 2), (14_000, 2), (42_000, 4)) if full else ((2_000, 2), (4_000, 3))
+    ):
+        for name, recipe in recipes.items():
+            operations = recipe.ask("prepare", n_images=n_images)["flops"]
+            found[name]["flops_an_image"] = operations / n_images
+            found[name]["epoch_seconds"][str(n_images)] = []
+        for _ in range(rounds):
+            for name, recipe in recipes.items():
+                seconds = recipe.ask("train_epoch")["seconds"]
+                found[name]["epoch_seconds"][str(n_images)].append(seconds)
         peaks.append(ask_for_peak())
+    predicted = {name: [] for name in recipes}
     for _ in range(3):
         for name, recipe in recipes.items():
-            say(f"{found[name]['title']}: predicting")
-            predicted = recipe.ask("predict", n_images=28_000 if full else 5_000)
-            found[name]["predicted"].append(predicted["n_images"] / predicted["seconds"])
+            timed = recipe.ask("predict", n_images=28_000 if full else 5_000)
+            predicted[name].append(timed["n_images"] / timed["seconds"])
     for name, recipe in recipes.items():
-        found[name]["predicted_a_second"] = median(found[name].pop("predicted"))
+        found[name]["predicted_a_second"] = median(predicted[name])
         found[name]["peak_memory_mb"] = recipe.ask("memory")["peak_mb"]
 
     recorded = {} if full else read_recorded()
     for name, recipe in recipes.items():
-        title, many = found[name]["title"], name in {"fast", "fast_longer"}
-        if name == "fast_repeatable":
-            runs = []  # it is there for the time it takes
-        elif full or name == "fast":
-            runs = []
-            for seed in range(seeds if many else 1):
-                say(f"{title}: training to the end, seed {seed}")
-                runs.append(recipe.ask("run", seed=seed))
-        else:
-            runs = recorded.get(name, {}).get("runs", [])
-        found[name]["runs"] = runs
-        found[name]["runs_are"] = "of this run" if full or name == "fast" else "recorded"
+        here = full or name == "fast"
+        runs = [] if here else recorded.get(name, {}).get("runs", [])
+        if here and name != "fast_repeatable":  # that is there for the time it takes
+            many = seeds if name in {"fast", "fast_longer"} else 1
+            runs = [recipe.ask("run", seed=seed) for seed in range(many)]
+        found[name] |= {"runs": runs, "runs_are": "of this run" if here else "recorded"}
     return {
         "mode": "full" if full else "quick",
         "n_train": N_TRAIN,
@@ -140,26 +157,9 @@ def measure(recipes: dict[str, RecipeProcess], full: bool, seeds: int) -> dict:
 
 def ask_for_peak() -> float:
     """Measure the fastest matrix product of this machine at this moment, in FLOP/s."""
-    say("the fastest matrix product of this machine")
-    roof = RecipeProcess("fast")  # of its own: the matrices are not part of a recipe's memory
-    try:
-        return roof.ask("sgemm_peak")["flops_a_second"]
-    finally:
-        roof.close()
-
-
-def time_epochs(recipes: dict[str, RecipeProcess], found: dict, n_images: int, rounds: int) -> None:
-    """Time epochs on `n_images` images, the recipes taking turns."""
-    for name, recipe in recipes.items():
-        say(f"{found[name]['title']}: compiling for {n_images:,} images")
-        operations = recipe.ask("prepare", n_images=n_images)["flops"]
-        found[name]["flops_an_image"] = operations / n_images
-        found[name]["epoch_seconds"][str(n_images)] = []
-    for number in range(rounds):
-        for name, recipe in recipes.items():
-            say(f"{found[name]['title']}: {n_images:,} images, round {number + 1} of {rounds}")
-            answer = recipe.ask("train_epoch")
-            found[name]["epoch_seconds"][str(n_images)].append(answer["seconds"])
+    # In a process of its own: the matrices are not part of a recipe's memory.
+    with closing(RecipeProcess("fast")) as process:
+        return process.ask("sgemm_peak")["flops_a_second"]
 
 
 def read_recorded() -> dict:
@@ -167,63 +167,56 @@ def read_recorded() -> dict:
     return json.loads(RECORD.read_bytes())["recipes"] if RECORD.exists() else {}
 
 
-def say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
-
-
 def as_markdown(result: dict) -> str:
     """Return tables and a summary sentence."""
-    recipes, peak = result["recipes"], result["sgemm_peak"]
-    targets = [f"to {target:.2%}" for target in TARGETS]
-    sizes = list(next(iter(recipes.values()))["epoch_seconds"])
-    rates, runs, times = [], [], []
-    for name, recipe in recipes.items():
+    peak, n_train = result["sgemm_peak"], result["n_train"]
+    rates, trained, times = [], [], []
+    for name, recipe in result["recipes"].items():
+        title, runs, memory = recipe["title"], recipe["runs"], recipe["peak_memory_mb"]
         seconds = seconds_an_epoch(result, name)
-        operations = recipe["flops_an_image"] * result["n_train"]
-        memory = recipe["peak_memory_mb"]
+        operations = recipe["flops_an_image"] * n_train
         rates.append(
-            [
-                recipe["title"],
-                f"{seconds:.1f}",
-                f"{operations / 1e9:,.0f}",
-                f"{operations / seconds / 1e9:.0f}",
-                f"{operations / seconds / peak:.0%}",
-                f"{recipe['predicted_a_second']:,.0f}",
-                "unknown" if memory is None else f"{memory:,.0f} MB",
-            ]
+            {
+                "recipe": title,
+                "s an epoch": f"{seconds:.1f}",
+                "GFLOP an epoch": f"{operations / 1e9:,.0f}",
+                "GFLOP/s": f"{operations / seconds / 1e9:.0f}",
+                "of peak": f"{operations / seconds / peak:.0%}",
+                "images/s predicted": f"{recipe['predicted_a_second']:,.0f}",
+                "peak memory": "unknown" if memory is None else f"{memory:,.0f} MB",
+            }
         )
-        runs.append([recipe["title"], "none", *[""] * (1 + len(TARGETS))])
-        if recipe["runs"]:
-            epoch, accuracy = best_epoch(recipe["runs"])
-            needed = [epochs_to(recipe["runs"], target) for target in TARGETS]
-            runs[-1][1:] = [
-                f"{len(recipe['runs'])} {recipe['runs_are']}",
-                f"{epoch}, {accuracy:.2%}",
-                *(f"{n} epochs, {n * seconds:,.0f} s" if n else "not reached" for n in needed),
-            ]
-        fastest = [f"{min(recipe['epoch_seconds'][size]):.2f}" for size in sizes]
-        times.append([recipe["title"], *fastest])
-    heads = ["s an epoch", "GFLOP an epoch", "GFLOP/s", "of peak", "images/s predicted"]
+        row = {"recipe": title, "runs": "none", "best epoch, mean accuracy": ""}
+        if runs:
+            row["runs"] = f"{len(runs)} {recipe['runs_are']}"
+            row["best epoch, mean accuracy"] = "{}, {:.2%}".format(*best_epoch(runs))
+        for target in TARGETS:
+            n = epochs_to(runs, target)
+            reached = f"{n} epochs, {n * seconds:,.0f} s" if n else "not reached"
+            row[f"to {target:.2%}"] = reached if runs else ""
+        trained.append(row)
+        fastest = {int(size): min(timed) for size, timed in recipe["epoch_seconds"].items()}
+        shown = {f"{size:,} images": f"{least:.2f}" for size, least in fastest.items()}
+        times.append({"seconds an epoch of": title, **shown})
     lines = [
         f"# Recipes compared ({result['mode']})",
         "",
         f"{result['provenance']['machine']}; fastest matrix product {peak / 1e9:.0f} GFLOP/s. "
-        f"An epoch is {result['n_train']:,} images; accuracies are on 8,400 held-out images.",
+        f"An epoch is {n_train:,} images; accuracies are on 8,400 held-out images.",
         "",
-        *_table(["recipe", *heads, "peak memory"], rates),
+        *_table(rates),
         "",
-        *_table(["recipe", "runs", "best epoch, mean accuracy", *targets], runs, words=3),
+        *_table(trained, words=3),
         "",
         "Seconds to an accuracy are epochs times the seconds of the recipe's fastest one; "
         "compilation is left out.",
         "",
-        *_table(["seconds an epoch of", *(f"{int(size):,} images" for size in sizes)], times),
+        *_table(times),
     ]
-    compared = speed_up(result)
-    if compared:
+    if compared := speed_up(result):
         quick = (
             "The epochs of the others are those of the recorded full run, the seconds scaled up to "
-            f"{result['n_train']:,} images. "
+            f"{n_train:,} images. "
         )
         many = "s" if compared["fast_seeds"] > 1 else ""
         lines += [
@@ -238,11 +231,11 @@ def as_markdown(result: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(heads: list[str], rows: list[list[str]], words: int = 1) -> list[str]:
+def _table(rows: list[dict[str, str]], words: int = 1) -> list[str]:
     """Return a table's lines; the first columns hold words, the others numbers."""
-    marks = ["---"] * words + ["---:"] * (len(heads) - words)
-    return [f"| {' | '.join(cells)} |" for cells in (heads, marks, *rows)]
+    marks = ["---"] * words + ["---:"] * (len(rows[0]) - words)
+    return [f"| {' | '.join(cells)} |" for cells in (rows[0], marks, *(r.values() for r in rows))]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,26 +1,23 @@
-"""The recipes that are compared, trained on the same images.
+"""The recipes that are compared, trained on the same images, and the worker that measures one.
 
-`make` returns a recipe by name, with the methods ``start`` (returns what trains, the network it
-trains, and the arguments of ``fit`` that hold an epoch's data), ``run`` (trains to the end, and
-returns the validation accuracy and the seconds of each epoch) and ``flops_an_epoch``. Images are
-uint8 (n, 28, 28), labels integers.
+A recipe has the methods ``start`` (returns what trains, the network it trains, and the arguments of
+``fit`` that hold an epoch's data), ``run`` (trains to the end, and returns the accuracy and the
+seconds of each epoch) and ``flops_an_epoch``. Images are uint8 (n, 28, 28), labels integers.
 """
-
-from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import Any, ClassVar
 
 import keras
 import numpy as np
 from keras import layers
 
-from digit_utils.cost import training_flops
-from digit_utils.data import prepare_images
+from digit_utils.cost import sgemm_peak, training_flops
+from digit_utils.data import load_digits, prepare_images, split_train_validation
 from digit_utils.fast import Recipe, make_batches, make_trainer, train
 from digit_utils.models import build_base_cnn, build_double_conv_cnn, build_fast_cnn
-from digit_utils.training import enable_determinism
+from digit_utils.provenance import peak_memory_mb
+from digit_utils.training import enable_determinism, forget_networks
 
 
 class PostBase:
@@ -30,7 +27,7 @@ class PostBase:
     source = "https://github.com/naingthet/mnist"
     batch_size = 32
     epochs = 30
-    settings: ClassVar[dict[str, Any]] = {}
+    settings: dict = {}
     optimizer = "adam"
     build = staticmethod(build_base_cnn)
 
@@ -62,11 +59,9 @@ class PostBase:
             verbose=0,
         )
         trained = len(watch.accuracy)
-        return {
-            "accuracy": watch.accuracy,
-            "epoch_seconds": watch.seconds,
-            "stopped_after": trained if trained < self.epochs else None,
-        }
+        stopped = trained if trained < self.epochs else None
+        seconds = watch.seconds
+        return {"accuracy": watch.accuracy, "epoch_seconds": seconds, "stopped_after": stopped}
 
     def flops_an_epoch(self, n_images: int) -> int:
         return training_flops(self.compiled(), n_images)
@@ -116,18 +111,13 @@ class KerasIoConvnet(PostBase):
         return []
 
     def build(self) -> keras.Model:
-        return keras.Sequential(
-            [
-                layers.Input((28, 28, 1)),
-                layers.Conv2D(32, 3, activation="relu"),
-                layers.MaxPooling2D(2),
-                layers.Conv2D(64, 3, activation="relu"),
-                layers.MaxPooling2D(2),
-                layers.Flatten(),
-                layers.Dropout(0.5),
-                layers.Dense(10, activation="softmax"),
-            ]
-        )
+        network = keras.Sequential([layers.Input((28, 28, 1))])
+        for filters in (32, 64):
+            network.add(layers.Conv2D(filters, 3, activation="relu"))
+            network.add(layers.MaxPooling2D(2))
+        for layer in (layers.Flatten(), layers.Dropout(0.5), layers.Dense(10, "softmax")):
+            network.add(layer)
+        return network
 
 
 class Watch(keras.callbacks.Callback):
@@ -172,27 +162,67 @@ class Fast:
             return np.mean(answers == validation[1])
 
         trained = train(self.recipe, images, labels, seed, score)
-        return {
-            "accuracy": trained.scores,
-            "epoch_seconds": trained.epoch_seconds,
-            "stopped_after": None,
-        }
+        seconds = trained.epoch_seconds
+        return {"accuracy": trained.scores, "epoch_seconds": seconds, "stopped_after": None}
 
     def flops_an_epoch(self, n_images: int) -> int:
         network = build_fast_cnn(self.recipe.width, self.recipe.normalization)
-        muon = self.recipe.optimizer == "muon"
-        return training_flops(network, n_images, self.batch_size, muon)
+        return training_flops(network, n_images, self.batch_size, self.recipe.optimizer == "muon")
 
 
-def make(name: str) -> PostBase | Fast:
-    if name == "fast_repeatable":
-        enable_determinism()
-    made = {
-        "post_base": PostBase,
-        "post_double_conv": PostDoubleConv,
-        "keras_io": KerasIoConvnet,
-        "fast": lambda: Fast(Recipe(), "the book's fast recipe"),
-        "fast_longer": lambda: Fast(Recipe(epochs=6), "the same, for six epochs"),
-        "fast_repeatable": lambda: Fast(Recipe(), "the same, repeatable to the bit"),
-    }
-    return made[name]()
+RECIPES = {
+    "post_base": PostBase(),
+    "post_double_conv": PostDoubleConv(),
+    "keras_io": KerasIoConvnet(),
+    "fast": Fast(Recipe(), "the book's fast recipe"),
+    "fast_longer": Fast(Recipe(epochs=6), "the same, for six epochs"),
+    "fast_repeatable": Fast(Recipe(), "the same, repeatable to the bit"),
+}
+
+
+class Worker:
+    """Measures one recipe; each method is a request of `benchmark.py`."""
+
+    def __init__(self, name: str):
+        if name == "fast_repeatable":
+            enable_determinism()
+        self.recipe = RECIPES[name]
+        self.digits = load_digits()
+        self.split = split_train_validation(self.digits.images, self.digits.labels)
+
+    def describe(self) -> dict:
+        names = ("title", "source", "batch_size", "epochs", "settings")
+        return {name: getattr(self.recipe, name) for name in names}
+
+    def prepare(self, n_images: int) -> dict:
+        """Build the network and compile it by training once on `n_images` images."""
+        images, labels = self.digits.images[:n_images], self.digits.labels[:n_images]
+        self.trainer, self.network, self.batches = self.recipe.start(images, labels)
+        self.train_epoch()
+        return {"flops": self.recipe.flops_an_epoch(n_images)}
+
+    def train_epoch(self) -> dict:
+        start = time.perf_counter()
+        self.trainer.fit(**self.batches, epochs=1, verbose=0)
+        return {"seconds": time.perf_counter() - start}
+
+    def predict(self, n_images: int) -> dict:
+        """Time the prediction of `n_images` test images; their labels stay sealed."""
+        images = prepare_images(self.digits.test_images[:n_images])
+        self.network.predict(images[:2000], batch_size=1000, verbose=0)
+        start = time.perf_counter()
+        self.network.predict(images, batch_size=1000, verbose=0)
+        return {"seconds": time.perf_counter() - start, "n_images": len(images)}
+
+    def run(self, seed: int) -> dict:
+        """Train to the end on 33,600 images; score the other 8,400 after each epoch."""
+        images, others, labels, their_labels = self.split
+        found = self.recipe.run(images, labels, (others, their_labels), seed)
+        forget_networks()
+        return {"seed": seed, **found}
+
+    def memory(self) -> dict:
+        return {"peak_mb": peak_memory_mb()}
+
+    def sgemm_peak(self) -> dict:
+        return {"flops_a_second": sgemm_peak()}

@@ -7,13 +7,12 @@ at half width with TPE's settings of seed 0 and with the post's. Interim results
 ``_build/search_comparison``, so that a second start resumes. Uses no test label.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from digit_utils import hosts
@@ -39,6 +38,7 @@ from experiments import RECORDED, ROOT
 RECORD = RECORDED / "search_comparison.json"
 WORK = ROOT / "_build" / "search_comparison"
 TASK = load_search(ROOT / "searches" / "post_space.py")
+X_CONFIRM = prepare_images(TASK.confirm_images)
 
 N_TRIALS, SEEDS, FRESH_SEEDS = 50, 5, 3
 POST_SETTINGS = {
@@ -71,28 +71,27 @@ def compare(seed: int) -> dict[str, Any]:
         network = TASK.train(settings, seed, report)
         return -accuracy(TASK.validation_labels, TASK.predict(network, TASK.x_validation))
 
+    def progress(trials, of):
+        print(f"seed {seed}: {len(trials)} of {of}", file=sys.stderr, flush=True)
+
     found, known = {}, []
     for name, algorithm in (("tpe", TASK.ALGORITHM), ("random", rand.suggest)):
-
-        def progress(trials, of, name=name):
-            print(f"seed {seed}, {name}: {len(trials)} of {of}", file=sys.stderr, flush=True)
-
         search = run_search(
             objective, TASK.SPACE, algorithm, N_TRIALS, WORK / f"{name}_{seed}", seed,
             TASK.DEPENDS_ON, known=known, progress=progress,
         )  # fmt: skip
-        known = [*known, *search.trials]
-        best = search.best.parameters
+        trials, best = search.trials, search.best.parameters
+        known = [*known, *trials]
         found[name] = {
-            "settings": [list(trial.parameters.values()) for trial in search.trials],
-            "losses": [trial.loss for trial in search.trials],
-            "curves": [trial.curve for trial in search.trials],
-            "trained": sum(trial.seconds > 0 for trial in search.trials),
-            "seconds": round(sum(trial.seconds for trial in search.trials), 1),
+            "settings": [list(trial.parameters.values()) for trial in trials],
+            "losses": [trial.loss for trial in trials],
+            "curves": [trial.curve for trial in trials],
+            "trained": sum(trial.seconds > 0 for trial in trials),
+            "seconds": round(sum(trial.seconds for trial in trials), 1),
             "best": best,
             "retrained": kept(
                 f"retrained_{name}_{seed}.json",
-                lambda best=best: retrain(best, seed),
+                partial(retrain, best, seed),
                 of=[best, FRESH_SEEDS, TASK.EPOCHS, TASK.WIDTH],
             ),
         }
@@ -101,16 +100,12 @@ def compare(seed: int) -> dict[str, Any]:
 
 def retrain(settings: dict[str, Any], seed: int) -> list[dict[str, float]]:
     """Train with fresh seeds; score on validation images and on those no search saw."""
-    sets = {
-        "validation": (TASK.x_validation, TASK.validation_labels),
-        "confirmation": (prepare_images(TASK.confirm_images), TASK.confirm_labels),
-    }
     scores = []
     for fresh in range(1000 * (seed + 1), 1000 * (seed + 1) + FRESH_SEEDS):
         network = TASK.train(settings, fresh)
-        scores.append(
-            {name: accuracy(labels, TASK.predict(network, x)) for name, (x, labels) in sets.items()}
-        )
+        validation = accuracy(TASK.validation_labels, TASK.predict(network, TASK.x_validation))
+        confirmation = accuracy(TASK.confirm_labels, TASK.predict(network, X_CONFIRM))
+        scores.append({"validation": validation, "confirmation": confirmation})
     return scores
 
 
@@ -122,11 +117,10 @@ def train_final(settings: dict[str, Any], seed: int) -> dict[str, Any]:
     network = build(settings, FINAL_WIDTH)
     trainer = with_augmentation(network, RandomAffine(seed=seed))
     trainer.compile(settings["optimizer"], "sparse_categorical_crossentropy")
-    x_confirm = prepare_images(TASK.confirm_images)
     scores = []
 
     def score(epoch, logs):
-        scores.append(accuracy(TASK.confirm_labels, TASK.predict(network, x_confirm)))
+        scores.append(accuracy(TASK.confirm_labels, TASK.predict(network, X_CONFIRM)))
 
     trainer.fit(
         prepare_images(TASK.pool_images), TASK.pool_labels, batch_size=128, epochs=FINAL_EPOCHS,
@@ -156,28 +150,24 @@ def search() -> dict[str, Any]:
 
 def final(best: dict[str, Any]) -> dict[str, Any]:
     """Return what the trainings of the best settings and of the post's reached."""
-    found: dict[str, Any] = {
-        "width": FINAL_WIDTH, "epochs": FINAL_EPOCHS, "n_train": len(TASK.pool_images),
-        "ours": {"settings": best, "trainings": []},
-        "post": {"settings": POST_SETTINGS, "trainings": []},
-    }  # fmt: skip
-    for seed in range(2000, 2000 + FINAL_SEEDS):
-        for name in ("ours", "post"):
-            settings = found[name]["settings"]
-            training = kept(
+    found: dict[str, Any] = {"width": FINAL_WIDTH, "epochs": FINAL_EPOCHS}
+    found["n_train"] = len(TASK.pool_images)
+    means = []
+    for name, settings in (("ours", best), ("post", POST_SETTINGS)):
+        trainings = [
+            kept(
                 f"final_{name}_{seed}.json",
-                lambda settings=settings, seed=seed: train_final(settings, seed),
+                partial(train_final, settings, seed),
                 of=[settings, FINAL_WIDTH, FINAL_EPOCHS],
             )
-            found[name]["trainings"].append(training)
-    ours, post = (
-        np.mean([training["confirmation"][-1] for training in found[name]["trainings"]])
-        for name in ("ours", "post")
-    )
-    return {**found, "mean_difference": float(ours - post)}
+            for seed in range(2000, 2000 + FINAL_SEEDS)
+        ]
+        found[name] = {"settings": settings, "trainings": trainings}
+        means.append(np.mean([training["confirmation"][-1] for training in trainings]))
+    return {**found, "mean_difference": float(means[0] - means[1])}
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=["search", "final"])
     step = parser.parse_args().step
@@ -195,8 +185,7 @@ def main() -> int:
     # In one line: there are thousands of numbers, and nobody reads them one below another.
     write_atomically(RECORD, json.dumps(to_plain(record)).encode() + b"\n")
     print(f"wrote {RECORD.relative_to(ROOT)}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

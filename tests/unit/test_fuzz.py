@@ -8,7 +8,7 @@ from helpers import ROOT
 
 if sys.platform == "win32":
     pytest.skip("Windows has no alarm", allow_module_level=True)
-from experiments import fuzz
+from experiments import fuzz, fuzz_targets
 
 
 @pytest.mark.parametrize("name", fuzz.TARGETS)
@@ -20,7 +20,7 @@ def read(path, raw):
     while raw == b"slow":
         pass
     if raw in (b"refused", b""):
-        raise fuzz.Refused(raw.decode())
+        raise fuzz_targets.Refused(raw.decode())
     if raw == b"half":
         return path.with_suffix(".tmp").touch()
     assert raw == b"right"
