@@ -13,20 +13,19 @@ from helpers import ROOT
 from nbval.plugin import get_sanitize_patterns
 from regression.make_references import (
     IGNORED,
-    NIGHTLY,
     RULES,
     make_references,
     read_rules,
     stage_published,
 )
-from runner_books import FIRST, SECOND, make_book, pretend_run
+from runner_books import FIRST, SECOND, edit, make_book, pretend_run
 
 from digit_utils import results
-from digits_cli.book import cells_tagged, list_chapters, read_notebook, tags, write_notebook
+from digits_cli.book import cells_tagged, read_notebook, tags, write_notebook
 from digits_cli.cli import main
 from digits_cli.errors import RunnerError
-from digits_cli.publish import number_cells, published_chapters
-from digits_cli.references import BOUNDS, FOLDER, check_bounds, read_bounds
+from digits_cli.publish import number_cells
+from digits_cli.references import BOUNDS, FOLDER, read_bounds
 
 # --- references
 
@@ -83,19 +82,15 @@ def test_one_reference_is_made_alone_and_status_names_the_stale_ones(book, capsy
     assert "stale reference: 01_first" not in out
     assert "02_second, tests/regression/bounds.yaml has no bounds for it: add what" in out
     assert "`digits run" not in out, "which would not help"
-    edits = [
-        ("tests/regression/bounds.yaml", "seed: 0", "seed: 1", "its bounds have changed"),
-        ("profiles/quick/01_first.yaml", "", "RATE: 0.25\n", "the quick profile has changed"),
-        ("notebooks/01_first.py", "1 + 1", "1 + 2", "its code has changed"),
-        ("tests/regression/reference/01_first.ipynb", "", None, "it has none"),
-    ]
-    for name, old, new, why in edits:
-        path = book / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = path.read_text() if path.exists() else ""
-        path.unlink(missing_ok=True)
-        if new is not None:
-            path.write_text(text.replace(old, new, 1))
+    profile = book / "profiles/quick/01_first.yaml"
+    profile.parent.mkdir(parents=True)
+    for change, why in (
+        (lambda: edit(book / BOUNDS, "seed: 0", "seed: 1"), "its bounds have changed"),
+        (lambda: profile.write_text("RATE: 0.25\n"), "the quick profile has changed"),
+        (lambda: edit(book / "notebooks/01_first.py", "1 + 1", "1 + 2"), "its code has changed"),
+        (lambda: (book / FOLDER / "01_first.ipynb").unlink(), "it has none"),
+    ):
+        change()
         main(["status", "01"])
         out = capsys.readouterr().out
         assert f"stale reference: 01_first, {why}\n" in out
@@ -124,29 +119,11 @@ def test_references_need_bounds_that_hold(book):
     assert not (book / FOLDER).exists()
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["[", "- a\n", "01_x: 3\n", "01_x: {a: [1]}\n", "01_x: {a: [2, 1]}\n", "01_x: {a: {b: 1}}\n"],
-)
+@pytest.mark.parametrize("text", ["[", "- a\n", "01_x: 3\n", "01_x: {a: [2, 1]}\n"])
 def test_bounds_of_another_shape_are_told(book, text):
     write_bounds(book, text)
     with pytest.raises(RunnerError, match=r"bounds.yaml, line \d: "):
         read_bounds(book / BOUNDS)
-
-
-def test_check_bounds_names_every_value_out_of_place():
-    check_bounds({"a": 0.9, "b": "x", "c": 1}, {"a": [0.9, 1], "b": "x", "c": [1, 1]})
-    with pytest.raises(AssertionError) as error:
-        check_bounds(
-            {"a": 0.5, "b": True, "d": "y"}, {"a": [0.9, 1], "b": [0, 1], "c": 1, "d": "x"}
-        )
-    assert str(error.value).splitlines() == [
-        "Results out of bounds:",
-        "a is 0.5, expected 0.9 to 1",
-        "b is True, expected 0 to 1",
-        "c was not reported; found a, b, d",
-        "d is 'y', expected exactly 'x'",
-    ]
 
 
 def test_nbval_passes_a_good_reference_and_turns_red_on_a_bad_one(tmp_path):
@@ -185,28 +162,27 @@ def sanitize(text: str) -> str:
     return text
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("<object at 0x7f10c2>", "<object at 0x55dead>", True),
-        ("9 epochs in 81 s", "11 epochs in 1,203.5 s", True),
-        ("1 epoch, accuracy 0.99", "12 epochs, accuracy 0.9853", True),
-        ("p = 1.3e-13, change -0.2", "p = 4e-07, change 0.1", True),
-        ("measured 2026-11-25, 14:03:59", "measured 2027-01-02, 1:00:00", True),
-        ("loss  accuracy\n   1      nan", "loss        accuracy\n 0.25      0.125", True),
-        ("| a | --- |", "| a | ----- |", True),
-        ("from 12,345 to 99.5 %", "from 2 to 100 %", True),
-        ("the network is better", "the network is worse", False),
-        ("accuracy 0.99", "loss 0.99", False),
-        ("(6000, 28, 28)", "(6000, 784)", False),
-        ("1 2 3", "1 2", False),
-        ("float32", "float64", False),
-        ("42 images", "42 labels", False),
-        ("", "DeprecationWarning: gone in 2.0", False),
-    ],
-)
-def test_times_addresses_and_numbers_may_differ_and_words_and_shapes_may_not(one, other, same):
-    assert (sanitize(one) == sanitize(other)) is same
+def test_times_addresses_and_numbers_may_differ_and_words_and_shapes_may_not():
+    for one, other in (
+        ("<object at 0x7f10c2>", "<object at 0x55dead>"),
+        ("9 epochs in 81 s", "11 epochs in 1,203.5 s"),
+        ("1 epoch, accuracy 0.99", "12 epochs, accuracy 0.9853"),
+        ("p = 1.3e-13, change -0.2", "p = 4e-07, change 0.1"),
+        ("measured 2026-11-25, 14:03:59", "measured 2027-01-02, 1:00:00"),
+        ("loss  accuracy\n   1      nan", "loss        accuracy\n 0.25      0.125"),
+        ("| a | --- |", "| a | ----- |"),
+        ("from 12,345 to 99.5 %", "from 2 to 100 %"),
+    ):
+        assert sanitize(one) == sanitize(other)
+    for one, other in (
+        ("the network is better", "the network is worse"),
+        ("accuracy 0.99", "loss 0.99"),
+        ("(6000, 28, 28)", "(6000, 784)"),
+        ("1 2 3", "1 2"),
+        ("float32", "float64"),
+        ("", "DeprecationWarning: gone in 2.0"),
+    ):
+        assert sanitize(one) != sanitize(other)
 
 
 # --- the nightly copies
@@ -274,9 +250,7 @@ def test_what_is_not_compared_is_the_report_what_updates_itself_and_words_of_luc
         ({"half": 0.25, "gain": 1.0, "loss": -6.0, "nested": {"a": [1, 0.375]}}, ""),
         ({"n_train": 33599}, "n_train is 33599, expected exactly 33600"),
         ({"accuracy": 0.98}, "accuracy is 0.98, expected 0.985 to 0.995"),
-        ({"half": 0.24}, "half is 0.24, expected 0.25 to 0.75"),
         ({"zero": 0.004}, "zero is 0.004, expected 0.0 to 0.003"),
-        ({"gain": 0.9}, "gain is 0.9, expected 1.0 to 3.0"),
         ({"loss": -6.1}, "loss is -6.1, expected -6.0 to -2.0"),
         ({"n_wrong": 30}, "n_wrong is 30, expected 31 to 91"),
         ({"sure": False}, "sure is False, expected exactly True"),
@@ -292,31 +266,15 @@ def test_counts_must_be_equal_and_what_was_trained_has_room(published, changed, 
         exec(check, {})
 
 
-def test_a_rule_that_fits_nothing_is_named_when_all_chapters_are_asked_for(published):
-    rules = (published / RULES).read_text()
-    (published / RULES).write_text(rules.replace("n_wrong", "n_gone").replace("05_", "06_"))
-    with pytest.raises(RunnerError, match=r"reports: 06_lucky, \*/n_gone\. Take it out"):
-        stage_published(published)
-    assert not (published / NIGHTLY).exists()
-    assert stage_published(published, ["03"])
-
-
 def test_a_published_chapter_may_have_an_empty_cell_and_must_report(published):
     publish_cells(published, "07_bare", [("print(1)", None), ("", None)])
-    chapters = list_chapters(published)
-    assert list(published_chapters(published, chapters))[-1] == "07_bare"
     with pytest.raises(RunnerError, match=r"07_bare\.ipynb: found no results"):
         stage_published(published, ["07"])
 
 
-def test_the_rules_of_the_book_can_be_read():
-    assert all(read_rules(ROOT / RULES).values())
-
-
-@pytest.mark.parametrize(
-    "text", ["- a", "free: x", "free: [1]", "fre: [a]", "free: [", "words_follow_luck:"]
-)
+@pytest.mark.parametrize("text", ["- a", "free: [1]", "fre: [a]", "free: ["])
 def test_other_rules_are_refused(published, text):
+    assert all(read_rules(ROOT / RULES).values()), "those of the book can be read"
     (published / RULES).write_text(text)
     with pytest.raises(RunnerError, match=r"published\.yaml, line 1: "):
         stage_published(published)
