@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from runner_books import FIRST, make_book
+from runner_books import FIRST, make_book, sweep_file
 
 from digits_cli.book import find_checkout, find_root
 from digits_cli.errors import UsageError
@@ -37,8 +37,7 @@ def test_runs_and_sweeps_are_planned_from_the_script_and_go_where_the_reader_sta
     assert plan.parameters == {"SEED": 3, "RATE": 0.25}
     assert plan.folder == Path.cwd() / "_build/runs/quick-changed"
     assert b"from digit_utils.results" in plan.source
-    file = Path.cwd() / "sweep.yaml"
-    file.write_text("chapter: 01_first\nprofile: quick\ngrid: {SEED: [1, 2]}\n")
+    file = sweep_file(Path.cwd(), "chapter: 01_first\nprofile: quick\ngrid: {SEED: [1, 2]}\n")
     _, runs, place = run_sweep(file, only_list=True)
     assert len(runs) == 2 and place.folder == Path.cwd() / "_build/sweeps/sweep"
     assert check_pairs(installed) == []
