@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from helpers import ROOT
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -28,9 +28,7 @@ def read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def locked() -> list[Requirement]:
-    lines = re.findall(r"^([a-z0-9][^\s=]*==[^\\\n]+?)\s*\\$", LOCK, re.M)
-    return [Requirement(line) for line in lines]
+LOCKED = [Requirement(e) for e in re.findall(r"^([a-z0-9][^\s=]*==[^\\\n]+?)\s*\\$", LOCK, re.M)]
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -43,7 +41,7 @@ def test_the_lock_holds_what_the_package_asks_for_on_every_system(python, system
         "platform_system": SYSTEMS[system],
     }
     versions = {}
-    for pinned in locked():
+    for pinned in LOCKED:
         if pinned.marker is None or pinned.marker.evaluate(here):
             name = canonicalize_name(pinned.name)
             assert name not in versions, f"{name} twice"
@@ -58,7 +56,7 @@ def test_the_lock_holds_what_the_package_asks_for_on_every_system(python, system
 
 def test_every_locked_package_has_hashes():
     blocks = re.split(r"^(?=[a-z0-9])", LOCK, flags=re.M)[1:]
-    assert len(blocks) == len(locked())
+    assert len(blocks) == len(LOCKED)
     assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
 
 
@@ -94,8 +92,8 @@ def test_the_hooks_are_tools_of_the_lock_and_catch_what_they_are_for(tmp_path):
     config = yaml.safe_load(read(".pre-commit-config.yaml"))
     (repository,) = config["repos"]
     assert repository["repo"] == "local"
-    hooks = {hook["id"]: hook for hook in repository["hooks"]}
-    assert all(hook["entry"].startswith(".ci/in-env ") for hook in hooks.values())
+    entries = {hook["id"]: hook["entry"] for hook in repository["hooks"]}
+    assert all(entry.startswith(".ci/in-env ") for entry in entries.values())
     # A repository with one fault of each kind, and the same hooks.
     for name in (".pre-commit-config.yaml", "pyproject.toml", ".ci/in-env"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -112,7 +110,7 @@ def test_the_hooks_are_tools_of_the_lock_and_catch_what_they_are_for(tmp_path):
             "    steps:\n      - uses: someone/action@main\n",
         ),
     }
-    assert faults.keys() == hooks.keys()
+    assert faults.keys() == entries.keys()
     (tmp_path / "jupytext.toml").touch()
     for name, text in faults.values():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +124,7 @@ def test_the_hooks_are_tools_of_the_lock_and_catch_what_they_are_for(tmp_path):
         command = [sys.executable, "-m", "pre_commit", "run"]
         done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
         said = re.findall(r"^\S.*?\.{3,}.*?(Passed|Failed|Skipped)$", done.stdout, re.M)
-        assert len(said) == len(hooks), done.stdout + done.stderr
+        assert len(said) == len(entries), done.stdout + done.stderr
         return said
 
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
