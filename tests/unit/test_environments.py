@@ -18,6 +18,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from digits_cli import freshness
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -54,30 +56,37 @@ def test_the_lock_holds_what_the_package_asks_for_on_every_system(python, system
         assert name == PROJECT["name"] or wanted.specifier.contains(versions[name]), str(wanted)
 
 
+# Runtime packages that run the chapters, and hand on what was computed.
+HANDS_ON = {
+    "filelock", "ipykernel", "ipython", "jupytext", "nbclient", "nbformat", "packaging",
+    "papermill", "pyarrow", "pyyaml", "rich",
+}  # fmt: skip
+
+
+def test_every_runtime_package_counts_for_freshness_or_is_said_not_to():
+    counted = set(freshness.PACKAGES.values())
+    assert counted == {text.partition(">")[0] for text in PROJECT["dependencies"]} - HANDS_ON
+    assert counted <= freshness.locked_versions(ROOT).keys()
+
+
 def test_every_locked_package_has_hashes():
     blocks = re.split(r"^(?=[a-z0-9])", LOCK, flags=re.M)[1:]
     assert len(blocks) == len(LOCKED)
     assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
 
 
-def test_conda_brings_python_and_the_lock_the_rest():
+def test_conda_the_container_and_binder_use_the_lock():
     environment = yaml.safe_load(read("environment.yml"))
     python, pip, from_lock = environment["dependencies"]
-    allowed = SpecifierSet(python.removeprefix("python"))
-    asked_for = SpecifierSet(PROJECT["requires-python"])
+    allowed, asked_for = SpecifierSet(python[6:]), SpecifierSet(PROJECT["requires-python"])
     minors = [f"3.{minor}" for minor in range(20)]
     assert [minor for minor in minors if minor in allowed] == list(PYTHONS)
     assert all(minor in asked_for for minor in PYTHONS) and "3.10" not in asked_for
-    assert pip == "pip"
-    assert from_lock == {"pip": ["-r requirements.lock"]}
+    assert (pip, from_lock) == ("pip", {"pip": ["-r requirements.lock"]})
     # The make targets accept the same Pythons.
     assert "(3, 11) <= v[:2] < (3, 14)" in read("Makefile")
-
-
-def test_the_container_and_binder_use_the_lock():
-    container = json.loads(
-        re.sub(r"^//.*$", "", read(".devcontainer/devcontainer.json"), flags=re.M)
-    )
+    container = re.sub(r"^//.*$", "", read(".devcontainer/devcontainer.json"), flags=re.M)
+    container = json.loads(container)
     assert re.fullmatch(r"python:(3\.\d+)-\w+", container["image"])[1] in PYTHONS
     assert container["postCreateCommand"].endswith("&& make venv")
     assert read("binder/requirements.txt") == "-r ../requirements.lock\n"
