@@ -6,13 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from runner_books import FIRST, make_book, sweep_file
+from runner_books import FIRST, make_book
 
 from digits_cli.book import find_checkout, find_root
 from digits_cli.errors import UsageError
 from digits_cli.pairing import check_pairs
 from digits_cli.plan import plan_runs
-from digits_cli.sweep import run_sweep
 
 
 @pytest.fixture
@@ -31,15 +30,11 @@ def installed(tmp_path, monkeypatch):
     return book
 
 
-def test_runs_and_sweeps_are_planned_from_the_script_and_go_where_the_reader_stands(installed):
+def test_runs_are_planned_from_the_script_and_go_where_the_reader_stands(installed):
     before = sorted(installed.rglob("*"))
     (plan,) = plan_runs(["01"], "quick", {"RATE": 0.25}, None, None)
     assert plan.parameters == {"SEED": 3, "RATE": 0.25}
     assert plan.folder == Path.cwd() / "_build/runs/quick-changed"
-    assert b"from digit_utils.results" in plan.source
-    file = sweep_file(Path.cwd(), "chapter: 01_first\nprofile: quick\ngrid: {SEED: [1, 2]}\n")
-    _, runs, place = run_sweep(file, only_list=True)
-    assert len(runs) == 2 and place.folder == Path.cwd() / "_build/sweeps/sweep"
     assert check_pairs(installed) == []
     assert sorted(installed.rglob("*")) == before
 
