@@ -11,6 +11,7 @@ from pathlib import Path
 
 import papermill
 import pytest
+from helpers import ROOT
 from jupytext import TextFileContentsManager
 from jupytext.cli import jupytext as jupytext_command
 
@@ -29,7 +30,6 @@ from digits_cli.pairing import check_pairs, read_script
 from digits_cli.parameters import check_value, declared_parameters, read_profile
 from digits_cli.references import BOUNDS, read_bounds
 
-ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = list_chapters(ROOT)
 PROFILE_FILES = sorted((ROOT / "profiles").glob("*/*"))
 
@@ -224,19 +224,14 @@ def test_a_new_chapter_has_all_that_is_asked_of_one(copy, capsys):
         subprocess.run([sys.executable, "-m", "ruff", *command, *options], check=True)
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
+def test_a_new_chapter_of_another_name_is_refused_and_nothing_is_written(copy, capsys):
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    for name, told in (
         ("my_idea", "no chapter's name, expected one such as"),
         ("77-My", "no chapter's name, expected one such as"),
         (f"{CHAPTERS[0].name[:2]}_mine", f"is the number of {CHAPTERS[0].name}; "),
-        ("00_mine", f"00 is not next; {len(CHAPTERS) + 1} is free"),
-    ],
-)
-def test_a_new_chapter_of_another_name_is_refused_and_nothing_is_written(
-    copy, capsys, name, message
-):
-    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
-    assert main(["new", name]) == 2
-    assert message in capsys.readouterr().err
+        ("77_mine", f"77 is not next; {len(CHAPTERS) + 1} is free"),
+    ):
+        assert main(["new", name]) == 2
+        assert told in capsys.readouterr().err
     assert before == {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}

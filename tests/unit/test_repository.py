@@ -176,12 +176,8 @@ def test_one_command_rewrites_every_place_and_keeps_the_outputs(book, capsys):
     assert configured(book)[0] == FORK
     assert check_pairs(book) == []
     for path in (ours, reference):
-        notebook = read_notebook(path)
         assert addresses_in(install_cell_of(path)) == [FORK]
-        code = code_cells(notebook)
-        assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-        assert all(cell.outputs for cell in code)
-        assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+        assert all(c.outputs and c.execution_count for c in code_cells(read_notebook(path)))
     assert rewrite_address(FORK, book) == [], "a second time there is nothing to do"
 
 
@@ -194,12 +190,9 @@ def test_the_cell_installs_with_pip_or_else_with_uv(monkeypatch, capsys, pip):
     monkeypatch.setattr(hosts.importlib.util, "find_spec", found.get)
     monkeypatch.setattr(hosts.subprocess, "check_call", asked.append)
     monkeypatch.setattr(hosts, "prepare", lambda: None)
-    cell = install_cell(FORK, "v1.2.0")
-    assert cell.count(f'"{FORK}"') == 1 and len(cell.splitlines()) <= 17
-    exec(cell, {})
-    tool = [sys.executable, "-m", "pip", "install"]
-    if not pip:
-        tool = ["uv", "pip", "install", "--python", sys.executable]
+    exec(install_cell(FORK, "v1.2.0"), {})
+    python = sys.executable
+    tool = [python, "-m", "pip", "install"] if pip else ["uv", "pip", "install", "--python", python]
     assert asked == [[*tool, "-q", "--no-deps", f"git+{FORK}@v1.2.0"]]
     assert ("There is no pip here" in capsys.readouterr().out) != pip
 
