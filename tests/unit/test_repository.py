@@ -27,7 +27,6 @@ from digits_cli.repository import (
     install_cell,
     parse_address,
     rewrite_address,
-    rewrite_text,
 )
 from digits_cli.site import stage_site
 
@@ -38,6 +37,17 @@ CHAPTER = FIRST.replace(
     '# %% tags=["parameters"]',
     f'# %% tags=["colab", "remove-cell"]\n{OLD_CELL}\n\n# %% tags=["parameters"]',
 )
+PAGE = (
+    f"# Welcome\n\nNot ours: {OURS}-more {OURS}.more https://github.com/naingthet/mnist "
+    "https://gitlab.example/digits-book/digits-book.\n"
+)
+LINKS = (
+    f"`git clone {OURS}.git` git+{OURS}@v1 {OURS}/issues '{OURS}'. See {OURS}. "
+    "https://colab.research.google.com/github/digits-book/digits-book/blob/main/x.ipynb "
+    f"https://kaggle.com/kernels/welcome?src={OURS}/blob/main/x.ipynb "
+    "https://mybinder.org/v2/gh/digits-book/digits-book/main\n"
+)
+PAGE_OF_THE_FORK = PAGE + LINKS.replace("digits-book/digits-book", "some-one/my.digits")
 
 
 @pytest.fixture
@@ -50,9 +60,7 @@ def book(tmp_path, monkeypatch):
         "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/01_first\n"
     )
     (book / "book").mkdir()
-    (book / "book" / "index.md").write_text(
-        f"# Welcome\n\n`git clone {OURS}`, beside {OURS}-more and {OURS}.\n"
-    )
+    (book / "book" / "index.md").write_text(PAGE + LINKS)
     # As published: with outputs.
     shutil.copyfile(pretend_run(book, "01_first"), book / "notebooks" / "01_first.ipynb")
     monkeypatch.chdir(book)
@@ -119,22 +127,6 @@ def test_addresses_are_read_in_every_form_and_no_other():
         assert parse_address(text) is None
 
 
-def test_only_the_repository_itself_is_rewritten():
-    kept = (
-        f"{OURS}-more {OURS}.more https://github.com/naingthet/mnist "
-        "https://gitlab.example/digits-book/digits-book"
-    )
-    assert rewrite_text(kept, OURS, FORK) == kept
-    text = (
-        f"git+{OURS}@v1 {OURS}.git {OURS}/issues '{OURS}'. See {OURS}. "
-        "https://colab.research.google.com/github/digits-book/digits-book/blob/main/x.ipynb "
-        f"https://kaggle.com/kernels/welcome?src={OURS}/blob/main/x.ipynb "
-        "https://mybinder.org/v2/gh/digits-book/digits-book/main"
-    )
-    assert "digits-book/digits-book" not in rewrite_text(text, OURS, FORK)
-    assert rewrite_text(rewrite_text(text, OURS, FORK), FORK, OURS) == text
-
-
 def test_actions_say_where_it_is_first_then_the_remote_then_the_configuration(book, monkeypatch):
     assert find_address(book) == (OURS, "_config.yml")
     subprocess.run(["git", "init", "-q"], check=True)
@@ -160,7 +152,7 @@ def test_a_site_built_in_a_fork_leads_to_the_fork_and_changes_no_source(book, mo
     stage_site(book, "quick")
     site = book / "_build" / "site"
     assert configured(site)[0] == FORK
-    assert addresses_in((site / "book" / "index.md").read_text()) == [FORK, f"{OURS}-more", FORK]
+    assert (site / "book" / "index.md").read_text() == PAGE_OF_THE_FORK
     assert addresses_in(install_cell_of(site / "notebooks" / "01_first.ipynb")) == [FORK]
     assert f"Links lead to {FORK} (by GITHUB_REPOSITORY" in capsys.readouterr().out
     assert before == {path: path.read_bytes() for path in before}
@@ -174,6 +166,7 @@ def test_one_command_rewrites_every_place_and_keeps_the_outputs(book, capsys):
     assert main(["address", FORK]) == 0
     assert capsys.readouterr().out.endswith(f"The repository is {FORK}.\n")
     assert configured(book)[0] == FORK
+    assert (book / "book" / "index.md").read_text() == PAGE_OF_THE_FORK
     assert check_pairs(book) == []
     for path in (ours, reference):
         assert addresses_in(install_cell_of(path)) == [FORK]
