@@ -1,4 +1,7 @@
-"""The workflows: pinned actions, least permissions, nothing run but make targets."""
+"""The workflows: pinned actions, least permissions, nothing run but make targets.
+
+What else is unsafe in them zizmor finds (`make test-lint`): triggers, credentials left behind.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +44,9 @@ def test_no_make_target_is_defined_twice():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_only_make_targets_are_run_with_the_least_permissions_and_not_for_ever(path):
-    text = path.read_text(encoding="utf-8")
-    workflow = yaml.safe_load(text)
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert workflow["permissions"] == {"contents": "read"}
     assert workflow["concurrency"]["group"]
-    # Code of a stranger's pull request never meets a token that may write.
-    assert "pull_request_target" not in text
     for name, job in workflow["jobs"].items():
         granted = job.get("permissions", {})
         writes = {what for what, how in granted.items() if how == "write"}
@@ -54,8 +54,6 @@ def test_only_make_targets_are_run_with_the_least_permissions_and_not_for_ever(p
         assert set(granted.values()) <= {"read", "write"}
         assert job["timeout-minutes"] <= 240
         for step in job["steps"]:
-            if "actions/checkout" in step.get("uses", ""):
-                assert step["with"]["persist-credentials"] is False
             if "run" in step:
                 target = re.fullmatch(r"make ([a-z-]+)(?: [A-Z]+=[\w.-]+)*", step["run"])
                 assert target, f"{step['run']!r} is not a make target with plain values"
