@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from helpers import PASSED
 
-PIXEL_NAMES = [f"pixel{index}" for index in range(784)]
-
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
@@ -24,7 +22,7 @@ class KaggleCsv:
 
     def __init__(self, n_rows: int, labelled: bool, seed: int = 0) -> None:
         random = np.random.default_rng(seed)
-        self.header = (["label"] if labelled else []) + PIXEL_NAMES
+        self.header = ["label"] * labelled + [f"pixel{index}" for index in range(784)]
         self.rows = random.integers(0, 256, (n_rows, len(self.header))).astype(str).tolist()
         if labelled:
             for row in self.rows:

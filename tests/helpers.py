@@ -28,11 +28,6 @@ def committed(*patterns: str, new: bool = False) -> list[Path]:
     return [ROOT / name for name in listing.split("\0") if name and (ROOT / name).is_file()]
 
 
-def is_recording() -> bool:
-    """Tell whether what is measured shall be kept in ``results/``."""
-    return os.environ.get("DIGITS_RECORD") == "1"
-
-
 def copy_committed(folder: Path, *patterns: str, new: bool = False) -> None:
     for path in committed(*patterns, new=new):
         copy = folder / path.relative_to(ROOT)
@@ -42,7 +37,7 @@ def copy_committed(folder: Path, *patterns: str, new: bool = False) -> None:
 
 def keep_in_record(file: str, *path: str, **values: Any) -> None:
     """Keep values, with commit and day, at a place in a file of ``results/``, if asked to."""
-    if not is_recording():
+    if os.environ.get("DIGITS_RECORD") != "1":
         return
     target = ROOT / "results" / file
     record = json.loads(target.read_bytes()) if target.is_file() else {}

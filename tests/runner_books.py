@@ -17,6 +17,8 @@ from digits_cli.freshness import take
 from digits_cli.pairing import read_script, sync_pair
 from digits_cli.plan import profile_values
 
+HEED_CTRL_C = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+
 FIRST = """# %% [markdown]
 # # A first chapter
 #
@@ -86,6 +88,19 @@ def sweep_file(folder: Path, text: str) -> Path:
     return path
 
 
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace a text that a file must hold."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def change(root: Path, file: str, old: str, new: str) -> None:
+    """Edit a file of a book, and synchronise its chapters."""
+    edit(root / file, old, new)
+    make_book(root)
+
+
 def make_book(root: Path, **scripts: str) -> Path:
     """Write scripts as chapters (``c01_first=...``) and pair them with notebooks."""
     (root / "notebooks").mkdir(parents=True, exist_ok=True)
@@ -114,25 +129,18 @@ def pretend_run(
     for count, cell in enumerate(code, start=1):
         cell.execution_count = count
         cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=f"{count}\n")]
-    for data in (
-        {"text/plain": "found", "application/vnd.digits.results+json": values or {"seed": 0}},
-        {"image/png": "aGVsbG8=", "text/plain": "Fig"},
-    ):
+    report = {"text/plain": "found", "application/vnd.digits.results+json": values or {"seed": 0}}
+    for data in (report, {"image/png": "aGVsbG8=", "text/plain": "Fig"}):
         notebook.cells[-1].outputs.append(nbformat.v4.new_output("display_data", data))
     path = root / "_build" / "runs" / profile / f"{name}.ipynb"
     notebook.metadata["digits"] = {
-        "profile": profile,
-        "parameters": parameters,
-        "seconds": 1.0,
+        "profile": profile, "parameters": parameters, "seconds": 1.0,
         "provenance": {"commit": "abc"},
-    }
-    notebook.metadata["digits"]["fingerprint"] = take(notebook, name, parameters, path.parent)
+        "fingerprint": take(notebook, name, parameters, path.parent),
+    }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     write_notebook(path, notebook)
     return path
-
-
-heed_ctrl_c = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
 
 
 def start_digits(root: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -145,9 +153,7 @@ def start_digits(root: Path, *arguments: str) -> subprocess.Popen[str]:
         encoding="utf-8",
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         # Under a shell's `&` the tests would inherit an ignored Ctrl-C.
-        preexec_fn=None
-        if os.name == "nt"
-        else partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=None if os.name == "nt" else HEED_CTRL_C,
     )
 
 

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from helpers import ROOT
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parents[2]
+from digits_cli import freshness
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -28,9 +30,7 @@ def read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def locked() -> list[Requirement]:
-    lines = re.findall(r"^([a-z0-9][^\s=]*==[^\\\n]+?)\s*\\$", LOCK, re.M)
-    return [Requirement(line) for line in lines]
+LOCKED = [Requirement(e) for e in re.findall(r"^([a-z0-9][^\s=]*==[^\\\n]+?)\s*\\$", LOCK, re.M)]
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -43,7 +43,7 @@ def test_the_lock_holds_what_the_package_asks_for_on_every_system(python, system
         "platform_system": SYSTEMS[system],
     }
     versions = {}
-    for pinned in locked():
+    for pinned in LOCKED:
         if pinned.marker is None or pinned.marker.evaluate(here):
             name = canonicalize_name(pinned.name)
             assert name not in versions, f"{name} twice"
@@ -56,30 +56,37 @@ def test_the_lock_holds_what_the_package_asks_for_on_every_system(python, system
         assert name == PROJECT["name"] or wanted.specifier.contains(versions[name]), str(wanted)
 
 
+# Runtime packages that run the chapters, and hand on what was computed.
+HANDS_ON = {
+    "filelock", "ipykernel", "ipython", "jupytext", "nbclient", "nbformat", "packaging",
+    "papermill", "pyarrow", "pyyaml", "rich",
+}  # fmt: skip
+
+
+def test_every_runtime_package_counts_for_freshness_or_is_said_not_to():
+    counted = set(freshness.PACKAGES.values())
+    assert counted == {text.partition(">")[0] for text in PROJECT["dependencies"]} - HANDS_ON
+    assert counted <= freshness.locked_versions(ROOT).keys()
+
+
 def test_every_locked_package_has_hashes():
     blocks = re.split(r"^(?=[a-z0-9])", LOCK, flags=re.M)[1:]
-    assert len(blocks) == len(locked())
+    assert len(blocks) == len(LOCKED)
     assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
 
 
-def test_conda_brings_python_and_the_lock_the_rest():
+def test_conda_the_container_and_binder_use_the_lock():
     environment = yaml.safe_load(read("environment.yml"))
     python, pip, from_lock = environment["dependencies"]
-    allowed = SpecifierSet(python.removeprefix("python"))
-    asked_for = SpecifierSet(PROJECT["requires-python"])
+    allowed, asked_for = SpecifierSet(python[6:]), SpecifierSet(PROJECT["requires-python"])
     minors = [f"3.{minor}" for minor in range(20)]
     assert [minor for minor in minors if minor in allowed] == list(PYTHONS)
     assert all(minor in asked_for for minor in PYTHONS) and "3.10" not in asked_for
-    assert pip == "pip"
-    assert from_lock == {"pip": ["-r requirements.lock"]}
+    assert (pip, from_lock) == ("pip", {"pip": ["-r requirements.lock"]})
     # The make targets accept the same Pythons.
     assert "(3, 11) <= v[:2] < (3, 14)" in read("Makefile")
-
-
-def test_the_container_and_binder_use_the_lock():
-    container = json.loads(
-        re.sub(r"^//.*$", "", read(".devcontainer/devcontainer.json"), flags=re.M)
-    )
+    container = re.sub(r"^//.*$", "", read(".devcontainer/devcontainer.json"), flags=re.M)
+    container = json.loads(container)
     assert re.fullmatch(r"python:(3\.\d+)-\w+", container["image"])[1] in PYTHONS
     assert container["postCreateCommand"].endswith("&& make venv")
     assert read("binder/requirements.txt") == "-r ../requirements.lock\n"
@@ -91,12 +98,10 @@ def test_the_container_and_binder_use_the_lock():
 
 
 def test_the_hooks_are_tools_of_the_lock_and_catch_what_they_are_for(tmp_path):
-    config = yaml.safe_load(read(".pre-commit-config.yaml"))
-    (repository,) = config["repos"]
+    """In a repository with one fault of each kind, and the same hooks."""
+    (repository,) = yaml.safe_load(read(".pre-commit-config.yaml"))["repos"]
     assert repository["repo"] == "local"
-    hooks = {hook["id"]: hook for hook in repository["hooks"]}
-    assert all(hook["entry"].startswith(".ci/in-env ") for hook in hooks.values())
-    # A repository with one fault of each kind, and the same hooks.
+    assert all(hook["entry"].startswith(".ci/in-env ") for hook in repository["hooks"])
     for name in (".pre-commit-config.yaml", "pyproject.toml", ".ci/in-env"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -112,7 +117,7 @@ def test_the_hooks_are_tools_of_the_lock_and_catch_what_they_are_for(tmp_path):
             "    steps:\n      - uses: someone/action@main\n",
         ),
     }
-    assert faults.keys() == hooks.keys()
+    assert faults.keys() == {hook["id"] for hook in repository["hooks"]}
     (tmp_path / "jupytext.toml").touch()
     for name, text in faults.values():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -121,15 +126,19 @@ def test_the_hooks_are_tools_of_the_lock_and_catch_what_they_are_for(tmp_path):
     environ = {**os.environ, "PATH": path, "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
     environ["PRE_COMMIT_HOME"] = str(tmp_path / "home")
 
+    def run(*command: str) -> str:
+        return subprocess.run(
+            command, cwd=tmp_path, env=environ, capture_output=True, text=True
+        ).stdout
+
     def pre_commit() -> list[str]:
-        subprocess.run(["git", "add", "--all", ":!home"], cwd=tmp_path, check=True, env=environ)
-        command = [sys.executable, "-m", "pre_commit", "run"]
-        done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
-        said = re.findall(r"^\S.*?\.{3,}.*?(Passed|Failed|Skipped)$", done.stdout, re.M)
-        assert len(said) == len(hooks), done.stdout + done.stderr
+        run("git", "add", "--all", ":!home")
+        shown = run(sys.executable, "-m", "pre_commit", "run")
+        said = re.findall(r"^\S.*?\.{3,}.*?(Passed|Failed|Skipped)$", shown, re.M)
+        assert len(said) == len(faults), shown
         return said
 
-    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    run("git", "init", "-q")
     assert set(pre_commit()) == {"Failed"}
     for name, _ in faults.values():
         (tmp_path / name).unlink()
@@ -138,20 +147,20 @@ def test_the_hooks_are_tools_of_the_lock_and_catch_what_they_are_for(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="programs end in .exe there")
-@pytest.mark.parametrize("elsewhere", [True, False])
-def test_make_does_not_install_with_the_uv_of_the_environment_it_makes_anew(tmp_path, elsewhere):
+def test_make_does_not_install_with_the_uv_of_the_environment_it_makes_anew(tmp_path):
     inside, outside = tmp_path / "a checkout" / ".venv" / "bin", tmp_path / "other tools"
     for folder in (inside, outside):
         folder.mkdir(parents=True)
         (folder / "uv").write_text("#!/bin/sh\n")
         (folder / "uv").chmod(0o755)
-    path = os.pathsep.join([str(inside), str(outside) if elsewhere else "", "/usr/bin", "/bin"])
+    command = ["make", "--print-data-base", "--dry-run", "--file", ROOT / "Makefile", "help"]
+    path = os.pathsep.join([str(inside), str(outside), "/usr/bin", "/bin"])
     done = subprocess.run(
-        ["make", "--print-data-base", "--dry-run", "--file", ROOT / "Makefile", "help"],
-        cwd=tmp_path / "a checkout",
+        command,
+        cwd=inside.parents[1],
         env={**os.environ, "PATH": path},
         capture_output=True,
         text=True,
+        check=True,
     )
-    assert done.returncode == 0, done.stderr
-    assert f"\nUV := {outside / 'uv' if elsewhere else ''}\n" in done.stdout
+    assert f"\nUV := {outside / 'uv'}\n" in done.stdout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 from runner_books import FIRST, make_book
@@ -12,47 +11,27 @@ from digits_cli.book import find_checkout, find_root
 from digits_cli.errors import UsageError
 from digits_cli.pairing import check_pairs
 from digits_cli.plan import plan_runs
-from digits_cli.sweep import run_sweep
 
 
-@pytest.fixture
-def installed(tmp_path, monkeypatch):
-    """A package with one chapter beside it, as a wheel leaves it, and a folder to stand in."""
-    book = make_book(tmp_path / "site-packages" / "digits_cli" / "installed", c01_first=FIRST)
-    (book / "jupytext.toml").unlink()
-    (book / "notebooks" / "01_first.ipynb").unlink()
-    (book / "profiles" / "quick").mkdir(parents=True)
-    (book / "profiles" / "quick" / "01_first.yaml").write_text("SEED: 3\n")
-    monkeypatch.setattr("digits_cli.book.INSTALLED_BOOK", book)
-    monkeypatch.setattr("digits_cli.book.__file__", str(book.parent / "book.py"))
-    here = tmp_path / "here"
-    here.mkdir()
-    monkeypatch.chdir(here)
-    return book
-
-
-def test_runs_and_sweeps_are_planned_from_the_script_and_go_where_the_reader_stands(installed):
+def test_runs_are_planned_from_the_script_and_what_needs_a_checkout_says_so(tmp_path, monkeypatch):
+    installed = make_book(tmp_path / "site-packages" / "digits_cli" / "installed", c01_first=FIRST)
+    (installed / "jupytext.toml").unlink()
+    (installed / "notebooks" / "01_first.ipynb").unlink()
+    (installed / "profiles" / "quick").mkdir(parents=True)
+    (installed / "profiles" / "quick" / "01_first.yaml").write_text("SEED: 3\n")
+    monkeypatch.setattr("digits_cli.book.INSTALLED_BOOK", installed)
+    monkeypatch.setattr("digits_cli.book.__file__", str(installed.parent / "book.py"))
+    monkeypatch.chdir(tmp_path)
     before = sorted(installed.rglob("*"))
     (plan,) = plan_runs(["01"], "quick", {"RATE": 0.25}, None, None)
     assert plan.parameters == {"SEED": 3, "RATE": 0.25}
-    assert plan.folder == Path.cwd() / "_build/runs/quick-changed"
-    assert b"from digit_utils.results" in plan.source
-    file = Path.cwd() / "sweep.yaml"
-    file.write_text("chapter: 01_first\nprofile: quick\ngrid: {SEED: [1, 2]}\n")
-    _, runs, place = run_sweep(file, only_list=True)
-    assert len(runs) == 2 and place.folder == Path.cwd() / "_build/sweeps/sweep"
+    assert plan.folder == tmp_path / "_build/runs/quick-changed"
     assert check_pairs(installed) == []
     assert sorted(installed.rglob("*")) == before
-
-
-def test_a_checkout_goes_first_and_what_needs_one_says_so(installed, tmp_path, monkeypatch):
-    assert find_root() == installed
     with pytest.raises(UsageError, match="not inside a checkout of the book, which this command"):
         find_checkout()
     checkout = make_book(tmp_path / "checkout", c01_first=FIRST)
-    monkeypatch.chdir(checkout)
-    assert find_checkout() == find_root() == checkout
+    assert find_checkout(checkout) == find_root(checkout) == checkout, "it goes first"
     shutil.rmtree(installed)
-    monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="no folder above it holds both"):
         find_root()

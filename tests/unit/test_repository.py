@@ -18,7 +18,6 @@ import digit_utils
 from digit_utils import hosts
 from digits_cli.book import INSTALL_TAG, cells_tagged, code_cells, list_chapters, read_notebook
 from digits_cli.cli import main
-from digits_cli.errors import UsageError
 from digits_cli.pairing import check_pairs, read_script
 from digits_cli.repository import (
     GITHUB,
@@ -28,7 +27,6 @@ from digits_cli.repository import (
     install_cell,
     parse_address,
     rewrite_address,
-    rewrite_text,
 )
 from digits_cli.site import stage_site
 
@@ -39,6 +37,17 @@ CHAPTER = FIRST.replace(
     '# %% tags=["parameters"]',
     f'# %% tags=["colab", "remove-cell"]\n{OLD_CELL}\n\n# %% tags=["parameters"]',
 )
+PAGE = (
+    f"# Welcome\n\nNot ours: {OURS}-more {OURS}.more https://github.com/naingthet/mnist "
+    "https://gitlab.example/digits-book/digits-book.\n"
+)
+LINKS = (
+    f"`git clone {OURS}.git` git+{OURS}@v1 {OURS}/issues '{OURS}'. See {OURS}. "
+    "https://colab.research.google.com/github/digits-book/digits-book/blob/main/x.ipynb "
+    f"https://kaggle.com/kernels/welcome?src={OURS}/blob/main/x.ipynb "
+    "https://mybinder.org/v2/gh/digits-book/digits-book/main\n"
+)
+PAGE_OF_THE_FORK = PAGE + LINKS.replace("digits-book/digits-book", "some-one/my.digits")
 
 
 @pytest.fixture
@@ -51,9 +60,7 @@ def book(tmp_path, monkeypatch):
         "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/01_first\n"
     )
     (book / "book").mkdir()
-    (book / "book" / "index.md").write_text(
-        f"# Welcome\n\n`git clone {OURS}`, beside {OURS}-more and {OURS}.\n"
-    )
+    (book / "book" / "index.md").write_text(PAGE + LINKS)
     # As published: with outputs.
     shutil.copyfile(pretend_run(book, "01_first"), book / "notebooks" / "01_first.ipynb")
     monkeypatch.chdir(book)
@@ -75,19 +82,15 @@ def install_cell_of(path):
 
 def test_every_place_names_the_repository_of_the_configuration_and_this_version():
     address = configured(ROOT)[0]
-    read = {
-        name: (ROOT / name).read_text(encoding="utf-8")
-        for name in ("README.md", "CITATION.cff", "pyproject.toml", "book/how_to_run.md")
-    }
-    cited = yaml.safe_load(read["CITATION.cff"])
+    names = ("README.md", "CITATION.cff", "pyproject.toml", "book/how_to_run.md")
+    readme, cff, project, how = [(ROOT / name).read_text(encoding="utf-8") for name in names]
+    cited = yaml.safe_load(cff)
     assert (cited["repository-code"], cited["version"]) == (address, digit_utils.__version__)
-    urls = tomllib.loads(read["pyproject.toml"])["project"]["urls"]
+    urls = tomllib.loads(project)["project"]["urls"]
     assert urls == {"Source": address, "Issues": f"{address}/issues"}
-    on_colab = re.findall(
-        r"colab\.research\.google\.com/github/([\w-]+/[\w.-]+)/", read["README.md"]
-    )
+    on_colab = re.findall(r"colab\.research\.google\.com/github/([\w-]+/[\w.-]+)/", readme)
     assert set(on_colab) == {address.removeprefix(GITHUB)}
-    assert address in addresses_in(read["book/how_to_run.md"])
+    assert address in addresses_in(how)
 
 
 def test_every_chapter_has_todays_install_cell_for_the_branch_or_this_version():
@@ -119,37 +122,20 @@ def test_addresses_are_read_in_every_form_and_no_other():
                  "ssh://git@github.com/some-one/my.digits"):  # fmt: skip
         assert parse_address(text) == FORK
     for text in ("https://gitlab.com/some-one/my.digits", "https://github.com/some-one",
-                 "https://github.com/some-one/a/b", "https://github.com.evil.example/some-one/a",
+                 "https://github.com.evil.example/some-one/a",
                  'https://github.com/a/b"; import os; "', "/srv/git/digits.git", ""):  # fmt: skip
         assert parse_address(text) is None
 
 
-def test_only_the_repository_itself_is_rewritten():
-    kept = (
-        f"{OURS}-more {OURS}.more https://github.com/naingthet/mnist "
-        "https://gitlab.example/digits-book/digits-book"
-    )
-    assert rewrite_text(kept, OURS, FORK) == kept
-    text = (
-        f"git+{OURS}@v1 {OURS}.git {OURS}/issues '{OURS}'. See {OURS}. "
-        "https://colab.research.google.com/github/digits-book/digits-book/blob/main/x.ipynb "
-        f"https://kaggle.com/kernels/welcome?src={OURS}/blob/main/x.ipynb "
-        "https://mybinder.org/v2/gh/digits-book/digits-book/main"
-    )
-    assert "digits-book/digits-book" not in rewrite_text(text, OURS, FORK)
-    assert rewrite_text(rewrite_text(text, OURS, FORK), FORK, OURS) == text
-
-
 def test_actions_say_where_it_is_first_then_the_remote_then_the_configuration(book, monkeypatch):
-    def git(*command):
-        subprocess.run(["git", *command], cwd=book, check=True)
-
     assert find_address(book) == (OURS, "_config.yml")
-    git("init", "-q")
-    git("remote", "add", "origin", "/somewhere/else.git")
-    assert find_address(book)[0] == OURS
-    git("remote", "set-url", "origin", "git@github.com:some-one/my.digits.git")
-    assert find_address(book) == (FORK, "the git remote origin")
+    subprocess.run(["git", "init", "-q"], check=True)
+    for verb, url, found in (
+        ("add", "/somewhere/else.git", (OURS, "_config.yml")),
+        ("set-url", "git@github.com:some-one/my.digits.git", (FORK, "the git remote origin")),
+    ):
+        subprocess.run(["git", "remote", verb, "origin", url], check=True)
+        assert find_address(book) == found
     monkeypatch.setenv("GITHUB_REPOSITORY", "third/one")
     assert find_address(book) == ("https://github.com/third/one", "GITHUB_REPOSITORY")
     # Colab reads from github.com alone; a server of a company's own is not for its buttons.
@@ -166,7 +152,7 @@ def test_a_site_built_in_a_fork_leads_to_the_fork_and_changes_no_source(book, mo
     stage_site(book, "quick")
     site = book / "_build" / "site"
     assert configured(site)[0] == FORK
-    assert addresses_in((site / "book" / "index.md").read_text()) == [FORK, f"{OURS}-more", FORK]
+    assert (site / "book" / "index.md").read_text() == PAGE_OF_THE_FORK
     assert addresses_in(install_cell_of(site / "notebooks" / "01_first.ipynb")) == [FORK]
     assert f"Links lead to {FORK} (by GITHUB_REPOSITORY" in capsys.readouterr().out
     assert before == {path: path.read_bytes() for path in before}
@@ -180,14 +166,11 @@ def test_one_command_rewrites_every_place_and_keeps_the_outputs(book, capsys):
     assert main(["address", FORK]) == 0
     assert capsys.readouterr().out.endswith(f"The repository is {FORK}.\n")
     assert configured(book)[0] == FORK
+    assert (book / "book" / "index.md").read_text() == PAGE_OF_THE_FORK
     assert check_pairs(book) == []
     for path in (ours, reference):
-        notebook = read_notebook(path)
         assert addresses_in(install_cell_of(path)) == [FORK]
-        code = code_cells(notebook)
-        assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-        assert all(cell.outputs for cell in code)
-        assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+        assert all(c.outputs and c.execution_count for c in code_cells(read_notebook(path)))
     assert rewrite_address(FORK, book) == [], "a second time there is nothing to do"
 
 
@@ -200,20 +183,11 @@ def test_the_cell_installs_with_pip_or_else_with_uv(monkeypatch, capsys, pip):
     monkeypatch.setattr(hosts.importlib.util, "find_spec", found.get)
     monkeypatch.setattr(hosts.subprocess, "check_call", asked.append)
     monkeypatch.setattr(hosts, "prepare", lambda: None)
-    cell = install_cell(FORK, "v1.2.0")
-    assert cell.count(f'"{FORK}"') == 1 and len(cell.splitlines()) <= 17
-    exec(cell, {})
-    tool = [sys.executable, "-m", "pip", "install"]
-    if not pip:
-        tool = ["uv", "pip", "install", "--python", sys.executable]
+    exec(install_cell(FORK, "v1.2.0"), {})
+    python = sys.executable
+    tool = [python, "-m", "pip", "install"] if pip else ["uv", "pip", "install", "--python", python]
     assert asked == [[*tool, "-q", "--no-deps", f"git+{FORK}@v1.2.0"]]
     assert ("There is no pip here" in capsys.readouterr().out) != pip
-
-
-@pytest.mark.parametrize("ref", ['main"; import os', "--upload-pack=x", "a/../b", ""])
-def test_what_is_no_branch_or_tag_does_not_get_into_code(ref):
-    with pytest.raises(UsageError, match="expected a name such as"):
-        install_cell(FORK, ref)
 
 
 def test_only_the_cell_changes_and_published_outputs_stay(book, capsys):
@@ -224,7 +198,6 @@ def test_only_the_cell_changes_and_published_outputs_stay(book, capsys):
     fresh = code_cells(read_notebook(chapter.notebook))
     assert [cell.execution_count for cell in fresh] == list(range(1, len(fresh) + 1))
     assert fresh[0].source == cell
-
     assert main(["install-cell", "--ref", "v0.2.0"]) == 0
     assert "has the cell already" in capsys.readouterr().out
     assert main(["install-cell"]) == 0
@@ -234,21 +207,16 @@ def test_only_the_cell_changes_and_published_outputs_stay(book, capsys):
 # --- refusals, and nothing is written
 
 
-WITHOUT = r"_config\.yml does not say where the repository is"
-
-
 @pytest.mark.parametrize(
     ("file", "text", "command", "told"),
     [
-        (None, "", ["address", "https://gitlab.com/a/b"], "'https://gitlab.com/a/b' is not http"),
+        ("", "", ["address", "https://gitlab.com/a/b"], "'https://gitlab.com/a/b' is not http"),
+        ("", "", ["install-cell", "--ref", 'main"; import os'], "expected a name such as"),
+        ("", "", ["install-cell", "--ref", "a/../b"], "expected a name such as"),
         ("_config.yml", "repository: {url: 'https://example.org/x'}", ["address", FORK],
          "repository.url is 'https://example.org/x', expected"),
-        ("_config.yml", "title: x", ["install-cell"], WITHOUT),
-        ("_config.yml", "repository: here", ["install-cell"], r"_config\.yml.* cannot be read"),
-        ("_config.yml", "repository: [", ["install-cell"], r"_config\.yml.* is not YAML"),
-        ("notebooks/02_b.py", CHAPTER.replace('"colab", ', ""), ["install-cell"],
-         r"02_b\.py has 0 cells tagged colab"),
-        ("notebooks/02_b.py", CHAPTER * 2, ["install-cell"], r"02_b\.py has 2 cells tagged colab"),
+        ("_config.yml", "title: x", ["install-cell"], "_config.yml does not say where the repo"),
+        ("notebooks/02_b.py", CHAPTER * 2, ["install-cell"], "02_b.py has 2 cells tagged colab"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_rewritten_is_named_and_nothing_is_written(
@@ -258,5 +226,5 @@ def test_what_cannot_be_rewritten_is_named_and_nothing_is_written(
         (book / file).write_text(text)
     before = contents(book)
     assert main(command) > 0
-    assert re.search(told, capsys.readouterr().err)
+    assert told in capsys.readouterr().err
     assert contents(book) == before

@@ -10,21 +10,22 @@ from pathlib import PureWindowsPath
 
 import nbformat
 import pytest
-from runner_books import FIRST, SECOND, make_book, pretend_run
+from runner_books import FIRST, SECOND, change, make_book, pretend_run
 
 import digits_cli.publish
 from digit_utils import results
-from digits_cli.book import cells_tagged, code_cells, list_chapters, read_notebook, write_notebook
+from digits_cli.book import cells_tagged, code_cells, read_notebook, write_notebook
+from digits_cli.cli import main
 from digits_cli.errors import RunnerError
-from digits_cli.pairing import METADATA, check_pairs, sync_pair
+from digits_cli.pairing import METADATA, check_pairs
 from digits_cli.publish import machine_traces, publish
-from digits_cli.site import build_site, stage_site
+from digits_cli.site import stage_site
 
 NAMES = ["01_first", "02_second"]
 
 
 @pytest.fixture
-def book(tmp_path):
+def book(tmp_path, monkeypatch):
     book = make_book(tmp_path, c01_first=FIRST, c02_second=SECOND)
     (book / "_config.yml").write_text("title: Tiny\nexecute:\n  execute_notebooks: 'off'\n")
     (book / "_toc.yml").write_text(
@@ -33,25 +34,12 @@ def book(tmp_path):
     )
     (book / "book").mkdir()
     (book / "book" / "index.md").write_text("# Welcome\n")
+    monkeypatch.chdir(book)
     return book
 
 
-@pytest.fixture
-def ran(book):
-    """The book, its chapters run with profile `quick`, and a site built before."""
-    for name in NAMES:
-        pretend_run(book, name)
-    (book / "_build/html").mkdir()
-    (book / "_build/html/index.html").write_text("old")
-    return book
-
-
-def change(book, name, old, new):
-    script = book / "notebooks" / f"{name}.py"
-    assert old in script.read_text()
-    script.write_text(script.read_text().replace(old, new))
-    for found in list_chapters(book):
-        sync_pair(found)
+def staged(book, name="01_first"):
+    return read_notebook(book / f"_build/site/notebooks/{name}.ipynb")
 
 
 # --- the site
@@ -63,110 +51,81 @@ def test_staging_starts_afresh_and_takes_prose_from_now_and_outputs_from_the_run
     leftover = book / "_build/site/notebooks/00_gone.ipynb"
     leftover.parent.mkdir(parents=True)
     leftover.write_text("{}")
-    change(book, "01_first", "A first chapter", "The first chapter")
+    change(book, "notebooks/01_first.py", "A first chapter", "The first chapter")
     pages = stage_site(book, "quick")
     assert pages == ["book/index", "notebooks/01_first", "notebooks/02_second"]
-    assert not leftover.exists()
-    staged = read_notebook(book / "_build/site/notebooks/01_first.ipynb")
-    assert staged.cells[0].source.startswith("# The first chapter")
-    assert staged.cells[3].outputs[0].text == "3\n"
-    (injected,) = cells_tagged(staged, "injected-parameters")
+    assert not leftover.exists() and (book / "_build/site/book/index.md").is_file()
+    first = staged(book)
+    assert first.cells[0].source.startswith("# The first chapter")
+    assert first.cells[3].outputs[0].text == "3\n"
+    (injected,) = cells_tagged(first, "injected-parameters")
     assert injected.source == "# Parameters\nSEED = 3"
-    assert staged.metadata.digits.profile == "quick"
-    assert staged.metadata.digits.stale == ["parameter SEED is 0, was 3"]
-    other = read_notebook(book / "_build/site/notebooks/02_second.ipynb")
-    assert other.metadata.digits.stale == []
-    assert (book / "_build/site/book/index.md").is_file()
+    assert first.metadata.digits.profile == "quick"
+    assert first.metadata.digits.stale == ["parameter SEED is 0, was 3"]
+    assert staged(book, "02_second").metadata.digits.stale == []
 
 
-def test_runs_that_are_missing_or_of_other_code_are_listed_with_the_command_that_makes_them(book):
+def test_what_a_site_cannot_be_made_of_is_named_with_the_command_that_mends_it(book):
+    def refused():
+        with pytest.raises(RunnerError) as error:
+            stage_site(book, "quick")
+        return str(error.value)
+
     pretend_run(book, "01_first")
-    change(book, "01_first", "1 + 1", "1 + 2")
-    with pytest.raises(RunnerError) as error:
-        stage_site(book, "quick")
-    told = str(error.value)
+    change(book, "notebooks/01_first.py", "1 + 1", "1 + 2")
+    told = refused()
     assert "code changed since the run: 01_first; not run yet: 02_second" in told
     assert "`digits run 01_first 02_second --profile quick`" in told
-
-
-def test_a_run_with_other_values_than_the_profiles_is_out_of_date(ran):
-    profile = ran / "profiles/quick/01_first.yaml"
+    for name in NAMES:
+        pretend_run(book, name)
+    profile = book / "profiles/quick/01_first.yaml"
     profile.parent.mkdir(parents=True)
     profile.write_text("SEED: 41\n")
-    with pytest.raises(RunnerError, match="values changed since the run: 01_first"):
-        stage_site(ran, "quick")
+    assert "values changed since the run: 01_first" in refused()
+    change(book, "_toc.yml", "01_first", "01_frist")
+    listed = "_toc.yml lists notebooks/01_frist, which is no chapter; notebooks/01_first is not in"
+    assert listed in refused()
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("format: jb-book\nroot: book/index\nchapters:\n- file: notebooks/01_frist\n",
-         "_toc.yml lists notebooks/01_frist, which is no chapter; notebooks/01_first is not in"),
-        ("root: [\n", "_toc.yml, line 2: this is not YAML"),
-        (None, "_toc.yml is missing"),
-    ],
-)  # fmt: skip
-def test_the_table_of_contents_must_list_every_chapter_and_no_other(book, text, told):
-    (book / "_toc.yml").unlink()
-    if text:
-        (book / "_toc.yml").write_text(text)
-    with pytest.raises(RunnerError) as error:
-        stage_site(book, "quick")
-    assert told in str(error.value)
-
-
-def fake_jupyter_book(monkeypatch, code=0, pages=("index", "book/index")):
-    """Stand in for Jupyter Book: the real one is tried in the tests of the site."""
-    script = (
-        "import sys, pathlib\nwork = pathlib.Path(sys.argv[sys.argv.index('--path-output') + 1])\n"
-        "html = work / '_build' / 'html'\n"
-        f"for page in {list(pages)!r}:\n"
-        "    path = html / f'{page}.html'\n"
-        "    path.parent.mkdir(parents=True, exist_ok=True)\n"
-        "    path.write_text('new')\n"
-        f"print('building', sys.argv[1:])\nprint('=' * 40)\nprint('in .book')\nsys.exit({code})"
-    )
-    real = subprocess.Popen
-
-    def start(command, **options):
-        assert command[0] == sys.executable
-        return real([sys.executable, "-c", script, *command[3:]], **options)
-
-    monkeypatch.setattr("digits_cli.site.subprocess.Popen", start)
-
-
-ALL_PAGES = ("index", "book/index", *(f"notebooks/{name}" for name in NAMES))
-
-
-def test_a_good_build_replaces_the_old_site_whole(ran, monkeypatch, capsys):
-    (ran / "_build/html/stale.html").write_text("old")
-    fake_jupyter_book(monkeypatch, pages=ALL_PAGES)
-    assert build_site(root=ran) == 0
-    out = capsys.readouterr().out
-    assert "'-n', '-W', '--keep-going'" in out
-    assert ".book'" in out and "in .book" not in out
-    assert "html/index.html" in out.splitlines()[-1]
-    assert not (ran / "_build/html/stale.html").exists()
-    assert (ran / "_build/html/index.html").read_text() == "new"
-    assert sorted(path.name for path in (ran / "_build").iterdir()) == ["html", "runs", "site"]
-
-
-@pytest.mark.parametrize(
-    ("code", "pages", "told"),
-    [(2, ALL_PAGES, "exit code 2"), (0, ALL_PAGES[:3], "no page for notebooks/02_second")],
-)
-def test_a_bad_build_leaves_the_last_good_site(ran, monkeypatch, capsys, code, pages, told):
-    fake_jupyter_book(monkeypatch, code, pages)
-    if code:
-        assert build_site(root=ran) == code
-        error = capsys.readouterr().err
-    else:
-        with pytest.raises(RunnerError) as raised:
-            build_site(root=ran)
-        error = str(raised.value)
-    assert told in error
-    assert "still the last good site" in error
-    assert (ran / "_build/html/index.html").read_text() == "old"
+def test_a_bad_build_leaves_the_last_good_site_and_a_good_one_replaces_it(
+    book, monkeypatch, capsys
+):
+    """Jupyter Book is stood in for: the real one is tried in the tests of the site."""
+    for name in NAMES:
+        pretend_run(book, name)
+    html, real = book / "_build/html", subprocess.Popen
+    html.mkdir()
+    for name in ("index", "stale"):
+        (html / f"{name}.html").write_text("old")
+    every = ["index", "book/index", *(f"notebooks/{name}" for name in NAMES)]
+    for code, pages, told in (
+        (2, every, "exit code 2"),
+        (0, every[:3], "no page for notebooks/02_second"),
+        (0, every, ""),
+    ):
+        script = (
+            "import sys, pathlib\n"
+            "work = pathlib.Path(sys.argv[sys.argv.index('--path-output') + 1])\n"
+            f"for page in {pages!r}:\n"
+            "    path = work / '_build' / 'html' / f'{page}.html'\n"
+            "    path.parent.mkdir(parents=True, exist_ok=True)\n"
+            "    path.write_text('new')\n"
+            f"print('building', sys.argv[1:])\nprint('=' * 40)\nprint('in .book')\nsys.exit({code})"
+        )
+        monkeypatch.setattr(
+            "digits_cli.site.subprocess.Popen",
+            lambda command, script=script, **options: real(
+                [sys.executable, "-c", script, *command[3:]], **options
+            ),
+        )
+        assert (main(["site"]) == 0) == (told == "")
+        shown = capsys.readouterr()
+        assert "'-n', '-W', '--keep-going'" in shown.out and "in .book" not in shown.out
+        assert told in shown.err and ("still the last good site" in shown.err) == bool(told)
+        assert (html / "index.html").read_text() == ("old" if told else "new")
+    assert "html/index.html" in shown.out.splitlines()[-1]
+    assert not (html / "stale.html").exists(), "it is replaced whole"
+    assert sorted(path.name for path in (book / "_build").iterdir()) == ["html", "runs", "site"]
 
 
 # --- published notebooks
@@ -176,10 +135,12 @@ def published(book, *wanted):
     """Publish what has been run; return what was said and what is left."""
     said: list[str] = []
     left = publish(wanted, run=False, root=book, say=said.append)
-    return [line.replace(str(book) + "/", "") for line in said], left
+    return said, left
 
 
 def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
+    with pytest.raises(RunnerError, match="Not published, or changed since: 01_first, 02_second"):
+        stage_site(book, None)
     pretend_run(book, "01_first", "full", parameters={"SEED": 0})  # the default, set all the same
     pretend_run(book, "02_second", "full")
     said, left = published(book)
@@ -187,9 +148,8 @@ def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
     assert said == [f"{name}: wrote {end.format(name)}" for name in NAMES for end in ends]
     assert left == []
     record = json.loads((book / "results/01_first.json").read_text())
-    assert record["chapter"] == "01_first"
+    assert record["chapter"] == "01_first" and record["provenance"] == {"commit": "abc"}
     assert record["results"] == results.read(book / "_build/runs/full/01_first.ipynb")
-    assert record["provenance"] == {"commit": "abc"}
     notebook = read_notebook(book / "notebooks/01_first.ipynb")
     assert set(notebook.metadata) == {*METADATA, "digits"}
     assert set(notebook.metadata.digits) == {"fingerprint", "outputs"}
@@ -198,14 +158,25 @@ def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
     assert [cell.execution_count for cell in code] == [1, 2, 3, 4]
     assert all(cell.outputs for cell in code)
     assert check_pairs(book) == [], "published outputs do not part the halves"
+
+    # A new run of what was published before is taken when it is named.
+    pretend_run(book, "02_second", "full", accuracy=0.5)
     assert published(book) == (["01_first: fresh", "02_second: fresh"], [])
-    assert not (book / "digit_utils").exists()
+    assert published(book, "02")[0][-1] == "02_second: wrote notebooks/02_second.ipynb"
+    assert results.read(book / "notebooks/02_second.ipynb") == {"accuracy": 0.5}
+    assert published(book, "02")[0] == ["02_second: fresh, and as its full run"]
+
+    # A site can be made of it.
+    shutil.rmtree(book / "_build")
+    stage_site(book, None)
+    made = staged(book).metadata.digits
+    assert (made.profile, made.stale) == ("full", [])
+    assert code_cells(staged(book))[0].outputs
 
 
 def test_publishing_refuses_other_parameters_old_code_and_paths_of_this_machine(book):
     before = (book / "notebooks/01_first.ipynb").read_bytes()
-    _, left = published(book)
-    assert left == NAMES
+    assert published(book)[1] == NAMES
     pretend_run(book, "01_first", "full", parameters={"SEED": 3})
     assert published(book, "01")[1] == ["01_first"], "other values than the profile's"
     profile = book / "profiles/full/01_first.yaml"
@@ -220,64 +191,24 @@ def test_publishing_refuses_other_parameters_old_code_and_paths_of_this_machine(
     assert "it ran with SEED=3 instead of its defaults" in str(error.value)
     assert f"cell 3 prints {book}" in str(error.value)
     assert (book / "notebooks/01_first.ipynb").read_bytes() == before
-    change(book, "01_first", "1 + 1", "1 + 2")
+    change(book, "notebooks/01_first.py", "1 + 1", "1 + 2")
     assert published(book)[1] == NAMES, "its code has changed"
 
 
-def test_a_new_run_of_a_chapter_published_before_is_taken_when_it_is_named(book):
-    for name in NAMES:
-        pretend_run(book, name, "full")
-    published(book)
-    pretend_run(book, "02_second", "full", accuracy=0.5)
-    assert published(book)[0] == ["01_first: fresh", "02_second: fresh"]
-    said, _ = published(book, "02")
-    assert said[-1] == "02_second: wrote notebooks/02_second.ipynb"
-    assert results.read(book / "notebooks/02_second.ipynb") == {"accuracy": 0.5}
-    assert published(book, "02")[0] == ["02_second: fresh, and as its full run"]
-
-
-def test_the_site_can_be_made_of_the_published_notebooks(book):
-    with pytest.raises(RunnerError, match="Not published, or changed since: 01_first, 02_second"):
-        stage_site(book, None)
-    for name in NAMES:
-        pretend_run(book, name, "full")
-    published(book)
-    shutil.rmtree(book / "_build")
-    stage_site(book, None)
-    staged = read_notebook(book / "_build/site/notebooks/01_first.ipynb")
-    assert (staged.metadata.digits.profile, staged.metadata.digits.stale) == ("full", [])
-    assert code_cells(staged)[0].outputs
-
-
-# --- what names this machine
-
-
-def printing(text):
-    output = nbformat.v4.new_output("stream", name="stdout", text=text)
-    cell = nbformat.v4.new_code_cell("print(text)", outputs=[output])
-    return nbformat.v4.new_notebook(cells=[cell])
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        r"C:\Users\ada\book\notebooks\01_eda.py", r"C:\Users\ada\other",
-        r"C:\Temp\ipykernel_12\34.py", "C:/Users/ada/book/x",
-    ],
-)  # fmt: skip
-def test_folders_of_windows_are_found_in_outputs(monkeypatch, text):
+def test_folders_of_windows_are_found_in_outputs_too(monkeypatch):
     class Home(PureWindowsPath):
         @classmethod
         def home(cls):
             return cls(r"C:\Users\ada")
 
     monkeypatch.setattr(digits_cli.publish, "Path", Home)
-    root = Home(r"C:\Users\ada\book")
-    assert machine_traces(printing(text), root)
-    assert machine_traces(printing("C: the letter"), root) == []
-
-
-def test_folders_of_this_machine_are_found_in_outputs(tmp_path):
-    assert machine_traces(printing(f"{tmp_path}/x"), tmp_path)
-    assert machine_traces(printing("/tmp/ipykernel_12/34.py"), tmp_path)
-    assert machine_traces(printing("nothing"), tmp_path) == []
+    for text, n_found in (
+        (r"C:\Users\ada\other", 1),
+        ("C:/Users/ada/x", 1),
+        (r"C:\Temp\ipykernel_12\34.py", 1),
+        ("C: the letter", 0),
+    ):
+        output = nbformat.v4.new_output("stream", name="stdout", text=text)
+        cell = nbformat.v4.new_code_cell("print(text)", outputs=[output])
+        notebook = nbformat.v4.new_notebook(cells=[cell])
+        assert len(machine_traces(notebook, Home(r"D:\book"))) == n_found

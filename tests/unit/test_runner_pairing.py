@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from helpers import ROOT
 from jupytext import TextFileContentsManager
-from runner_books import FIRST, SECOND, make_book, pretend_run
+from runner_books import FIRST, SECOND, edit, make_book, pretend_run
 
 from digit_utils import __version__
 from digits_cli.book import code_cells, list_chapters, read_notebook, write_notebook
@@ -39,12 +39,6 @@ def fill(path):
     return outputs(path)
 
 
-def edit(path, old, new):
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-
-
 def outputs(path):
     return {c.source: [o.text for o in c.outputs] for c in code_cells(read_notebook(path))}
 
@@ -71,14 +65,10 @@ def test_a_notebook_is_minimal_and_valid_and_its_ids_are_stable(book):
     nbformat.validate(notebook)
     assert notebook.metadata == METADATA
     assert notebook.cells[1].metadata == {"tags": ["parameters"]}
-    assert notebook.cells[2].metadata == {"mystnb": {"image": {"alt": "Nothing to see"}}}
     before = ids()
-    edit(first(book).script, "# %% [markdown]\n", "# %% [markdown]\n# New\n\n# %% [markdown]\n")
+    edit(first(book).script, "# %% [markdown]\n", "# %%\n1\n\n# %%\n1\n\n# %% [markdown]\n")
     sync_pair(first(book))
-    assert ids()[1:] == before
-    make_book(book, c03_twins="# %%\n1\n\n# %%\n1\n")
-    twins = [cell.id for cell in read_notebook(book / "notebooks/03_twins.ipynb").cells]
-    assert len(set(twins)) == 2
+    assert ids()[2:] == before and len(set(ids())) == len(ids())
 
 
 def test_what_is_no_difference_is_told_as_none_and_only_metadata_is_cleaned(book, capsys):
@@ -107,31 +97,27 @@ def test_outputs_of_unchanged_code_are_kept_and_of_changed_code_dropped(book):
     before = fill(chapter.notebook)
     edit(chapter.script, "1 + 1", "1 + 2")
     edit(chapter.script, "A first chapter", "The first chapter")
-    assert sync_pair(chapter)
+    assert main(["sync"]) == 0
     del before["1 + 1"]
     assert outputs(chapter.notebook) == {**before, "1 + 2": []}
     assert read_notebook(chapter.notebook).cells[0].source.startswith("# The first chapter")
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "told"),
-    [
+def test_check_names_what_differs_and_changes_nothing(book, capsys):
+    chapter = first(book)
+    script, notebook = chapter.script.read_bytes(), chapter.notebook.read_bytes()
+    for old, new, told in (
         ("1 + 1", "1 + 2", "cell 4 (1 + 2) has another text in the .ipynb"),
         ('tags=["nbval-check-output"]', "", "cell 4 (1 + 1) has metadata {}"),
-        ("to see", "", "cell 3 (import os) has metadata {'mystnb': {'image': {'alt'"),
         ("# %% [markdown]", "# %%", "cell 1 (# # A first chapter) is code in the .py"),
         ("# %%\nfrom", "from", "the .py has 4 cells, the .ipynb 5"),
-    ],
-)
-def test_check_names_what_differs(book, capsys, old, new, told):
-    edit(first(book).script, old, new)
-    before = first(book).notebook.read_bytes()
-    assert main(["sync", "--check"]) == 1
-    found = capsys.readouterr()
-    assert f"01_first: {told}" in found.out
-    assert "digits sync" in found.err
-    assert first(book).notebook.read_bytes() == before
-    assert main(["sync", "--check", "02"]) == 0
+    ):
+        edit(chapter.script, old, new)
+        assert main(["sync", "--check"]) == 1
+        found = capsys.readouterr()
+        assert f"01_first: {told}" in found.out and "digits sync" in found.err
+        assert chapter.notebook.read_bytes() == notebook
+        chapter.script.write_bytes(script)
 
 
 def test_what_cannot_be_synced_is_told_last_and_the_others_are_made(book, monkeypatch, capsys):
@@ -140,6 +126,7 @@ def test_what_cannot_be_synced_is_told_last_and_the_others_are_made(book, monkey
     (book / "notebooks/03_new.py").write_text("# %%\n1\n")
     (book / "notebooks/04_broken.py").write_text("# %%\n1\n")
     (book / "notebooks/04_broken.ipynb").write_text("{not json")
+    assert main(["sync", "--check", "2"]) == 0
     assert main(["sync", "--check", "1", "3"]) == 1
     out = capsys.readouterr().out
     assert "01_first: there is an .ipynb but no .py" in out
@@ -150,14 +137,6 @@ def test_what_cannot_be_synced_is_told_last_and_the_others_are_made(book, monkey
     assert "01_first.ipynb has no 01_first.py" in told.err
     assert "04_broken.ipynb is not a readable notebook" in told.err
     assert (book / "notebooks/01_first.ipynb").is_file(), "nothing is deleted"
-
-
-def test_sync_takes_the_chapters_it_is_given(book, capsys):
-    for chapter in list_chapters(book):
-        edit(chapter.script, "print(", "print(1, ")
-    assert main(["sync", "2", "--force"]) == 0
-    assert capsys.readouterr().out == "wrote: notebooks/02_second.ipynb\n"
-    assert [text[:8] for text in check_pairs(book)] == ["01_first"]
 
 
 def test_a_deleted_notebook_comes_back_from_git_with_its_outputs(book, capsys):
@@ -195,24 +174,18 @@ COMMENTS = """# copy the weights
 1"""
 
 
-def through_jupytext(book, edit=lambda notebook: None):
-    """Open a chapter in Jupyter, by its own means and jupytext's, and save it."""
+def test_a_comment_stays_one_and_a_magic_too(book):
+    """The chapter is opened in Jupyter, by its own means and jupytext's, and saved."""
+    sources = [COMMENTS, "%timeit -n 1 1\nlisted = !ls", "%%bash\necho hello"]
+    first(book).script.write_text("\n\n".join([FIRST, *(f"# %%\n{each}" for each in sources)]))
+    (book / "jupytext.toml").write_bytes((ROOT / "jupytext.toml").read_bytes())
+    sync_pair(first(book))
     manager = TextFileContentsManager(root_dir=str(book))
     for half in (first(book).script, first(book).notebook):
         name = half.relative_to(book).as_posix()
-        model = manager.get(name)
-        edit(model["content"])
-        manager.save({"type": "notebook", "content": model["content"]}, name)
-
-
-@pytest.mark.parametrize("source", [COMMENTS, "%timeit -n 1 1\nlisted = !ls", "%%bash\necho hello"])
-def test_a_comment_stays_one_and_a_magic_too(book, source):
-    first(book).script.write_text(FIRST + f"\n# %%\n{source}\n")
-    (book / "jupytext.toml").write_bytes((ROOT / "jupytext.toml").read_bytes())
-    sync_pair(first(book))
-    through_jupytext(book)
-    assert read_notebook(first(book).notebook).cells[-1].source == source
-    assert read_script(first(book).script).cells[-1].source == source
+        manager.save({"type": "notebook", "content": manager.get(name)["content"]}, name)
+    for notebook in (read_notebook(first(book).notebook), read_script(first(book).script)):
+        assert [cell.source for cell in notebook.cells[-3:]] == sources
 
 
 def test_what_was_typed_into_a_notebook_is_not_destroyed(book, capsys):
@@ -230,31 +203,19 @@ def test_what_was_typed_into_a_notebook_is_not_destroyed(book, capsys):
     assert check_pairs(book) == []
 
 
-TYPED = nbformat.v4.new_markdown_cell("Typed.")
+TYPED = [{"source": "x"}, {"source": "x"}, {"metadata": {"tags": ["mine"]}}]
+ELSEWHERE = [("SEED: int = 0", "SEED: int = 1"), ("# %%", "# %%\n2\n\n# %%"), ("1 + 1", "1 + 2")]
 
 
-@pytest.mark.parametrize(
-    ("script", "type_in", "told"),
-    [
-        # The next cell of the script has changed.
-        (("SEED: int = 0", "SEED: int = 1"), lambda cells: cells[0].update(source="x"), "cell 1 "),
-        # A cell was inserted before it there.
-        (("# %%", "# %%\n2\n\n# %%"), lambda cells: cells[0].update(source="x"), "cell 1 "),
-        # The neighbour of a new cell has changed.
-        (("one more", "two more"), lambda cells: cells.append(TYPED), "cell 6 "),
-        # A cell far away has changed.
-        (("SEED: int = 0", "SEED: int = 1"), lambda cells: cells[4].update(source="x"), "cell 5 "),
-        (("1 + 1", "1 + 2"), lambda cells: cells[0].metadata.update(tags=["mine"]), "cell 1 "),
-    ],
-)
-def test_what_was_typed_is_kept_whatever_the_script_does_elsewhere(book, script, type_in, told):
+@pytest.mark.parametrize(("typed", "script"), zip(TYPED, ELSEWHERE, strict=True))
+def test_what_was_typed_is_kept_whatever_the_script_does_elsewhere(book, typed, script):
     chapter = first(book)
     commit(book)
     notebook = read_notebook(chapter.notebook)
-    type_in(notebook.cells)
+    notebook.cells[0].update(typed)
     write_notebook(chapter.notebook, notebook)
     edit(chapter.script, *script)
-    with pytest.raises(RunnerError, match=told):
+    with pytest.raises(RunnerError, match="cell 1 "):
         sync_pair(chapter)
     assert sync_pair(chapter, force=True)
 
@@ -282,16 +243,6 @@ def test_a_script_changed_since_jupyter_saved_both_halves_is_the_newer(book, com
             sync_pair(chapter)
 
 
-def test_status_lists_titles_and_last_runs(book, capsys):
-    pretend_run(book, "01_first")
-    assert main(["status"]) == 1, "neither is published"
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["chapter", "title", "published", "quick", "full", "seed"]
-    assert lines[1].startswith("01_first   A first chapter   stale      1.0 s on ")
-    assert lines[2].split()[:5] == ["02_second", "A", "second", "chapter", "stale"]
-    assert lines[2].split()[5:] == ["never"] * 3
-
-
 def test_a_full_disk_or_a_missing_package_is_told_without_a_traceback(book, capsys, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device", "notebooks/01_first.ipynb")
@@ -307,7 +258,6 @@ def test_a_full_disk_or_a_missing_package_is_told_without_a_traceback(book, caps
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (["run", "09"], "There is no chapter '09'."),
         (["sync", "01", "frist"], "There is no chapter 'frist'."),
         (["run", "01", "-p", "NAME"], "-p needs a NAME and a VALUE, found only 'NAME'"),
         (["run", "-p", "SED", "1", "--profile", "quick", "01"], "Did you mean SEED?"),
@@ -317,7 +267,6 @@ def test_a_full_disk_or_a_missing_package_is_told_without_a_traceback(book, caps
         (["run", "--frob"], "unrecognized arguments: --frob"),
         (["site", "01"], "unrecognized arguments: 01"),
         ([], "the following arguments are required: COMMAND"),
-        (["nothing"], "invalid choice: 'nothing'"),
     ],
 )
 def test_wrong_requests_exit_2_and_start_nothing(book, capsys, command, told):
@@ -332,6 +281,6 @@ def test_wrong_requests_exit_2_and_start_nothing(book, capsys, command, told):
 
 
 def test_the_version_is_told(capsys):
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit):
         main(["--version"])
-    assert ended.value.code == 0 and capsys.readouterr().out == f"digits {__version__}\n"
+    assert capsys.readouterr().out == f"digits {__version__}\n"

@@ -1,4 +1,7 @@
-"""The workflows: pinned actions, least permissions, nothing run but make targets."""
+"""The workflows: pinned actions, least permissions, nothing run but make targets.
+
+What else is unsafe in them zizmor finds (`make test-lint`): triggers, credentials left behind.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = re.findall(r"^([a-z][a-z-]*):(?!=)", MAKEFILE, re.M)
@@ -22,16 +25,6 @@ WRITES = {  # what a job may do beyond reading the code
     ("links.yml", "report"): {"issues"},
     ("release.yml", "publish"): {"contents"},
 }
-
-each_workflow = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-
-
-def read(path: Path) -> dict:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
-
-
-def steps(path: Path) -> list[dict]:
-    return [step for job in read(path)["jobs"].values() for step in job["steps"]]
 
 
 def test_actions_are_github_s_own_and_pinned_to_one_commit_with_its_version():
@@ -44,23 +37,14 @@ def test_actions_are_github_s_own_and_pinned_to_one_commit_with_its_version():
     assert pins and {action: found for action, found in pins.items() if len(found) > 1} == {}
 
 
-@each_workflow
-def test_nothing_is_run_but_make_targets(path):
-    for step in steps(path):
-        if "run" in step:
-            target = re.fullmatch(r"make ([a-z-]+)(?: [A-Z]+=[\w.-]+)*", step["run"])
-            assert target, f"{step['run']!r} is not a make target with plain values"
-            assert target[1] in TARGETS
-
-
 def test_no_make_target_is_defined_twice():
     phony = re.search(r"^\.PHONY:((?:.*\\\n)*.*)$", MAKEFILE, re.M)[1].replace("\\\n", " ").split()
     assert sorted(phony) == sorted(set(TARGETS)) == sorted(TARGETS)
 
 
-@each_workflow
-def test_permissions_are_the_least_and_no_run_lasts_for_ever(path):
-    workflow = read(path)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_only_make_targets_are_run_with_the_least_permissions_and_not_for_ever(path):
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert workflow["permissions"] == {"contents": "read"}
     assert workflow["concurrency"]["group"]
     for name, job in workflow["jobs"].items():
@@ -69,20 +53,11 @@ def test_permissions_are_the_least_and_no_run_lasts_for_ever(path):
         assert writes == WRITES.get((path.name, name), set())
         assert set(granted.values()) <= {"read", "write"}
         assert job["timeout-minutes"] <= 240
-    for step in steps(path):
-        if "actions/checkout" in step.get("uses", ""):
-            assert step["with"]["persist-credentials"] is False
-    # Code of a stranger's pull request never meets a token that may write.
-    assert "pull_request_target" not in path.read_text(encoding="utf-8")
-
-
-def test_every_python_is_tested_on_every_system():
-    jobs = read(ROOT / ".github/workflows/test.yml")["jobs"]
-    pythons = ["3.11", "3.12", "3.13"]
-    assert jobs["linux"]["runs-on"] == "ubuntu-latest"
-    assert jobs["linux"]["strategy"]["matrix"] == {"python": pythons}
-    matrix = jobs["elsewhere"]["strategy"]["matrix"]
-    assert matrix == {"system": ["macos-latest", "windows-latest"], "python": pythons}
+        for step in job["steps"]:
+            if "run" in step:
+                target = re.fullmatch(r"make ([a-z-]+)(?: [A-Z]+=[\w.-]+)*", step["run"])
+                assert target, f"{step['run']!r} is not a make target with plain values"
+                assert target[1] in TARGETS
 
 
 def program(path: Path, *lines: str) -> None:
@@ -93,14 +68,14 @@ def program(path: Path, *lines: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "open_issues, what, creates, says",
+    "open_issues, what, says",
     [
-        ("Why: The nightly run fails", "The nightly run fails", True, ""),
-        ("Another one\nThe nightly run fails", "The nightly run fails", False, "is open already"),
-        ("", "", False, "WHAT is not set"),
+        ("Why: The nightly run fails", "The nightly run fails", ""),
+        ("Another one\nThe nightly run fails", "The nightly run fails", "is open already"),
+        ("", "", "WHAT is not set"),
     ],
 )
-def test_a_failure_opens_one_issue_by_its_name(tmp_path, open_issues, what, creates, says):
+def test_a_failure_opens_one_issue_by_its_name(tmp_path, open_issues, what, says):
     (tmp_path / "titles").write_text(open_issues + "\n", newline="\n")
     program(
         tmp_path / "gh",
@@ -115,11 +90,11 @@ def test_a_failure_opens_one_issue_by_its_name(tmp_path, open_issues, what, crea
         text=True,
     )
     assert (done.returncode == 0) == bool(what) and says in done.stdout + done.stderr
-    asked = tmp_path / "asked"
-    assert asked.is_file() == creates
-    if creates:
-        assert asked.read_text().startswith(f"issue|create|--title|{what}|--body|")
-        assert "https://example.org/1" in asked.read_text()
+    asked = (tmp_path / "asked").read_text() if (tmp_path / "asked").is_file() else ""
+    assert bool(asked) == (says == "")
+    if asked:
+        assert asked.startswith(f"issue|create|--title|{what}|--body|")
+        assert "https://example.org/1" in asked
 
 
 MADE = "digits sync --check\ndigits site --published\npython -m hatchling build"
@@ -131,7 +106,6 @@ REFUSED = "These install another version: digits install-cell --ref v1.2.3"
     "tag, installed, says",
     [
         ("v1.2.3", ["main", "v1.2.3"], REFUSED),
-        ("v1.2.3", ["v1.2.2", "v1.2.3"], REFUSED),
         ("v1.2.4", ["v1.2.4"], "The tag is v1.2.4, the package v1.2.3"),
         ("v1.2.3", ["v1.2.3", "v1.2.3"], "_build/html"),  # what agrees gets up to the missing site
     ],
