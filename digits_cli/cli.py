@@ -129,7 +129,7 @@ def _run(options: Namespace) -> int:
 def _sweep(options: Namespace) -> int:
     from digits_cli.execute import check_can_run
     from digits_cli.sweep import run_sweep
-    from digits_cli.sweep_report import write_report
+    from digits_cli.reports import write_report
 
     check_can_run()
     _, runs, place = run_sweep(
@@ -144,7 +144,7 @@ def _sweep(options: Namespace) -> int:
 
 def _search(options: Namespace) -> int:
     from digits_cli.search_command import search_from_file
-    from digits_cli.search_report import print_best
+    from digits_cli.reports import print_best
 
     found, folder = search_from_file(
         options.file, options.trials, options.folder, options.seed,

@@ -26,6 +26,7 @@ from digits_cli.freshness import why_stale
 from digits_cli.pairing import check_pairs
 from digits_cli.progress import duration
 from digits_cli.references import BOUNDS, read_bounds, why_stale_reference
+from digits_cli.reports import print_table
 
 
 def print_failure(run: ChapterRun) -> None:
@@ -65,13 +66,6 @@ def _brief(results: dict[str, Any], most: int = 4) -> str:
     plain = {name: value for name, value in results.items() if isinstance(value, str | int | float)}
     pairs = [f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in plain.items()]
     return ", ".join(pairs[:most]) + (" ..." if len(pairs) > most else "")
-
-
-def print_table(head: list[str], rows: list[list[str]]) -> None:
-    """Print a table in plain columns."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for row in [head, *rows]:
-        print("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
 def print_status(wanted: Sequence[str] = ()) -> bool:

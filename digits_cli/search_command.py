@@ -13,7 +13,7 @@ from typing import Any
 from digit_utils.hosts import settle
 from digits_cli.book import build_folder, find_root, folder_here, no_such_file, shown
 from digits_cli.errors import RunnerError, UsageError
-from digits_cli.search_report import search_progress
+from digits_cli.reports import search_progress
 
 
 def search_from_file(

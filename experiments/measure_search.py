@@ -27,7 +27,7 @@ from digits_cli import sweep as sweeps
 from digits_cli.book import list_chapters
 from digits_cli.pairing import sync_pair
 from digits_cli.search_command import load_objective, load_search
-from digits_cli.sweep_report import RESULT, gather, write_report
+from digits_cli.reports import RESULT, gather, write_report
 from experiments import RECORDED, ROOT, write_record
 
 WORK = ROOT / "_build"  # on the disk, not in memory as temporary files may be
