@@ -129,11 +129,10 @@ def _run(options: Namespace) -> int:
 def _sweep(options: Namespace) -> int:
     from digits_cli.execute import check_can_run
     from digits_cli.sweep import run_sweep
-    from digits_cli.reports import write_report
 
     check_can_run()
     _, runs, place = run_sweep(
-        options.file, options.out, options.jobs, only_list=options.list, report=write_report,
+        options.file, options.out, options.jobs, only_list=options.list,
         engine=options.engine, address=options.address,
     )  # fmt: skip
     good = sum(run.ok for run in runs)
@@ -143,8 +142,8 @@ def _sweep(options: Namespace) -> int:
 
 
 def _search(options: Namespace) -> int:
-    from digits_cli.search_command import search_from_file
     from digits_cli.reports import print_best
+    from digits_cli.search_command import search_from_file
 
     found, folder = search_from_file(
         options.file, options.trials, options.folder, options.seed,

@@ -12,12 +12,10 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from digits_cli.book import cells_tagged
 from digits_cli.errors import ParameterError, did_you_mean
-from digits_cli.yaml_source import YamlSource
 
 SEEDS = 2**32  # below it: what NumPy, scikit-learn and Keras all take
 TYPES: dict[str, set] = {"int": {int}, "float": {float, int}, "str": {str}, "bool": {bool}}
@@ -108,13 +106,6 @@ def parse_command_line_value(text: str) -> Any:
             return convert(text)
     quoted = len(text) >= 2 and text[0] == text[-1] and text[0] in "'\""
     return text[1:-1] if quoted else text
-
-
-def read_profile(path: Path) -> dict[str, tuple[Any, int]]:
-    """Read a YAML file of parameters: name to (value, line number); empty for comments alone."""
-    source = YamlSource(path, ParameterError)
-    source.need(isinstance(source.values, dict), (), "expected NAME: value, one a line")
-    return {name: (value, source.lines[name,]) for name, value in source.values.items()}
 
 
 def check_value(

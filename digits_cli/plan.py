@@ -14,11 +14,11 @@ from digits_cli.book import (
     list_profiles,
     run_folder,
     select_chapters,
-    shown,
 )
 from digits_cli.errors import ParameterError, UsageError, did_you_mean
 from digits_cli.pairing import notebook_bytes, read_chapter, refuse_unlike
-from digits_cli.parameters import Parameter, check_value, declared_parameters, read_profile
+from digits_cli.parameters import Parameter, check_value, declared_parameters
+from digits_cli.yaml_source import YamlSource
 
 # A relative one is meant from where the command runs, but the notebook runs in its build folder.
 FOLDER_PARAMETERS = ("DATA", "ARTIFACTS", "TRIALS")
@@ -87,11 +87,14 @@ def profile_values(
 ) -> dict[str, Any]:
     """Read the values a profile gives a chapter, and check them if `declared` is given."""
     path = profile_file(root, profile, chapter.name)
-    found = read_profile(path) if path.exists() else {}
+    if not path.exists():
+        return {}
+    source = YamlSource(path, ParameterError)
+    source.need(isinstance(source.values, dict), (), "expected NAME: value, one a line")
     if declared is not None:
-        for name, (value, line) in found.items():
-            check_value(chapter.name, declared, name, value, f"{shown(path)}, line {line}")
-    return with_full_folders({name: value for name, (value, _) in found.items()})
+        for name, value in source.values.items():
+            check_value(chapter.name, declared, name, value, source.where(name))
+    return with_full_folders(source.values)
 
 
 def with_full_folders(values: Mapping[str, Any]) -> dict[str, Any]:

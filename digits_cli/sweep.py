@@ -24,13 +24,15 @@ from types import SimpleNamespace
 from typing import Any
 
 from digit_utils.io import claim_folder, json_bytes, parse_json, read_bytes, write_atomically
-from digits_cli.book import Chapter, build_folder, find_root, folder_here, shown, without_colour
+from digits_cli import book
+from digits_cli.book import Chapter, folder_here, shown
 from digits_cli.errors import RunnerError, UsageError
 from digits_cli.execute import run_one
 from digits_cli.pairing import notebook_bytes, refuse_unlike
 from digits_cli.plan import PlannedRun
 from digits_cli.progress import duration
-from digits_cli.sweep_file import Sweep, SweepRun, keyed_points, read_sweep
+from digits_cli.reports import write_report
+from digits_cli.sweep_file import Sweep, SweepRun, digest, read_sweep
 
 RECORD, REPORT = "run.json", "report.html"
 FORMAT = 1  # of the records
@@ -46,34 +48,35 @@ def run_sweep(
     jobs: int | None = None,
     root: Path | str | None = None,
     only_list: bool = False,
-    report: Callable[[Sweep, list[SweepRun], Path], Any] | None = None,
     engine: str = "local",
     address: str | None = None,
 ) -> tuple[Sweep, list[SweepRun], Place]:
     """Run what a sweep asks for and has not got yet; return it, its runs and their place.
 
     `out` None: ``_build/sweeps/<name of the file>``; `jobs` None: one at a time, or with Ray one
-    per processor. `report` is called at the end, while the place is locked. Runs are in the order
-    of the file. Raises UsageError for a request that cannot work, FolderUnavailable, and
-    RunnerError when script, address or cluster stand in the way.
+    per processor. Runs are in the order of the file. Raises UsageError for a request that cannot
+    work, FolderUnavailable, and RunnerError when script, address or cluster stand in the way.
     """
+    import nbformat
+
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs is {jobs}, expected at least 1.")
     if engine != "ray" and address is not None:
         raise UsageError("--address is for --engine ray.")
-    root, file = find_root(root), Path(file)
+    root, file = book.find_root(root), Path(file)
     sweep = read_sweep(file, root)
     refuse_unlike(root, [sweep.chapter])
-    place = Place(out, build_folder(root) / "sweeps" / file.stem)
+    place = Place(out, book.build_folder(root) / "sweeps" / file.stem)
     # Read once: what is run is what the runs are named by, whatever is edited meanwhile.
     notebook = notebook_bytes(sweep.chapter)
-    points = keyed_points(sweep, notebook)
+    code = book.code_sources(nbformat.reads(notebook.decode("utf-8"), as_version=4))
+    named = {"chapter": sweep.chapter.name, "code": code}
+    points = {digest({**named, "parameters": point})[:12]: point for point in sweep.points}
     if only_list:
         runs = place.runs(points)
         for run in runs:
-            print(
-                f"{run.key}  {'finished' if run.ok else 'to run':8}  {sweep.label(run.parameters)}"
-            )
+            state = "finished" if run.ok else "to run  "
+            print(f"{run.key}  {state}  {sweep.label(run.parameters)}")
         _tell(f"{sum(run.ok for run in runs)} of {len(runs)} runs are finished")
         return sweep, runs, place
     with claim_folder(place.folder):
@@ -92,9 +95,8 @@ def run_sweep(
         if len(commits) > 1:
             text = f"note: these runs were made at {len(commits)} different commits (column commit)"
             _tell(f"{text}; name another place to run all of them with the code as it is now")
-        if report is not None:
-            report(sweep, runs, place.folder)
-            place.copy(runs, "runs.csv", REPORT)  # what is text; Parquet stays here
+        write_report(sweep, runs, place.folder)
+        place.copy(runs, "runs.csv", REPORT)  # what is text; Parquet stays here
     return sweep, runs, place
 
 
@@ -153,7 +155,7 @@ def run_here(
     result = run_one(plan, show)
     error = None
     if result.failure is not None:
-        lines = without_colour(result.failure.traceback).strip().splitlines()
+        lines = book.without_colour(result.failure.traceback).strip().splitlines()
         error = " ".join([result.failure.message, *lines[-1:]])
     return {
         "status": "ok" if error is None else "failed",
@@ -215,23 +217,20 @@ def _run_there(sweep: Sweep, notebook: bytes, run: SweepRun) -> tuple[dict, dict
 
 
 class Place:
-    """Where runs are kept: a folder of this machine, copied to an address if one is asked for.
+    """Where runs are kept: a folder of this machine, and an address, if asked for.
 
-    Notebooks and records are copied as soon as they exist; a failed copy is tried again at the end.
+    Notebooks and records are copied there as soon as they exist, and once more at the end.
     """
 
     def __init__(self, out: str | Path | None, default: Path):
         """`out`: a folder, an address such as ``s3://bucket/sweep``, or None for `default`."""
-        self.address, self.folder = None, default
+        self.address = str(out).rstrip("/") if "://" in str(out) else ""
+        self.folder = folder_here(out, "--out") if out and not self.address else default
         self.copied: set[str] = set()  # runs whose record is at the address
-        if out and "://" not in str(out):
-            self.folder = folder_here(out, "--out")
-        elif out:
-            self.address = str(out).rstrip("/")
-            if self.address.startswith("http"):
-                text = "a web server keeps no folders, use s3:// or alike"
-                raise UsageError(f"--out is {self.address}; {text}")
-            # Of its own: what was run for one place is not yet at another.
+        if self.address.startswith("http"):
+            text = "a web server keeps no folders, use s3:// or alike"
+            raise UsageError(f"--out is {self.address}; {text}")
+        if self.address:  # what was run for one place is not yet at another
             named = hashlib.sha256(self.address.encode("utf-8", "surrogateescape")).hexdigest()
             self.folder = default.with_name(f"{default.name}-{named[:8]}")
 
@@ -304,16 +303,15 @@ class Place:
         from papermill.iorw import papermill_io
 
         path = f"{self.address}/{name}"
-        place = path if act == "read" else self.address
-        what = f"{place} cannot be {'written' if act == 'write' else 'read'}"
         try:
             return getattr(papermill_io.get_handler(path), act)(*content, path)
-        except PapermillOptionalDependencyException as error:
-            told = "a package is missing; install it, for s3:// with: pip install 'papermill[s3]'"
-            raise RunnerError(f"{what}: {told} ({error})") from error
         except Exception as error:
-            told = f"{type(error).__name__}: {error}"
-            raise RunnerError(f"{what} ({told}); check the name and your rights to it.") from error
+            advice = "check the name and your rights to it."
+            if isinstance(error, PapermillOptionalDependencyException):
+                advice = "install what is missing, for s3:// with: pip install 'papermill[s3]'"
+            what = f"{path if act == 'read' else self.address} cannot be "
+            what += "written" if act == "write" else "read"
+            raise RunnerError(f"{what} ({type(error).__name__}: {error}); {advice}") from error
 
 
 def _parse_record(key: str, raw: Any) -> dict[str, Any]:

@@ -26,8 +26,8 @@ from digit_utils.search.ray import run_ray_search
 from digits_cli import sweep as sweeps
 from digits_cli.book import list_chapters
 from digits_cli.pairing import sync_pair
+from digits_cli.reports import RESULT, gather
 from digits_cli.search_command import load_objective, load_search
-from digits_cli.reports import RESULT, gather, write_report
 from experiments import RECORDED, ROOT, write_record
 
 WORK = ROOT / "_build"  # on the disk, not in memory as temporary files may be
@@ -179,7 +179,7 @@ def bookkeeping_of_a_sweep() -> list[dict[str, float]]:
                 row = {"runs": n}
                 for name in ("milliseconds_a_run", "milliseconds_a_run_already_there"):
                     start = time.perf_counter()
-                    sweeps.run_sweep(book / "sweep.yaml", root=book, jobs=2, report=write_report)
+                    sweeps.run_sweep(book / "sweep.yaml", root=book, jobs=2)
                     row[name] = 1000 * (time.perf_counter() - start) / n
             rows.append(say(row))
     finally:
@@ -190,7 +190,7 @@ def bookkeeping_of_a_sweep() -> list[dict[str, float]]:
 def example_sweep() -> dict[str, Any]:
     """Run the example sweep; return what its report is drawn from."""
     file = ROOT / "sweeps" / "batch_size.yaml"
-    sweep, runs, place = sweeps.run_sweep(file, root=ROOT, jobs=2, report=write_report)
+    sweep, runs, place = sweeps.run_sweep(file, root=ROOT, jobs=2)
     if not all(run.ok for run in runs):
         raise SystemExit(f"a run of {file.name} failed; see {place.report}")
     table = gather(runs)

@@ -21,7 +21,7 @@ from digits_cli.book import list_chapters
 from digits_cli.errors import RunnerError
 from digits_cli.execute import run_chapters
 from digits_cli.pairing import check_pairs, sync_pair
-from digits_cli.parameters import read_profile
+from digits_cli.plan import profile_file, profile_values
 from digits_cli.search_command import load_search
 from digits_cli.site import build_site
 from digits_cli.sweep_file import read_sweep
@@ -143,7 +143,9 @@ def test_files_with_the_line_ends_of_windows_are_read_alike(tmp_path):
     text = b"chapter: 01\nconstants:\n  NAME: |\n    two\n    lines\ngrid: {RATE: [0.1, 1]}\n"
     sweep = read_sweep(crlf(book / "sweep.yaml", text), book)
     assert [point["NAME"] for point in sweep.points] == ["two\nlines\n"] * 2
-    values = read_profile(crlf(book / "01_first.yaml", b"SEED: 1\nNAME: 'a\n  b'\n"))
-    assert values == {"SEED": (1, 1), "NAME": ("a b", 2)}
+    profile = profile_file(book, "quick", chapter.name)
+    profile.parent.mkdir(parents=True)
+    crlf(profile, b"SEED: 1\nNAME: 'a\n  b'\n")
+    assert profile_values(book, "quick", chapter) == {"SEED": 1, "NAME": "a b"}
     search = b"SPACE = {}\n\n\ndef objective(settings):\n    return '''a\nb'''\n"
     assert load_search(crlf(book / "search.py", search)).objective({}) == "a\nb"

@@ -18,8 +18,8 @@ from digits_cli.book import list_chapters
 from digits_cli.errors import UsageError
 from digits_cli.pairing import sync_pair
 from digits_cli.parser import SWEEP_HELP
-from digits_cli.sweep_file import SweepRun, read_sweep
 from digits_cli.reports import choose_metric, gather, write_report
+from digits_cli.sweep_file import SweepRun, read_sweep
 
 PLAIN = """# %% [markdown]
 # # A chapter

@@ -28,9 +28,9 @@ from digits_cli.book import Chapter
 from digits_cli.child import injected_values
 from digits_cli.errors import ParameterError, UsageError
 from digits_cli.parameters import check_value, parse_declarations
+from digits_cli.reports import write_report
 from digits_cli.repository import configured
 from digits_cli.sweep_file import Sweep, SweepRun, read_sweep
-from digits_cli.reports import write_report
 
 # ---- Nothing that is read can run code -----------------------------------------------------------
 
