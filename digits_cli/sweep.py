@@ -233,12 +233,8 @@ class Place:
         if self.address:  # what was run for one place is not yet at another
             named = hashlib.sha256(self.address.encode("utf-8", "surrogateescape")).hexdigest()
             self.folder = default.with_name(f"{default.name}-{named[:8]}")
-
-    @property
-    def report(self) -> str:
-        """Where the report is, for messages."""
-        here = shown(self.folder / REPORT)
-        return f"{self.address}/{REPORT} and {here}" if self.address else here
+        self.report = f"{self.address}/{REPORT} and " * bool(self.address)  # for messages
+        self.report += shown(self.folder / REPORT)
 
     def runs(self, points: dict[str, dict[str, Any]]) -> list[SweepRun]:
         """Return the runs of keyed points, each with its record if it has ended, here or there.

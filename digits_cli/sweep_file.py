@@ -45,7 +45,7 @@ class Sweep:
     def label(self, point: Mapping[str, Any]) -> str:
         """Return the values that tell a run from the others, as text."""
         names = [name for name in (*self.varied, "SEED") if name in point]
-        return ", ".join(f"{n} {show_value(point[n])}" for n in names) or "the profile's values"
+        return ", ".join(f"{n} {show_value(point[n])}" for n in names)
 
 
 @dataclass(frozen=True)
@@ -250,8 +250,8 @@ class SweepSource(YamlSource):
             if log:
                 value = math.exp(generator.uniform(math.log(low), math.log(high)))
                 return min(round(value), high) if whole else value
-            if whole:
-                return int(generator.integers(low, high + 1))
-            return float(generator.uniform(low, high))
+            return (
+                generator.integers(low, high + 1).item() if whole else generator.uniform(low, high)
+            )
 
         return draw

@@ -98,6 +98,7 @@ def test_command_line_values():
     [
         ({"RAT": 1}, "01_first has no parameter RAT (-p). Did you mean RATE?"),
         ({"SEED": "zero"}, "SEED of 01_first is int (default 0); -p gives 'zero', a text."),
+        ({"NAME": 5}, """To pass it as a text, quote it twice: '"5"'."""),
         ({"SEED": 2**32}, "SEED of 01_first is from 0 to 4294967295; -p gives 4294967296."),
     ],
 )
