@@ -67,7 +67,8 @@ class YamlSource:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             plain = key_node.id == "scalar" and key_node.tag.removeprefix(TAGS) in PLAIN
-            key, line = key_node.value if plain else None, key_node.start_mark.line + 1
+            key: Any = key_node.value if plain else None
+            line = key_node.start_mark.line + 1
             first = self.lines.setdefault((*path, key), line)
             self.lines[*path, key] = line
             self.need(plain, (*path, key), "expected a name before the colon")
