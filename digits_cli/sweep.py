@@ -1,9 +1,8 @@
 """Run a chapter once for each point of a sweep; finished runs are never run again.
 
 Each run's folder is named by a hash of the notebook's code and the values. ``run.json`` is written
-last and atomically, so that it vouches for the rest: runs whose record says *ok* are skipped when
-the same command is given again. Helpers are not part of the hash: records hold the commit of the
-checkout, and a sweep that mixes several says so.
+last and atomically, so that it vouches for the rest. Helpers are not part of the hash: records hold
+the commit of the checkout, and a sweep that mixes several says so.
 """
 
 from __future__ import annotations

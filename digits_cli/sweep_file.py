@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import json
 import math
-import operator
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,15 +65,15 @@ def read_sweep(path: Path, root: Path) -> Sweep:
     if path.suffix == ".py" and path.is_file():
         told = f"{shown(path)} is a Python file; expected a YAML file with a sweep. "
         raise UsageError(f"{told}That is a search: digits search {shown(path)}")
-    source = SweepSource(path)
+    source = _SweepSource(path)
     need, entries = source.need, source.values
     need(isinstance(entries, dict), (), "expected entries such as 'chapter: 03_base_cnn'")
-    source.refuse_others(ENTRIES)
+    source.refuse_others(entries, ENTRIES)
     chapter = source.read_chapter(root)
     profile, profiles = entries.get("profile", "quick"), list_profiles(root)
     text = f"there is no profile {profile!r}. Profiles: {', '.join(profiles)}"
     need(profile in profiles, ("profile",), text)
-    source.check_metric()
+    metric = source.read_metric() if "metric" in entries else None
     constants = source.entry(dict, LINES, "constants") if "constants" in entries else {}
     for name, value in constants.items():
         source.check(name, value, "constants", name)
@@ -106,7 +104,7 @@ def read_sweep(path: Path, root: Path) -> Sweep:
         need(not base.get(name) or len(points) == 1, where, text)
     points = [with_full_folders({**base, **point}) for point in points]
     varied = [name for name in varied if name != "SEED"]
-    sweep = Sweep(chapter, profile, points, varied, entries.get("metric"), constants, source.name)
+    sweep = Sweep(chapter, profile, points, varied, metric, constants, source.name)
     seen: dict[str, int] = {}  # two runs with the same values would write to the same place
     for number, point in enumerate(points, start=1):
         first = seen.setdefault(digest(point), number)
@@ -116,11 +114,11 @@ def read_sweep(path: Path, root: Path) -> Sweep:
 
 
 def digest(values: Mapping[str, Any]) -> str:
-    """Return a hash of values; finished runs are found by it."""
+    """Return a hash of values, which tells runs apart."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-class SweepSource(YamlSource):
+class _SweepSource(YamlSource):
     """A sweep's file; each way to vary values yields those of one point after the other."""
 
     chapter: Chapter
@@ -128,12 +126,8 @@ class SweepSource(YamlSource):
 
     def read_chapter(self, root: Path) -> Chapter:
         """Find the chapter, and keep what it declares."""
-        wanted: Any = self.values.get("chapter")
-        text = "expected an entry 'chapter', such as 'chapter: 03_base_cnn'"
-        self.need(wanted is not None, (), text)
-        wanted = f"{wanted:02}" if type(wanted) is int else wanted  # a bare 03 is a number to YAML
-        text = f"found {wanted!r}, expected a chapter's name"
-        self.need(isinstance(wanted, str), ("chapter",), text)
+        wanted = self.entry(str | int, "a chapter's name, such as 03_base_cnn", "chapter")
+        wanted = wanted if isinstance(wanted, str) else f"{wanted:02}"  # a bare 03 is a number
         try:
             (self.chapter,) = select_chapters(root, [wanted])
         except UsageError as error:
@@ -141,41 +135,37 @@ class SweepSource(YamlSource):
         self.declared = declared_parameters(read_chapter(self.chapter), self.chapter.name)
         return self.chapter
 
-    def check_metric(self) -> None:
-        """Refuse what is no name; only note, as the code may have changed, one not reported yet."""
+    def read_metric(self) -> str:
+        """Only note, as the code may have changed, one that was not reported yet."""
         import pandas as pd
 
-        metric: Any = self.values.get("metric")
-        text = f"found {metric!r}, expected the name of a result"
-        self.need(metric is None or isinstance(metric, str), ("metric",), text)
+        metric = self.entry(str, "the name of a result", "metric")
         with suppress(results.ResultsError):  # not run yet
             reported = pd.json_normalize(results.read(self.chapter.notebook))
             numbers = list(reported.select_dtypes("number"))
-            if metric is not None and metric not in numbers:
+            if metric not in numbers:
                 text = f"{self.chapter.name} as it was last run reports no number {metric!r}."
                 text += f"{did_you_mean(metric, numbers)} It reports {', '.join(numbers)}"
                 print(f"note: {self.error(('metric',), text)}", file=sys.stderr)
+        return metric
 
-    def refuse_others(self, known: tuple[str, ...], *path: Any) -> None:
-        """Refuse what is not among the entries of the mapping at a path."""
-        for name in self.at(*path):
+    def refuse_others(self, names: Iterable[str], known: tuple[str, ...], *path: Any) -> None:
+        """Refuse what is not among the known entries of the mapping at a path."""
+        for name in names:
             text = f"there is no entry {name!r}.{did_you_mean(name, known)} Entries: "
             self.need(name in known, (*path, name), text + ", ".join(known))
 
     def check(self, name: str, value: Any, *path: Any) -> None:
-        """Refuse a value that the chapter would."""
         check_value(self.chapter.name, self.declared, name, value, self.where(*path))
 
-    def at(self, *path: Any) -> Any:
-        """Return what stands at a path."""
-        return functools.reduce(operator.getitem, path, self.values)
-
-    def entry(self, kind: type, expected: str, *path: Any) -> Any:
-        """Return what stands at a path; refuse another kind, and what is empty."""
-        value = self.at(*path)
+    def entry(self, kind: Any, expected: str, *path: Any) -> Any:
+        """Return what stands at a path; refuse another kind, and what is empty or not there."""
+        value: Any = self.values
+        for step in path:
+            value = value.get(step) if isinstance(value, dict) else value[step]
         name = path[-1] if isinstance(path[-1], str) else f"run {path[-1] + 1}"
         text = f"{name} is {show_value(value)}, expected {expected}"
-        self.need(isinstance(value, kind) and value, path, text)
+        self.need(isinstance(value, kind) and value and value is not True, path, text)
         return value
 
     def choices(self, name: str, *path: Any) -> list:
@@ -187,13 +177,11 @@ class SweepSource(YamlSource):
         return values
 
     def read_grid(self) -> Iterator[dict]:
-        """Combine all values of each parameter."""
         names = self.entry(dict, LINES, "grid")
         for values in itertools.product(*[self.choices(name, "grid", name) for name in names]):
             yield dict(zip(names, values, strict=True))
 
     def read_list(self) -> Iterator[dict]:
-        """Take points as they are written."""
         points = self.entry(list, "at least one run, such as '- {EPOCHS: 2}'", "list")
         for place in range(len(points)):
             point = self.entry(dict, "a mapping such as {EPOCHS: 2}", "list", place)
@@ -206,13 +194,11 @@ class SweepSource(YamlSource):
         import numpy as np
 
         entries = self.entry(dict, LINES, "random")
-        self.refuse_others(("samples", "seed", "values"), "random")
+        self.refuse_others(entries, ("samples", "seed", "values"), "random")
         samples, seed = entries.get("samples"), entries.get("seed", 0)
         for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
             text = f"{name} is {value!r}, expected a whole number from {least}"
             self.need(type(value) is int and value >= least, ("random", name), text)
-        text = "expected an entry 'values' with what to draw from"
-        self.need("values" in entries, ("random",), text)
         ranges = self.entry(dict, LINES, "random", "values")
         draws = {name: self.sampler(name, given) for name, given in ranges.items()}
         generator = np.random.default_rng(seed)

@@ -94,7 +94,8 @@ DRAW = GOOD + "random: {samples: %s, values: {%s}}\n"
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
-        ("", 1, "expected an entry 'chapter'"),
+        ("", 1, "chapter is None, expected a chapter's name"),
+        ("chapter: true\nseeds: [0]\n", 1, "expected a chapter's name"),
         (GOOD, 1, "nothing to vary"),
         (GOOD + "\nprofil: quick\n", 3, "Did you mean profile"),
         (GOOD + "profile: slow\nseeds: [0]\n", 2, "no profile 'slow'"),
