@@ -106,7 +106,7 @@ def _pair_up_parameters(arguments: list[str]) -> list[str]:
 def _run(options: Namespace) -> int:
     from digits_cli.execute import check_can_run, run_chapters
     from digits_cli.parameters import parse_command_line_value
-    from digits_cli.report import print_failure, print_summary
+    from digits_cli.summary import print_failure, print_summary
 
     parameters = {}
     for pair in options.parameter:
@@ -120,8 +120,7 @@ def _run(options: Namespace) -> int:
         skip_fresh=options.skip_fresh,
     )  # fmt: skip
     for run in runs:
-        if run.failure:
-            print_failure(run)
+        print_failure(run)
     print_summary(runs)
     return 0 if all(run.ok for run in runs) else 1
 
@@ -214,7 +213,7 @@ def _address(options: Namespace) -> int:
 
 
 def _status(options: Namespace) -> int:
-    from digits_cli.report import print_status
+    from digits_cli.summary import print_status
 
     return 0 if print_status(options.chapters) else 1
 
@@ -222,7 +221,7 @@ def _status(options: Namespace) -> int:
 def _publish(options: Namespace) -> int:
     from digits_cli.execute import ChapterRun
     from digits_cli.publish import publish
-    from digits_cli.report import print_failure
+    from digits_cli.summary import print_failure
 
     left = publish(options.chapters, run=not options.no_run)
     for run in left:

@@ -63,9 +63,8 @@ def write_report(sweep: Sweep, runs: Sequence[SweepRun], folder: Path) -> Path:
 def gather(runs: Sequence[SweepRun]) -> Any:
     """Return a DataFrame with a row a run; runs that have not ended have empty cells.
 
-    Columns: ``run``, ``status``, ``commit``, ``seconds``, ``peak_memory_mb``, ``error``, the
-    parameters, and ``result.<name>`` for each reported value. A dictionary becomes one column for
-    each entry, a list its JSON text.
+    Columns: ``run``, `ABOUT_A_RUN`, the parameters, and ``result.<name>`` for each reported value;
+    a dictionary becomes one column for each entry, a list its JSON text.
     """
     import pandas as pd
 
@@ -236,7 +235,7 @@ def _search_parts(found: Any) -> Iterator[str]:
         lines = search_plots.plot_parallel_coordinates(frame, names, label=SCORE)
         yield _drawing(lines, "A line for each trial through its settings; the best stands out.")
         yield _draw_importance(frame[frame["outcome"] == "ok"], names)
-    table = _trials_table(ranked).drop(columns=f"{RESULT}error")
+    table = _trials_table(ranked).drop(columns=f"{RESULT}error").round({f"{RESULT}seconds": 1})
     yield _table(table, [trial.error for trial in ranked], [None] * len(ranked))
 
 
