@@ -35,6 +35,7 @@ from digits_cli.sweep_file import Sweep, SweepRun, digest, read_sweep
 
 RECORD, REPORT = "run.json", "report.html"
 FORMAT = 1  # of the records
+Execute = Callable[[PlannedRun, Callable[..., None]], dict[str, Any]]  # see `run_here`
 RECORD_TYPES: dict[str, Any] = {
     "notebook": str | None, "error": str | None, "commit": str | None, "parameters": dict,
     "results": dict | None, "seconds": int | float, "peak_memory_mb": int | float | None,
@@ -86,9 +87,9 @@ def run_sweep(
         if len(todo) < len(runs):
             _tell(f"{len(runs) - len(todo)} of {len(runs)} runs are finished already")
         if todo:
-            local = nullcontext((lambda *run: run_here(sweep, notebook, *run), jobs or 1))
-            with _on_ray(sweep, notebook, address, jobs) if engine == "ray" else local as workers:
-                done = _run_all(sweep, todo, place, *workers)
+            local = nullcontext((run_here, jobs or 1))
+            with _on_ray(address, jobs) if engine == "ray" else local as workers:
+                done = _run_all(sweep, notebook, todo, place, *workers)
             runs = [done.get(run.key, run) for run in runs]
         commits = {run.record["commit"] for run in runs if run.record.get("commit")}
         if len(commits) > 1:
@@ -104,7 +105,7 @@ def _tell(text: str) -> None:
 
 
 def _run_all(
-    sweep: Sweep, todo: list[SweepRun], place: Place, execute: Callable[..., dict], jobs: int
+    sweep: Sweep, notebook: bytes, todo: list[SweepRun], place: Place, execute: Execute, jobs: int
 ) -> dict[str, SweepRun]:
     """Run points, `jobs` at a time; return the finished runs by key."""
     stop = threading.Event()
@@ -116,8 +117,9 @@ def _run_all(
             raise KeyboardInterrupt
 
     def run_point(run: SweepRun) -> SweepRun:
-        record = {"format": FORMAT, "run": run.key, "parameters": run.parameters}
-        run = replace(run, record=record | execute(run, place.start(run.key), go_on))
+        folder, record = place.start(run.key), {"format": FORMAT, "run": run.key}
+        plan = PlannedRun(sweep.chapter, sweep.profile, run.parameters, folder, notebook)
+        run = replace(run, record=record | {"parameters": run.parameters} | execute(plan, go_on))
         place.keep(run)
         return run
 
@@ -142,16 +144,12 @@ def _run_all(
     return done
 
 
-def run_here(
-    sweep: Sweep, notebook: bytes, run: SweepRun, folder: Path, go_on: Callable[..., None]
-) -> dict[str, Any]:
-    """Run in a process of its own, leaving the executed notebook in `folder`; return the record.
+def run_here(plan: PlannedRun, go_on: Callable[..., None]) -> dict[str, Any]:
+    """Run in a process of its own, leaving the executed notebook in a folder; return the record.
 
     `go_on` is called every half second, and raises to end the run.
     """
-    show: Any = SimpleNamespace(tick=go_on, cell=go_on)  # a reporter that shows nothing
-    plan = PlannedRun(sweep.chapter, sweep.profile, run.parameters, folder, notebook)
-    result = run_one(plan, show)
+    result = run_one(plan, SimpleNamespace(tick=go_on, cell=go_on))  # which show nothing
     error = None
     if result.failure is not None:
         lines = book.without_colour(result.failure.traceback).strip().splitlines()
@@ -169,10 +167,8 @@ def run_here(
 
 
 @contextmanager
-def _on_ray(
-    sweep: Sweep, notebook: bytes, address: str | None, jobs: int | None
-) -> Iterator[tuple[Callable[..., dict], int]]:
-    """Give a function that runs a run on Ray's workers, and the number of runs at a time.
+def _on_ray(address: str | None, jobs: int | None) -> Iterator[tuple[Execute, int]]:
+    """Give a function as `run_here` that runs on Ray's workers, and the number of runs at a time.
 
     Workers need this package but no checkout; the files of a run are copied back to this machine.
     `address` None starts a cluster here. RunnerError if Ray is missing or does not answer.
@@ -185,8 +181,8 @@ def _on_ray(
 
             remote = ray.remote(num_cpus=1, max_retries=0)(_run_there)
 
-            def execute(run: SweepRun, folder: Path, go_on: Callable[..., None]) -> dict:
-                waiting = remote.remote(replace(sweep, points=[]), notebook, run)
+            def execute(plan: PlannedRun, go_on: Callable[..., None]) -> dict[str, Any]:
+                waiting = remote.remote(plan)
                 while not ray.wait([waiting], timeout=0.5)[0]:
                     go_on()
                 try:
@@ -195,8 +191,8 @@ def _on_ray(
                     text = f"the worker ended without a result: {reason(str(error))}"
                     return {"status": "failed", "error": text, "seconds": 0.0}
                 for name, content in files.items():
-                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                    write_atomically(folder / name, content)
+                    (plan.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    write_atomically(plan.folder / name, content)
                 return record
 
             yield execute, workers
@@ -204,13 +200,13 @@ def _on_ray(
         raise RunnerError(str(error)) from error
 
 
-def _run_there(sweep: Sweep, notebook: bytes, run: SweepRun) -> tuple[dict, dict[str, bytes]]:
+def _run_there(plan: PlannedRun) -> tuple[dict, dict[str, bytes]]:
     """Run on a worker; return the record and the files that the run left."""
     with tempfile.TemporaryDirectory(prefix="digits-") as temporary:
-        folder = Path(temporary)
-        if not sweep.chapter.folder.is_dir():  # another machine has no checkout, or elsewhere
-            sweep = replace(sweep, chapter=Chapter(sweep.chapter.name, folder))
-        record = run_here(sweep, notebook, run, folder, lambda *_: None)
+        folder, chapter = Path(temporary), plan.chapter
+        if not chapter.folder.is_dir():  # another machine has no checkout, or elsewhere
+            chapter = Chapter(chapter.name, folder)
+        record = run_here(replace(plan, chapter=chapter, folder=folder), lambda *_: None)
         paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         return record, {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
