@@ -7,11 +7,10 @@ import random
 import signal
 import time
 
-import nbformat
 import pandas as pd
 import pytest
 from helpers import ROOT
-from runner_books import SQUARE, digits, make_book, start_digits, sweep_file
+from runner_books import SQUARE, digits, make_book, pretend_run, start_digits, sweep_file
 
 from digits_cli.book import list_chapters
 from digits_cli.errors import UsageError
@@ -128,16 +127,12 @@ def test_a_metric_that_the_last_run_did_not_report_is_noted_before_the_runs(book
     text = GOOD + "metric: validation_acc\nseeds: [0]\n"
     read(text)
     assert not capsys.readouterr().err  # not run yet: nothing is known
-    notebook = book / "notebooks/01_first.ipynb"
-    found = nbformat.read(notebook, as_version=4)
     values = {"accuracy": {"validation": 0.9}, "n": 3, "losses": [0.1], "best": True, "kind": "a"}
-    data = {"application/vnd.digits.results+json": values}
-    found.cells[-1].outputs = [nbformat.v4.new_output("display_data", data=data)]
-    nbformat.write(found, notebook)
+    pretend_run(book, "01_first", **values).rename(book / "notebooks/01_first.ipynb")
     read(text)
     said = capsys.readouterr().err
     assert "line 2: 01_first as it was last run reports no number 'validation_acc'" in said
-    assert said.rstrip().endswith("It reports accuracy.validation, n.")
+    assert said.rstrip().endswith("It reports n, accuracy.validation.")
     read(text.replace("validation_acc", "accuracy.validation"))
     assert not capsys.readouterr().err
 
