@@ -51,11 +51,11 @@ def text_of(client, key):
     return client.get_object(Bucket="digits", Key=key)["Body"].read().decode()
 
 
-def test_runs_are_kept_in_s3_and_skipped_when_they_are_there(s3, root):
+def test_workers_of_ray_fill_a_place_in_s3_and_what_is_there_is_skipped(s3, root):
     command = ("sweep", "sweep.yaml", "--out", "s3://digits/first")
-    done = digits(root, *command, "--jobs", "2")
+    done = digits(root, *command, "--engine", "ray", "--jobs", "2")
     assert done.returncode == 1, done.stderr
-    assert "2 of 4 runs are good" in done.stdout
+    assert "2 of 4 runs are good" in done.stdout and "ninety-nine" in done.stderr
     assert "s3://digits/first/report.html" in done.stdout
     found = keys(s3, "first/")
     ends = sorted(name.partition("/")[2] for name in found if "/" in name)
@@ -65,7 +65,7 @@ def test_runs_are_kept_in_s3_and_skipped_when_they_are_there(s3, root):
         assert link in found
     assert text_of(s3, "first/runs.csv").splitlines()[0].startswith("run,status,")
     shutil.rmtree(root / "_build")  # as on another machine
-    again = digits(root, *command)
+    again = digits(root, *command)  # with the other engine
     assert "2 of 4 runs are finished already" in again.stderr
     later = keys(s3, "first/")
     assert later.keys() == found.keys()
@@ -161,15 +161,3 @@ def test_a_good_record_wins_and_one_that_cannot_be_read_is_not_taken_for_missing
     assert [run.record for run in place.runs({"begun": {}, "unheard": {}})] == [{}, {}]
     with pytest.raises(RunnerError, match="ours/run.json cannot be read .*the network is gone"):
         place.runs({"ours": {}})
-
-
-def test_workers_of_ray_bring_back_what_a_run_leaves(root):
-    done = digits(root, "sweep", "sweep.yaml", "--engine", "ray", "--jobs", "2")
-    assert done.returncode == 1, done.stderr
-    assert "2 of 4 runs are good" in done.stdout
-    assert "ninety-nine" in done.stderr
-    found = sorted(path.name for path in (root / "_build/sweeps/sweep").glob("*/*.ipynb"))
-    assert found == 2 * ["01_square.failed.ipynb"] + 2 * ["01_square.ipynb"]
-    # What one engine has finished, the other takes for finished.
-    again = digits(root, "sweep", "sweep.yaml")
-    assert "2 of 4 runs are finished already" in again.stderr
