@@ -83,8 +83,8 @@ def choose_metric(sweep: Sweep, table: Any) -> str | None:
 
     Without fractions, it is the first number; None if there is none, or not the requested one.
     """
-    results = table[[name for name in table.columns if name.startswith(RESULT)]]
-    numbers = results.select_dtypes("number").dropna(axis="columns", how="all")
+    results = table.filter(like=RESULT).select_dtypes("number")
+    numbers = results.dropna(axis="columns", how="all")
     if sweep.metric is not None:
         return RESULT + sweep.metric if RESULT + sweep.metric in numbers else None
     # A column with gaps holds floats whatever was reported, so ask for values with a fraction.
@@ -103,13 +103,14 @@ def _sweep_parts(sweep: Sweep, runs: Sequence[SweepRun], table: Any) -> Iterator
     )
     yield f"<p>{html.escape(made)}</p>"
     if metric is None and sweep.metric is not None:
-        known = [name.removeprefix(RESULT) for name in table.columns if name.startswith(RESULT)]
+        known = [name.removeprefix(RESULT) for name in table.filter(like=RESULT)]
         hint = f"No run reported the number {sweep.metric!r}.{did_you_mean(sweep.metric, known)}"
         print(f"note: {hint}", file=sys.stderr)
         yield f"<p>{html.escape(hint)}</p>"
+    columns = ["run", *sweep.varied]
     if metric is not None:
         yield from (_draw_metric(table, name, metric) for name in sweep.varied)
-    columns = ["run", *([metric] if metric else []), *sweep.varied]
+        columns.insert(1, metric)
     columns += [name for name in ("SEED", "seconds", "status") if name in table.columns]
     notebooks = [run.record.get("notebook") for run in runs]
     links = [n and f"{run.key}/{n}" for run, n in zip(runs, notebooks, strict=True)]
