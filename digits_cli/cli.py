@@ -106,7 +106,7 @@ def _pair_up_parameters(arguments: list[str]) -> list[str]:
 def _run(options: Namespace) -> int:
     from digits_cli.execute import check_can_run, run_chapters
     from digits_cli.parameters import parse_command_line_value
-    from digits_cli.report import print_failure, print_summary
+    from digits_cli.summary import print_failure, print_summary
 
     parameters = {}
     for pair in options.parameter:
@@ -120,8 +120,7 @@ def _run(options: Namespace) -> int:
         skip_fresh=options.skip_fresh,
     )  # fmt: skip
     for run in runs:
-        if run.failure:
-            print_failure(run)
+        print_failure(run)
     print_summary(runs)
     return 0 if all(run.ok for run in runs) else 1
 
@@ -129,11 +128,10 @@ def _run(options: Namespace) -> int:
 def _sweep(options: Namespace) -> int:
     from digits_cli.execute import check_can_run
     from digits_cli.sweep import run_sweep
-    from digits_cli.sweep_report import write_report
 
     check_can_run()
     _, runs, place = run_sweep(
-        options.file, options.out, options.jobs, only_list=options.list, report=write_report,
+        options.file, options.out, options.jobs, only_list=options.list,
         engine=options.engine, address=options.address,
     )  # fmt: skip
     good = sum(run.ok for run in runs)
@@ -143,8 +141,8 @@ def _sweep(options: Namespace) -> int:
 
 
 def _search(options: Namespace) -> int:
+    from digits_cli.reports import print_best
     from digits_cli.search_command import search_from_file
-    from digits_cli.search_report import print_best
 
     found, folder = search_from_file(
         options.file, options.trials, options.folder, options.seed,
@@ -215,7 +213,7 @@ def _address(options: Namespace) -> int:
 
 
 def _status(options: Namespace) -> int:
-    from digits_cli.report import print_status
+    from digits_cli.summary import print_status
 
     return 0 if print_status(options.chapters) else 1
 
@@ -223,7 +221,7 @@ def _status(options: Namespace) -> int:
 def _publish(options: Namespace) -> int:
     from digits_cli.execute import ChapterRun
     from digits_cli.publish import publish
-    from digits_cli.report import print_failure
+    from digits_cli.summary import print_failure
 
     left = publish(options.chapters, run=not options.no_run)
     for run in left:

@@ -12,12 +12,10 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from digits_cli.book import cells_tagged
 from digits_cli.errors import ParameterError, did_you_mean
-from digits_cli.yaml_source import YamlSource
 
 SEEDS = 2**32  # below it: what NumPy, scikit-learn and Keras all take
 TYPES: dict[str, set] = {"int": {int}, "float": {float, int}, "str": {str}, "bool": {bool}}
@@ -61,10 +59,10 @@ def show_value(value: Any) -> str:
 def declared_parameters(notebook: Any, chapter: str) -> dict[str, Parameter]:
     """Read the declarations in the cell tagged `parameters`, in their order."""
     cells = cells_tagged(notebook, "parameters")
-    if len(cells) != 1:
-        found = f"{len(cells)} cells tagged 'parameters'"
-        raise ParameterError(f"{chapter} has {found}, expected exactly one.")
-    return parse_declarations(cells[0].source, chapter)
+    if len(cells) == 1:
+        return parse_declarations(cells[0].source, chapter)
+    told = f"{chapter} has {len(cells)} cells tagged 'parameters', expected exactly one."
+    raise ParameterError(told)
 
 
 def parse_declarations(source: str, chapter: str) -> dict[str, Parameter]:
@@ -83,9 +81,8 @@ def _declaration(statement: ast.stmt, source: str, chapter: str) -> Parameter:
         case ast.AnnAssign(
             ast.Name(name), ast.Name(kind), ast.Constant() | ast.UnaryOp() as given
         ) if kind in TYPES:
-            last = re.split(r"\r\n?|\n", source)[(given.end_lineno or 1) - 1]
-            behind = last.encode()[given.end_col_offset or 0 :].decode()
-            comment = behind.partition("#")[2].strip()
+            last = re.split(r"\r\n?|\n", source)[(given.end_lineno or 1) - 1].encode()
+            comment = last[given.end_col_offset :].decode().partition("#")[2].strip()
             parameter = Parameter(name, kind, ast.literal_eval(given), comment)
             if parameter.accepts(parameter.default):
                 return parameter
@@ -97,10 +94,7 @@ def _declaration(statement: ast.stmt, source: str, chapter: str) -> Parameter:
 
 
 def parse_command_line_value(text: str) -> Any:
-    """Turn the VALUE of `-p NAME VALUE` into a number or a truth value; anything else is a text.
-
-    So is what stands in quotes of its own: ``'"5"'``.
-    """
+    """Turn the VALUE of `-p NAME VALUE` into a number or truth value; else, or quoted, a text."""
     if text.lower() in {"true", "false"}:
         return text.lower() == "true"
     for convert in (int, float):
@@ -108,13 +102,6 @@ def parse_command_line_value(text: str) -> Any:
             return convert(text)
     quoted = len(text) >= 2 and text[0] == text[-1] and text[0] in "'\""
     return text[1:-1] if quoted else text
-
-
-def read_profile(path: Path) -> dict[str, tuple[Any, int]]:
-    """Read a YAML file of parameters: name to (value, line number); empty for comments alone."""
-    source = YamlSource(path, ParameterError)
-    source.need(isinstance(source.values, dict), (), "expected NAME: value, one a line")
-    return {name: (value, source.lines[name,]) for name, value in source.values.items()}
 
 
 def check_value(
@@ -137,9 +124,8 @@ def check_value(
         told = f"SEED of {chapter} is from 0 to {SEEDS - 1}; {given}."
     else:
         return
-    raise ParameterError(
-        "\n  ".join([told + f"\n{chapter} declares:", *map(str, declared.values())])
-    )
+    told += f"\n{chapter} declares:"
+    raise ParameterError("\n  ".join([told, *map(str, declared.values())]))
 
 
 def _hint(kind: str, value: Any) -> str:

@@ -7,18 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from digits_cli.book import (
-    Chapter,
-    find_root,
-    folder_here,
-    list_profiles,
-    run_folder,
-    select_chapters,
-    shown,
-)
+from digits_cli import book
+from digits_cli.book import Chapter, folder_here
 from digits_cli.errors import ParameterError, UsageError, did_you_mean
 from digits_cli.pairing import notebook_bytes, read_chapter, refuse_unlike
-from digits_cli.parameters import Parameter, check_value, declared_parameters, read_profile
+from digits_cli.parameters import Parameter, check_value, declared_parameters
+from digits_cli.yaml_source import YamlSource
 
 # A relative one is meant from where the command runs, but the notebook runs in its build folder.
 FOLDER_PARAMETERS = ("DATA", "ARTIFACTS", "TRIALS")
@@ -53,28 +47,34 @@ def plan_runs(
     root: Path | str | None,
 ) -> list[PlannedRun]:
     """Check a request as a whole, and make its folder; see `execute.run_chapters`."""
-    root = find_root(root)
-    profiles = list_profiles(root)
+    root = book.find_root(root)
+    profiles = book.list_profiles(root)
     if profile not in profiles:
         told = f"There is no profile '{profile}'.{did_you_mean(profile, profiles)}"
         raise UsageError(f"{told} Profiles: {', '.join(profiles)}.")
-    chapters = select_chapters(root, wanted)
+    chapters = book.select_chapters(root, wanted)
     refuse_unlike(root, chapters)
     declared = {c.name: declared_parameters(read_chapter(c), c.name) for c in chapters}
     requested = {c.name: profile_values(root, profile, c, declared[c.name]) for c in chapters}
-    _add_command_line(requested, declared, parameters or {})
+    for name, value in with_full_folders(parameters or {}).items():
+        takers = [chapter for chapter in declared if name in declared[chapter]]
+        if not takers and len(declared) > 1:
+            known = sorted({known for chapter in declared.values() for known in chapter})
+            told = f"None of {', '.join(declared)} has a parameter {name} (-p)."
+            told += f"{did_you_mean(name, known)} They declare {', '.join(known)}."
+            raise ParameterError(told)
+        for chapter in takers or declared:
+            check_value(chapter, declared[chapter], name, value, "-p")
+            requested[chapter][name] = value
     # Values of one's own go to a folder of their own: the site and the references are made from
     # the profile's, which must hold the profile's values.
     run = f"{profile}-changed" if parameters else profile
-    folder = folder_here(out, "--out") if out else run_folder(root, run)
+    folder = folder_here(out, "--out") if out else book.run_folder(root, run)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"Cannot make the folder {folder}: {error.strerror}.") from error
-    return [
-        PlannedRun(chapter, profile, requested[chapter.name], folder, notebook_bytes(chapter))
-        for chapter in chapters
-    ]
+    return [PlannedRun(c, profile, requested[c.name], folder, notebook_bytes(c)) for c in chapters]
 
 
 def profile_file(root: Path, profile: str, chapter: str) -> Path:
@@ -87,11 +87,14 @@ def profile_values(
 ) -> dict[str, Any]:
     """Read the values a profile gives a chapter, and check them if `declared` is given."""
     path = profile_file(root, profile, chapter.name)
-    found = read_profile(path) if path.exists() else {}
+    if not path.exists():
+        return {}
+    source = YamlSource(path, ParameterError)
+    source.need(isinstance(source.values, dict), (), "expected NAME: value, one a line")
     if declared is not None:
-        for name, (value, line) in found.items():
-            check_value(chapter.name, declared, name, value, f"{shown(path)}, line {line}")
-    return with_full_folders({name: value for name, (value, _) in found.items()})
+        for name, value in source.values.items():
+            check_value(chapter.name, declared, name, value, source.where(name))
+    return with_full_folders(source.values)
 
 
 def with_full_folders(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,21 +102,3 @@ def with_full_folders(values: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: values[name] for name in FOLDER_PARAMETERS if values.get(name)}
     full = {n: str(folder_here(v, n)) for n, v in given.items() if isinstance(v, str)}
     return {**values, **full}
-
-
-def _add_command_line(
-    requested: dict[str, dict[str, Any]],
-    declared: Mapping[str, Mapping[str, Parameter]],
-    parameters: Mapping[str, Any],
-) -> None:
-    """Put values from `-p` over those of the profile, in the chapters that declare them."""
-    for name, value in with_full_folders(parameters).items():
-        takers = [chapter for chapter in declared if name in declared[chapter]]
-        if not takers and len(declared) > 1:
-            known = sorted({known for chapter in declared.values() for known in chapter})
-            told = f"None of {', '.join(declared)} has a parameter {name} (-p)."
-            told += f"{did_you_mean(name, known)} They declare {', '.join(known)}."
-            raise ParameterError(told)
-        for chapter in takers or declared:
-            check_value(chapter, declared[chapter], name, value, "-p")
-            requested[chapter][name] = value

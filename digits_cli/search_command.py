@@ -13,7 +13,7 @@ from typing import Any
 from digit_utils.hosts import settle
 from digits_cli.book import build_folder, find_root, folder_here, no_such_file, shown
 from digits_cli.errors import RunnerError, UsageError
-from digits_cli.search_report import search_progress
+from digits_cli.reports import search_progress
 
 
 def search_from_file(
@@ -77,10 +77,9 @@ def load_objective(text: str, name: str) -> Callable:
     try:
         return _make_module(text, name).objective
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"{error} on {platform.node()}, a worker; {Path(name).name} imports it, so copy it "
-            f"there, into {Path(name).parent}, or install it there"
-        ) from error
+        told = f"{error} on {platform.node()}, a worker; {Path(name).name} imports it, "
+        told += f"so copy it there, into {Path(name).parent}, or install it there"
+        raise ModuleNotFoundError(told) from error
 
 
 def _make_module(text: str, name: str) -> ModuleType:
@@ -102,10 +101,8 @@ def load_search(file: Path) -> ModuleType:
     if not file.is_file():
         raise UsageError(f"{no_such_file(file)} Expected a Python file with a search.")
     if file.suffix in {".yaml", ".yml"}:
-        raise UsageError(
-            f"{shown(file)} is a YAML file; expected a Python file with a search. "
-            f"Is it a sweep? digits sweep {shown(file)}"
-        )
+        told = f"{shown(file)} is a YAML file; expected a Python file with a search."
+        raise UsageError(f"{told} Is it a sweep? digits sweep {shown(file)}")
     try:
         module = _make_module(file.read_text(encoding="utf-8-sig"), str(file.absolute()))
     except (Exception, SystemExit) as error:  # a file that says exit() is no search
@@ -113,8 +110,6 @@ def load_search(file: Path) -> ModuleType:
         raise UsageError(f"{shown(file)}: cannot be loaded ({why}).") from error
     missing = [name for name in ("SPACE", "objective") if not hasattr(module, name)]
     if missing:
-        raise UsageError(
-            f"{shown(file)}: has no {' and no '.join(missing)}; `digits search --help` shows what "
-            "a file must hold."
-        )
+        told = f"{shown(file)}: has no {' and no '.join(missing)}; "
+        raise UsageError(f"{told}`digits search --help` shows what a file must hold.")
     return module

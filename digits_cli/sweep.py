@@ -1,9 +1,8 @@
 """Run a chapter once for each point of a sweep; finished runs are never run again.
 
 Each run's folder is named by a hash of the notebook's code and the values. ``run.json`` is written
-last and atomically, so that it vouches for the rest: runs whose record says *ok* are skipped when
-the same command is given again. Helpers are not part of the hash: records hold the commit of the
-checkout, and a sweep that mixes several says so.
+last and atomically, so that it vouches for the rest. Helpers are not part of the hash: records hold
+the commit of the checkout, and a sweep that mixes several says so.
 """
 
 from __future__ import annotations
@@ -24,16 +23,19 @@ from types import SimpleNamespace
 from typing import Any
 
 from digit_utils.io import claim_folder, json_bytes, parse_json, read_bytes, write_atomically
-from digits_cli.book import Chapter, build_folder, find_root, folder_here, shown, without_colour
+from digits_cli import book
+from digits_cli.book import Chapter, folder_here, shown
 from digits_cli.errors import RunnerError, UsageError
 from digits_cli.execute import run_one
 from digits_cli.pairing import notebook_bytes, refuse_unlike
 from digits_cli.plan import PlannedRun
 from digits_cli.progress import duration
-from digits_cli.sweep_file import Sweep, SweepRun, keyed_points, read_sweep
+from digits_cli.reports import write_report
+from digits_cli.sweep_file import Sweep, SweepRun, digest, read_sweep
 
 RECORD, REPORT = "run.json", "report.html"
 FORMAT = 1  # of the records
+Execute = Callable[[PlannedRun, Callable[..., None]], dict[str, Any]]  # see `run_here`
 RECORD_TYPES: dict[str, Any] = {
     "notebook": str | None, "error": str | None, "commit": str | None, "parameters": dict,
     "results": dict | None, "seconds": int | float, "peak_memory_mb": int | float | None,
@@ -46,34 +48,35 @@ def run_sweep(
     jobs: int | None = None,
     root: Path | str | None = None,
     only_list: bool = False,
-    report: Callable[[Sweep, list[SweepRun], Path], Any] | None = None,
     engine: str = "local",
     address: str | None = None,
 ) -> tuple[Sweep, list[SweepRun], Place]:
     """Run what a sweep asks for and has not got yet; return it, its runs and their place.
 
     `out` None: ``_build/sweeps/<name of the file>``; `jobs` None: one at a time, or with Ray one
-    per processor. `report` is called at the end, while the place is locked. Runs are in the order
-    of the file. Raises UsageError for a request that cannot work, FolderUnavailable, and
-    RunnerError when script, address or cluster stand in the way.
+    per processor. Runs are in the order of the file. Raises UsageError for a request that cannot
+    work, FolderUnavailable, and RunnerError when script, address or cluster stand in the way.
     """
+    import nbformat
+
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs is {jobs}, expected at least 1.")
     if engine != "ray" and address is not None:
         raise UsageError("--address is for --engine ray.")
-    root, file = find_root(root), Path(file)
+    root, file = book.find_root(root), Path(file)
     sweep = read_sweep(file, root)
     refuse_unlike(root, [sweep.chapter])
-    place = Place(out, build_folder(root) / "sweeps" / file.stem)
+    place = Place(out, book.build_folder(root) / "sweeps" / file.stem)
     # Read once: what is run is what the runs are named by, whatever is edited meanwhile.
     notebook = notebook_bytes(sweep.chapter)
-    points = keyed_points(sweep, notebook)
+    code = book.code_sources(nbformat.reads(notebook.decode("utf-8"), as_version=4))
+    named = {"chapter": sweep.chapter.name, "code": code}
+    points = {digest({**named, "parameters": point})[:12]: point for point in sweep.points}
     if only_list:
         runs = place.runs(points)
         for run in runs:
-            print(
-                f"{run.key}  {'finished' if run.ok else 'to run':8}  {sweep.label(run.parameters)}"
-            )
+            state = "finished" if run.ok else "to run  "
+            print(f"{run.key}  {state}  {sweep.label(run.parameters)}")
         _tell(f"{sum(run.ok for run in runs)} of {len(runs)} runs are finished")
         return sweep, runs, place
     with claim_folder(place.folder):
@@ -84,17 +87,16 @@ def run_sweep(
         if len(todo) < len(runs):
             _tell(f"{len(runs) - len(todo)} of {len(runs)} runs are finished already")
         if todo:
-            local = nullcontext((lambda *run: run_here(sweep, notebook, *run), jobs or 1))
-            with _on_ray(sweep, notebook, address, jobs) if engine == "ray" else local as workers:
-                done = _run_all(sweep, todo, place, *workers)
+            local = nullcontext((run_here, jobs or 1))
+            with _on_ray(address, jobs) if engine == "ray" else local as workers:
+                done = _run_all(sweep, notebook, todo, place, *workers)
             runs = [done.get(run.key, run) for run in runs]
         commits = {run.record["commit"] for run in runs if run.record.get("commit")}
         if len(commits) > 1:
             text = f"note: these runs were made at {len(commits)} different commits (column commit)"
             _tell(f"{text}; name another place to run all of them with the code as it is now")
-        if report is not None:
-            report(sweep, runs, place.folder)
-            place.copy(runs, "runs.csv", REPORT)  # what is text; Parquet stays here
+        write_report(sweep, runs, place.folder)
+        place.copy(runs, "runs.csv", REPORT)  # what is text; Parquet stays here
     return sweep, runs, place
 
 
@@ -103,7 +105,7 @@ def _tell(text: str) -> None:
 
 
 def _run_all(
-    sweep: Sweep, todo: list[SweepRun], place: Place, execute: Callable[..., dict], jobs: int
+    sweep: Sweep, notebook: bytes, todo: list[SweepRun], place: Place, execute: Execute, jobs: int
 ) -> dict[str, SweepRun]:
     """Run points, `jobs` at a time; return the finished runs by key."""
     stop = threading.Event()
@@ -115,8 +117,9 @@ def _run_all(
             raise KeyboardInterrupt
 
     def run_point(run: SweepRun) -> SweepRun:
-        record = {"format": FORMAT, "run": run.key, "parameters": run.parameters}
-        run = replace(run, record=record | execute(run, place.start(run.key), go_on))
+        folder, record = place.start(run.key), {"format": FORMAT, "run": run.key}
+        plan = PlannedRun(sweep.chapter, sweep.profile, run.parameters, folder, notebook)
+        run = replace(run, record=record | {"parameters": run.parameters} | execute(plan, go_on))
         place.keep(run)
         return run
 
@@ -141,19 +144,15 @@ def _run_all(
     return done
 
 
-def run_here(
-    sweep: Sweep, notebook: bytes, run: SweepRun, folder: Path, go_on: Callable[..., None]
-) -> dict[str, Any]:
-    """Run in a process of its own, leaving the executed notebook in `folder`; return the record.
+def run_here(plan: PlannedRun, go_on: Callable[..., None]) -> dict[str, Any]:
+    """Run in a process of its own, leaving the executed notebook in a folder; return the record.
 
     `go_on` is called every half second, and raises to end the run.
     """
-    show: Any = SimpleNamespace(tick=go_on, cell=go_on)  # a reporter that shows nothing
-    plan = PlannedRun(sweep.chapter, sweep.profile, run.parameters, folder, notebook)
-    result = run_one(plan, show)
+    result = run_one(plan, SimpleNamespace(tick=go_on, cell=go_on))  # which show nothing
     error = None
     if result.failure is not None:
-        lines = without_colour(result.failure.traceback).strip().splitlines()
+        lines = book.without_colour(result.failure.traceback).strip().splitlines()
         error = " ".join([result.failure.message, *lines[-1:]])
     return {
         "status": "ok" if error is None else "failed",
@@ -168,10 +167,8 @@ def run_here(
 
 
 @contextmanager
-def _on_ray(
-    sweep: Sweep, notebook: bytes, address: str | None, jobs: int | None
-) -> Iterator[tuple[Callable[..., dict], int]]:
-    """Give a function that runs a run on Ray's workers, and the number of runs at a time.
+def _on_ray(address: str | None, jobs: int | None) -> Iterator[tuple[Execute, int]]:
+    """Give a function as `run_here` that runs on Ray's workers, and the number of runs at a time.
 
     Workers need this package but no checkout; the files of a run are copied back to this machine.
     `address` None starts a cluster here. RunnerError if Ray is missing or does not answer.
@@ -184,8 +181,8 @@ def _on_ray(
 
             remote = ray.remote(num_cpus=1, max_retries=0)(_run_there)
 
-            def execute(run: SweepRun, folder: Path, go_on: Callable[..., None]) -> dict:
-                waiting = remote.remote(replace(sweep, points=[]), notebook, run)
+            def execute(plan: PlannedRun, go_on: Callable[..., None]) -> dict[str, Any]:
+                waiting = remote.remote(plan)
                 while not ray.wait([waiting], timeout=0.5)[0]:
                     go_on()
                 try:
@@ -194,8 +191,8 @@ def _on_ray(
                     text = f"the worker ended without a result: {reason(str(error))}"
                     return {"status": "failed", "error": text, "seconds": 0.0}
                 for name, content in files.items():
-                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                    write_atomically(folder / name, content)
+                    (plan.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    write_atomically(plan.folder / name, content)
                 return record
 
             yield execute, workers
@@ -203,43 +200,36 @@ def _on_ray(
         raise RunnerError(str(error)) from error
 
 
-def _run_there(sweep: Sweep, notebook: bytes, run: SweepRun) -> tuple[dict, dict[str, bytes]]:
+def _run_there(plan: PlannedRun) -> tuple[dict, dict[str, bytes]]:
     """Run on a worker; return the record and the files that the run left."""
     with tempfile.TemporaryDirectory(prefix="digits-") as temporary:
-        folder = Path(temporary)
-        if not sweep.chapter.folder.is_dir():  # another machine has no checkout, or elsewhere
-            sweep = replace(sweep, chapter=Chapter(sweep.chapter.name, folder))
-        record = run_here(sweep, notebook, run, folder, lambda *_: None)
+        folder, chapter = Path(temporary), plan.chapter
+        if not chapter.folder.is_dir():  # another machine has no checkout, or elsewhere
+            chapter = Chapter(chapter.name, folder)
+        record = run_here(replace(plan, chapter=chapter, folder=folder), lambda *_: None)
         paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         return record, {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 class Place:
-    """Where runs are kept: a folder of this machine, copied to an address if one is asked for.
+    """Where runs are kept: a folder of this machine, and an address, if asked for.
 
-    Notebooks and records are copied as soon as they exist; a failed copy is tried again at the end.
+    Notebooks and records are copied there as soon as they exist, and once more at the end.
     """
 
     def __init__(self, out: str | Path | None, default: Path):
         """`out`: a folder, an address such as ``s3://bucket/sweep``, or None for `default`."""
-        self.address, self.folder = None, default
+        self.address = str(out).rstrip("/") if "://" in str(out) else ""
+        self.folder = folder_here(out, "--out") if out and not self.address else default
         self.copied: set[str] = set()  # runs whose record is at the address
-        if out and "://" not in str(out):
-            self.folder = folder_here(out, "--out")
-        elif out:
-            self.address = str(out).rstrip("/")
-            if self.address.startswith("http"):
-                text = "a web server keeps no folders, use s3:// or alike"
-                raise UsageError(f"--out is {self.address}; {text}")
-            # Of its own: what was run for one place is not yet at another.
+        if self.address.startswith("http"):
+            text = "a web server keeps no folders, use s3:// or alike"
+            raise UsageError(f"--out is {self.address}; {text}")
+        if self.address:  # what was run for one place is not yet at another
             named = hashlib.sha256(self.address.encode("utf-8", "surrogateescape")).hexdigest()
             self.folder = default.with_name(f"{default.name}-{named[:8]}")
-
-    @property
-    def report(self) -> str:
-        """Where the report is, for messages."""
-        here = shown(self.folder / REPORT)
-        return f"{self.address}/{REPORT} and {here}" if self.address else here
+        self.report = f"{self.address}/{REPORT} and " * bool(self.address)  # for messages
+        self.report += shown(self.folder / REPORT)
 
     def runs(self, points: dict[str, dict[str, Any]]) -> list[SweepRun]:
         """Return the runs of keyed points, each with its record if it has ended, here or there.
@@ -304,16 +294,15 @@ class Place:
         from papermill.iorw import papermill_io
 
         path = f"{self.address}/{name}"
-        place = path if act == "read" else self.address
-        what = f"{place} cannot be {'written' if act == 'write' else 'read'}"
         try:
             return getattr(papermill_io.get_handler(path), act)(*content, path)
-        except PapermillOptionalDependencyException as error:
-            told = "a package is missing; install it, for s3:// with: pip install 'papermill[s3]'"
-            raise RunnerError(f"{what}: {told} ({error})") from error
         except Exception as error:
-            told = f"{type(error).__name__}: {error}"
-            raise RunnerError(f"{what} ({told}); check the name and your rights to it.") from error
+            advice = "check the name and your rights to it."
+            if isinstance(error, PapermillOptionalDependencyException):
+                advice = "install what is missing, for s3:// with: pip install 'papermill[s3]'"
+            what = f"{path if act == 'read' else self.address} cannot be "
+            what += "written" if act == "write" else "read"
+            raise RunnerError(f"{what} ({type(error).__name__}: {error}); {advice}") from error
 
 
 def _parse_record(key: str, raw: Any) -> dict[str, Any]:

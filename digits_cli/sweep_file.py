@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import json
 import math
-import operator
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from digit_utils import results
-from digits_cli.book import Chapter, code_sources, list_profiles, select_chapters, shown
+from digits_cli.book import Chapter, list_profiles, select_chapters, shown
 from digits_cli.errors import UsageError, did_you_mean
 from digits_cli.pairing import read_chapter
-from digits_cli.parameters import check_value, declared_parameters, show_value
+from digits_cli.parameters import Parameter, check_value, declared_parameters, show_value
 from digits_cli.plan import profile_values, with_full_folders
 from digits_cli.yaml_source import YamlSource
 
@@ -28,8 +26,6 @@ ENTRIES = ("chapter", "profile", "constants", "seeds", "metric", *WAYS)
 # A run takes seconds at least; a file of a few lines must not ask for more than a lifetime of them.
 MOST_RUNS = 10_000
 LINES = "NAME: value lines"
-
-Check = Callable[..., None]  # (name, value, *path in the file): refuse what the chapter would
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Sweep:
     def label(self, point: Mapping[str, Any]) -> str:
         """Return the values that tell a run from the others, as text."""
         names = [name for name in (*self.varied, "SEED") if name in point]
-        return ", ".join(f"{n} {show_value(point[n])}" for n in names) or "the profile's values"
+        return ", ".join(f"{n} {show_value(point[n])}" for n in names)
 
 
 @dataclass(frozen=True)
@@ -69,45 +65,36 @@ def read_sweep(path: Path, root: Path) -> Sweep:
     if path.suffix == ".py" and path.is_file():
         told = f"{shown(path)} is a Python file; expected a YAML file with a sweep. "
         raise UsageError(f"{told}That is a search: digits search {shown(path)}")
-    source = YamlSource(path)
+    source = _SweepSource(path)
     need, entries = source.need, source.values
     need(isinstance(entries, dict), (), "expected entries such as 'chapter: 03_base_cnn'")
-    for name in entries:
-        text = f"there is no entry {name!r}.{did_you_mean(name, ENTRIES)} Entries: "
-        need(name in ENTRIES, (name,), text + ", ".join(ENTRIES))
-    chapter = _chapter(source, root)
+    source.refuse_others(entries, ENTRIES)
+    chapter = source.read_chapter(root)
     profile, profiles = entries.get("profile", "quick"), list_profiles(root)
     text = f"there is no profile {profile!r}. Profiles: {', '.join(profiles)}"
     need(profile in profiles, ("profile",), text)
-    _check_metric(source, chapter)
-    declared = declared_parameters(read_chapter(chapter), chapter.name)
-
-    def check(name: str, value: Any, *path: Any) -> None:
-        check_value(chapter.name, declared, name, value, source.where(*path))
-
-    constants = _entry(source, dict, LINES, "constants") if "constants" in entries else {}
+    metric = source.read_metric() if "metric" in entries else None
+    constants = source.entry(dict, LINES, "constants") if "constants" in entries else {}
     for name, value in constants.items():
-        check(name, value, "constants", name)
+        source.check(name, value, "constants", name)
     ways = [way for way in WAYS if way in entries]
     need(len(ways) < 2, (*ways[1:2],), f"found {' and '.join(ways)}, expected one of them")
     text = f"nothing to vary: expected one of {', '.join(WAYS)}, or seeds"
     need(ways or "seeds" in entries, (), text)
-    read = {"grid": _grid, "list": _list, "random": _random}
-    drawn = read[ways[0]](source, check) if ways else iter([{}])
+    drawn = getattr(source, f"read_{ways[0]}")() if ways else iter([{}])
     points = list(itertools.islice(drawn, MOST_RUNS + 1))
-    seeds = _values(source, check, "SEED", "seeds") if "seeds" in entries else []
-    text = "SEED is set elsewhere as well; set it in one place"
-    need(not seeds or all("SEED" not in point for point in (*points, constants)), ("seeds",), text)
+    seeds = source.choices("SEED", "seeds") if "seeds" in entries else []
+    last = ("seeds" if seeds else ways[0],)
     text = f"this asks for more than {MOST_RUNS:,} runs"
-    entry = "seeds" if seeds else ways[0]
-    need(len(points) * len(seeds or [0]) <= MOST_RUNS, (entry,), text)
+    need(len(points) * len(seeds or [0]) <= MOST_RUNS, last, text)
+    varied = list(dict.fromkeys(name for point in points for name in point))
+    text = "{} is set elsewhere as well; set it in one place"
+    for name in constants:
+        need(name not in varied, ("constants", name), text.format(name))
+    need(not seeds or "SEED" not in (*varied, *constants), ("seeds",), text.format("SEED"))
     if seeds:
         points = [{**point, "SEED": seed} for point in points for seed in seeds]
-    names = list(dict.fromkeys(name for point in points for name in point))
-    for name in constants:
-        text = f"{name} is varied as well; set it in one place"
-        need(name not in names, ("constants", name), text)
-    base = {**profile_values(root, profile, chapter, declared), **with_full_folders(constants)}
+    base = {**profile_values(root, profile, chapter, source.declared), **constants}
     for name in ("ARTIFACTS", "TRIALS"):
         text = (
             f"{name} would be one folder for all runs, which would overwrite each other's "
@@ -115,155 +102,142 @@ def read_sweep(path: Path, root: Path) -> Sweep:
         )
         where = ("constants" if name in constants else "profile", name)
         need(not base.get(name) or len(points) == 1, where, text)
-    points = [{**base, **with_full_folders(point)} for point in points]
-    varied = [name for name in names if name != "SEED"]
-    sweep = Sweep(chapter, profile, points, varied, entries.get("metric"), constants, source.name)
+    points = [with_full_folders({**base, **point}) for point in points]
+    varied = [name for name in varied if name != "SEED"]
+    sweep = Sweep(chapter, profile, points, varied, metric, constants, source.name)
     seen: dict[str, int] = {}  # two runs with the same values would write to the same place
     for number, point in enumerate(points, start=1):
-        first = seen.setdefault(_digest(point), number)
-        if first != number:
-            text = f"runs {first} and {number} have the same values: {sweep.label(point)}"
-            raise source.error((*ways, "seeds")[:1], text)
+        first = seen.setdefault(digest(point), number)
+        text = f"runs {first} and {number} have the same values: {sweep.label(point)}"
+        need(first == number, (*ways, "seeds")[:1], text)
     return sweep
 
 
-def keyed_points(sweep: Sweep, notebook: bytes) -> dict[str, dict[str, Any]]:
-    """Name the points by a hash of the chapter's code, as it stands in `notebook`, and values."""
-    import nbformat
-
-    code = code_sources(nbformat.reads(notebook.decode("utf-8"), as_version=4))
-    common = {"chapter": sweep.chapter.name, "code": code}
-    return {_digest({**common, "parameters": p})[:12]: p for p in sweep.points}
-
-
-def as_columns(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Name reported values as a sweep's table does: ``name.entry`` for those in a dictionary."""
-    columns: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            columns |= as_columns(value, f"{prefix}{name}.")
-        else:
-            columns[prefix + name] = json.dumps(value) if isinstance(value, list) else value
-    return columns
-
-
-def _digest(values: Mapping[str, Any]) -> str:
+def digest(values: Mapping[str, Any]) -> str:
+    """Return a hash of values, which tells runs apart."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _chapter(source: YamlSource, root: Path) -> Chapter:
-    wanted: Any = source.values.get("chapter")
-    text = "expected an entry 'chapter', such as 'chapter: 03_base_cnn'"
-    source.need(wanted is not None, (), text)
-    wanted = f"{wanted:02}" if type(wanted) is int else wanted  # a bare 03 is a number to YAML
-    text = f"found {wanted!r}, expected a chapter's name"
-    source.need(isinstance(wanted, str), ("chapter",), text)
-    try:
-        return select_chapters(root, [wanted])[0]
-    except UsageError as error:
-        raise UsageError(f"{source.where('chapter')}: {error}") from error
+class _SweepSource(YamlSource):
+    """A sweep's file; each way to vary values yields those of one point after the other."""
 
+    chapter: Chapter
+    declared: Mapping[str, Parameter]
 
-def _check_metric(source: YamlSource, chapter: Chapter) -> None:
-    """Refuse what is no name; only note, as the report may have changed, one not reported yet."""
-    metric: Any = source.values.get("metric")
-    text = f"found {metric!r}, expected the name of a result"
-    source.need(metric is None or isinstance(metric, str), ("metric",), text)
-    with suppress(results.ResultsError):  # not run yet
-        reported = as_columns(results.read(chapter.notebook))
-        numbers = [name for name, value in reported.items() if type(value) in (int, float)]
-        if metric is not None and metric not in numbers:
-            text = f"{chapter.name} as it was last run reports no number {metric!r}."
-            text += f"{did_you_mean(metric, numbers)} It reports {', '.join(numbers)}"
-            print(f"note: {source.error(('metric',), text)}", file=sys.stderr)
+    def read_chapter(self, root: Path) -> Chapter:
+        """Find the chapter, and keep what it declares."""
+        wanted = self.entry(str | int, "a chapter's name, such as 03_base_cnn", "chapter")
+        wanted = wanted if isinstance(wanted, str) else f"{wanted:02}"  # a bare 03 is a number
+        try:
+            (self.chapter,) = select_chapters(root, [wanted])
+        except UsageError as error:
+            raise UsageError(f"{self.where('chapter')}: {error}") from error
+        self.declared = declared_parameters(read_chapter(self.chapter), self.chapter.name)
+        return self.chapter
 
+    def read_metric(self) -> str:
+        """Only note, as the code may have changed, one that was not reported yet."""
+        import pandas as pd
 
-def _entry(source: YamlSource, kind: type, expected: str, *path: Any) -> Any:
-    """Return what stands at a path in the file; refuse another kind, and what is empty."""
-    value = functools.reduce(operator.getitem, path, source.values)
-    text = f"{path[-1]} is {show_value(value)}, expected {expected}"
-    source.need(isinstance(value, kind) and value, path, text)
-    return value
+        metric = self.entry(str, "the name of a result", "metric")
+        with suppress(results.ResultsError):  # not run yet
+            reported = pd.json_normalize(results.read(self.chapter.notebook))
+            numbers = list(reported.select_dtypes("number"))
+            if metric not in numbers:
+                text = f"{self.chapter.name} as it was last run reports no number {metric!r}."
+                text += f"{did_you_mean(metric, numbers)} It reports {', '.join(numbers)}"
+                print(f"note: {self.error(('metric',), text)}", file=sys.stderr)
+        return metric
 
+    def refuse_others(self, names: Iterable[str], known: tuple[str, ...], *path: Any) -> None:
+        """Refuse what is not among the known entries of the mapping at a path."""
+        for name in names:
+            text = f"there is no entry {name!r}.{did_you_mean(name, known)} Entries: "
+            self.need(name in known, (*path, name), text + ", ".join(known))
 
-def _values(source: YamlSource, check: Check, name: str, *path: Any) -> list:
-    """Return the list of a parameter's values at a path in the file."""
-    expected = "a list of values such as [0, 1]; a single value goes under constants"
-    values = _entry(source, list, expected, *path)
-    for place, value in enumerate(values):
-        check(name, value, *path, place)
-    return values
+    def check(self, name: str, value: Any, *path: Any) -> None:
+        check_value(self.chapter.name, self.declared, name, value, self.where(*path))
 
+    def entry(self, kind: Any, expected: str, *path: Any) -> Any:
+        """Return what stands at a path; refuse another kind, and what is empty or not there."""
+        value: Any = self.values
+        for step in path:
+            value = value.get(step) if isinstance(value, dict) else value[step]
+        name = path[-1] if isinstance(path[-1], str) else f"run {path[-1] + 1}"
+        text = f"{name} is {show_value(value)}, expected {expected}"
+        self.need(isinstance(value, kind) and value and value is not True, path, text)
+        return value
 
-def _grid(source: YamlSource, check: Check) -> Iterator[dict]:
-    names = _entry(source, dict, LINES, "grid")
-    choices = [_values(source, check, name, "grid", name) for name in names]
-    for values in itertools.product(*choices):
-        yield dict(zip(names, values, strict=True))
+    def choices(self, name: str, *path: Any) -> list:
+        """Return the list of a parameter's values at a path."""
+        expected = "a list of values such as [0, 1]; a single value goes under constants"
+        values = self.entry(list, expected, *path)
+        for place, value in enumerate(values):
+            self.check(name, value, *path, place)
+        return values
 
+    def read_grid(self) -> Iterator[dict]:
+        names = self.entry(dict, LINES, "grid")
+        for values in itertools.product(*[self.choices(name, "grid", name) for name in names]):
+            yield dict(zip(names, values, strict=True))
 
-def _list(source: YamlSource, check: Check) -> Iterator[dict]:
-    points = _entry(source, list, "at least one run, such as '- {EPOCHS: 2}'", "list")
-    for place, point in enumerate(points):
-        text = "expected a mapping such as {EPOCHS: 2}"
-        source.need(isinstance(point, dict) and point, ("list", place), text)
-        for name, value in point.items():
-            check(name, value, "list", place, name)
-        yield point
-
-
-def _random(source: YamlSource, check: Check) -> Iterator[dict]:
-    import numpy as np
-
-    entries = _entry(source, dict, LINES, "random")
-    for name in entries:
-        text = f"there is no entry {name!r}; expected samples, seed and values"
-        source.need(name in ("samples", "seed", "values"), ("random", name), text)
-    samples, seed = entries.get("samples"), entries.get("seed", 0)
-    for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
-        text = f"{name} is {value!r}, expected a whole number from {least}"
-        source.need(type(value) is int and value >= least, ("random", name), text)
-    text = "expected an entry 'values' with what to draw from"
-    source.need("values" in entries, ("random",), text)
-    ranges = _entry(source, dict, LINES, "random", "values")
-    draws = {name: _sampler(source, check, name, given) for name, given in ranges.items()}
-    generator = np.random.default_rng(seed)
-    seen: set[str] = set()
-    for _ in range(10 * min(samples, MOST_RUNS) + 1000):  # what comes up again is drawn anew
-        point = {name: draw(generator) for name, draw in draws.items()}
-        if _digest(point) not in seen:
-            seen.add(_digest(point))
+    def read_list(self) -> Iterator[dict]:
+        points = self.entry(list, "at least one run, such as '- {EPOCHS: 2}'", "list")
+        for place in range(len(points)):
+            point = self.entry(dict, "a mapping such as {EPOCHS: 2}", "list", place)
+            for name, value in point.items():
+                self.check(name, value, "list", place, name)
             yield point
-        if len(seen) == samples:
-            return
-    text = f"found {len(seen)} different runs, expected {samples}; ask for fewer, or use a grid"
-    raise source.error(("random", "samples"), text)
 
+    def read_random(self) -> Iterator[dict]:
+        """Draw points, each only once."""
+        import numpy as np
 
-def _sampler(source: YamlSource, check: Check, name: str, given: Any) -> Callable[[Any], Any]:
-    """Return a function that draws a value, from a list or a range, with a NumPy generator."""
-    path = ("random", "values", name)
-    if isinstance(given, list) and given:
-        values = _values(source, check, name, *path)
-        return lambda generator: values[generator.integers(len(values))]
-    text = f"{name} is {show_value(given)}, expected a list, or {{low: 0.01, high: 0.1, log: true}}"
-    keys = set(given) if isinstance(given, dict) else set()
-    source.need({"low", "high"} <= keys <= {"low", "high", "log"}, path, text)
-    low, high, log = given["low"], given["high"], given.get("log", False)
-    text += " with low below high, and above 0 for log"
-    numbers = all(type(end) in (int, float) for end in (low, high)) and type(log) is bool
-    # The width must be a number, too: a range from -1e308 to 1e308 is too wide to draw from.
-    source.need(numbers and 0 < high - low < math.inf and (low > 0 or not log), path, text)
-    whole = type(low) is type(high) is int
-    for end in ("low", "high"):
-        check(name, given[end] if whole else float(given[end]), *path, end)
+        entries = self.entry(dict, LINES, "random")
+        self.refuse_others(entries, ("samples", "seed", "values"), "random")
+        samples, seed = entries.get("samples"), entries.get("seed", 0)
+        for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
+            text = f"{name} is {value!r}, expected a whole number from {least}"
+            self.need(type(value) is int and value >= least, ("random", name), text)
+        ranges = self.entry(dict, LINES, "random", "values")
+        draws = {name: self.sampler(name, given) for name, given in ranges.items()}
+        generator = np.random.default_rng(seed)
+        seen: set[str] = set()
+        for _ in range(10 * min(samples, MOST_RUNS) + 1000):  # what comes again is drawn anew
+            point = {name: draw(generator) for name, draw in draws.items()}
+            if digest(point) not in seen:
+                seen.add(digest(point))
+                yield point
+            if len(seen) == samples:
+                return
+        text = f"found {len(seen)} different runs, expected {samples}; ask for fewer, or use a grid"
+        raise self.error(("random", "samples"), text)
 
-    def draw(generator: Any) -> int | float:
-        if log:
-            value = math.exp(generator.uniform(math.log(low), math.log(high)))
-            return min(round(value), high) if whole else value
-        if whole:
-            return int(generator.integers(low, high + 1))
-        return float(generator.uniform(low, high))
+    def sampler(self, name: str, given: Any) -> Callable[[Any], Any]:
+        """Return a function that draws a value, from a list or range, with a NumPy generator."""
+        path = ("random", "values", name)
+        if isinstance(given, list) and given:
+            values = self.choices(name, *path)
+            return lambda generator: values[generator.integers(len(values))]
+        text = f"{name} is {show_value(given)}, expected a list, or "
+        text += "{low: 0.01, high: 0.1, log: true}"
+        keys = set(given) if isinstance(given, dict) else set()
+        self.need({"low", "high"} <= keys <= {"low", "high", "log"}, path, text)
+        low, high, log = given["low"], given["high"], given.get("log", False)
+        text += " with low below high, and above 0 for log"
+        numbers = all(type(end) in (int, float) for end in (low, high)) and type(log) is bool
+        # The width must be a number, too: a range from -1e308 to 1e308 is too wide to draw from.
+        self.need(numbers and 0 < high - low < math.inf and (low > 0 or not log), path, text)
+        whole = type(low) is type(high) is int
+        for end in ("low", "high"):
+            self.check(name, given[end] if whole else float(given[end]), *path, end)
 
-    return draw
+        def draw(generator: Any) -> int | float:
+            if log:
+                value = math.exp(generator.uniform(math.log(low), math.log(high)))
+                return min(round(value), high) if whole else value
+            return (
+                generator.integers(low, high + 1).item() if whole else generator.uniform(low, high)
+            )
+
+        return draw

@@ -9,7 +9,6 @@ from digits_cli.book import no_such_file, shown
 from digits_cli.errors import RunnerError, UsageError
 
 MOST_BYTES = 1_000_000
-LONGEST_NUMBER = 100  # characters
 TAGS = "tag:yaml.org,2002:"
 PLAIN = {"str", "int", "float", "bool", "null"}
 
@@ -51,11 +50,15 @@ class YamlSource:
         self.lines.setdefault(path, node.start_mark.line + 1)
         kind = node.tag.removeprefix(TAGS)
         if node.id == "scalar" and kind in PLAIN:
-            return self._scalar(node, kind, path)
+            self.need(kind == "str" or len(node.value) <= 100, path, "this number is too long")
+            try:
+                return self._loader.construct_object(node)
+            except Exception as error:  # such as `!!int ''`
+                raise self.error(path, f"cannot be read: {_problem(error)}") from error
         if (node.id, kind) not in {("sequence", "seq"), ("mapping", "map")}:
             found = "a date" if kind == "timestamp" else f"{node.tag:.60}"
             expected = "a number, a text, true, false or null; quote a text"
-            raise self.error(path, f"found {found}, expected {expected}", node)
+            raise self.error(path, f"found {found}, expected {expected}")
         if id(node) in self._seen:
             raise self.error(path, "aliases ('*name') are not read; write the values out")
         self._seen.add(id(node))
@@ -63,23 +66,15 @@ class YamlSource:
             return [self._build(item, (*path, i)) for i, item in enumerate(node.value)]
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = key_node.value
-            if key_node.id != "scalar" or key_node.tag.removeprefix(TAGS) not in PLAIN:
-                raise self.error(path, "expected a name before the colon", key_node)
-            if key in values:
-                first = self.lines[*path, key]
-                raise self.error(path, f"{key} is set twice, first in line {first}", key_node)
-            self.lines[*path, key] = key_node.start_mark.line + 1
+            plain = key_node.id == "scalar" and key_node.tag.removeprefix(TAGS) in PLAIN
+            key: Any = key_node.value if plain else None
+            line = key_node.start_mark.line + 1
+            first = self.lines.setdefault((*path, key), line)
+            self.lines[*path, key] = line
+            self.need(plain, (*path, key), "expected a name before the colon")
+            self.need(key not in values, (*path, key), f"{key} is set twice, first in line {first}")
             values[key] = self._build(value_node, (*path, key))
         return values
-
-    def _scalar(self, node: Any, kind: str, path: tuple) -> Any:
-        try:
-            if kind != "str" and len(node.value) > LONGEST_NUMBER:
-                raise ValueError(f"a number of {len(node.value):,} characters")
-            return self._loader.construct_object(node)
-        except Exception as error:  # such as `!!int ''`
-            raise self.error(path, f"cannot be read: {_problem(error)}", node) from error
 
     def where(self, *path: Any) -> str:
         """Name the file and the line of an entry, or of the nearest entry above it."""
@@ -87,10 +82,9 @@ class YamlSource:
             path = path[:-1]
         return f"{self.name}, line {self.lines.get(path, 1)}"
 
-    def error(self, path: tuple, text: str, node: Any = None) -> RunnerError:
-        """Return an error that names the line, of `node` if given, else of the entry at `path`."""
-        line = f"{self.name}, line {node.start_mark.line + 1}" if node else self.where(*path)
-        return self._refuse(f"{line}: {text}.")
+    def error(self, path: tuple, text: str) -> RunnerError:
+        """Return an error that names the line of the entry at `path`."""
+        return self._refuse(f"{self.where(*path)}: {text}.")
 
     def need(self, holds: Any, path: tuple, text: str) -> None:
         """Raise the error unless something holds of the entry at `path`."""

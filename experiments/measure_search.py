@@ -22,8 +22,8 @@ from digit_utils.provenance import processors, provenance
 from digit_utils.search import run_search
 from digit_utils.search.ray import run_ray_search
 from digits_cli import sweep as sweeps
+from digits_cli.reports import RESULT, gather
 from digits_cli.search_command import load_objective, load_search
-from digits_cli.sweep_report import RESULT, gather, write_report
 from experiments import RECORDED, ROOT, make_book, write_record
 
 EPOCHS = 5
@@ -128,12 +128,10 @@ def trials_of_the_book(trials: int) -> dict[str, dict[str, float]]:
 def bookkeeping_of_a_sweep() -> list[dict[str, float]]:
     """Time sweeps whose runs are not executed: what is left is the bookkeeping."""
 
-    def run_nothing(sweep: Any, notebook: bytes, run: Any, folder: Path, go_on: Any) -> dict:
-        (folder / "01_first.ipynb").write_bytes(notebook)
-        return {
-            "format": 1, "run": run.key, "status": "ok", "notebook": "01_first.ipynb",
-            "parameters": run.parameters, "results": {"x": 0.5}, "seconds": 0.0,
-        }  # fmt: skip
+    def run_nothing(plan: Any, go_on: Any) -> dict[str, Any]:
+        plan.output.write_bytes(plan.source)
+        ended = {"status": "ok", "notebook": plan.output.name}
+        return {**ended, "results": {"x": 0.5}, "seconds": 0.0}
 
     rows = []
     for n in (50, 200, 500, 1000):
@@ -146,7 +144,7 @@ def bookkeeping_of_a_sweep() -> list[dict[str, float]]:
             make_book(book, "", {"sweep.yaml": f"chapter: 01\nseeds: {list(range(n))}\n"})
             for name in ("milliseconds_a_run", "milliseconds_a_run_already_there"):
                 start = time.perf_counter()
-                sweeps.run_sweep(book / "sweep.yaml", root=book, jobs=2, report=write_report)
+                sweeps.run_sweep(book / "sweep.yaml", root=book, jobs=2)
                 row[name] = 1000 * (time.perf_counter() - start) / n
         rows.append(say(row))
     return rows
@@ -155,7 +153,7 @@ def bookkeeping_of_a_sweep() -> list[dict[str, float]]:
 def example_sweep() -> dict[str, Any]:
     """Run the example sweep; return what its report is drawn from."""
     file = ROOT / "sweeps" / "batch_size.yaml"
-    sweep, runs, place = sweeps.run_sweep(file, root=ROOT, jobs=2, report=write_report)
+    sweep, runs, place = sweeps.run_sweep(file, root=ROOT, jobs=2)
     if not all(run.ok for run in runs):
         raise SystemExit(f"a run of {file.name} failed; see {place.report}")
     columns = ["run", *sweep.varied, "SEED", f"{RESULT}{sweep.metric}"]

@@ -27,7 +27,8 @@ from digits_cli.book import (
 )
 from digits_cli.cli import main
 from digits_cli.pairing import check_pairs, read_script
-from digits_cli.parameters import check_value, declared_parameters, read_profile
+from digits_cli.parameters import declared_parameters
+from digits_cli.plan import profile_values
 from digits_cli.references import BOUNDS, read_bounds
 
 CHAPTERS = list_chapters(ROOT)
@@ -186,8 +187,7 @@ def test_profiles_name_only_declared_parameters_of_the_right_type(path):
     assert path.suffix == ".yaml"
     assert path.stem in chapters, "a profile for no chapter"
     declared = declared_parameters(read_script(chapters[path.stem].script), path.stem)
-    for name, (value, line) in read_profile(path).items():
-        check_value(path.stem, declared, name, value, f"line {line}")
+    profile_values(ROOT, path.parent.name, chapters[path.stem], declared)
 
 
 @pytest.fixture

@@ -6,20 +6,18 @@ import json
 import random
 import signal
 import time
-from pathlib import Path
 
-import nbformat
 import pandas as pd
 import pytest
 from helpers import ROOT
-from runner_books import SQUARE, digits, make_book, start_digits, sweep_file
+from runner_books import SQUARE, digits, make_book, pretend_run, start_digits, sweep_file
 
 from digits_cli.book import list_chapters
 from digits_cli.errors import UsageError
 from digits_cli.pairing import sync_pair
 from digits_cli.parser import SWEEP_HELP
+from digits_cli.reports import choose_metric, gather, write_report
 from digits_cli.sweep_file import SweepRun, read_sweep
-from digits_cli.sweep_report import choose_metric, gather, write_report
 
 PLAIN = """# %% [markdown]
 # # A chapter
@@ -36,26 +34,27 @@ print(SEED, RATE, NAME, UNITS)
 """
 
 
-@pytest.fixture(scope="module")
-def book(tmp_path_factory):
-    return make_book(tmp_path_factory.mktemp("book"), c01_first=PLAIN)
+@pytest.fixture
+def book(tmp_path):
+    return make_book(tmp_path / "book", c01_first=PLAIN)
 
 
 @pytest.fixture
-def read(book, tmp_path):
-    return lambda text: read_sweep(sweep_file(tmp_path, text), book)
+def read(book):
+    return lambda text: read_sweep(sweep_file(book, text), book)
 
 
 # ---- Reading -------------------------------------------------------------------------------------
 
 
-def test_the_examples_of_the_help_can_be_read(tmp_path):
+def test_the_sweeps_of_the_book_and_the_examples_of_the_help_can_be_read(tmp_path):
+    for path in (ROOT / "sweeps").glob("*.yaml"):
+        assert len(read_sweep(path, ROOT).points) > 1
     text = SWEEP_HELP.split("\n\n")
-    first = "\n".join(line.strip() for line in text[3].splitlines())
-    examples = [(first, 12)]
+    examples = {"\n".join(line.strip() for line in text[3].splitlines()): 12}
     for line, number in zip(text[5].splitlines(), (2, 8), strict=True):
-        examples.append((f"chapter: 03\n{line.strip()}\n", number))
-    for example, number in examples:
+        examples[f"chapter: 03\n{line.strip()}\n"] = number
+    for example, number in examples.items():
         assert len(read_sweep(sweep_file(tmp_path, example), ROOT).points) == number
 
 
@@ -78,11 +77,11 @@ def test_random_draws_stay_in_their_ranges_and_repeat(read):
         "    NAME: [a, b]\n"
     )
     points = read(text).points
-    assert points == read(text).points
     assert all(0.001 <= point["RATE"] <= 1 for point in points)
     assert 10 < sum(point["RATE"] < 0.0316 for point in points) < 40  # half of a log range
-    assert {point["UNITS"] for point in points} == {2, 3, 4}
-    assert {point["NAME"] for point in points} == {"a", "b"}
+    assert {(point["UNITS"], point["NAME"]) for point in points} == {
+        (units, name) for units in (2, 3, 4) for name in "ab"
+    }
     # Finished runs are found again only as long as the same file draws the same values.
     assert points[0] == {"RATE": pytest.approx(0.0018069556836275672), "UNITS": 2, "NAME": "a"}
 
@@ -94,121 +93,76 @@ DRAW = GOOD + "random: {samples: %s, values: {%s}}\n"
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
-        ("", 1, "expected an entry 'chapter'"),
+        ("", 1, "chapter is None, expected a chapter's name"),
         ("chapter: true\nseeds: [0]\n", 1, "expected a chapter's name"),
         (GOOD, 1, "nothing to vary"),
         (GOOD + "\nprofil: quick\n", 3, "Did you mean profile"),
         (GOOD + "profile: slow\nseeds: [0]\n", 2, "no profile 'slow'"),
+        (GOOD + "profile: mine\nseeds: [0]\n", 2, "Did you mean RATE"),  # in the profile's file
         (GOOD + "grid:\n  RATE: [0.1]\n  RTAE: [1]\n", 4, "Did you mean RATE"),
         (GOOD + "grid:\n  RATE:\n  - 0.1\n  - fast\n", 5, "gives 'fast', a text"),
         (GOOD + "grid: {}\n", 2, "grid is {}, expected NAME: value lines"),
         (GOOD + "grid: {RATE: [0.1]}\nlist: [{RATE: 1}]\n", 3, "expected one of them"),
         (GOOD + "grid: {RATE: [1, 1]}\n", 2, "runs 1 and 2 have the same values: RATE 1"),
-        (GOOD + "list:\n- {RATE: 0.1}\n- 3\n", 4, "expected a mapping"),
-        (GOOD + "grid: {RATE: [1]}\nconstants:\n  RATE: 2\n", 4, "RATE is varied as well"),
-        (GOOD + "seeds: [0, 1]\nconstants:\n  ARTIFACTS: x\n", 4, "one folder for all runs"),
-        (GOOD + "seeds: [0, one]\n", 2, "gives 'one'"),
+        (GOOD + "list:\n- {RATE: 0.1}\n- 3\n", 4, "run 2 is 3, expected a mapping"),
+        (GOOD + "grid: {RATE: [1]}\nconstants:\n  RATE: 2\n", 4, "RATE is set elsewhere as well"),
         (GOOD + "grid: {SEED: [1]}\nseeds: [0]\n", 3, "SEED is set elsewhere"),
+        (GOOD + "seeds: [0, 1]\nconstants:\n  ARTIFACTS: x\n", 4, "one folder for all runs"),
         (GOOD + f"grid: {{RATE: {[*range(200)]}}}\nseeds: {[*range(99)]}\n", 3, "than 10,000 runs"),
         (DRAW % (10**9, "RATE: {low: 0.0, high: 1}"), 2, "asks for more than 10,000 runs"),
         (DRAW % (0, "RATE: [1]"), 2, "samples is 0"),
-        (GOOD + "random: {samples: 2}\n", 2, "expected an entry 'values'"),
         (DRAW % (2, "RATE: {low: 2, high: 1}"), 2, "low below high"),
-        (DRAW % (2, "RATE: {low: 0, high: 1, log: true}"), 2, "above 0 for log"),
         (DRAW % (9, "NAME: [a, b]"), 2, "found 2 different runs"),
     ],
 )
-def test_what_cannot_run_is_refused_with_its_line(read, text, line, says):
-    with pytest.raises(UsageError) as caught:
+def test_what_cannot_run_is_refused_with_its_line(book, read, text, line, says):
+    (book / "profiles/mine").mkdir(parents=True)
+    (book / "profiles/mine/01_first.yaml").write_text("UNITS: 1\nRTAE: 0.5\n")
+    with pytest.raises(UsageError, match=rf"(sweep|01_first)\.yaml, line {line}") as caught:
         read(text)
-    assert f"sweep.yaml, line {line}" in str(caught.value)
     assert says in str(caught.value)
 
 
-def test_a_metric_that_the_last_run_did_not_report_is_noted_before_the_runs(tmp_path, capsys):
-    book = make_book(tmp_path / "book", c01_first=PLAIN)
-
-    def note(metric):
-        read_sweep(sweep_file(tmp_path, GOOD + f"metric: {metric}\nseeds: [0]\n"), book)
-        return capsys.readouterr().err
-
-    assert not note("validation_acc")  # not run yet: nothing is known
-    notebook = book / "notebooks/01_first.ipynb"
-    found = nbformat.read(notebook, as_version=4)
+def test_a_metric_that_the_last_run_did_not_report_is_noted_before_the_runs(book, read, capsys):
+    text = GOOD + "metric: validation_acc\nseeds: [0]\n"
+    read(text)
+    assert not capsys.readouterr().err  # not run yet: nothing is known
     values = {"accuracy": {"validation": 0.9}, "n": 3, "losses": [0.1], "best": True, "kind": "a"}
-    data = {"application/vnd.digits.results+json": values}
-    found.cells[-1].outputs = [nbformat.v4.new_output("display_data", data=data)]
-    nbformat.write(found, notebook)
-    said = note("validation_acc")
+    pretend_run(book, "01_first", **values).rename(book / "notebooks/01_first.ipynb")
+    read(text)
+    said = capsys.readouterr().err
     assert "line 2: 01_first as it was last run reports no number 'validation_acc'" in said
-    assert said.rstrip().endswith("It reports accuracy.validation, n.")
-    assert not note("accuracy.validation")
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "sweeps").glob("*.yaml")), ids=lambda p: p.stem)
-def test_the_sweeps_of_the_book_can_be_read(path):
-    assert len(read_sweep(path, ROOT).points) > 1
-
-
-def test_a_profile_is_checked_as_for_a_single_run(tmp_path):
-    root = make_book(tmp_path, c01_first=PLAIN)
-    (root / "profiles/mine").mkdir(parents=True)
-    (root / "profiles/mine/01_first.yaml").write_text("RTAE: 0.5\n")
-    with pytest.raises(UsageError, match="Did you mean RATE"):
-        read_sweep(sweep_file(tmp_path, GOOD + "profile: mine\nseeds: [0]\n"), root)
-
-
-@pytest.mark.parametrize(
-    ("file", "says"),
-    [
-        ("width.yaml", "width.yaml: there is no such file. Did you mean widths.yaml"),
-        ("mine.py", "That is a search: digits search mine.py"),
-    ],
-)
-def test_what_is_no_sweep_file_is_a_wrong_request(book, file, says):
-    for name in ("widths.yaml", "mine.py"):
-        (book / name).touch()
-    done = digits(book, "sweep", file)
-    assert done.returncode == 2
-    assert says in done.stderr
+    assert said.rstrip().endswith("It reports n, accuracy.validation.")
+    read(text.replace("validation_acc", "accuracy.validation"))
+    assert not capsys.readouterr().err
 
 
 # ---- Reporting -----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def finished(read):
-    """A sweep and its runs as they are read back, without running any."""
-
-    def make(text, *results):
-        sweep, runs = read(text), []
-        for number, (point, result) in enumerate(zip(sweep.points, results, strict=True), 1):
-            record = {"status": "failed", "error": "no", "seconds": 1.0}
-            if result:
-                record = {"status": "ok", "results": result, "notebook": "x.ipynb", "seconds": 1.0}
-            runs.append(SweepRun(f"key{number}", point, record))
-        return sweep, runs
-
-    return make
-
-
-def test_a_report_stands_mixed_results_formulas_and_gaps(finished, tmp_path):
+def test_a_report_stands_mixed_results_formulas_gaps_and_a_metric_that_is_none(
+    read, tmp_path, capsys
+):
     text = GOOD + 'list: [{NAME: "$\\\\x$"}, {UNITS: 3}, {UNITS: 4}, {RATE: 0.25}]\n'
-    results = {"k": 1, "n": 3, "acc": 0.5}, {"n": "not reached", "acc": 0.25}, {"acc": 1.0}, None
-    sweep, runs = finished(text, *results)
+    good = {"status": "ok", "notebook": "x.ipynb", "seconds": 1.0}
+    records = [
+        {**good, "results": {"k": 1, "n": 3, "acc": 0.5}},
+        {**good, "results": {"n": "not reached", "acc": 0.25}},
+        {**good, "results": {"acc": 1.0}},
+        {"status": "failed", "error": "no", "seconds": 1.0},
+    ]
+    sweep = read(text)
+    points = zip(sweep.points, records, strict=True)
+    runs = [SweepRun(f"key{n}", point, record) for n, (point, record) in enumerate(points, 1)]
     assert choose_metric(sweep, gather(runs)) == "result.acc"  # k is whole, but for its gaps
     page = write_report(sweep, runs, tmp_path).read_text()
     assert "acc against NAME" in page and "acc against UNITS" in page
     assert 'href="key4/' not in page and 'href="key1/x.ipynb"' in page
     table = pd.read_parquet(tmp_path / "runs.parquet")
     assert table["result.n"].dropna().tolist() == ["3", "not reached"]
-
-
-def test_a_metric_that_no_run_reported_is_told_with_the_nearest(finished, tmp_path, capsys):
-    sweep, runs = finished(GOOD + "metric: acc\nseeds: [0]\n", {"acc2": 0.5})
-    page = write_report(sweep, runs, tmp_path).read_text()
-    assert "No run reported the number &#x27;acc&#x27;. Did you mean acc2?" in page
-    assert "No run reported the number 'acc'" in capsys.readouterr().err
+    page = write_report(read(text + "metric: acc2\n"), runs, tmp_path).read_text()
+    assert "No run reported the number &#x27;acc2&#x27;. Did you mean acc?" in page
+    assert "No run reported the number 'acc2'" in capsys.readouterr().err
 
 
 # ---- Running -------------------------------------------------------------------------------------
@@ -250,7 +204,7 @@ def test_results_come_as_one_tidy_table(swept):
     assert table["result.square"][2:].isna().all()
 
 
-def test_finished_runs_are_skipped_failed_ones_tried_again_and_commits_told_apart(swept):
+def test_finished_runs_are_skipped_until_the_code_changes_and_failed_ones_tried_again(swept):
     root, out, _ = swept
     times = {path: path.stat().st_mtime_ns for path in out.glob("*/01_square.ipynb")}
     for number, notebook in enumerate(times):
@@ -262,15 +216,14 @@ def test_finished_runs_are_skipped_failed_ones_tried_again_and_commits_told_apar
     assert "[2/2]" in done.stderr
     assert "2 different commits" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in times} == times
-
-
-def test_list_runs_nothing(swept):
-    root, *_ = swept
-    done = digits(root, "sweep", "sweep.yaml", "--list", "--out", "elsewhere")
-    assert done.returncode == 0
-    assert done.stdout.count("to run") == 4
-    assert "0 of 4 runs are finished" in done.stderr
-    assert not (root / "elsewhere").exists()
+    script = root / "notebooks/01_square.py"
+    for old, new, finished in (("A second chapter", "A title", 2), ("SEED**2", "SEED**3", 0)):
+        script.write_text(script.read_text().replace(old, new))
+        sync_pair(list_chapters(root)[0])
+        done = digits(root, "sweep", "sweep.yaml", "--list")
+        assert done.returncode == 0
+        assert done.stdout.count("finished") == finished == 4 - done.stdout.count("to run")
+        assert f"{finished} of 4 runs are finished" in done.stderr
 
 
 def test_a_record_of_an_earlier_release_is_read_and_a_damaged_one_redone(book):
@@ -286,46 +239,13 @@ def test_a_record_of_an_earlier_release_is_read_and_a_damaged_one_redone(book):
     another = json.dumps({**record, "run": "another"})
     astray = json.dumps({**record, "notebook": "../../secret.ipynb"})
     states = []
-    for text in (whole, whole[:-9], another, astray, "[]", "\0"):
+    for text in (whole, whole[:-9], another, astray):
         (folder / "run.json").write_text(text)
         states.append("finished" in digits(book, "sweep", "sweep.yaml", "--list").stdout)
-    assert states == [True] + 5 * [False]
+    assert states == [True] + 3 * [False]
 
 
-def test_changed_code_runs_anew_and_changed_prose_does_not(tmp_path):
-    root = make_book(tmp_path, c01_square=SQUARE)
-    sweep_file(root, "chapter: 01\nseeds: [2]\n")
-    script = root / "notebooks/01_square.py"
-
-    def finished_after(old, new):
-        text = script.read_text()
-        assert old in text
-        script.write_text(text.replace(old, new))
-        sync_pair(list_chapters(root)[0])
-        return "finished" in digits(root, "sweep", "sweep.yaml", "--list").stdout
-
-    assert digits(root, "sweep", "sweep.yaml").returncode == 0
-    assert finished_after("# # A second chapter", "# # Another title")
-    assert not finished_after("SEED**2", "SEED**3")
-
-
-def test_a_folder_in_use_is_refused(tmp_path):
-    root = make_book(tmp_path, c01_square=SQUARE)
-    sweep_file(root, "chapter: 01\nconstants: {EPOCHS: 60}\nseeds: [1]\n")
-    first = start_digits(root, "sweep", "sweep.yaml")
-    owner = root / "_build/sweeps/sweep/.owner"
-    while not owner.exists():
-        assert first.poll() is None
-        time.sleep(0.05)
-    second = digits(root, "sweep", "sweep.yaml")
-    first.send_signal(signal.SIGINT)
-    first.communicate(timeout=60)
-    assert first.returncode == 130
-    assert second.returncode == 1
-    assert f"in use by process {first.pid}" in second.stderr
-
-
-def test_killed_and_resumed_it_comes_out_the_same(tmp_path):
+def test_held_interrupted_killed_and_resumed_it_comes_out_the_same(tmp_path):
     root = make_book(tmp_path, c01_square=SQUARE)
     sweep_file(root, "chapter: 01\nconstants: {EPOCHS: 1}\nseeds: [0, 1, 2, 3, 4, 5]\n")
     out = root / "_build/sweeps/sweep"
@@ -334,7 +254,17 @@ def test_killed_and_resumed_it_comes_out_the_same(tmp_path):
         records = [json.loads(path.read_bytes()) for path in out.glob("*/run.json")]
         return {record["run"]: record["results"] for record in records}
 
-    chance, kills, seen = random.Random(1), 0, {}
+    first = start_digits(root, "sweep", "sweep.yaml")
+    while not (out / ".owner").exists():
+        assert first.poll() is None
+        time.sleep(0.05)
+    second = digits(root, "sweep", "sweep.yaml")
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=60)
+    assert first.returncode == 130
+    assert second.returncode == 1
+    assert f"in use by process {first.pid}" in second.stderr
+    chance, kills, seen = random.Random(1), 0, finished()
     while True:
         process = start_digits(root, "sweep", "sweep.yaml", "--jobs", "2")
         while process.poll() is None and len(finished()) == len(seen):
@@ -350,8 +280,6 @@ def test_killed_and_resumed_it_comes_out_the_same(tmp_path):
     assert process.returncode == 0
     assert kills >= 1
     assert digits(root, "sweep", "sweep.yaml", "--out", "whole").returncode == 0
-
-    def table(folder: Path):
-        return pd.read_csv(folder / "runs.csv").drop(columns=["seconds", "peak_memory_mb"])
-
-    pd.testing.assert_frame_equal(table(root / "whole"), table(out))
+    tables = [pd.read_csv(folder / "runs.csv") for folder in (out, root / "whole")]
+    one, other = (table.drop(columns=["seconds", "peak_memory_mb"]) for table in tables)
+    pd.testing.assert_frame_equal(one, other)

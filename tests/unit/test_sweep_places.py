@@ -51,11 +51,11 @@ def text_of(client, key):
     return client.get_object(Bucket="digits", Key=key)["Body"].read().decode()
 
 
-def test_runs_are_kept_in_s3_and_skipped_when_they_are_there(s3, root):
+def test_workers_of_ray_fill_a_place_in_s3_and_what_is_there_is_skipped(s3, root):
     command = ("sweep", "sweep.yaml", "--out", "s3://digits/first")
-    done = digits(root, *command, "--jobs", "2")
+    done = digits(root, *command, "--engine", "ray", "--jobs", "2")
     assert done.returncode == 1, done.stderr
-    assert "2 of 4 runs are good" in done.stdout
+    assert "2 of 4 runs are good" in done.stdout and "ninety-nine" in done.stderr
     assert "s3://digits/first/report.html" in done.stdout
     found = keys(s3, "first/")
     ends = sorted(name.partition("/")[2] for name in found if "/" in name)
@@ -65,7 +65,7 @@ def test_runs_are_kept_in_s3_and_skipped_when_they_are_there(s3, root):
         assert link in found
     assert text_of(s3, "first/runs.csv").splitlines()[0].startswith("run,status,")
     shutil.rmtree(root / "_build")  # as on another machine
-    again = digits(root, *command)  # the failed ones alone
+    again = digits(root, *command)  # with the other engine
     assert "2 of 4 runs are finished already" in again.stderr
     later = keys(s3, "first/")
     assert later.keys() == found.keys()
@@ -76,39 +76,40 @@ def test_runs_are_kept_in_s3_and_skipped_when_they_are_there(s3, root):
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("--out", "s3://nobody/x"), 1, r"s3://nobody/x cannot be written \(.*check the name"),
-        (("--out", "ftp://digits/x"), 1, "cannot be written"),
-        (("--out", "https://digits/x"), 2, "a web server keeps no folders"),
-        (("--address", "127.0.0.1:1"), 2, "--address is for --engine ray"),
-        (("--jobs", "0"), 2, "--jobs is 0, expected at least 1"),
-        (
-            ("--engine", "ray", "--address", "127.0.0.1:1"),
-            1,
-            "the cluster at 127.0.0.1:1 cannot be used",
-        ),
+        ("sweeep.yaml", 2, "sweeep.yaml: there is no such file. Did you mean sweep.yaml"),
+        ("mine.py", 2, "That is a search: digits search mine.py"),
+        ("sweep.yaml --out s3://nobody/x", 1, r"nobody/x cannot be written \(.*check the name"),
+        ("sweep.yaml --out https://digits/x", 2, "a web server keeps no folders"),
+        ("sweep.yaml --address 127.0.0.1:1", 2, "--address is for --engine ray"),
+        ("sweep.yaml --jobs 0", 2, "--jobs is 0, expected at least 1"),
+        ("sweep.yaml --engine ray --address 127.0.0.1:1", 1, "cluster at 127.0.0.1:1 cannot be"),
     ],
 )
 def test_what_cannot_be_used_is_told_before_anything_runs(s3, root, arguments, code, says):
-    done = digits(root, "sweep", "sweep.yaml", *arguments)
+    (root / "mine.py").touch()
+    done = digits(root, "sweep", *arguments.split())
     assert done.returncode == code
     assert re.search(says, done.stderr), done.stderr
     assert "Traceback" not in done.stderr and "[1/4]" not in done.stderr
 
 
-def test_without_its_package_the_line_to_install_it_is_shown(root):
-    code = (
-        "import sys; sys.modules['boto3'] = None; from digits_cli.cli import main; "
-        "sys.exit(main(['sweep', 'sweep.yaml', '--out', 's3://digits/x']))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+def sweep_after(code, root, out):
+    """Sweep in a process in which some code has been run before."""
+    code += "\nfrom digits_cli.cli import main\nsys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", f"import sys\n{code}", "sweep", "sweep.yaml", "--out", out]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "pip install 'papermill[s3]'" in done.stderr
+    return done.stderr
+
+
+def test_without_its_package_the_line_to_install_it_is_shown(root):
+    told = sweep_after("sys.modules['boto3'] = None", root, "s3://digits/x")
+    assert "pip install 'papermill[s3]'" in told
 
 
 def test_a_run_that_could_not_be_copied_is_copied_later_and_not_run_again(s3, root):
     sweep_file(root, "chapter: 01\nconstants: {EPOCHS: 1}\nseeds: [0, 1, 2]\n")
     code = """
-import sys
 from papermill import iorw
 write, calls = iorw.S3Handler.write, []
 
@@ -119,13 +120,10 @@ def failing(buf, path):
     return write(buf, path)
 
 iorw.S3Handler.write = failing
-from digits_cli.cli import main
-sys.exit(main(["sweep", "sweep.yaml", "--out", "s3://digits/later"]))
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "is not copied yet" in done.stderr and "Traceback" not in done.stderr
-    assert "[3/3]" in done.stderr  # the others are not ended
+    told = sweep_after(code, root, "s3://digits/later")
+    assert "is not copied yet" in told and "Traceback" not in told
+    assert "[3/3]" in told  # the others are not ended
     done = digits(root, "sweep", "sweep.yaml", "--out", "s3://digits/later")
     assert done.returncode == 0, done.stderr
     assert "3 of 3 runs are finished already" in done.stderr
@@ -134,45 +132,32 @@ sys.exit(main(["sweep", "sweep.yaml", "--out", "s3://digits/later"]))
         assert sum(key.endswith(name) for key in found) == 3
 
 
-@pytest.mark.parametrize("good", ["here", "there"])
-def test_a_good_record_wins_from_whichever_side(s3, tmp_path, good):
-    place = Place(f"s3://digits/{good}", tmp_path / "sweep")
+def test_a_good_record_wins_and_one_that_cannot_be_read_is_not_taken_for_missing(
+    s3, tmp_path, monkeypatch
+):
+    place = Place("s3://digits/both", tmp_path / "sweep")
     assert place.folder != Place("s3://digits/another", tmp_path / "sweep").folder
-    record = {"format": 1, "run": "abc", "notebook": None, "seconds": 1.5, "parameters": {}}
-    succeeded, failed = ({**record, "status": status} for status in ("ok", "failed"))
-    ours, theirs = (succeeded, failed) if good == "here" else (failed, succeeded)
-    (place.start("abc") / "run.json").write_text(json.dumps(ours))
-    body = json.dumps(theirs).encode()
-    s3.put_object(Bucket="digits", Key=f"{good}/abc/run.json", Body=body)
-    (run,) = place.runs({"abc": {}})
-    assert run.record == succeeded
-    place.copy([run])
-    assert json.loads(text_of(s3, f"{good}/abc/run.json")) == succeeded
 
+    def record(key, status):
+        values = {"format": 1, "run": key, "notebook": None, "seconds": 1.5, "parameters": {}}
+        return json.dumps({**values, "status": status})
 
-def test_a_record_that_cannot_be_read_is_not_taken_for_missing(s3, tmp_path, monkeypatch):
-    place = Place("s3://digits/unread", tmp_path)
-    s3.put_object(Bucket="digits", Key="unread/abc/run.json", Body=b"{}")
-    s3.put_object(Bucket="digits", Key="unread/def/01_square.ipynb", Body=b"{}")
-    damaged_without_or_not_there = place.runs({"abc": {}, "def": {}, "ghi": {}})
-    assert [run.record for run in damaged_without_or_not_there] == [{}, {}, {}]
+    objects = {"damaged/run.json": "{}", "begun/01_square.ipynb": "{}"}
+    for key, here, there in (("ours", "ok", "failed"), ("theirs", "failed", "ok")):
+        (place.start(key) / "run.json").write_text(record(key, here))
+        objects[f"{key}/run.json"] = record(key, there)
+    for name, text in objects.items():
+        s3.put_object(Bucket="digits", Key=f"both/{name}", Body=text.encode())
+    runs = place.runs(dict.fromkeys(["ours", "theirs", "damaged", "begun", "unheard"], {}))
+    assert [run.record.get("status") for run in runs] == ["ok", "ok", None, None, None]
+    place.copy(runs)
+    for key in ("ours", "theirs"):
+        assert json.loads(text_of(s3, f"both/{key}/run.json")) == json.loads(record(key, "ok"))
 
     def failing(path):
         raise ConnectionError("the network is gone")
 
     monkeypatch.setattr(iorw.S3Handler, "read", failing)
-    assert [run.record for run in place.runs({"def": {}, "ghi": {}})] == [{}, {}]
-    with pytest.raises(RunnerError, match="abc/run.json cannot be read .*the network is gone"):
-        place.runs({"abc": {}})
-
-
-def test_workers_of_ray_bring_back_what_a_run_leaves(root):
-    done = digits(root, "sweep", "sweep.yaml", "--engine", "ray", "--jobs", "2")
-    assert done.returncode == 1, done.stderr
-    assert "2 of 4 runs are good" in done.stdout
-    assert "ninety-nine" in done.stderr
-    found = sorted(path.name for path in (root / "_build/sweeps/sweep").glob("*/*.ipynb"))
-    assert found == 2 * ["01_square.failed.ipynb"] + 2 * ["01_square.ipynb"]
-    # What one engine has finished, the other takes for finished.
-    again = digits(root, "sweep", "sweep.yaml")
-    assert "2 of 4 runs are finished already" in again.stderr
+    assert [run.record for run in place.runs({"begun": {}, "unheard": {}})] == [{}, {}]
+    with pytest.raises(RunnerError, match="ours/run.json cannot be read .*the network is gone"):
+        place.runs({"ours": {}})

@@ -16,8 +16,8 @@ from digit_utils.widgets import embedding_map_html, quiz_html
 from digits_cli.book import Chapter
 from digits_cli.child import injected_values
 from digits_cli.parameters import check_value, parse_declarations
+from digits_cli.reports import write_report
 from digits_cli.sweep_file import Sweep, SweepRun
-from digits_cli.sweep_report import write_report
 
 # ---- Nothing that is read can run code -----------------------------------------------------------
 

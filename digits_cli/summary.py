@@ -26,22 +26,17 @@ from digits_cli.freshness import why_stale
 from digits_cli.pairing import check_pairs
 from digits_cli.progress import duration
 from digits_cli.references import BOUNDS, read_bounds, why_stale_reference
+from digits_cli.reports import print_table
 
 
 def print_failure(run: ChapterRun) -> None:
     """Print the failing cell and its traceback to standard error; nothing if the run succeeded."""
-    failure = run.failure
-    if failure is None:
+    if (failure := run.failure) is None:
         return
-    parts = [failure.message]
-    if failure.source:
-        parts.append(textwrap.indent(failure.source, "    "))
-    if failure.traceback:
-        colour = sys.stderr.isatty()
-        parts.append(failure.traceback if colour else without_colour(failure.traceback))
-    if run.output.is_file():
-        parts.append(f"The notebook up to there: {shown(run.output)}")
-    print("\n" + "\n\n".join(parts), file=sys.stderr)
+    traceback = failure.traceback if sys.stderr.isatty() else without_colour(failure.traceback)
+    kept = f"The notebook up to there: {shown(run.output)}" if run.output.is_file() else ""
+    parts = [failure.message, textwrap.indent(failure.source, "    "), traceback, kept]
+    print("\n" + "\n\n".join(filter(None, parts)), file=sys.stderr)
 
 
 def print_summary(runs: Sequence[ChapterRun]) -> None:
@@ -62,16 +57,9 @@ def print_summary(runs: Sequence[ChapterRun]) -> None:
 
 def _brief(results: dict[str, Any], most: int = 4) -> str:
     """Show the first few plain values that a chapter reported."""
-    plain = {name: value for name, value in results.items() if isinstance(value, str | int | float)}
+    plain = {k: v for k, v in results.items() if isinstance(v, str | int | float)}
     pairs = [f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in plain.items()]
     return ", ".join(pairs[:most]) + (" ..." if len(pairs) > most else "")
-
-
-def print_table(head: list[str], rows: list[list[str]]) -> None:
-    """Print a table in plain columns."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for row in [head, *rows]:
-        print("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
 def print_status(wanted: Sequence[str] = ()) -> bool:
@@ -117,7 +105,7 @@ def _wrapped(names: list[str]) -> str:
 def _last_run(output: Path) -> str:
     if not output.is_file():
         return "never"
-    day = datetime.fromtimestamp(output.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
+    day = f"{datetime.fromtimestamp(output.stat().st_mtime):%Y-%m-%d %H:%M}"
     try:
         seconds = json.loads(output.read_text(encoding="utf-8"))["metadata"]["digits"]["seconds"]
     except (ValueError, LookupError, TypeError):
