@@ -1,10 +1,9 @@
 """The process that executes one notebook: started by `execute`, never by hand.
 
-It reads what to run from a file of JSON and writes a line of JSON to standard output for each thing
-that happens: ``["cell", 3, 9]``, ``["tick"]`` every half second, ``["failed", message, source,
-traceback]``. When nobody reads these lines any more, the runner has stopped or was killed: it then
-ends its kernel, what the kernel started, and itself. (The kernel's own watch over its parent ends
-the kernel alone, and only if it was up in time.)
+It writes a line of JSON to standard output for each thing that happens: ``["cell", 3, 9]``,
+``["tick"]`` every half second, ``["failed", message, source, traceback]``. When nobody reads these
+any more, the runner has stopped or was killed: it then ends its kernel, what the kernel started,
+and itself. (The kernel's own watch over its parent ends the kernel alone, if it was up in time.)
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from typing import Any
 
 from digit_utils.provenance import peak_memory_mb, provenance
 from digits_cli import freshness
-from digits_cli.book import cells_tagged, join_streams, read_notebook, write_notebook
+from digits_cli.book import cells_tagged, join_streams, write_notebook
 
 # A kernel ends or stays mute if another program takes one of its ports between their choice and its
 # start, which happens where many kernels start at a time. Nothing has run then: start another.
@@ -47,7 +46,7 @@ def main(request_file: str) -> int:
                 events.write(json.dumps(event) + "\n")
             except OSError:
                 _end_kernel()
-                shutil.rmtree(request["scratch"], ignore_errors=True)
+                shutil.rmtree(Path(request_file).parent, ignore_errors=True)
                 os._exit(1)
 
     def tick() -> None:
@@ -78,19 +77,21 @@ def _end_kernel() -> None:
 
 
 def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading.Lock) -> int:
+    import nbformat
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-    path, parameters = Path(request["input"]), request["parameters"]
-    notebook = read_notebook(path)
+    output, parameters = Path(request["output"]), request["parameters"]
+    name, folder = output.stem, output.parent
+    notebook = nbformat.reads(request["source"], as_version=4)
     record = {
         "profile": request["profile"],
         "parameters": parameters,
         # Of the code that runs, not of what the checkout holds when it ends.
         "provenance": provenance(Path(request["checkout"])),
-        "fingerprint": freshness.take(notebook, path.stem, parameters, Path(request["cwd"])),
+        "fingerprint": freshness.take(notebook, name, parameters, folder),
     }
     _make_ready(notebook, parameters)
     number = 0  # of the cell that runs
@@ -100,7 +101,7 @@ def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading
         number = cell_index + 1
         send("cell", number, len(notebook.cells))
 
-    def save(output: str) -> None:
+    def save(path: Path) -> None:
         peak = peak_memory_mb(of_children=True)
         notebook.metadata["digits"] = record | {
             "seconds": round(time.monotonic() - request["started"], 1),
@@ -110,11 +111,11 @@ def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading
             if cell.cell_type == "code":
                 cell.outputs = join_streams(cell.outputs)
         with busy:
-            write_notebook(Path(output), notebook)
+            write_notebook(path, notebook)
 
     def fail(what: str, said: str = "") -> int:
-        save(request["failed_output"])
-        where = f"{path.stem}, cell {number} of {len(notebook.cells)}"
+        save(Path(request["failed_output"]))
+        where = f"{name}, cell {number} of {len(notebook.cells)}"
         send("failed", f"{where}: {what}.", notebook.cells[number - 1].source, said)
         return 1
 
@@ -122,7 +123,7 @@ def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading
         # Without folders to look for kernels in, this very interpreter runs the notebook.
         manager = AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
         client = NotebookClient(
-            notebook, km=manager, resources={"metadata": {"path": request["cwd"]}},
+            notebook, km=manager, resources={"metadata": {"path": str(folder)}},
             startup_timeout=TIMEOUT, iopub_timeout=TIMEOUT, raise_on_iopub_timeout=True,
             force_raise_errors=True, record_timing=False, on_cell_start=cell_started,
         )  # fmt: skip
@@ -138,7 +139,7 @@ def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading
                 return fail(f"the kernel died: {_how_it_ended(manager.provisioner)}")
             if number or not left:
                 raise
-    save(request["output"])
+    save(output)
     return 0
 
 

@@ -120,8 +120,7 @@ def _run(options: Namespace) -> int:
         skip_fresh=options.skip_fresh,
     )  # fmt: skip
     for run in runs:
-        if run.failure:
-            print_failure(run)
+        print_failure(run)
     print_summary(runs)
     return 0 if all(run.ok for run in runs) else 1
 
@@ -170,24 +169,23 @@ def _sync(options: Namespace) -> int:
     tell_others(root)
     if options.check:
         differences = check_pairs(root, chapters)
-        print("\n".join(map(str, differences)) or "Every .ipynb equals its .py.")
+        print("\n".join(differences) or "Every .ipynb equals its .py.")
         if differences:
             print("Run `digits sync` (or `make sync`), and commit both halves.", file=sys.stderr)
         return 1 if differences else 0
-    code, last = 0, []
+    notes: list[object] = []
+    errors: list[object] = []
     for chapter in chapters:
         if advice := advise_restoring(chapter):
-            last.append(f"{shown(chapter.notebook)} was gone and has no outputs now{advice}.")
+            notes.append(f"{shown(chapter.notebook)} was gone and has no outputs now{advice}.")
         try:
             done = "wrote" if sync_pair(chapter, options.force) else "as it was"
-            print(f"{done}: {shown(chapter.notebook)}")
+            print(f"{done}: {shown(chapter.notebook)}", flush=True)
         except RunnerError as error:
-            last.append(str(error))
-            code = 1
-    sys.stdout.flush()
-    for text in last:
+            errors.append(error)
+    for text in [*notes, *errors]:
         print(f"digits sync: {text}", file=sys.stderr)
-    return code
+    return 1 if errors else 0
 
 
 def _install_cell(options: Namespace) -> int:
@@ -221,27 +219,15 @@ def _status(options: Namespace) -> int:
 
 
 def _publish(options: Namespace) -> int:
-    from digits_cli.execute import ChapterRun
     from digits_cli.publish import publish
-    from digits_cli.report import print_failure
 
-    left = publish(options.chapters, run=not options.no_run)
-    for run in left:
-        if isinstance(run, ChapterRun):
-            print_failure(run)
-    return 1 if left else 0
+    return 1 if publish(options.chapters, run=not options.no_run) else 0
 
 
-def _references(options: Namespace) -> int:
+def _make(options: Namespace) -> int:
     from digits_cli.references import make
 
-    return _tell_written(make("make_references", options.chapters))
-
-
-def _stage_published(options: Namespace) -> int:
-    from digits_cli.references import make
-
-    return _tell_written(make("stage_published", options.chapters))
+    return _tell_written(make(options.command, options.chapters))
 
 
 def _tell_written(paths: Iterable[Path]) -> int:
@@ -253,5 +239,5 @@ def _tell_written(paths: Iterable[Path]) -> int:
 ACTS = {
     "run": _run, "sweep": _sweep, "search": _search, "new": _new, "sync": _sync,
     "install-cell": _install_cell, "site": _site, "status": _status, "address": _address,
-    "publish": _publish, "references": _references, "stage-published": _stage_published,
+    "publish": _publish, "references": _make, "stage-published": _make,
 }  # fmt: skip

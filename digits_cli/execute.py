@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,7 @@ class ChapterRun:
     peak_memory_mb: int | None = None  # of the kernel; None on Windows, or if nothing was kept
     results: dict[str, Any] = field(default_factory=dict)  # see `digit_utils.results`
     failure: Failure | None = None
-    # See `digit_utils.provenance`; empty if that is not known.
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)  # empty if that is not known
     skipped: bool = False  # not run, because an earlier run stands
 
     @property
@@ -71,20 +70,12 @@ def run_chapters(
     root: Path | str | None = None,
     skip_fresh: bool = False,
 ) -> list[ChapterRun]:
-    """Run chapters in book order, checking every request first.
+    """Run chapters in book order, for options as `digits run --help` tells them.
 
-    - wanted: names, unique prefixes or paths; empty means all chapters.
-    - profile: ``quick``, ``full``, ``seed``, or a folder that a reader added to `profiles/`.
-    - parameters: values that go before the profile's.
-    - out: folder for the executed notebooks; ``_build/runs/<profile>`` by default, and
-      ``_build/runs/<profile>-changed`` when `parameters` are given.
-    - keep_going: run later chapters after one has failed.
-    - root: the checkout; found from the working directory by default.
-    - skip_fresh: leave chapters alone whose last run in that folder would come out the same.
-
-    Returns one ChapterRun for each chapter that was started or skipped. Raises UsageError for an
-    unknown chapter, profile or parameter, and RunnerError when a notebook and its script disagree
-    or a chapter is being run there already, before anything is started.
+    `out` None: ``_build/runs/<profile>``, and ``<profile>-changed`` there with `parameters`, which
+    go before the profile's values. Returns one ChapterRun for each chapter started or skipped.
+    Before anything is started, raises UsageError for an unknown chapter, profile or parameter, and
+    RunnerError when a notebook and its script disagree or a chapter is being run there already.
     """
     runs = []
     planned = plan_runs(wanted, profile, parameters, out, root)
@@ -113,25 +104,21 @@ def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
     and no temporary file stays: not even if this process is killed.
     """
     started = time.monotonic()
-    name = plan.chapter.name
     plan.failed_output.unlink(missing_ok=True)
     failure = None
     with tempfile.TemporaryDirectory(prefix="digits-") as folder:
         scratch = Path(folder)
-        notebook, asked, log = (scratch / f"{name}{end}" for end in (".ipynb", ".json", ".log"))
+        asked, log = scratch / "request.json", scratch / "log"
         request = {
-            "input": str(notebook),
+            "source": plan.source.decode("utf-8"),
             "output": str(plan.output),
             "failed_output": str(plan.failed_output),
-            "cwd": str(plan.folder),
             # Installed chapters have no commit; a virtual environment may lie in another project's.
             "checkout": folder if plan.chapter.installed else str(plan.chapter.folder),
-            "scratch": folder,
             "profile": plan.profile,
             "parameters": plan.parameters,
             "started": started,
         }
-        notebook.write_bytes(plan.source)
         asked.write_text(json.dumps(request), encoding="utf-8")
         with log.open("wb") as log_file:
             child = subprocess.Popen(
@@ -158,9 +145,9 @@ def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
             child.stdout.close()  # which a child that still runs notices within half a second
             child.wait()
         if failure is None and child.returncode:
+            told = f"ended early (exit code {child.returncode}). Its last words:"
             failure = Failure(
-                f"{name}: the process that ran it ended early "
-                f"(exit code {child.returncode}). Its last words:",
+                f"{plan.chapter.name}: the process that ran it {told}",
                 traceback=log.read_text(encoding="utf-8", errors="replace")[-4000:],
             )
     return _outcome(plan, failure, time.monotonic() - started)
@@ -233,14 +220,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def check_can_run() -> None:
-    """Raise RunnerError unless the packages that execute notebooks are installed."""
-    missing = [
-        name
-        for name in ("papermill", "nbclient", "ipykernel", "jupytext")
-        if importlib.util.find_spec(name) is None
-    ]
-    if missing:
-        raise RunnerError(
-            f"{sys.executable} has no {', '.join(missing)}. "
-            "Install the book's tools: pip install -e '.[book]'."
-        )
+    """Raise ModuleNotFoundError unless the packages that execute notebooks are installed."""
+    for name in ("jupytext", "nbclient", "ipykernel"):
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(name=name)

@@ -18,14 +18,7 @@ from typing import Any
 import digit_utils
 from digit_utils.io import parse_json
 from digit_utils.provenance import installed_version, keras_backend
-from digits_cli.book import (
-    INSTALL_TAG,
-    Chapter,
-    code_cells,
-    code_sources,
-    read_notebook,
-    run_folder,
-)
+from digits_cli.book import INSTALL_TAG, Chapter, code_cells, read_notebook, run_folder
 from digits_cli.code_form import cell_facts, closure, short_hash
 from digits_cli.pairing import read_script
 from digits_cli.parameters import declared_parameters
@@ -61,8 +54,8 @@ def take(
     `folder`, where the chapter runs, before the copy recorded with the book. `pins` stand in for
     the versions installed, see `locked_versions`.
     """
-    declared = {k: p.default for k, p in declared_parameters(notebook, chapter).items()}
-    values = {**declared, **parameters}
+    values = {name: p.default for name, p in declared_parameters(notebook, chapter).items()}
+    values |= parameters
     # Parameters count by their values.
     cells = code_cells(notebook, INSTALL_TAG, "parameters", "injected-parameters")
     code = [cell_facts(cell.source) for cell in cells if cell.source.strip()]
@@ -78,7 +71,7 @@ def take(
             made = artifacts / path.name if artifacts and path.stem in RECORDED else path
             data = (made if made.is_file() else path).read_bytes()
             files[f"digit_utils/{path.relative_to(PACKAGE).as_posix()}"] = short_hash(data)
-    packages = {PACKAGES[name] for name in tops if name in PACKAGES}
+    packages = {PACKAGES[name] for name in tops & PACKAGES.keys()}
     if "keras" in packages:
         # What it computes with is imported nowhere in our code; the book is made with TensorFlow.
         packages.add(keras_backend() if pins is None else "tensorflow")
@@ -203,15 +196,22 @@ def _why(executed: Path, today: Fingerprint, nothing: str) -> list[str]:
     notebook = read_notebook(executed)
     recorded = notebook.metadata.get("digits", {}).get("fingerprint")
     found = [NO_FINGERPRINT] if recorded is None else differences(recorded, today)
-    code = [cell for cell in code_cells(notebook) if cell.source.strip()]
-    if not found and any(cell.execution_count is None for cell in code):
-        # Changed, synchronised, and changed back: the outputs were dropped on the way.
-        found = ["some of its code has no output"]
-    return found
+    # Changed, synchronised, and changed back: the outputs were dropped on the way.
+    return found or ["some of its code has no output"] * lacks_outputs(notebook)
+
+
+def code_with_outputs(notebook: Any) -> list[Any]:
+    """Return the code cells that are executed: those that are not empty."""
+    return [cell for cell in code_cells(notebook) if cell.source.strip()]
+
+
+def lacks_outputs(notebook: Any) -> bool:
+    """Tell whether some code was not executed."""
+    return any(cell.execution_count is None for cell in code_with_outputs(notebook))
 
 
 def saved_artifacts(notebook: Any, folder: Path) -> list[Path]:
     """List the recorded artifacts that a chapter saves, where a run in `folder` leaves them."""
-    code = [source for source in code_sources(notebook) if "save_json" in source]
-    saved = [name for name in RECORDED if any(name in source for source in code)]
+    saving = [cell.source for cell in code_cells(notebook) if "save_json" in cell.source]
+    saved = [name for name in RECORDED if any(name in source for source in saving)]
     return [folder / "artifacts" / f"{name}.json" for name in saved]

@@ -36,8 +36,7 @@ METADATA: dict[str, dict[str, Any]] = {
 def read_script(path: Path) -> Any:
     """Read a py:percent script as a notebook without outputs, with stable cell ids.
 
-    It has the metadata of `METADATA`, and of cells tags, alt texts and the empty lines below.
-    Raises RunnerError when the file cannot be read.
+    Of its cells it has the tags, the alt texts and the number of empty lines below.
     """
     import jupytext
     import nbformat
@@ -90,12 +89,13 @@ def check_pairs(root: Path, chapters: Sequence[Chapter] | None = None) -> list[s
     """List in sentences what differs between the halves of some chapters, or all; not outputs."""
     found = []
     for chapter in list_chapters(root) if chapters is None else chapters:
-        told = []
         if not chapter.script.is_file():
             told = ["there is an .ipynb but no .py; the .py is the half that is edited"]
-        elif not chapter.installed and not chapter.notebook.is_file():
+        elif chapter.installed:
+            told = []
+        elif not chapter.notebook.is_file():
             told = [f"there is a .py but no .ipynb{advise_restoring(chapter)}"]
-        elif not chapter.installed:
+        else:
             told = _compare(read_script(chapter.script), read_notebook(chapter.notebook))
         found += [f"{chapter.name}: {what}" for what in told]
     return found
@@ -139,10 +139,9 @@ def _label(number: int, cell: Any) -> str:
 
 
 def sync_pair(chapter: Chapter, force: bool = False) -> bool:
-    """Regenerate one notebook from its script, and tell whether it changed.
+    """Regenerate one notebook from its script, unless it is right; tell whether it changed.
 
-    A notebook that is already right is not touched. `force` lets go of text that was typed into the
-    notebook alone. Raises RunnerError when there is no script, or text that would be lost.
+    `force` lets go of text that was typed into the notebook alone, for a RunnerError otherwise.
     """
     import nbformat
 
@@ -156,16 +155,16 @@ def sync_pair(chapter: Chapter, force: bool = False) -> bool:
         old = read_notebook(chapter.notebook)
         if not force:
             refuse_to_lose(chapter, fresh, old)
-        _keep_outputs(fresh, old)
+        carry_outputs(fresh, old)
         if nbformat.writes(fresh) == nbformat.writes(old):
             return False
     write_notebook(chapter.notebook, fresh)
     return True
 
 
-def _keep_outputs(fresh: Any, old: Any) -> None:
+def carry_outputs(fresh: Any, old: Any) -> None:
     """Carry outputs, and what they came from, over to the cells that do the same as before."""
-    fresh_code, old_code = code_cells(fresh), code_cells(old)
+    fresh_code, old_code = (code_cells(each, "injected-parameters") for each in (fresh, old))
     matcher = difflib.SequenceMatcher(None, code_forms(old), code_forms(fresh), autojunk=False)
     for block in matcher.get_matching_blocks():
         for step in range(block.size):
@@ -192,9 +191,8 @@ def refuse_to_lose(chapter: Chapter, fresh: Any, old: Any) -> None:
         if cell.source.strip() and cell.source not in known and not name.startswith(_digest(cell)):
             gone = there is not None or before is None
         else:
-            gone = there is not None and before is not None and (
-                _kept_metadata(there) == _kept_metadata(before) != _kept_metadata(cell)
-            )  # fmt: skip
+            one, other = (each and _kept_metadata(each) for each in (there, before))
+            gone = one is not None and one == other != _kept_metadata(cell)
         lost += [_label(number, cell)] if gone else []
     if lost:
         raise RunnerError(

@@ -1,13 +1,11 @@
-"""The address of the book's repository: find it, and rewrite it, the install cells included.
-
-It stands in many files, because Colab, pip and citations need it as text; `_config.yml` counts.
-"""
+"""Find and rewrite the repository's address; of all files that hold it, `_config.yml` counts."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from digit_utils.io import write_atomically
@@ -69,9 +67,8 @@ def configured(root: Path) -> tuple[str | None, str]:
         told = "cannot be read: expected repository: with url: and branch: below it"
         raise source.error(("repository",), told) from error
     address = parse_address(str(url))
-    if url is not None and address is None:
-        told = f"{shown(path)}: repository.url is {url!r:.200}, expected {GITHUB}OWNER/NAME."
-        raise RunnerError(told)
+    told = f"repository.url is {url!r:.200}, expected {GITHUB}OWNER/NAME"
+    source.need(url is None or address, ("repository", "url"), told)
     return address, branch
 
 
@@ -83,19 +80,13 @@ def find_address(root: Path) -> tuple[str | None, str]:
     server = os.environ.get("GITHUB_SERVER_URL", GITHUB).rstrip("/") + "/"
     if told := parse_address(server + os.environ.get("GITHUB_REPOSITORY", "")):
         return told, "GITHUB_REPOSITORY"
-    if cloned := parse_address(_origin(root)):
-        return cloned, "the git remote origin"
+    if (root / ".git").exists():  # else it may lie within another project's checkout
+        command = ["git", "-C", str(root), "remote", "get-url", "origin"]
+        with suppress(OSError):  # no git
+            found = subprocess.run(command, capture_output=True, text=True).stdout
+            if cloned := parse_address(found):
+                return cloned, "the git remote origin"
     return configured(root)[0], "_config.yml"
-
-
-def _origin(root: Path) -> str:
-    if not (root / ".git").exists():  # a folder within another project's checkout
-        return ""
-    command = ["git", "-C", str(root), "remote", "get-url", "origin"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return ""
 
 
 def rewrite_text(text: str, old: str | None, new: str | None) -> str:
@@ -110,9 +101,9 @@ def rewrite_text(text: str, old: str | None, new: str | None) -> str:
 
 
 def rewrite_address(new: str | None = None, root: Path | str | None = None) -> list[Path]:
-    """Make every file of the checkout name this repository; return the files written.
+    """Make every file name the repository `new`, or that of `find_address`; return those written.
 
-    `new` None: the address that `find_address` finds. An interrupted call can be repeated.
+    An interrupted call can be repeated.
     """
     root = find_checkout(root)
     config = root / "_config.yml"
@@ -151,10 +142,9 @@ def install_cell(repository: str | None, ref: str) -> str:
 
 
 def write_install_cells(root: Path, ref: str | None = None) -> list[Path]:
-    """Put today's cell into every chapter's script, and change nothing else; return those written.
+    """Put today's cell into every chapter's script; return those written.
 
-    `ref` None: ``repository.branch`` of ``_config.yml``. Raises RunnerError, and writes nothing,
-    when a script does not have exactly one such cell.
+    `ref` None: the branch in ``_config.yml``. Nothing is written if a script lacks such a cell.
     """
     repository, branch = configured(root)
     cell = install_cell(repository, ref or branch)
