@@ -89,19 +89,18 @@ def run_chapters(
                 runs.append(_outcome(plan, skipped=True))
                 continue
             show.start(number, plan.chapter.name)
-            run = run_one(plan, show)
-            show.finish(run)
-            runs.append(run)
-            if not run.ok and not keep_going:
+            runs.append(run_one(plan, show))
+            show.finish(runs[-1])
+            if not runs[-1].ok and not keep_going:
                 break
     return runs
 
 
 def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
-    """Run one planned chapter, see `child`; its notebook goes to the plan's folder.
+    """Run one planned chapter, see `child`; `show` has a Reporter's `cell` and `tick`.
 
-    `show` has a Reporter's `cell` and `tick`. However this ends, nothing that it started runs on,
-    and no temporary file stays: not even if this process is killed.
+    However this ends, nothing that it started runs on, and no temporary file stays: not even if
+    this process is killed.
     """
     started = time.monotonic()
     plan.failed_output.unlink(missing_ok=True)
@@ -171,10 +170,9 @@ def _outcome(
 
 
 def kernel_environment(scratch: Path) -> dict[str, str]:
-    """Return the environment of a kernel: the reader's own, made quiet and repeatable.
+    """Return the reader's environment, made quiet and repeatable.
 
-    `scratch` holds IPython's, Jupyter's and Keras's own files, so that no start-up script, history
-    or settings of the reader's have a say.
+    `scratch` takes the place of IPython's, Jupyter's and Keras's own files and settings.
     """
     kept = {name: value for name, value in os.environ.items() if name not in NOT_FOR_KERNELS}
     return kept | {
@@ -191,19 +189,21 @@ def kernel_environment(scratch: Path) -> dict[str, str]:
 
 
 def hold_site(root: Path) -> AbstractContextManager[None]:
-    """Hold the place where the site of the checkout `root` is built.
-
-    Raises RunnerError if another process builds it or the folder cannot be written.
-    """
+    """Hold the place where the site of the checkout `root` is built."""
     return _hold(root / "_build", {"site": "the site is being built"})
 
 
 @contextmanager
 def _hold(folder: Path, places: Mapping[str, str]) -> Iterator[None]:
-    """Hold places in a folder, each with what is being done there, against other processes."""
+    """Hold places in a folder, or raise RunnerError with what another process is doing there."""
     claims = folder / ".claims"
+
+    def tidy() -> None:
+        with suppress(OSError):  # others hold places there
+            claims.rmdir()
+
     with ExitStack() as held:
-        held.callback(_remove_if_empty, claims)
+        held.callback(tidy)
         for name, what in places.items():
             try:
                 held.enter_context(claim_folder(claims / name))
@@ -212,11 +212,6 @@ def _hold(folder: Path, places: Mapping[str, str]) -> Iterator[None]:
                 raise RunnerError(told if error.owner else str(error)) from error
             held.callback(shutil.rmtree, claims / name, ignore_errors=True)  # while it is ours
         yield
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()
 
 
 def check_can_run() -> None:

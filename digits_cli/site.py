@@ -18,10 +18,9 @@ from digits_cli.yaml_source import YamlSource
 
 
 def build_site(profile: str | None = "quick", root: Path | str | None = None) -> int:
-    """Build `_build/html` from a profile's executed notebooks; return Jupyter Book's exit code.
+    """Build `_build/html` from a profile's runs, or None: as published; return the exit code.
 
-    `profile` None: from `notebooks/` as published, without a run. A failed build leaves the last
-    good site in place.
+    A failed build leaves the last good site in place.
     """
     root = find_checkout(root)
     with hold_site(root):
@@ -30,11 +29,9 @@ def build_site(profile: str | None = "quick", root: Path | str | None = None) ->
         final = root / "_build" / "html"
         kept = f"{shown(final)} is still the last good site." if final.is_dir() else ""
         if code != 0:
-            print(
-                f"digits site: Jupyter Book ended with exit code {code}; its warnings and errors "
-                f"are above, and what it made is in {shown(made)}. {kept}",
-                file=sys.stderr,
-            )
+            told = f"Jupyter Book ended with exit code {code}; its warnings and errors are above, "
+            told += f"and what it made is in {shown(made)}. {kept}"
+            print(f"digits site: {told}", file=sys.stderr)
             return code
         missing = [page for page in ["index", *pages] if not (made / f"{page}.html").is_file()]
         if missing:
@@ -61,13 +58,11 @@ def check_links(profile: str | None = None, root: Path | str | None = None) -> i
 
 def _replace(final: Path, made: Path) -> None:
     """Put what was made in its place at once, and clear up."""
-    old = final.with_name(f".{final.name}-old")
-    shutil.rmtree(old, ignore_errors=True)
+    work = made.parents[1]
     if final.is_dir():
-        final.rename(old)
+        final.rename(work / "old")
     made.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
-    shutil.rmtree(made.parents[1], ignore_errors=True)
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def _jupyter_book(root: Path, *options: str) -> tuple[int, Path]:
@@ -95,10 +90,7 @@ def _jupyter_book(root: Path, *options: str) -> tuple[int, Path]:
 
 
 def stage_site(root: Path, profile: str | None) -> list[str]:
-    """Fill `_build/site` afresh with the book's sources; return the pages that `_toc.yml` names.
-
-    Raises RunnerError when chapters are missing, out of date or not in `_toc.yml`.
-    """
+    """Fill `_build/site` afresh with the book's sources; return the pages that `_toc.yml` names."""
     for name in ("_config.yml", "_toc.yml", "book"):
         if not (root / name).exists():
             raise RunnerError(f"{shown(root / name)} is missing: the book needs it.")
@@ -120,10 +112,10 @@ def stage_site(root: Path, profile: str | None) -> list[str]:
     site.mkdir(parents=True)
     for name in ("_config.yml", "_toc.yml"):
         shutil.copyfile(root / name, site / name)
-    for folder in ("book", "results", "sweeps"):  # pages show numbers and files from the last two
-        if (root / folder).is_dir():
-            ignore = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(root / folder, site / folder, ignore=ignore)
+    caches = shutil.ignore_patterns("__pycache__")
+    for name in ("book", "results", "sweeps"):  # pages show numbers and files from the last two
+        if (root / name).is_dir():
+            shutil.copytree(root / name, site / name, ignore=caches)
     written, (ours, source) = configured(root)[0], find_address(root)
     if ours != written and written:
         print(f"Links lead to {ours} (by {source}; _config.yml names {written}).")
