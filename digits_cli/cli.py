@@ -28,14 +28,13 @@ KEPT = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the `digits` command and return its exit code.
+    """Run the `digits` command; return its exit code.
 
-    `arguments` come without the program's name; None takes those of the process. The code is 0 when
-    done, 1 when a chapter or a check failed, 2 when the request was wrong and nothing was started,
-    130 after Ctrl-C, and 141 when whoever reads the output has closed it.
+    0 when done, 1 when a chapter or a check failed, 2 when the request was wrong and nothing was
+    started, 130 after Ctrl-C, 141 when whoever reads the output has closed it.
     """
     parser = build_parser()
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
     options, extra = parser.parse_known_args(_pair_up_parameters(given))
     settle()
     # argparse gives up on chapters that follow an option; they are chapters all the same.
@@ -49,8 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Being asked to stop is not a crash: end the kernel, then ourselves.
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        if options.command in {"run", "sweep", "search"}:
-            _check_backend()
+        backend = keras_backend()
+        if options.command in {"run", "sweep", "search"} and backend not in BACKENDS:
+            told = f"KERAS_BACKEND is {backend!r:.80}, expected one of {', '.join(BACKENDS)}."
+            raise UsageError(told + did_you_mean(backend, BACKENDS))
         code = ACTS[options.command](options)
         sys.stdout.flush()
         return code
@@ -81,15 +82,7 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _check_backend() -> None:
-    """Refuse a backend that no chapter could train with; Keras would do so in a traceback."""
-    backend = keras_backend()
-    if backend not in BACKENDS:
-        told = f"KERAS_BACKEND is {backend!r:.80}, expected one of {', '.join(BACKENDS)}."
-        raise UsageError(told + did_you_mean(backend, BACKENDS))
-
-
-def _pair_up_parameters(arguments: list[str]) -> list[str]:
+def _pair_up_parameters(arguments: Sequence[str]) -> list[str]:
     """Turn `-p NAME VALUE` into `--parameter=NAME=VALUE`: a VALUE may begin with a minus sign."""
     joined, rest = [], list(arguments)
     while rest:
@@ -173,8 +166,7 @@ def _sync(options: Namespace) -> int:
         if differences:
             print("Run `digits sync` (or `make sync`), and commit both halves.", file=sys.stderr)
         return 1 if differences else 0
-    notes: list[object] = []
-    errors: list[object] = []
+    notes, errors = [], []
     for chapter in chapters:
         if advice := advise_restoring(chapter):
             notes.append(f"{shown(chapter.notebook)} was gone and has no outputs now{advice}.")
@@ -182,7 +174,7 @@ def _sync(options: Namespace) -> int:
             done = "wrote" if sync_pair(chapter, options.force) else "as it was"
             print(f"{done}: {shown(chapter.notebook)}", flush=True)
         except RunnerError as error:
-            errors.append(error)
+            errors.append(str(error))
     for text in [*notes, *errors]:
         print(f"digits sync: {text}", file=sys.stderr)
     return 1 if errors else 0

@@ -84,11 +84,11 @@ def run_chapters(
     with _hold(planned[0].folder, names):
         for number, plan in enumerate(planned, start=1):
             # Asked when its turn comes: an earlier chapter may have left it something new.
-            if skip_fresh and not why_run_again(plan):
-                show.skip(number, plan.chapter.name)
+            fresh = skip_fresh and not why_run_again(plan)
+            show.start(number, plan.chapter.name, fresh)
+            if fresh:
                 runs.append(_outcome(plan, skipped=True))
                 continue
-            show.start(number, plan.chapter.name)
             runs.append(run_one(plan, show))
             show.finish(runs[-1])
             if not runs[-1].ok and not keep_going:

@@ -15,8 +15,7 @@ from digits_cli.code_form import code_forms
 from digits_cli.errors import RunnerError
 
 COMPARED = ("tags", "mystnb")  # of a cell's metadata; the rest is an editor's
-# What JupyterLab and jupytext put into a notebook when they save it, so that nothing differs after
-# that but Python's version. The settings are those of jupytext.toml, which a wheel does not hold.
+# What JupyterLab and jupytext, as jupytext.toml sets it, put into a notebook when they save it.
 METADATA: dict[str, dict[str, Any]] = {
     "jupytext": {
         "cell_metadata_filter": "tags,mystnb,-all", "comment_magics": False,
@@ -86,7 +85,7 @@ def _digest(cell: Any) -> str:
 
 
 def check_pairs(root: Path, chapters: Sequence[Chapter] | None = None) -> list[str]:
-    """List in sentences what differs between the halves of some chapters, or all; not outputs."""
+    """List in sentences what but outputs differs between the halves of some chapters, or all."""
     found = []
     for chapter in list_chapters(root) if chapters is None else chapters:
         if not chapter.script.is_file():
@@ -111,11 +110,9 @@ def advise_restoring(chapter: Chapter) -> str:
 def refuse_unlike(root: Path, chapters: Sequence[Chapter]) -> None:
     """Raise RunnerError unless both halves of each of these chapters agree."""
     if differences := check_pairs(root, chapters):
-        raise RunnerError(
-            "Notebooks and scripts disagree; run `digits sync` (or `make sync`) first:\n"
-            + "\n".join(f"  {difference}" for difference in differences)
-            + "\nIt writes the .ipynb from the .py, and loses nothing typed into the .ipynb."
-        )
+        told = "Notebooks and scripts disagree; run `digits sync` (or `make sync`) first:"
+        last = "\nIt writes the .ipynb from the .py, and loses nothing typed into the .ipynb."
+        raise RunnerError("\n  ".join([told, *differences]) + last)
 
 
 def _compare(fresh: Any, old: Any) -> list[str]:
@@ -180,7 +177,6 @@ def refuse_to_lose(chapter: Chapter, fresh: Any, old: Any) -> None:
 
     A sync names each cell after its text, so a cell of another name was typed into. It is lost when
     it is new, or when the script, `fresh`, has the cell as it was; else the script is the newer.
-    The same for tags and alt texts. Deleted and moved cells are not looked for.
     """
     scripted, committed = {cell.id: cell for cell in fresh.cells}, _committed_cells(chapter)
     known = {cell.source for cell in [*scripted.values(), *committed.values()]}
