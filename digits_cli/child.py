@@ -57,7 +57,7 @@ def main(request_file: str) -> int:
     threading.Thread(target=tick, daemon=True).start()
     try:
         return _execute(request, send, busy)
-    except (OSError, RuntimeError) as error:  # a full disk, no kernel: the runner shows this line
+    except (ImportError, OSError, RuntimeError) as error:  # no nbclient, a full disk, no kernel
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
     except Exception:
         traceback.print_exc()

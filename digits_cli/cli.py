@@ -97,7 +97,7 @@ def _pair_up_parameters(arguments: Sequence[str]) -> list[str]:
 
 
 def _run(options: Namespace) -> int:
-    from digits_cli.execute import check_can_run, run_chapters
+    from digits_cli.execute import run_chapters
     from digits_cli.parameters import parse_command_line_value
     from digits_cli.report import print_failure, print_summary
 
@@ -107,7 +107,6 @@ def _run(options: Namespace) -> int:
         if not separator:
             raise UsageError(f"-p needs a NAME and a VALUE, found only '{name}'.")
         parameters[name] = parse_command_line_value(text)
-    check_can_run()
     runs = run_chapters(
         options.chapters, options.profile, parameters, options.out, options.keep_going,
         skip_fresh=options.skip_fresh,
@@ -119,11 +118,9 @@ def _run(options: Namespace) -> int:
 
 
 def _sweep(options: Namespace) -> int:
-    from digits_cli.execute import check_can_run
     from digits_cli.sweep import run_sweep
     from digits_cli.sweep_report import write_report
 
-    check_can_run()
     _, runs, place = run_sweep(
         options.file, options.out, options.jobs, only_list=options.list, report=write_report,
         engine=options.engine, address=options.address,

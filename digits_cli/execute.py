@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -212,10 +211,3 @@ def _hold(folder: Path, places: Mapping[str, str]) -> Iterator[None]:
                 raise RunnerError(told if error.owner else str(error)) from error
             held.callback(shutil.rmtree, claims / name, ignore_errors=True)  # while it is ours
         yield
-
-
-def check_can_run() -> None:
-    """Raise ModuleNotFoundError unless the packages that execute notebooks are installed."""
-    for name in ("jupytext", "nbclient", "ipykernel"):
-        if find_spec(name) is None:
-            raise ModuleNotFoundError(name=name)

@@ -20,12 +20,11 @@ from digits_cli.book import (
     run_folder,
     select_chapters,
     shown,
-    tags,
     write_notebook,
 )
 from digits_cli.code_form import code_forms
 from digits_cli.errors import RunnerError
-from digits_cli.execute import ChapterRun, check_can_run, run_chapters
+from digits_cli.execute import ChapterRun, run_chapters
 from digits_cli.pairing import carry_outputs, read_script, refuse_to_lose
 from digits_cli.parameters import declared_parameters
 from digits_cli.plan import profile_values
@@ -81,7 +80,6 @@ def _brief(reasons: list[str]) -> str:
 
 
 def _run(root: Path, chapter: Chapter) -> ChapterRun:
-    check_can_run()
     locked = freshness.to_publish(root, chapter)
     values = profile_values(root, "full", chapter)
     here = freshness.take(read_script(chapter.script), chapter.name, values)
@@ -116,9 +114,9 @@ def _write(path: Path, data: bytes) -> bool:
 def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
     """Publish outputs, results and artifacts of the full run; return the files that changed."""
     executed = run_folder(root, "full") / f"{chapter.name}.ipynb"
-    notebook = executed_chapters(root, "full", [chapter])[chapter.name]
+    notebook = read_script(chapter.script)
+    carry_outputs(notebook, read_notebook(executed))
     run = notebook.metadata["digits"]
-    notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in tags(cell)]
     number_cells(notebook)
     outputs = freshness.outputs_hash(notebook)
     notebook.metadata["digits"] = {"fingerprint": run["fingerprint"], "outputs": outputs}
@@ -129,14 +127,11 @@ def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
         record["results"] = results.read(executed)
     except results.ResultsError as error:
         problems.append(str(error))
-    declared = declared_parameters(notebook, chapter.name)
-    ran_with = run.get("parameters", {}).items()
-    others = [f"{k}={v!r}" for k, v in ran_with if k not in declared or declared[k].default != v]
-    if others:
-        problems.append(
-            f"it ran with {', '.join(others)} instead of its defaults; remove profiles/full, and "
-            f"run `digits run {chapter.name} --profile full`"
-        )
+    ran_with = run["fingerprint"]["parameters"].items()
+    defaults = {p.name: p.default for p in declared_parameters(notebook, chapter.name).values()}
+    if others := [f"{name}={value!r}" for name, value in ran_with if value != defaults.get(name)]:
+        told = f"it ran with {', '.join(others)} instead of its defaults; remove profiles/full, and"
+        problems.append(f"{told} run `digits run {chapter.name} --profile full`")
     if problems:
         raise RunnerError("\n  ".join([f"{chapter.name} was not published:", *problems]))
     new = {
