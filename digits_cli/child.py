@@ -9,7 +9,6 @@ and itself. (The kernel's own watch over its parent ends the kernel alone, if it
 from __future__ import annotations
 
 import ast
-import contextlib
 import json
 import os
 import shutil
@@ -19,12 +18,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from digit_utils.provenance import peak_memory_mb, provenance
 from digits_cli import freshness
-from digits_cli.book import cells_tagged, join_streams, write_notebook
+from digits_cli.book import cells_tagged, code_cells, join_streams, write_notebook
 
 # A kernel ends or stays mute if another program takes one of its ports between their choice and its
 # start, which happens where many kernels start at a time. Nothing has run then: start another.
@@ -33,7 +33,7 @@ TIMEOUT = 120  # seconds for a busy machine to answer in; a late answer is not a
 
 
 def main(request_file: str) -> int:
-    """Execute the notebook described in a file; return 0 when every cell ran, else 1."""
+    """Execute the notebook in a file's request; return 0 when every cell ran, else 1."""
     # Libraries may print: keep the event stream to ourselves and send their text to stderr.
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
@@ -69,9 +69,9 @@ def _end_kernel() -> None:
 
     kernels = psutil.Process().children()
     for kernel in kernels:
-        with contextlib.suppress(OSError, AttributeError):  # it has ended; Windows has no groups
+        with suppress(OSError, AttributeError):  # it has ended; Windows has no groups
             os.killpg(kernel.pid, signal.SIGKILL)  # with what it started: it leads a group
-        with contextlib.suppress(psutil.Error):
+        with suppress(psutil.Error):
             kernel.kill()
     psutil.wait_procs(kernels, timeout=5)
 
@@ -107,9 +107,8 @@ def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading
             "seconds": round(time.monotonic() - request["started"], 1),
             "peak_memory_mb": None if peak is None else round(peak),
         }
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                cell.outputs = join_streams(cell.outputs)
+        for cell in code_cells(notebook):
+            cell.outputs = join_streams(cell.outputs)
         with busy:
             write_notebook(path, notebook)
 
@@ -145,19 +144,18 @@ def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading
 
 def _make_ready(notebook: Any, parameters: dict[str, Any]) -> None:
     """Drop the outputs, and put the parameters in a cell like papermill's."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
+    from nbformat.v4 import new_code_cell
+
+    for cell in code_cells(notebook):
+        cell.outputs, cell.execution_count = [], None
     notebook.metadata["papermill"] = {"parameters": parameters}
     if parameters:
-        from nbformat.v4 import new_code_cell
-
         tag = "injected-parameters"
         lines = [f"{name} = {value!r}" for name, value in parameters.items()]
-        declared = notebook.cells.index(cells_tagged(notebook, "parameters")[0])
         source = "\n".join(["# Parameters", *lines])
         cell = new_code_cell(source, id=tag, metadata={"tags": [tag]})
-        notebook.cells.insert(declared + 1, cell)
+        (declared,) = cells_tagged(notebook, "parameters")
+        notebook.cells.insert(notebook.cells.index(declared) + 1, cell)
 
 
 def _how_it_ended(provisioner: Any) -> str:
@@ -171,11 +169,9 @@ def _how_it_ended(provisioner: Any) -> str:
 
 def injected_values(notebook: Any) -> dict[str, Any]:
     """Read back the values that a run injected; empty when it injected none."""
-    values = {}
-    for cell in cells_tagged(notebook, "injected-parameters"):
-        for statement in ast.parse(cell.source).body:
-            values[statement.targets[0].id] = ast.literal_eval(statement.value)
-    return values
+    cells = cells_tagged(notebook, "injected-parameters")
+    lines: list[Any] = [line for cell in cells for line in ast.parse(cell.source).body]
+    return {line.targets[0].id: ast.literal_eval(line.value) for line in lines}
 
 
 if __name__ == "__main__":

@@ -23,8 +23,7 @@ from digits_cli.freshness import why_run_again
 from digits_cli.plan import PlannedRun, plan_runs
 from digits_cli.progress import Reporter
 
-# Each changes what a chapter shows or finds, and no fingerprint tells. KERAS_BACKEND is one's own
-# choice; it is recorded.
+# Each changes what a chapter shows or finds, and no fingerprint tells.
 NOT_FOR_KERNELS = (
     "MPLBACKEND", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONDEVMODE",
     *KERAS_SWITCHES,
@@ -126,19 +125,16 @@ def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
                 stdout=subprocess.PIPE,
                 stderr=log_file,
                 env=kernel_environment(scratch),
-                # Ctrl-C at the terminal reaches the runner alone, which then ends the child.
-                start_new_session=True,
+                start_new_session=True,  # Ctrl-C reaches the runner alone, which ends the child
             )
         assert child.stdout is not None
         try:
             for line in child.stdout:
                 event, *details = json.loads(line)
-                if event == "cell":
-                    show.cell(*details)
-                elif event == "tick":
-                    show.tick()
-                else:
+                if event == "failed":
                     failure = Failure(*details)
+                else:
+                    getattr(show, event)(*details)
         finally:
             child.stdout.close()  # which a child that still runs notices within half a second
             child.wait()

@@ -20,8 +20,9 @@ _SLUG = r"[A-Za-z0-9][A-Za-z0-9-]*/(?:(?!\.git\b)[\w.-])*(?!\.git\b)[\w-]"
 _ADDRESS = re.compile(
     rf"(?:https://github\.com/|(?:ssh://)?git@github\.com[:/])({_SLUG})(?:\.git)?/?"
 )
-# Files whose text names the repository, beside the chapters.
-PLACES = "CITATION.cff README.md pyproject.toml book/*.md tests/regression/reference/*.ipynb"
+# Files whose text names the repository.
+PLACES = "CITATION.cff README.md pyproject.toml book/*.md notebooks/[0-9]*.py "
+PLACES += "tests/regression/reference/*.ipynb"
 
 # The first code cell of every chapter, the same in all but for what `_config.yml` names. The
 # address is one literal, so that whoever serves a fork can exchange it.
@@ -113,29 +114,25 @@ def rewrite_address(new: str | None = None, root: Path | str | None = None) -> l
     address = find_address(root)[0] if new is None else parse_address(new)
     if address is None:
         raise UsageError(f"'{new}' is not {GITHUB}OWNER/NAME.")
-    chapters = [chapter for chapter in list_chapters(root) if chapter.script.is_file()]
-    texts = [path for place in PLACES.split() for path in sorted(root.glob(place))]
-    written = [p for p in (*texts, *(c.script for c in chapters)) if _rewrite(p, old, address)]
+    texts = (path for place in PLACES.split() for path in sorted(root.glob(place)))
+    written = [path for path in texts if _rewrite(path, old, address)]
+    chapters = (chapter for chapter in list_chapters(root) if chapter.script.is_file())
     written += [chapter.notebook for chapter in chapters if sync_pair(chapter)]
     # Last of all, for it says what the others still name: stopped half-way, the same call goes on.
     return [*written, config] if _rewrite(config, old, address) else written
 
 
 def _rewrite(path: Path, old: str, new: str) -> bool:
-    text = path.read_bytes().decode("utf-8")  # line ends stay as they are
-    changed = rewrite_text(text, old, new)
-    if changed != text:
-        write_atomically(path, changed.encode("utf-8"))
-    return changed != text
+    before = path.read_bytes()  # line ends stay as they are
+    after = rewrite_text(before.decode("utf-8"), old, new).encode("utf-8")
+    return after != before and bool(write_atomically(path, after))
 
 
 def install_cell(repository: str | None, ref: str) -> str:
     """Write the code that installs the helpers from a repository's branch or tag `ref`."""
     if repository is None:
-        raise RunnerError(
-            "_config.yml does not say where the repository is, expected\n"
-            "repository:\n  url: https://github.com/OWNER/REPO\n  branch: main"
-        )
+        expected = f"repository:\n  url: {GITHUB}OWNER/REPO\n  branch: main"
+        raise RunnerError(f"_config.yml does not say where the repository is, expected\n{expected}")
     if not re.fullmatch(r"[\w][\w./-]*", ref) or ".." in ref:  # it ends up in code
         raise UsageError(f"The branch or tag is {ref!r}, expected a name such as main or v0.2.0.")
     return INSTALL_CELL.format(repository=repository, ref=ref)
@@ -153,10 +150,8 @@ def write_install_cells(root: Path, ref: str | None = None) -> list[Path]:
         text = chapter.script.read_text(encoding="utf-8-sig")
         new, count = _CELL.subn(lambda found: found[1] + cell + found[3], text)
         if count != 1:
-            raise RunnerError(
-                f"{shown(chapter.script)} has {count} cells tagged {INSTALL_TAG}, expected one: "
-                f'# %% tags=["{INSTALL_TAG}", "remove-cell"]'
-            )
+            found = f"{shown(chapter.script)} has {count} cells tagged {INSTALL_TAG}"
+            raise RunnerError(f'{found}, expected one: # %% tags=["{INSTALL_TAG}", "remove-cell"]')
         changed |= {chapter.script: new} if new != text else {}
     for path, new in changed.items():
         write_atomically(path, new.encode("utf-8"))
