@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,8 @@ def take(
     """Take the fingerprint of a run about to start, or of one that would be made today.
 
     `parameters` go before the chapter's own, and what an earlier chapter left in the artifacts of
-    `folder`, where the chapter runs, before the copy recorded with the book. `pins` stand in for
-    the versions installed, see `locked_versions`.
+    `folder`, where the chapter runs, before the copy recorded with the book. `pins`, several where
+    Python's version decides, stand in for the versions installed.
     """
     values = {name: p.default for name, p in declared_parameters(notebook, chapter).items()}
     values |= parameters
@@ -87,21 +88,9 @@ def take(
     }
 
 
-def locked_versions(root: Path) -> dict[str, list[str]] | None:
-    """Read the versions the lock pins, several where Python's version decides; None if no lock."""
-    path = root / "requirements.lock"
-    if not path.is_file():
-        return None
-    found: dict[str, list[str]] = {}
-    # Names and versions are ASCII; whatever else is damaged, it is in no version.
-    for name, pinned in PIN.findall(path.read_text(encoding="utf-8", errors="replace")):
-        found.setdefault(name, []).append(pinned)
-    return found
-
-
 def differences(recorded: Mapping[str, Any], today: Fingerprint) -> list[str]:
     """Say in short sentences what has changed since a fingerprint was recorded; empty if fresh."""
-    found = ["its code has changed"] if recorded.get("code") != today["code"] else []
+    found = ["its code has changed"] * (recorded.get("code") != today["code"])
     for part in ("modules", "files", "parameters", "packages"):
         old, new = recorded.get(part, {}), today[part]
         for name in sorted(old.keys() | new.keys()):
@@ -125,9 +114,14 @@ def _difference(part: str, was: Any, now: Any) -> str:
 
 
 def to_publish(root: Path, chapter: Chapter) -> Fingerprint:
-    """Take today's fingerprint for profile `full`, the recorded files and the locked versions."""
+    """Take today's fingerprint for profile `full`, recorded files and, of a lock, its versions."""
+    pins, lock = None, root / "requirements.lock"
+    if lock.is_file():
+        pins = defaultdict(list)
+        for name, version in PIN.findall(lock.read_text(encoding="utf-8", errors="replace")):
+            pins[name].append(version)
     values = profile_values(root, "full", chapter)
-    return take(read_script(chapter.script), chapter.name, values, pins=locked_versions(root))
+    return take(read_script(chapter.script), chapter.name, values, pins=pins)
 
 
 def why_stale(root: Path, chapter: Chapter) -> list[str]:

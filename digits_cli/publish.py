@@ -84,10 +84,9 @@ def _run(root: Path, chapter: Chapter) -> ChapterRun:
     values = profile_values(root, "full", chapter)
     here = freshness.take(read_script(chapter.script), chapter.name, values)
     if others := freshness.differences(here, locked):
-        raise RunnerError(
-            f"{chapter.name} was not run: its outputs would not be those of the lock "
-            f"({_brief(others)}). Install what requirements.lock pins (`make venv`)."
-        )
+        told = f"was not run: its outputs would not be those of the lock ({_brief(others)})"
+        told += ". Install what requirements.lock pins (`make venv`)."
+        raise RunnerError(f"{chapter.name} {told}")
     # The book's own artifacts are those to read, and not what a run left that was never published.
     for name in freshness.RECORDED:
         recorded = root / "digit_utils" / "recorded" / f"{name}.json"
@@ -95,10 +94,8 @@ def _run(root: Path, chapter: Chapter) -> ChapterRun:
             _write(run_folder(root, "full") / "artifacts" / recorded.name, recorded.read_bytes())
     (done,) = run_chapters([chapter.name], "full", root=root)
     if changed := freshness.why_not_from_run(root, chapter) if done.ok else []:
-        raise RunnerError(
-            f"{chapter.name} was not published: it changed while it ran ({_brief(changed)}). "
-            "Start the same command again."
-        )
+        told = f"was not published: it changed while it ran ({_brief(changed)})"
+        raise RunnerError(f"{chapter.name} {told}. Start the same command again.")
     return done
 
 
@@ -154,8 +151,7 @@ def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
 def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> dict[str, Any]:
     """Return by chapter today's script with the outputs of its last run with a profile.
 
-    So a corrected sentence needs no new run. Raises RunnerError when a chapter has not been run, or
-    its code or the profile's values have changed since.
+    So a corrected sentence needs no new run. Raises RunnerError for other code or values.
     """
     folder = run_folder(root, profile)
     found: dict[str, Any] = {}
@@ -172,26 +168,19 @@ def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> 
             elif not asked.items() <= ran_with.items():
                 why = "the profile's values changed since the run"
             else:
-                found[chapter.name] = _with_outputs(current, executed)
+                carry_outputs(current, executed)
+                for declared in cells_tagged(current, "parameters"):
+                    place = current.cells.index(declared) + 1
+                    current.cells[place:place] = cells_tagged(executed, "injected-parameters")
+                found[chapter.name] = current
                 continue
         behind.setdefault(why, []).append(chapter.name)
     if behind:
         problems = "; ".join(f"{why}: {', '.join(names)}" for why, names in behind.items())
         again = " ".join(name for names in behind.values() for name in names)
-        raise RunnerError(
-            f"{shown(folder)} is not up to date: {problems}.\n"
-            f"Run `digits run {again} --profile {profile}` first."
-        )
+        told = f"{shown(folder)} is not up to date: {problems}."
+        raise RunnerError(f"{told}\nRun `digits run {again} --profile {profile}` first.")
     return found
-
-
-def _with_outputs(current: Any, executed: Any) -> Any:
-    """Copy outputs, injected parameters and metadata from a run of the same code."""
-    carry_outputs(current, executed)
-    for declared in cells_tagged(current, "parameters"):
-        place = current.cells.index(declared) + 1
-        current.cells[place:place] = cells_tagged(executed, "injected-parameters")
-    return current
 
 
 def published_chapters(root: Path, chapters: Sequence[Chapter]) -> dict[str, Any]:
