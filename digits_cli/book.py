@@ -1,7 +1,5 @@
 """The book on disk: its root, chapters and build folders, and what a notebook holds."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence

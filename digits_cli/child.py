@@ -6,8 +6,6 @@ any more, the runner has stopped or was killed: it then ends its kernel, what th
 and itself. (The kernel's own watch over its parent ends the kernel alone, if it was up in time.)
 """
 
-from __future__ import annotations
-
 import ast
 import json
 import os

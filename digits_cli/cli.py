@@ -1,7 +1,5 @@
 """The `digits` command. Only what is quick is imported up here: `--help` answers at once."""
 
-from __future__ import annotations
-
 import errno
 import os
 import signal

@@ -3,8 +3,6 @@
 The form of code is its syntax tree, written the same by every Python, unlike `ast.dump`'s.
 """
 
-from __future__ import annotations
-
 import ast
 import functools
 import hashlib

@@ -1,7 +1,5 @@
 """Run chapters one after the other, each in a process of its own."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -7,8 +7,6 @@ prose, comments, formatting, docstrings, the cell that sets up Colab, `digits` i
 tests. Nor is Python itself, for the book is tested with several versions.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import defaultdict

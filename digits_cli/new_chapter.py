@@ -1,7 +1,5 @@
 """Start a chapter: `digits new` writes a stub with all that the tests ask of one."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

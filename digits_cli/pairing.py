@@ -1,7 +1,5 @@
 """Keep each .ipynb equal to the .py it comes from: by content, never by date."""
 
-from __future__ import annotations
-
 import difflib
 import hashlib
 import subprocess

@@ -1,7 +1,5 @@
 """The options and the help texts of the `digits` command; `cli` acts on them."""
 
-from __future__ import annotations
-
 import argparse
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Show how far a run has come: a line that renews itself on a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 import time

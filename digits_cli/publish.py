@@ -1,7 +1,5 @@
 """Publish chapters: today's prose with the outputs of a run, when that run is of today's code."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable, Sequence

@@ -3,8 +3,6 @@
 They are made by `tests/regression/make_references.py`, which is no part of the package.
 """
 
-from __future__ import annotations
-
 import math
 import pprint
 import runpy

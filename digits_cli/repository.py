@@ -1,7 +1,5 @@
 """Find and rewrite the repository's address; of all files that hold it, `_config.yml` counts."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Build the book: stage its pages and executed chapters, then let Jupyter Book render them."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
