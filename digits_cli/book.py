@@ -135,7 +135,7 @@ def run_folder(root: Path, profile: str) -> Path:
 
 
 def folder_here(folder: Path | str, name: str) -> Path:
-    """Return the full path of a folder given as option or parameter `name`, but for an address."""
+    """Return the full path of a folder given as option or parameter `name`; refuse an address."""
     if re.search(r"^[\w+.-]{2,}:/|\0", str(folder)):  # C:/ is a folder
         raise UsageError(f"{name} is {folder}, expected a folder on this machine.")
     return Path(os.path.expanduser(folder)).absolute()  # Path's own raises for an unknown ~name

@@ -99,6 +99,13 @@ def rewrite_text(text: str, old: str | None, new: str | None) -> str:
     return re.sub(pattern, lambda found: found[1] + after, text)
 
 
+def rewrite_file(path: Path, old: str, new: str | None) -> bool:
+    """Do the same in a file; return whether that changed it."""
+    before = path.read_bytes()  # line ends stay as they are
+    after = rewrite_text(before.decode("utf-8"), old, new).encode("utf-8")
+    return after != before and bool(write_atomically(path, after))
+
+
 def rewrite_address(new: str | None = None, root: Path | str | None = None) -> list[Path]:
     """Make every file name the repository `new`, or that of `find_address`; return those written.
 
@@ -113,17 +120,11 @@ def rewrite_address(new: str | None = None, root: Path | str | None = None) -> l
     if address is None:
         raise UsageError(f"'{new}' is not {GITHUB}OWNER/NAME.")
     texts = (path for place in PLACES.split() for path in sorted(root.glob(place)))
-    written = [path for path in texts if _rewrite(path, old, address)]
+    written = [path for path in texts if rewrite_file(path, old, address)]
     chapters = (chapter for chapter in list_chapters(root) if chapter.script.is_file())
     written += [chapter.notebook for chapter in chapters if sync_pair(chapter)]
     # Last of all, for it says what the others still name: stopped half-way, the same call goes on.
-    return [*written, config] if _rewrite(config, old, address) else written
-
-
-def _rewrite(path: Path, old: str, new: str) -> bool:
-    before = path.read_bytes()  # line ends stay as they are
-    after = rewrite_text(before.decode("utf-8"), old, new).encode("utf-8")
-    return after != before and bool(write_atomically(path, after))
+    return [*written, config] if rewrite_file(config, old, address) else written
 
 
 def install_cell(repository: str | None, ref: str) -> str:

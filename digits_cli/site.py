@@ -11,7 +11,7 @@ from digits_cli.errors import RunnerError
 from digits_cli.execute import hold_site
 from digits_cli.freshness import why_run_is_stale, why_stale
 from digits_cli.publish import executed_chapters, published_chapters
-from digits_cli.repository import configured, find_address, rewrite_text
+from digits_cli.repository import configured, find_address, rewrite_file
 from digits_cli.yaml_source import YamlSource
 
 
@@ -114,19 +114,17 @@ def stage_site(root: Path, profile: str | None) -> list[str]:
     for name in ("book", "results", "sweeps"):  # pages show numbers and files from the last two
         if (root / name).is_dir():
             shutil.copytree(root / name, site / name, ignore=caches)
-    written, (ours, source) = configured(root)[0], find_address(root)
-    if ours != written and written:
-        print(f"Links lead to {ours} (by {source}; _config.yml names {written}).")
-        for path in [site / "_config.yml", *(site / "book").glob("*.md")]:
-            text = path.read_text(encoding="utf-8")
-            path.write_text(rewrite_text(text, written, ours), encoding="utf-8")
     (site / "notebooks").mkdir()
     for name, notebook in notebooks.items():
         # For the page of versions and timings.
         notebook.metadata.setdefault("digits", {})["stale"] = stale[name]
-        for cell in notebook.cells:
-            cell.source = rewrite_text(cell.source, written, ours)
         write_notebook(site / "notebooks" / f"{name}.ipynb", notebook)
+    written, (ours, source) = configured(root)[0], find_address(root)
+    if ours != written and written:
+        print(f"Links lead to {ours} (by {source}; _config.yml names {written}).")
+        texts = (path for kind in ("*.yml", "book/*.md", "*/*.ipynb") for path in site.glob(kind))
+        for path in texts:
+            rewrite_file(path, written, ours)
     return pages
 
 
