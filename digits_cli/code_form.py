@@ -24,11 +24,8 @@ class Facts(NamedTuple):
     """What one piece of code says."""
 
     digest: str  # hash of its form
-    # Names with dots; `from digit_utils.data import load_digits` gives digit_utils.data.load_digits
-    # as well, which is no module.
-    imported: frozenset[str] = frozenset()
-    # String literals, without docstrings (of modules) and without what it gives to `save_json`.
-    texts: frozenset[str] = frozenset()
+    imported: frozenset[str] = frozenset()  # with dots; `from a import b` gives a and a.b
+    texts: frozenset[str] = frozenset()  # but docstrings and what is given to `save_json`
 
 
 def closure(package: Path, imported: Iterable[str]) -> dict[str, Facts]:

@@ -3,8 +3,7 @@
 A run's fingerprint says what its outputs come from, part by part: the chapter's code, its
 parameters, the modules of digit_utils it imports (and those they import), the files of the package
 it reads, and the versions of the packages that compute. What cannot change a result is not in it:
-prose, comments, formatting, docstrings, the cell that sets up Colab, `digits` itself, tools for
-tests. Nor is Python itself, for the book is tested with several versions.
+prose, comments, formatting, docstrings, the cell that sets up Colab, `digits`, and Python itself.
 """
 
 import json
