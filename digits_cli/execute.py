@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def run_chapters(
     planned = plan_runs(wanted, profile, parameters, out, root)
     names = {plan.chapter.name: f"{plan.chapter.name} is being run" for plan in planned}
     show = Reporter(len(planned))
-    with _hold(planned[0].folder, names):
+    with hold(planned[0].folder, names):
         for number, plan in enumerate(planned, start=1):
             # Asked when its turn comes: an earlier chapter may have left it something new.
             fresh = skip_fresh and not why_run_again(plan)
@@ -181,13 +181,8 @@ def kernel_environment(scratch: Path) -> dict[str, str]:
     }
 
 
-def hold_site(root: Path) -> AbstractContextManager[None]:
-    """Hold the place where the site of the checkout `root` is built."""
-    return _hold(root / "_build", {"site": "the site is being built"})
-
-
 @contextmanager
-def _hold(folder: Path, places: Mapping[str, str]) -> Iterator[None]:
+def hold(folder: Path, places: Mapping[str, str]) -> Iterator[None]:
     """Hold places in a folder, or raise RunnerError with what another process is doing there."""
     claims = folder / ".claims"
 

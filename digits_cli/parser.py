@@ -101,10 +101,8 @@ def build_parser() -> argparse.ArgumentParser:
     text = "for the runs: a folder (default: _build/sweeps/NAME OF FILE), or an address that "
     text += "papermill can write to, s3://BUCKET/NAME; other stores are not tested"
     add("--out", text, metavar="DIR")
-    text = "local: processes of this machine (default); ray: workers, here or on a cluster"
-    add("--engine", text, choices=["local", "ray"], default="local")
-    text = "runs at a time (default: 1; with ray as many as there are processors)"
-    add("--jobs", text, type=int, metavar="N")
+    add("--engine", "where runs go (default: local)", choices=["local", "ray"], default="local")
+    add("--jobs", "runs at a time (default: 1; with ray one a processor)", type=int, metavar="N")
     add("--address", address, metavar="ADDRESS")
     add("--list", "print what would run, and what is finished; run nothing")
 
@@ -126,11 +124,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--check", "change nothing; exit 1 when a pair differs")
     add("--force", "drop what was typed into an .ipynb and not the .py")
     command("install-cell", "write the cell that installs the helpers on Colab into every .py")
-    text = "branch or tag to install from, v0.2.0 in a release (default: the branch in _config.yml)"
-    add("--ref", text, metavar="NAME")
+    add("--ref", "branch or tag to install from (default: _config.yml's branch)", metavar="NAME")
     command("address", "make every file name this repository; once, in a fork")
-    text = "https://github.com/OWNER/NAME (default: the git remote origin)"
-    add("url", text, nargs="?", metavar="URL")
+    add("url", "https://github.com/OWNER/NAME (default: origin's)", nargs="?", metavar="URL")
     command("site", "build the book from executed chapters")
     add("--profile", "which set of parameters (default: quick)", **profile)
     add("--published", "take the notebooks as published; nothing has to be run")

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from digits_cli.book import find_checkout, list_chapters, shown, without_colour, write_notebook
 from digits_cli.errors import RunnerError
-from digits_cli.execute import hold_site
+from digits_cli.execute import hold
 from digits_cli.freshness import why_run_is_stale, why_stale
 from digits_cli.publish import executed_chapters, published_chapters
 from digits_cli.repository import configured, find_address, rewrite_file
 from digits_cli.yaml_source import YamlSource
+
+BUILDING = {"site": "the site is being built"}
 
 
 def build_site(profile: str | None = "quick", root: Path | str | None = None) -> int:
@@ -21,7 +23,7 @@ def build_site(profile: str | None = "quick", root: Path | str | None = None) ->
     A failed build leaves the last good site in place.
     """
     root = find_checkout(root)
-    with hold_site(root):
+    with hold(root / "_build", BUILDING):
         pages = stage_site(root, profile)
         code, made = _jupyter_book(root, "-n", "-W", "--keep-going")
         final = root / "_build" / "html"
@@ -42,7 +44,7 @@ def build_site(profile: str | None = "quick", root: Path | str | None = None) ->
 def check_links(profile: str | None = None, root: Path | str | None = None) -> int:
     """Check every external link of the book; return 0 when all are answered, else 1."""
     root = find_checkout(root)
-    with hold_site(root):
+    with hold(root / "_build", BUILDING):
         stage_site(root, profile)
         code, made = _jupyter_book(root, "--builder", "linkcheck")
         if not (made / "output.txt").is_file():
