@@ -1,10 +1,9 @@
 """The book on disk: its root, chapters and build folders, and what a notebook holds."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from digit_utils.io import write_atomically
 from digits_cli.errors import RunnerError, UsageError, did_you_mean
 
 CHAPTER_NAME = re.compile(r"\d\d_[a-z0-9_]+")
+HALVES = (".py", ".ipynb")
 PROFILES = ("quick", "full", "seed")
 INSTALL_TAG = "colab"  # of the cell that installs the helpers where they are missing
 # In a wheel the scripts and profiles travel here (see pyproject.toml); a checkout has none.
@@ -49,8 +49,7 @@ def find_root(start: Path | str | None = None) -> Path:
     Else the checkout that this package was installed from, or the chapters in its wheel.
     """
     start = Path(start or Path.cwd()).resolve()
-    package_checkout = Path(__file__).resolve().parents[1]
-    for folder in (start, *start.parents, package_checkout):
+    for folder in (start, *start.parents, Path(__file__).resolve().parents[1]):
         if (folder / "jupytext.toml").is_file() and (folder / "notebooks").is_dir():
             return folder
     if (INSTALLED_BOOK / "notebooks").is_dir():
@@ -74,19 +73,15 @@ def find_checkout(start: Path | str | None = None) -> Path:
 
 def list_chapters(root: Path) -> list[Chapter]:
     """List the chapters found on disk in book order; one of the two halves is enough."""
-    names = {path.stem for path in _halves(root)}
+    names = {p.stem for p in (root / "notebooks").iterdir() if p.suffix in HALVES}
     return [Chapter(n, root / "notebooks") for n in sorted(names) if CHAPTER_NAME.fullmatch(n)]
 
 
 def tell_others(root: Path) -> None:
     """Print a line on what lies beside the chapters and is none, such as a reader's copies."""
-    names = sorted(p.name for p in _halves(root) if not CHAPTER_NAME.fullmatch(p.stem))
-    if names:
+    beside = sorted(p for p in (root / "notebooks").iterdir() if p.suffix in HALVES)
+    if names := [p.name for p in beside if not CHAPTER_NAME.fullmatch(p.stem)]:
         print(f"Not chapters, as they are not named NN_snake_case: {', '.join(names)}.")
-
-
-def _halves(root: Path) -> list[Path]:
-    return [p for p in (root / "notebooks").iterdir() if p.suffix in {".py", ".ipynb"}]
 
 
 def select_chapters(root: Path, wanted: Sequence[str] = ()) -> list[Chapter]:
@@ -104,10 +99,8 @@ def select_chapters(root: Path, wanted: Sequence[str] = ()) -> list[Chapter]:
 def _select_one(chapters: list[Chapter], text: str) -> Chapter:
     key = text.zfill(2) if text.isdecimal() and int(text) else text  # 3 is 03
     path, folder = Path(text), chapters[0].folder.resolve()
-    is_file = path.suffix in {".py", ".ipynb"}
-    if is_file and (
-        path.resolve().parent == folder or path.name == text and not os.path.exists(text)
-    ):
+    is_file, exists = path.suffix in HALVES, os.path.exists(text)
+    if is_file and (path.resolve().parent == folder or path.name == text and not exists):
         key = path.stem
     names = [chapter.name for chapter in chapters]
     found = [c for c in chapters if key and c.name.startswith(key)]
@@ -118,7 +111,7 @@ def _select_one(chapters: list[Chapter], text: str) -> Chapter:
         matches = f"{len(found)} chapters: {', '.join(c.name for c in found)}"
         raise UsageError(f"'{text}' matches {matches}. Type more of the name.")
     meant = " A parameter goes after -p." if "=" in text else did_you_mean(key, names)
-    if is_file and not os.path.isfile(text):
+    if is_file and not exists:
         meant = f" There is no such file.{meant}"
     elif is_file:
         meant += f" For another notebook use `papermill {text:.200} output.ipynb`."
@@ -142,10 +135,7 @@ def run_folder(root: Path, profile: str) -> Path:
 
 
 def folder_here(folder: Path | str, name: str) -> Path:
-    """Return the full path of a folder given as option or parameter `name`; ``~`` is expanded.
-
-    Raises UsageError for an address: ``s3://bucket/name`` would be a folder called ``s3:``.
-    """
+    """Return the full path of a folder given as option or parameter `name`; refuse an address."""
     if re.search(r"^[\w+.-]{2,}:/|\0", str(folder)):  # C:/ is a folder
         raise UsageError(f"{name} is {folder}, expected a folder on this machine.")
     return Path(os.path.expanduser(folder)).absolute()  # Path's own raises for an unknown ~name
@@ -179,13 +169,11 @@ def read_notebook(path: Path) -> Any:
     except Exception as error:
         raise RunnerError(f"{path} is not a readable notebook: {error}") from error
     record = notebook.metadata.get("digits", {})
-    try:
+    with suppress(AttributeError):
         parts = [record.get("parameters", {}), *record.get("fingerprint", {}).values()]
-        damaged = not all(isinstance(part, dict) for part in parts)
-    except AttributeError:
-        damaged = True
-    if damaged:
-        del notebook.metadata["digits"]
+        if all(isinstance(part, dict) for part in parts):
+            return notebook
+    del notebook.metadata["digits"]
     return notebook
 
 
@@ -214,11 +202,7 @@ def code_cells(notebook: Any, *without: str) -> list[Any]:
 
 
 def code_sources(notebook: Any) -> list[str]:
-    """Return what the chapter computes: the sources of its code cells in order.
-
-    Without what papermill injected and the cell that installs the helpers, in which a release
-    changes the tag, and with it no result.
-    """
+    """Return the sources of code cells that are neither injected nor install the helpers."""
     return [cell.source for cell in code_cells(notebook, "injected-parameters", INSTALL_TAG)]
 
 
@@ -239,10 +223,7 @@ def without_colour(text: str) -> str:
 
 
 def join_streams(outputs: list[Any]) -> list[Any]:
-    """Join neighbouring pieces of a cell's printed text, and drop TensorFlow's start-up notes.
-
-    The outputs given are changed as well.
-    """
+    """Join neighbouring pieces of what a cell printed, in place; drop TensorFlow's first notes."""
     joined: list[Any] = []
     for output in outputs:
         printed = output.output_type == "stream"

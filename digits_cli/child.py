@@ -1,16 +1,12 @@
 """The process that executes one notebook: started by `execute`, never by hand.
 
-It reads what to run from a file of JSON and writes a line of JSON to standard output for each thing
-that happens: ``["cell", 3, 9]``, ``["tick"]`` every half second, ``["failed", message, source,
-traceback]``. When nobody reads these lines any more, the runner has stopped or was killed: it then
-ends its kernel, what the kernel started, and itself. (The kernel's own watch over its parent ends
-the kernel alone, and only if it was up in time.)
+It writes a line of JSON to standard output for each thing that happens: ``["cell", 3, 9]``,
+``["tick"]`` every half second, ``["failed", message, source, traceback]``. When nobody reads these
+any more, the runner has stopped or was killed: it then ends its kernel, what the kernel started,
+and itself. (The kernel's own watch over its parent ends the kernel alone, if it was up in time.)
 """
 
-from __future__ import annotations
-
 import ast
-import contextlib
 import json
 import os
 import shutil
@@ -20,12 +16,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from digit_utils.provenance import peak_memory_mb, provenance
 from digits_cli import freshness
-from digits_cli.book import cells_tagged, join_streams, read_notebook, write_notebook
+from digits_cli.book import cells_tagged, code_cells, join_streams, write_notebook
 
 # A kernel ends or stays mute if another program takes one of its ports between their choice and its
 # start, which happens where many kernels start at a time. Nothing has run then: start another.
@@ -34,7 +31,7 @@ TIMEOUT = 120  # seconds for a busy machine to answer in; a late answer is not a
 
 
 def main(request_file: str) -> int:
-    """Execute the notebook described in a file; return 0 when every cell ran, else 1."""
+    """Execute the notebook in a file's request; return 0 when every cell ran, else 1."""
     # Libraries may print: keep the event stream to ourselves and send their text to stderr.
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
@@ -47,7 +44,7 @@ def main(request_file: str) -> int:
                 events.write(json.dumps(event) + "\n")
             except OSError:
                 _end_kernel()
-                shutil.rmtree(request["scratch"], ignore_errors=True)
+                shutil.rmtree(Path(request_file).parent, ignore_errors=True)
                 os._exit(1)
 
     def tick() -> None:
@@ -58,7 +55,7 @@ def main(request_file: str) -> int:
     threading.Thread(target=tick, daemon=True).start()
     try:
         return _execute(request, send, busy)
-    except (OSError, RuntimeError) as error:  # a full disk, no kernel: the runner shows this line
+    except (ImportError, OSError, RuntimeError) as error:  # no nbclient, a full disk, no kernel
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
     except Exception:
         traceback.print_exc()
@@ -70,27 +67,29 @@ def _end_kernel() -> None:
 
     kernels = psutil.Process().children()
     for kernel in kernels:
-        with contextlib.suppress(OSError, AttributeError):  # it has ended; Windows has no groups
+        with suppress(OSError, AttributeError):  # it has ended; Windows has no groups
             os.killpg(kernel.pid, signal.SIGKILL)  # with what it started: it leads a group
-        with contextlib.suppress(psutil.Error):
+        with suppress(psutil.Error):
             kernel.kill()
     psutil.wait_procs(kernels, timeout=5)
 
 
 def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading.Lock) -> int:
+    import nbformat
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-    path, parameters = Path(request["input"]), request["parameters"]
-    notebook = read_notebook(path)
+    output, parameters = Path(request["output"]), request["parameters"]
+    name, folder = output.stem, output.parent
+    notebook = nbformat.reads(request["source"], as_version=4)
     record = {
         "profile": request["profile"],
         "parameters": parameters,
         # Of the code that runs, not of what the checkout holds when it ends.
         "provenance": provenance(Path(request["checkout"])),
-        "fingerprint": freshness.take(notebook, path.stem, parameters, Path(request["cwd"])),
+        "fingerprint": freshness.take(notebook, name, parameters, folder),
     }
     _make_ready(notebook, parameters)
     number = 0  # of the cell that runs
@@ -100,21 +99,20 @@ def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading
         number = cell_index + 1
         send("cell", number, len(notebook.cells))
 
-    def save(output: str) -> None:
+    def save(path: Path) -> None:
         peak = peak_memory_mb(of_children=True)
         notebook.metadata["digits"] = record | {
             "seconds": round(time.monotonic() - request["started"], 1),
             "peak_memory_mb": None if peak is None else round(peak),
         }
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                cell.outputs = join_streams(cell.outputs)
+        for cell in code_cells(notebook):
+            cell.outputs = join_streams(cell.outputs)
         with busy:
-            write_notebook(Path(output), notebook)
+            write_notebook(path, notebook)
 
     def fail(what: str, said: str = "") -> int:
-        save(request["failed_output"])
-        where = f"{path.stem}, cell {number} of {len(notebook.cells)}"
+        save(Path(request["failed_output"]))
+        where = f"{name}, cell {number} of {len(notebook.cells)}"
         send("failed", f"{where}: {what}.", notebook.cells[number - 1].source, said)
         return 1
 
@@ -122,7 +120,7 @@ def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading
         # Without folders to look for kernels in, this very interpreter runs the notebook.
         manager = AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
         client = NotebookClient(
-            notebook, km=manager, resources={"metadata": {"path": request["cwd"]}},
+            notebook, km=manager, resources={"metadata": {"path": str(folder)}},
             startup_timeout=TIMEOUT, iopub_timeout=TIMEOUT, raise_on_iopub_timeout=True,
             force_raise_errors=True, record_timing=False, on_cell_start=cell_started,
         )  # fmt: skip
@@ -138,25 +136,24 @@ def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading
                 return fail(f"the kernel died: {_how_it_ended(manager.provisioner)}")
             if number or not left:
                 raise
-    save(request["output"])
+    save(output)
     return 0
 
 
 def _make_ready(notebook: Any, parameters: dict[str, Any]) -> None:
     """Drop the outputs, and put the parameters in a cell like papermill's."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
+    from nbformat.v4 import new_code_cell
+
+    for cell in code_cells(notebook):
+        cell.outputs, cell.execution_count = [], None
     notebook.metadata["papermill"] = {"parameters": parameters}
     if parameters:
-        from nbformat.v4 import new_code_cell
-
         tag = "injected-parameters"
         lines = [f"{name} = {value!r}" for name, value in parameters.items()]
-        declared = notebook.cells.index(cells_tagged(notebook, "parameters")[0])
         source = "\n".join(["# Parameters", *lines])
         cell = new_code_cell(source, id=tag, metadata={"tags": [tag]})
-        notebook.cells.insert(declared + 1, cell)
+        (declared,) = cells_tagged(notebook, "parameters")
+        notebook.cells.insert(notebook.cells.index(declared) + 1, cell)
 
 
 def _how_it_ended(provisioner: Any) -> str:
@@ -170,11 +167,9 @@ def _how_it_ended(provisioner: Any) -> str:
 
 def injected_values(notebook: Any) -> dict[str, Any]:
     """Read back the values that a run injected; empty when it injected none."""
-    values = {}
-    for cell in cells_tagged(notebook, "injected-parameters"):
-        for statement in ast.parse(cell.source).body:
-            values[statement.targets[0].id] = ast.literal_eval(statement.value)
-    return values
+    cells = cells_tagged(notebook, "injected-parameters")
+    lines: list[Any] = [line for cell in cells for line in ast.parse(cell.source).body]
+    return {line.targets[0].id: ast.literal_eval(line.value) for line in lines}
 
 
 if __name__ == "__main__":

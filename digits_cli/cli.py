@@ -1,7 +1,5 @@
 """The `digits` command. Only what is quick is imported up here: `--help` answers at once."""
 
-from __future__ import annotations
-
 import errno
 import os
 import signal
@@ -28,14 +26,13 @@ KEPT = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the `digits` command and return its exit code.
+    """Run the `digits` command; return its exit code.
 
-    `arguments` come without the program's name; None takes those of the process. The code is 0 when
-    done, 1 when a chapter or a check failed, 2 when the request was wrong and nothing was started,
-    130 after Ctrl-C, and 141 when whoever reads the output has closed it.
+    0 when done, 1 when a chapter or a check failed, 2 when the request was wrong and nothing was
+    started, 130 after Ctrl-C, 141 when whoever reads the output has closed it.
     """
     parser = build_parser()
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
     options, extra = parser.parse_known_args(_pair_up_parameters(given))
     settle()
     # argparse gives up on chapters that follow an option; they are chapters all the same.
@@ -49,8 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Being asked to stop is not a crash: end the kernel, then ourselves.
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        if options.command in {"run", "sweep", "search"}:
-            _check_backend()
+        backend = keras_backend()
+        if options.command in {"run", "sweep", "search"} and backend not in BACKENDS:
+            told = f"KERAS_BACKEND is {backend!r:.80}, expected one of {', '.join(BACKENDS)}."
+            raise UsageError(told + did_you_mean(backend, BACKENDS))
         code = ACTS[options.command](options)
         sys.stdout.flush()
         return code
@@ -81,15 +80,7 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _check_backend() -> None:
-    """Refuse a backend that no chapter could train with; Keras would do so in a traceback."""
-    backend = keras_backend()
-    if backend not in BACKENDS:
-        told = f"KERAS_BACKEND is {backend!r:.80}, expected one of {', '.join(BACKENDS)}."
-        raise UsageError(told + did_you_mean(backend, BACKENDS))
-
-
-def _pair_up_parameters(arguments: list[str]) -> list[str]:
+def _pair_up_parameters(arguments: Sequence[str]) -> list[str]:
     """Turn `-p NAME VALUE` into `--parameter=NAME=VALUE`: a VALUE may begin with a minus sign."""
     joined, rest = [], list(arguments)
     while rest:
@@ -104,7 +95,7 @@ def _pair_up_parameters(arguments: list[str]) -> list[str]:
 
 
 def _run(options: Namespace) -> int:
-    from digits_cli.execute import check_can_run, run_chapters
+    from digits_cli.execute import run_chapters
     from digits_cli.parameters import parse_command_line_value
     from digits_cli.summary import print_failure, print_summary
 
@@ -114,7 +105,6 @@ def _run(options: Namespace) -> int:
         if not separator:
             raise UsageError(f"-p needs a NAME and a VALUE, found only '{name}'.")
         parameters[name] = parse_command_line_value(text)
-    check_can_run()
     runs = run_chapters(
         options.chapters, options.profile, parameters, options.out, options.keep_going,
         skip_fresh=options.skip_fresh,
@@ -126,10 +116,8 @@ def _run(options: Namespace) -> int:
 
 
 def _sweep(options: Namespace) -> int:
-    from digits_cli.execute import check_can_run
     from digits_cli.sweep import run_sweep
 
-    check_can_run()
     _, runs, place = run_sweep(
         options.file, options.out, options.jobs, only_list=options.list,
         engine=options.engine, address=options.address,
@@ -168,24 +156,22 @@ def _sync(options: Namespace) -> int:
     tell_others(root)
     if options.check:
         differences = check_pairs(root, chapters)
-        print("\n".join(map(str, differences)) or "Every .ipynb equals its .py.")
+        print("\n".join(differences) or "Every .ipynb equals its .py.")
         if differences:
             print("Run `digits sync` (or `make sync`), and commit both halves.", file=sys.stderr)
         return 1 if differences else 0
-    code, last = 0, []
+    notes, errors = [], []
     for chapter in chapters:
         if advice := advise_restoring(chapter):
-            last.append(f"{shown(chapter.notebook)} was gone and has no outputs now{advice}.")
+            notes.append(f"{shown(chapter.notebook)} was gone and has no outputs now{advice}.")
         try:
             done = "wrote" if sync_pair(chapter, options.force) else "as it was"
-            print(f"{done}: {shown(chapter.notebook)}")
+            print(f"{done}: {shown(chapter.notebook)}", flush=True)
         except RunnerError as error:
-            last.append(str(error))
-            code = 1
-    sys.stdout.flush()
-    for text in last:
+            errors.append(str(error))
+    for text in [*notes, *errors]:
         print(f"digits sync: {text}", file=sys.stderr)
-    return code
+    return 1 if errors else 0
 
 
 def _install_cell(options: Namespace) -> int:
@@ -219,27 +205,15 @@ def _status(options: Namespace) -> int:
 
 
 def _publish(options: Namespace) -> int:
-    from digits_cli.execute import ChapterRun
     from digits_cli.publish import publish
-    from digits_cli.summary import print_failure
 
-    left = publish(options.chapters, run=not options.no_run)
-    for run in left:
-        if isinstance(run, ChapterRun):
-            print_failure(run)
-    return 1 if left else 0
+    return 1 if publish(options.chapters, run=not options.no_run) else 0
 
 
-def _references(options: Namespace) -> int:
+def _make(options: Namespace) -> int:
     from digits_cli.references import make
 
-    return _tell_written(make("make_references", options.chapters))
-
-
-def _stage_published(options: Namespace) -> int:
-    from digits_cli.references import make
-
-    return _tell_written(make("stage_published", options.chapters))
+    return _tell_written(make(options.command, options.chapters))
 
 
 def _tell_written(paths: Iterable[Path]) -> int:
@@ -251,5 +225,5 @@ def _tell_written(paths: Iterable[Path]) -> int:
 ACTS = {
     "run": _run, "sweep": _sweep, "search": _search, "new": _new, "sync": _sync,
     "install-cell": _install_cell, "site": _site, "status": _status, "address": _address,
-    "publish": _publish, "references": _references, "stage-published": _stage_published,
+    "publish": _publish, "references": _make, "stage-published": _make,
 }  # fmt: skip

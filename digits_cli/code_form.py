@@ -1,10 +1,7 @@
 """Read code without running it: what of it can change its outcome, and what it names.
 
-The form of a piece of code is its syntax tree, without comments, line breaks and quotes. It is the
-same under every Python the book runs on, which is not so of `ast.dump` and `ast.unparse`.
+The form of code is its syntax tree, written the same by every Python, unlike `ast.dump`'s.
 """
-
-from __future__ import annotations
 
 import ast
 import functools
@@ -27,27 +24,20 @@ class Facts(NamedTuple):
     """What one piece of code says."""
 
     digest: str  # hash of its form
-    # Names with dots; `from digit_utils.data import load_digits` gives digit_utils.data.load_digits
-    # as well, which is no module.
-    imported: frozenset[str] = frozenset()
-    # String literals, without docstrings (of modules) and without what it gives to `save_json`.
-    texts: frozenset[str] = frozenset()
+    imported: frozenset[str] = frozenset()  # with dots; `from a import b` gives a and a.b
+    texts: frozenset[str] = frozenset()  # but docstrings and what is given to `save_json`
 
 
 def closure(package: Path, imported: Iterable[str]) -> dict[str, Facts]:
-    """Read the modules of digit_utils, in the folder `package`, that some names lead to.
-
-    Directly or through others: keys are paths in the folder, in alphabetical order.
-    """
+    """Read the modules in the folder `package` that names of digit_utils lead to, by path."""
     found: dict[str, Facts] = {}
     waiting = list(imported)
     for name in waiting:  # which grows meanwhile
         top, *inner = name.split(".")
         if top != "digit_utils":
             continue
-        # Importing digit_utils.a.b runs the __init__ of digit_utils and of a as well.
         around = name.rpartition(".")[0]
-        waiting.append(around)
+        waiting.append(around)  # importing digit_utils.a runs the __init__ of digit_utils as well
         place = package.joinpath(*inner)
         path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
         key = path.relative_to(package).as_posix()
@@ -129,10 +119,7 @@ def cell_tree(source: str) -> ast.Module:
 
 
 def code_forms(notebook: Any) -> list[str]:
-    """Return the form of each code cell in order, without what papermill injected.
-
-    The cell that sets up Colab always has the same form: it changes no output.
-    """
+    """Return the forms of the code cells but the injected one; setting up Colab changes nothing."""
     return [
         INSTALL_TAG if INSTALL_TAG in tags(cell) else cell_form(cell.source)
         for cell in code_cells(notebook, "injected-parameters")

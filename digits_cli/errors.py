@@ -1,7 +1,5 @@
 """Errors the command line shows as plain text, each with its exit code."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

@@ -1,8 +1,5 @@
 """Run chapters one after the other, each in a process of its own."""
 
-from __future__ import annotations
-
-import importlib.util
 import json
 import os
 import shutil
@@ -11,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +21,7 @@ from digits_cli.freshness import why_run_again
 from digits_cli.plan import PlannedRun, plan_runs
 from digits_cli.progress import Reporter
 
-# Each changes what a chapter shows or finds, and no fingerprint tells. KERAS_BACKEND is one's own
-# choice; it is recorded.
+# Each changes what a chapter shows or finds, and no fingerprint tells.
 NOT_FOR_KERNELS = (
     "MPLBACKEND", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONDEVMODE",
     *KERAS_SWITCHES,
@@ -52,8 +48,7 @@ class ChapterRun:
     peak_memory_mb: int | None = None  # of the kernel; None on Windows, or if nothing was kept
     results: dict[str, Any] = field(default_factory=dict)  # see `digit_utils.results`
     failure: Failure | None = None
-    # See `digit_utils.provenance`; empty if that is not known.
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)  # empty if that is not known
     skipped: bool = False  # not run, because an earlier run stands
 
     @property
@@ -71,67 +66,54 @@ def run_chapters(
     root: Path | str | None = None,
     skip_fresh: bool = False,
 ) -> list[ChapterRun]:
-    """Run chapters in book order, checking every request first.
+    """Run chapters in book order, for options as `digits run --help` tells them.
 
-    - wanted: names, unique prefixes or paths; empty means all chapters.
-    - profile: ``quick``, ``full``, ``seed``, or a folder that a reader added to `profiles/`.
-    - parameters: values that go before the profile's.
-    - out: folder for the executed notebooks; ``_build/runs/<profile>`` by default, and
-      ``_build/runs/<profile>-changed`` when `parameters` are given.
-    - keep_going: run later chapters after one has failed.
-    - root: the checkout; found from the working directory by default.
-    - skip_fresh: leave chapters alone whose last run in that folder would come out the same.
-
-    Returns one ChapterRun for each chapter that was started or skipped. Raises UsageError for an
-    unknown chapter, profile or parameter, and RunnerError when a notebook and its script disagree
-    or a chapter is being run there already, before anything is started.
+    `out` None: ``_build/runs/<profile>``, and ``<profile>-changed`` there with `parameters`, which
+    go before the profile's values. Returns one ChapterRun for each chapter started or skipped.
+    Before anything is started, raises UsageError for an unknown chapter, profile or parameter, and
+    RunnerError when a notebook and its script disagree or a chapter is being run there already.
     """
     runs = []
     planned = plan_runs(wanted, profile, parameters, out, root)
     names = {plan.chapter.name: f"{plan.chapter.name} is being run" for plan in planned}
     show = Reporter(len(planned))
-    with _hold(planned[0].folder, names):
+    with hold(planned[0].folder, names):
         for number, plan in enumerate(planned, start=1):
             # Asked when its turn comes: an earlier chapter may have left it something new.
-            if skip_fresh and not why_run_again(plan):
-                show.skip(number, plan.chapter.name)
+            fresh = skip_fresh and not why_run_again(plan)
+            show.start(number, plan.chapter.name, fresh)
+            if fresh:
                 runs.append(_outcome(plan, skipped=True))
                 continue
-            show.start(number, plan.chapter.name)
-            run = run_one(plan, show)
-            show.finish(run)
-            runs.append(run)
-            if not run.ok and not keep_going:
+            runs.append(run_one(plan, show))
+            show.finish(runs[-1])
+            if not runs[-1].ok and not keep_going:
                 break
     return runs
 
 
 def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
-    """Run one planned chapter, see `child`; its notebook goes to the plan's folder.
+    """Run one planned chapter, see `child`; `show` has a Reporter's `cell` and `tick`.
 
-    `show` has a Reporter's `cell` and `tick`. However this ends, nothing that it started runs on,
-    and no temporary file stays: not even if this process is killed.
+    However this ends, nothing that it started runs on, and no temporary file stays: not even if
+    this process is killed.
     """
     started = time.monotonic()
-    name = plan.chapter.name
     plan.failed_output.unlink(missing_ok=True)
     failure = None
     with tempfile.TemporaryDirectory(prefix="digits-") as folder:
         scratch = Path(folder)
-        notebook, asked, log = (scratch / f"{name}{end}" for end in (".ipynb", ".json", ".log"))
+        asked, log = scratch / "request.json", scratch / "log"
         request = {
-            "input": str(notebook),
+            "source": plan.source.decode("utf-8"),
             "output": str(plan.output),
             "failed_output": str(plan.failed_output),
-            "cwd": str(plan.folder),
             # Installed chapters have no commit; a virtual environment may lie in another project's.
             "checkout": folder if plan.chapter.installed else str(plan.chapter.folder),
-            "scratch": folder,
             "profile": plan.profile,
             "parameters": plan.parameters,
             "started": started,
         }
-        notebook.write_bytes(plan.source)
         asked.write_text(json.dumps(request), encoding="utf-8")
         with log.open("wb") as log_file:
             child = subprocess.Popen(
@@ -141,26 +123,23 @@ def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
                 stdout=subprocess.PIPE,
                 stderr=log_file,
                 env=kernel_environment(scratch),
-                # Ctrl-C at the terminal reaches the runner alone, which then ends the child.
-                start_new_session=True,
+                start_new_session=True,  # Ctrl-C reaches the runner alone, which ends the child
             )
         assert child.stdout is not None
         try:
             for line in child.stdout:
                 event, *details = json.loads(line)
-                if event == "cell":
-                    show.cell(*details)
-                elif event == "tick":
-                    show.tick()
-                else:
+                if event == "failed":
                     failure = Failure(*details)
+                else:
+                    getattr(show, event)(*details)
         finally:
             child.stdout.close()  # which a child that still runs notices within half a second
             child.wait()
         if failure is None and child.returncode:
+            told = f"ended early (exit code {child.returncode}). Its last words:"
             failure = Failure(
-                f"{name}: the process that ran it ended early "
-                f"(exit code {child.returncode}). Its last words:",
+                f"{plan.chapter.name}: the process that ran it {told}",
                 traceback=log.read_text(encoding="utf-8", errors="replace")[-4000:],
             )
     return _outcome(plan, failure, time.monotonic() - started)
@@ -184,10 +163,9 @@ def _outcome(
 
 
 def kernel_environment(scratch: Path) -> dict[str, str]:
-    """Return the environment of a kernel: the reader's own, made quiet and repeatable.
+    """Return the reader's environment, made quiet and repeatable.
 
-    `scratch` holds IPython's, Jupyter's and Keras's own files, so that no start-up script, history
-    or settings of the reader's have a say.
+    `scratch` takes the place of IPython's, Jupyter's and Keras's own files and settings.
     """
     kept = {name: value for name, value in os.environ.items() if name not in NOT_FOR_KERNELS}
     return kept | {
@@ -203,20 +181,17 @@ def kernel_environment(scratch: Path) -> dict[str, str]:
     }
 
 
-def hold_site(root: Path) -> AbstractContextManager[None]:
-    """Hold the place where the site of the checkout `root` is built.
-
-    Raises RunnerError if another process builds it or the folder cannot be written.
-    """
-    return _hold(root / "_build", {"site": "the site is being built"})
-
-
 @contextmanager
-def _hold(folder: Path, places: Mapping[str, str]) -> Iterator[None]:
-    """Hold places in a folder, each with what is being done there, against other processes."""
+def hold(folder: Path, places: Mapping[str, str]) -> Iterator[None]:
+    """Hold places in a folder, or raise RunnerError with what another process is doing there."""
     claims = folder / ".claims"
+
+    def tidy() -> None:
+        with suppress(OSError):  # others hold places there
+            claims.rmdir()
+
     with ExitStack() as held:
-        held.callback(_remove_if_empty, claims)
+        held.callback(tidy)
         for name, what in places.items():
             try:
                 held.enter_context(claim_folder(claims / name))
@@ -225,22 +200,3 @@ def _hold(folder: Path, places: Mapping[str, str]) -> Iterator[None]:
                 raise RunnerError(told if error.owner else str(error)) from error
             held.callback(shutil.rmtree, claims / name, ignore_errors=True)  # while it is ours
         yield
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()
-
-
-def check_can_run() -> None:
-    """Raise RunnerError unless the packages that execute notebooks are installed."""
-    missing = [
-        name
-        for name in ("papermill", "nbclient", "ipykernel", "jupytext")
-        if importlib.util.find_spec(name) is None
-    ]
-    if missing:
-        raise RunnerError(
-            f"{sys.executable} has no {', '.join(missing)}. "
-            "Install the book's tools: pip install -e '.[book]'."
-        )

@@ -3,14 +3,12 @@
 A run's fingerprint says what its outputs come from, part by part: the chapter's code, its
 parameters, the modules of digit_utils it imports (and those they import), the files of the package
 it reads, and the versions of the packages that compute. What cannot change a result is not in it:
-prose, comments, formatting, docstrings, the cell that sets up Colab, `digits` itself, tools for
-tests. Nor is Python itself, for the book is tested with several versions.
+prose, comments, formatting, docstrings, the cell that sets up Colab, `digits`, and Python itself.
 """
-
-from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,14 +16,7 @@ from typing import Any
 import digit_utils
 from digit_utils.io import parse_json
 from digit_utils.provenance import installed_version, keras_backend
-from digits_cli.book import (
-    INSTALL_TAG,
-    Chapter,
-    code_cells,
-    code_sources,
-    read_notebook,
-    run_folder,
-)
+from digits_cli.book import INSTALL_TAG, Chapter, code_cells, read_notebook, run_folder
 from digits_cli.code_form import cell_facts, closure, short_hash
 from digits_cli.pairing import read_script
 from digits_cli.parameters import declared_parameters
@@ -58,11 +49,11 @@ def take(
     """Take the fingerprint of a run about to start, or of one that would be made today.
 
     `parameters` go before the chapter's own, and what an earlier chapter left in the artifacts of
-    `folder`, where the chapter runs, before the copy recorded with the book. `pins` stand in for
-    the versions installed, see `locked_versions`.
+    `folder`, where the chapter runs, before the copy recorded with the book. `pins`, several where
+    Python's version decides, stand in for the versions installed.
     """
-    declared = {k: p.default for k, p in declared_parameters(notebook, chapter).items()}
-    values = {**declared, **parameters}
+    values = {name: p.default for name, p in declared_parameters(notebook, chapter).items()}
+    values |= parameters
     # Parameters count by their values.
     cells = code_cells(notebook, INSTALL_TAG, "parameters", "injected-parameters")
     code = [cell_facts(cell.source) for cell in cells if cell.source.strip()]
@@ -78,7 +69,7 @@ def take(
             made = artifacts / path.name if artifacts and path.stem in RECORDED else path
             data = (made if made.is_file() else path).read_bytes()
             files[f"digit_utils/{path.relative_to(PACKAGE).as_posix()}"] = short_hash(data)
-    packages = {PACKAGES[name] for name in tops if name in PACKAGES}
+    packages = {PACKAGES[name] for name in tops & PACKAGES.keys()}
     if "keras" in packages:
         # What it computes with is imported nowhere in our code; the book is made with TensorFlow.
         packages.add(keras_backend() if pins is None else "tensorflow")
@@ -94,21 +85,9 @@ def take(
     }
 
 
-def locked_versions(root: Path) -> dict[str, list[str]] | None:
-    """Read the versions the lock pins, several where Python's version decides; None if no lock."""
-    path = root / "requirements.lock"
-    if not path.is_file():
-        return None
-    found: dict[str, list[str]] = {}
-    # Names and versions are ASCII; whatever else is damaged, it is in no version.
-    for name, pinned in PIN.findall(path.read_text(encoding="utf-8", errors="replace")):
-        found.setdefault(name, []).append(pinned)
-    return found
-
-
 def differences(recorded: Mapping[str, Any], today: Fingerprint) -> list[str]:
     """Say in short sentences what has changed since a fingerprint was recorded; empty if fresh."""
-    found = ["its code has changed"] if recorded.get("code") != today["code"] else []
+    found = ["its code has changed"] * (recorded.get("code") != today["code"])
     for part in ("modules", "files", "parameters", "packages"):
         old, new = recorded.get(part, {}), today[part]
         for name in sorted(old.keys() | new.keys()):
@@ -132,9 +111,14 @@ def _difference(part: str, was: Any, now: Any) -> str:
 
 
 def to_publish(root: Path, chapter: Chapter) -> Fingerprint:
-    """Take today's fingerprint for profile `full`, the recorded files and the locked versions."""
+    """Take today's fingerprint for profile `full`, recorded files and, of a lock, its versions."""
+    pins, lock = None, root / "requirements.lock"
+    if lock.is_file():
+        pins = defaultdict(list)
+        for name, version in PIN.findall(lock.read_text(encoding="utf-8", errors="replace")):
+            pins[name].append(version)
     values = profile_values(root, "full", chapter)
-    return take(read_script(chapter.script), chapter.name, values, pins=locked_versions(root))
+    return take(read_script(chapter.script), chapter.name, values, pins=pins)
 
 
 def why_stale(root: Path, chapter: Chapter) -> list[str]:
@@ -203,15 +187,22 @@ def _why(executed: Path, today: Fingerprint, nothing: str) -> list[str]:
     notebook = read_notebook(executed)
     recorded = notebook.metadata.get("digits", {}).get("fingerprint")
     found = [NO_FINGERPRINT] if recorded is None else differences(recorded, today)
-    code = [cell for cell in code_cells(notebook) if cell.source.strip()]
-    if not found and any(cell.execution_count is None for cell in code):
-        # Changed, synchronised, and changed back: the outputs were dropped on the way.
-        found = ["some of its code has no output"]
-    return found
+    # Changed, synchronised, and changed back: the outputs were dropped on the way.
+    return found or ["some of its code has no output"] * lacks_outputs(notebook)
+
+
+def code_with_outputs(notebook: Any) -> list[Any]:
+    """Return the code cells that are executed: those that are not empty."""
+    return [cell for cell in code_cells(notebook) if cell.source.strip()]
+
+
+def lacks_outputs(notebook: Any) -> bool:
+    """Tell whether some code was not executed."""
+    return any(cell.execution_count is None for cell in code_with_outputs(notebook))
 
 
 def saved_artifacts(notebook: Any, folder: Path) -> list[Path]:
     """List the recorded artifacts that a chapter saves, where a run in `folder` leaves them."""
-    code = [source for source in code_sources(notebook) if "save_json" in source]
-    saved = [name for name in RECORDED if any(name in source for source in code)]
+    saving = [cell.source for cell in code_cells(notebook) if "save_json" in cell.source]
+    saved = [name for name in RECORDED if any(name in source for source in saving)]
     return [folder / "artifacts" / f"{name}.json" for name in saved]

@@ -1,7 +1,5 @@
 """Start a chapter: `digits new` writes a stub with all that the tests ask of one."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -17,11 +15,9 @@ TIME = "10 minutes to read; the run takes seconds on a laptop"
 
 
 def new_chapter(root: Path, name: str) -> list[Path]:
-    """Write a chapter's stub, its profile and bounds, and list it in ``_toc.yml`` and README.md.
+    """Write a stub, profile and bounds, and list them in ``_toc.yml`` and README.md; or nothing.
 
-    Returns the files written. Raises UsageError unless `name` is ``NN_snake_case`` with the first
-    free NN after some chapter's, and RunnerError when ``_toc.yml`` or README.md does not list the
-    chapter before it; nothing is written then.
+    `name` is ``NN_snake_case`` with the first free NN after some chapter's. Returns all files.
     """
     if not CHAPTER_NAME.fullmatch(name):
         raise UsageError(f"{name!r:.80} is no chapter's name, expected one such as 14_my_idea.")
@@ -31,15 +27,15 @@ def new_chapter(root: Path, name: str) -> list[Path]:
     if number != free:
         found = f"is the number of {taken[number].name}" if number in taken else "is not next"
         raise UsageError(f"{number} {found}; {free} is free.")
-    last = taken[f"{int(number) - 1:02}"]
+    last = taken[f"{int(number) - 1:02}"].name
     title = name[3:].replace("_", " ").capitalize()
-    stub = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8")
     cell = install_cell(*configured(root))
+    stub = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8")
     row = f"| {int(number)} | [{title}](notebooks/{name}.ipynb) | {QUESTION} | {TIME} |"
     toc, readme, bounds = root / "_toc.yml", root / "README.md", root / BOUNDS
     new = {
-        toc: _after(toc, f"file: notebooks/{last.name}", f"      - file: notebooks/{name}"),
-        readme: _after(readme, f"(notebooks/{last.name}.ipynb)", row),
+        toc: _after(toc, f"file: notebooks/{last}", f"      - file: notebooks/{name}"),
+        readme: _after(readme, f"(notebooks/{last}.ipynb)", row),
         bounds: f"{bounds.read_text(encoding='utf-8').rstrip()}\n{name}:\n  n_labelled: 42000\n",
         root / "profiles" / "quick" / f"{name}.yaml": "# The chapter's own defaults.\n",
         chapter.script: stub.format(title=title, question=QUESTION, time=TIME, cell=cell),

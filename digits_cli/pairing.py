@@ -1,7 +1,5 @@
 """Keep each .ipynb equal to the .py it comes from: by content, never by date."""
 
-from __future__ import annotations
-
 import difflib
 import hashlib
 import subprocess
@@ -15,8 +13,7 @@ from digits_cli.code_form import code_forms
 from digits_cli.errors import RunnerError
 
 COMPARED = ("tags", "mystnb")  # of a cell's metadata; the rest is an editor's
-# What JupyterLab and jupytext put into a notebook when they save it, so that nothing differs after
-# that but Python's version. The settings are those of jupytext.toml, which a wheel does not hold.
+# What JupyterLab and jupytext, as jupytext.toml sets it, put into a notebook when they save it.
 METADATA: dict[str, dict[str, Any]] = {
     "jupytext": {
         "cell_metadata_filter": "tags,mystnb,-all", "comment_magics": False,
@@ -36,8 +33,7 @@ METADATA: dict[str, dict[str, Any]] = {
 def read_script(path: Path) -> Any:
     """Read a py:percent script as a notebook without outputs, with stable cell ids.
 
-    It has the metadata of `METADATA`, and of cells tags, alt texts and the empty lines below.
-    Raises RunnerError when the file cannot be read.
+    Of its cells it has the tags, the alt texts and the number of empty lines below.
     """
     import jupytext
     import nbformat
@@ -87,15 +83,16 @@ def _digest(cell: Any) -> str:
 
 
 def check_pairs(root: Path, chapters: Sequence[Chapter] | None = None) -> list[str]:
-    """List in sentences what differs between the halves of some chapters, or all; not outputs."""
+    """List in sentences what but outputs differs between the halves of some chapters, or all."""
     found = []
     for chapter in list_chapters(root) if chapters is None else chapters:
-        told = []
         if not chapter.script.is_file():
             told = ["there is an .ipynb but no .py; the .py is the half that is edited"]
-        elif not chapter.installed and not chapter.notebook.is_file():
+        elif chapter.installed:
+            told = []
+        elif not chapter.notebook.is_file():
             told = [f"there is a .py but no .ipynb{advise_restoring(chapter)}"]
-        elif not chapter.installed:
+        else:
             told = _compare(read_script(chapter.script), read_notebook(chapter.notebook))
         found += [f"{chapter.name}: {what}" for what in told]
     return found
@@ -111,11 +108,9 @@ def advise_restoring(chapter: Chapter) -> str:
 def refuse_unlike(root: Path, chapters: Sequence[Chapter]) -> None:
     """Raise RunnerError unless both halves of each of these chapters agree."""
     if differences := check_pairs(root, chapters):
-        raise RunnerError(
-            "Notebooks and scripts disagree; run `digits sync` (or `make sync`) first:\n"
-            + "\n".join(f"  {difference}" for difference in differences)
-            + "\nIt writes the .ipynb from the .py, and loses nothing typed into the .ipynb."
-        )
+        told = "Notebooks and scripts disagree; run `digits sync` (or `make sync`) first:"
+        last = "\nIt writes the .ipynb from the .py, and loses nothing typed into the .ipynb."
+        raise RunnerError("\n  ".join([told, *differences]) + last)
 
 
 def _compare(fresh: Any, old: Any) -> list[str]:
@@ -139,10 +134,9 @@ def _label(number: int, cell: Any) -> str:
 
 
 def sync_pair(chapter: Chapter, force: bool = False) -> bool:
-    """Regenerate one notebook from its script, and tell whether it changed.
+    """Regenerate one notebook from its script, unless it is right; tell whether it changed.
 
-    A notebook that is already right is not touched. `force` lets go of text that was typed into the
-    notebook alone. Raises RunnerError when there is no script, or text that would be lost.
+    `force` lets go of text that was typed into the notebook alone, for a RunnerError otherwise.
     """
     import nbformat
 
@@ -156,16 +150,16 @@ def sync_pair(chapter: Chapter, force: bool = False) -> bool:
         old = read_notebook(chapter.notebook)
         if not force:
             refuse_to_lose(chapter, fresh, old)
-        _keep_outputs(fresh, old)
+        carry_outputs(fresh, old)
         if nbformat.writes(fresh) == nbformat.writes(old):
             return False
     write_notebook(chapter.notebook, fresh)
     return True
 
 
-def _keep_outputs(fresh: Any, old: Any) -> None:
+def carry_outputs(fresh: Any, old: Any) -> None:
     """Carry outputs, and what they came from, over to the cells that do the same as before."""
-    fresh_code, old_code = code_cells(fresh), code_cells(old)
+    fresh_code, old_code = (code_cells(each, "injected-parameters") for each in (fresh, old))
     matcher = difflib.SequenceMatcher(None, code_forms(old), code_forms(fresh), autojunk=False)
     for block in matcher.get_matching_blocks():
         for step in range(block.size):
@@ -181,7 +175,6 @@ def refuse_to_lose(chapter: Chapter, fresh: Any, old: Any) -> None:
 
     A sync names each cell after its text, so a cell of another name was typed into. It is lost when
     it is new, or when the script, `fresh`, has the cell as it was; else the script is the newer.
-    The same for tags and alt texts. Deleted and moved cells are not looked for.
     """
     scripted, committed = {cell.id: cell for cell in fresh.cells}, _committed_cells(chapter)
     known = {cell.source for cell in [*scripted.values(), *committed.values()]}
@@ -192,9 +185,8 @@ def refuse_to_lose(chapter: Chapter, fresh: Any, old: Any) -> None:
         if cell.source.strip() and cell.source not in known and not name.startswith(_digest(cell)):
             gone = there is not None or before is None
         else:
-            gone = there is not None and before is not None and (
-                _kept_metadata(there) == _kept_metadata(before) != _kept_metadata(cell)
-            )  # fmt: skip
+            one, other = (each and _kept_metadata(each) for each in (there, before))
+            gone = one is not None and one == other != _kept_metadata(cell)
         lost += [_label(number, cell)] if gone else []
     if lost:
         raise RunnerError(

@@ -1,8 +1,7 @@
 """The options and the help texts of the `digits` command; `cli` acts on them."""
 
-from __future__ import annotations
-
 import argparse
+from typing import Any
 
 from digit_utils import __version__
 from digits_cli.book import PROFILES
@@ -26,10 +25,9 @@ Instead of a grid, a list of runs or random draws (`log: true` makes a range log
   list: [{EPOCHS: 2, BATCH_SIZE: 32}, {EPOCHS: 4}]
   random: {samples: 8, seed: 0, values: {BATCH_SIZE: [32, 128], EPOCHS: {low: 2, high: 6}}}
 
-Stop it at any moment, and start it with the same command: finished runs are skipped, failed ones
-are tried again. A run is named by the notebook's code and its values; when digit_utils has changed,
-name another DIR to run all again. At the end DIR holds runs.csv, runs.parquet and report.html; the
-exit code is 1 when a run has failed."""
+Started again, it skips finished runs and tries failed ones anew. A run is named by the notebook's
+code and its values; when digit_utils has changed, name another DIR to run all again. At the end DIR
+holds runs.csv, runs.parquet and report.html; the exit code is 1 when a run has failed."""
 
 SEARCH_HELP = """\
 Try settings that hyperopt proposes, and keep each trial as a small JSON file in DIR:
@@ -57,110 +55,89 @@ searches/post_space.py trains a real one. A file holds
                {"epochs": 5, "grace_period": 1, "reduction_factor": 3}
   RESOURCES    with ray: what a trial needs, {"cpu": 1} for example
 
-Stop it at any moment, and start it with the same command: finished trials are kept. A trial that
-fails is kept with its error; five failures in a row end the search. A DIR that holds trials of
-another space or objective is refused. At the end DIR holds trials.csv and report.html as well.
-With ray, each worker gets the text of FILE and needs digit_utils and whatever FILE imports."""
+Started again, it goes on from the trials in DIR; those of another space or objective are refused. A
+trial that fails is kept with its error; five failures in a row end the search. At the end DIR holds
+trials.csv and report.html as well. With ray, each worker gets the text of FILE and needs
+digit_utils and whatever FILE imports."""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = current = argparse.ArgumentParser(
         prog="digits", description="Run, check and publish the chapters of the digits book."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, text: str, told: str | None = None) -> argparse.ArgumentParser:
+    def command(name: str, text: str, told: str = "") -> None:
+        nonlocal current
         form = argparse.RawDescriptionHelpFormatter
-        return commands.add_parser(name, help=text, description=told or text, formatter_class=form)
+        current = commands.add_parser(
+            name, help=text, description=told or text, formatter_class=form
+        )
 
-    example = "digits run 05 --profile quick -p N_TRIALS 20"
-    run = command("run", "execute chapters", f"Execute chapters: {example}")
-    _add_chapters(run)
-    _add_profile(run)
+    def add(names: str, text: str, **settings: Any) -> None:
+        """Add an argument to the last command; an option without settings is a flag."""
+        current.add_argument(*names.split(), help=text, **settings or {"action": "store_true"})
+
+    which = "full name, number (3) or other unique prefix, or path; none means all, in order"
+    chapters: Any = {"names": "chapters", "text": which, "nargs": "*", "metavar": "CHAPTER"}
+    profile: Any = {"default": "quick", "metavar": "|".join(PROFILES)}
+    address = "with ray: of a running cluster (default: one is started here)"
+
+    command("run", "execute chapters", "Execute chapters: digits run 05 -p N_TRIALS 20")
+    add(**chapters)
+    add("--profile", "which set of parameters (default: quick)", **profile)
     text = "set a parameter, whatever the profile says; NAME=VALUE works too; may be repeated"
-    name = "NAME VALUE"
-    run.add_argument("-p", "--parameter", action="append", default=[], metavar=name, help=text)
-    text = "folder for the executed notebooks (default: _build/runs/PROFILE)"
-    run.add_argument("--out", metavar="DIR", help=text)
-    _add_flag(run, "--keep-going", "run later chapters after one has failed")
+    add("-p --parameter", text, action="append", default=[], metavar="NAME VALUE")
+    add("--out", "folder for the executed notebooks (default: _build/runs/PROFILE)", metavar="DIR")
+    add("--keep-going", "run later chapters after one has failed")
     text = "leave chapters alone whose last run would come out the same today: same code, "
     text += "parameters, helpers and versions; a DATA folder of your own is not looked into"
-    _add_flag(run, "--skip-fresh", text)
+    add("--skip-fresh", text)
 
-    sweep = command("sweep", "run a chapter for many values of its parameters", SWEEP_HELP)
-    sweep.add_argument("file", metavar="FILE", help="the sweep, as YAML")
+    command("sweep", "run a chapter for many values of its parameters", SWEEP_HELP)
+    add("file", "the sweep, as YAML", metavar="FILE")
     text = "for the runs: a folder (default: _build/sweeps/NAME OF FILE), or an address that "
     text += "papermill can write to, s3://BUCKET/NAME; other stores are not tested"
-    sweep.add_argument("--out", metavar="DIR", help=text)
-    text = "local: processes of this machine (default); ray: workers, here or on a cluster"
-    sweep.add_argument("--engine", choices=["local", "ray"], default="local", help=text)
-    _add_workers(sweep, "runs at a time (default: 1; with ray as many as there are processors)")
-    _add_flag(sweep, "--list", "print what would run, and what is finished; run nothing")
+    add("--out", text, metavar="DIR")
+    add("--engine", "where runs go (default: local)", choices=["local", "ray"], default="local")
+    add("--jobs", "runs at a time (default: 1; with ray one a processor)", type=int, metavar="N")
+    add("--address", address, metavar="ADDRESS")
+    add("--list", "print what would run, and what is finished; run nothing")
 
-    search = command("search", "search for good settings, resumable", SEARCH_HELP)
-    search.add_argument("file", metavar="FILE", help="the search, as a Python file")
-    search.add_argument("--trials", type=int, required=True, metavar="N", help="trials in all")
+    command("search", "search for good settings, resumable", SEARCH_HELP)
+    add("file", "the search, as a Python file", metavar="FILE")
+    add("--trials", "trials in all", type=int, required=True, metavar="N")
     text = "keeps the trials (default: _build/searches/NAME OF FILE)"
-    search.add_argument("--out", "--folder", dest="folder", metavar="DIR", help=text)
-    search.add_argument("--seed", type=int, default=0, help="of the proposals (default: 0)")
+    add("--out --folder", text, dest="folder", metavar="DIR")
+    add("--seed", "of the proposals (default: 0)", type=int, default=0)
     text = "hyperopt: one trial after another (default); ray: several at a time"
-    search.add_argument("--engine", choices=["hyperopt", "ray"], default="hyperopt", help=text)
-    _add_workers(search, "with ray: trials at a time (default: all processors)")
+    add("--engine", text, choices=["hyperopt", "ray"], default="hyperopt")
+    add("--jobs", "with ray: trials at a time (default: all processors)", type=int, metavar="N")
+    add("--address", address, metavar="ADDRESS")
 
-    new = command("new", "start a chapter: a stub with all that the tests ask for")
-    new.add_argument("name", metavar="NN_NAME", help="such as 14_my_idea")
-
-    sync = command("sync", "regenerate every .ipynb from its .py")
-    _add_chapters(sync)
-    _add_flag(sync, "--check", "change nothing; exit 1 when a pair differs")
-    _add_flag(sync, "--force", "drop what was typed into an .ipynb and not the .py")
-
-    text = "write the cell that installs the helpers on Colab into every chapter's .py"
-    install_cell = command("install-cell", text)
-    text = "branch or tag to install from, v0.2.0 in a release (default: the branch in _config.yml)"
-    install_cell.add_argument("--ref", metavar="NAME", help=text)
-
-    site = command("site", "build the book from executed chapters")
-    _add_profile(site)
-    _add_flag(site, "--published", "take the notebooks as published; nothing has to be run")
-    _add_flag(site, "--check-links", "instead of building, follow every link that leads elsewhere")
-
-    text = "list the chapters: whether their outputs are fresh, and when they were last run"
-    _add_chapters(command("status", text + "; exit 1 when any are stale"))
-
-    address = command("address", "make every file name this repository; once, in a fork")
-    text = "https://github.com/OWNER/NAME (default: the git remote origin)"
-    address.add_argument("url", nargs="?", metavar="URL", help=text)
-
-    text = "run the chapters that are stale, or named, and publish their outputs"
-    publish = command("publish", text)
-    _add_chapters(publish)
-    text = "publish the full runs there are; name the chapters that need one, and exit with 1"
-    _add_flag(publish, "--no-run", text)
-
-    _add_chapters(command("references", "make the regression references from the quick run"))
-    text = "lay out the published notebooks for nbval, to run and compare them (nightly)"
-    _add_chapters(command("stage-published", text))
+    command("new", "start a chapter: a stub with all that the tests ask for")
+    add("name", "such as 14_my_idea", metavar="NN_NAME")
+    command("sync", "regenerate every .ipynb from its .py")
+    add(**chapters)
+    add("--check", "change nothing; exit 1 when a pair differs")
+    add("--force", "drop what was typed into an .ipynb and not the .py")
+    command("install-cell", "write the cell that installs the helpers on Colab into every .py")
+    add("--ref", "branch or tag to install from (default: _config.yml's branch)", metavar="NAME")
+    command("address", "make every file name this repository; once, in a fork")
+    add("url", "https://github.com/OWNER/NAME (default: origin's)", nargs="?", metavar="URL")
+    command("site", "build the book from executed chapters")
+    add("--profile", "which set of parameters (default: quick)", **profile)
+    add("--published", "take the notebooks as published; nothing has to be run")
+    add("--check-links", "instead of building, follow every link that leads elsewhere")
+    command("status", "say which published outputs are stale, and why; exit 1 when any are")
+    add(**chapters)
+    command("publish", "run the chapters that are stale, or named, and publish their outputs")
+    add(**chapters)
+    add("--no-run", "publish the full runs there are; name what needs one, and exit with 1")
+    command("references", "make the regression references from the quick run")
+    add(**chapters)
+    command("stage-published", "lay out the published notebooks for nbval to run and compare")
+    add(**chapters)
     return parser
-
-
-def _add_flag(parser: argparse.ArgumentParser, name: str, text: str) -> None:
-    parser.add_argument(name, action="store_true", help=text)
-
-
-def _add_chapters(parser: argparse.ArgumentParser) -> None:
-    text = "full name, number (3) or other unique prefix, or path; none means all, in order"
-    parser.add_argument("chapters", nargs="*", metavar="CHAPTER", help=text)
-
-
-def _add_profile(parser: argparse.ArgumentParser) -> None:
-    text = "which set of parameters (default: quick)"
-    parser.add_argument("--profile", default="quick", metavar="|".join(PROFILES), help=text)
-
-
-def _add_workers(parser: argparse.ArgumentParser, jobs: str) -> None:
-    parser.add_argument("--jobs", type=int, metavar="N", help=jobs)
-    text = "with ray: of a running cluster (default: one is started here)"
-    parser.add_argument("--address", help=text)

@@ -1,7 +1,5 @@
 """Show how far a run has come: a line that renews itself on a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 import time
@@ -29,25 +27,21 @@ class Reporter:
         self.label = self.place = ""
         self.started = self.spoke = 0.0
 
-    def _say(self, text: str, end: str = "\n") -> None:
-        line = f"{self.label}: {text}"
+    def _say(self, text: str, renew: bool = False) -> None:
+        line, end = f"{self.label}: {text}", "\n"
         if self.live:
             width = shutil.get_terminal_size().columns - 1
             line = f"\r{line[:width].ljust(width)}"  # over the line before
+            end = "" if renew else "\n"
         print(line, end=end, file=sys.stderr, flush=True)
         self.spoke = time.monotonic()
 
-    def start(self, number: int, name: str) -> None:
-        """A chapter starts."""
+    def start(self, number: int, name: str, fresh: bool = False) -> None:
+        """A chapter starts, or is not run as its last run is fresh."""
         self.label = f"[{number}/{self.n_chapters}] {name}"
         self.place = "starting its kernel"
         self.started = time.monotonic()
-        self._say("started", end="" if self.live else "\n")
-
-    def skip(self, number: int, name: str) -> None:
-        """A chapter is not run: its last run is fresh."""
-        self.label = f"[{number}/{self.n_chapters}] {name}"
-        self._say("fresh, not run again")
+        self._say("fresh, not run again" if fresh else "started", renew=not fresh)
 
     def cell(self, number: int, n_cells: int) -> None:
         """A cell starts, numbered from 1."""
@@ -61,8 +55,7 @@ class Reporter:
         """Half a second has gone by."""
         now = time.monotonic()
         if self.live or now - self.spoke >= SILENCE:
-            text = f"{self.place}, {duration(now - self.started)} so far"
-            self._say(text, end="" if self.live else "\n")
+            self._say(f"{self.place}, {duration(now - self.started)} so far", renew=True)
 
     def finish(self, run: Any) -> None:
         """A chapter has ended; `run` is a ChapterRun."""

@@ -1,10 +1,9 @@
 """Publish chapters: today's prose with the outputs of a run, when that run is of today's code."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +13,20 @@ from digits_cli import freshness
 from digits_cli.book import (
     Chapter,
     cells_tagged,
-    code_cells,
     find_checkout,
     read_notebook,
     run_folder,
     select_chapters,
     shown,
-    tags,
     write_notebook,
 )
 from digits_cli.code_form import code_forms
 from digits_cli.errors import RunnerError
-from digits_cli.execute import ChapterRun, check_can_run, run_chapters
-from digits_cli.freshness import differences, take
-from digits_cli.pairing import read_script, refuse_to_lose
+from digits_cli.execute import ChapterRun, run_chapters
+from digits_cli.pairing import carry_outputs, read_script, refuse_to_lose
 from digits_cli.parameters import declared_parameters
 from digits_cli.plan import profile_values
+from digits_cli.report import print_failure
 
 MEASURED = ("profile", "seconds", "peak_memory_mb")  # of a run, and kept in `results/`
 
@@ -39,16 +36,15 @@ def publish(
     run: bool = True,
     root: Path | str | None = None,
     say: Callable[[str], None] = print,
-) -> list[ChapterRun | str]:
-    """Refresh the published outputs that are stale; return what is not done.
+) -> list[str]:
+    """Refresh the published outputs that are stale; return the chapters that still are.
 
-    Each chapter is published as soon as its run is done, so an interrupted call can be repeated. A
-    full run of today's code is used as it is, for a chapter named in `wanted` even when it is
-    fresh. Returned are the names of chapters that need a run (run=False), and the run that failed,
-    which ends the call.
+    They need a run (run=False), or their run failed, which ends the call. Each chapter is published
+    as soon as its run is done, so an interrupted call can be repeated. A full run of today's code
+    is used as it is, for a chapter named in `wanted` even when it is fresh.
     """
     root = find_checkout(root)
-    left: list[ChapterRun | str] = []
+    left = []
     for chapter in select_chapters(root, wanted):
         # Asked anew for each: what an earlier chapter has published may make this one stale.
         stale = freshness.why_stale(root, chapter)
@@ -66,7 +62,8 @@ def publish(
             say(f"{chapter.name}: runs again ({_brief(stale)})")
             done = _run(root, chapter)
             if not done.ok:
-                return [*left, done]
+                print_failure(done)
+                return [*left, chapter.name]
         written = _publish_run(root, chapter)
         for path in written:
             say(f"{chapter.name}: wrote {shown(path)}")
@@ -75,18 +72,19 @@ def publish(
     return left
 
 
-def _brief(reasons: Sequence[str]) -> str:
-    return "; ".join(reasons[:3]) + (f"; and {len(reasons) - 3} more" if len(reasons) > 3 else "")
+def _brief(reasons: list[str]) -> str:
+    more = [f"and {len(reasons) - 3} more"] if len(reasons) > 3 else []
+    return "; ".join(reasons[:3] + more)
 
 
 def _run(root: Path, chapter: Chapter) -> ChapterRun:
-    check_can_run()
-    here = take(read_script(chapter.script), chapter.name, profile_values(root, "full", chapter))
-    if others := differences(here, freshness.to_publish(root, chapter)):
-        raise RunnerError(
-            f"{chapter.name} was not run: its outputs would not be those of the lock "
-            f"({_brief(others)}). Install what requirements.lock pins (`make venv`)."
-        )
+    locked = freshness.to_publish(root, chapter)
+    values = profile_values(root, "full", chapter)
+    here = freshness.take(read_script(chapter.script), chapter.name, values)
+    if others := freshness.differences(here, locked):
+        told = f"was not run: its outputs would not be those of the lock ({_brief(others)})"
+        told += ". Install what requirements.lock pins (`make venv`)."
+        raise RunnerError(f"{chapter.name} {told}")
     # The book's own artifacts are those to read, and not what a run left that was never published.
     for name in freshness.RECORDED:
         recorded = root / "digit_utils" / "recorded" / f"{name}.json"
@@ -94,10 +92,8 @@ def _run(root: Path, chapter: Chapter) -> ChapterRun:
             _write(run_folder(root, "full") / "artifacts" / recorded.name, recorded.read_bytes())
     (done,) = run_chapters([chapter.name], "full", root=root)
     if changed := freshness.why_not_from_run(root, chapter) if done.ok else []:
-        raise RunnerError(
-            f"{chapter.name} was not published: it changed while it ran ({_brief(changed)}). "
-            "Start the same command again."
-        )
+        told = f"was not published: it changed while it ran ({_brief(changed)})"
+        raise RunnerError(f"{chapter.name} {told}. Start the same command again.")
     return done
 
 
@@ -111,30 +107,26 @@ def _write(path: Path, data: bytes) -> bool:
 
 
 def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
-    """Publish the outputs, results and artifacts of the full run; return the files that changed."""
+    """Publish outputs, results and artifacts of the full run; return the files that changed."""
     executed = run_folder(root, "full") / f"{chapter.name}.ipynb"
-    notebook = executed_chapters(root, "full", [chapter])[chapter.name]
+    notebook = read_script(chapter.script)
+    carry_outputs(notebook, read_notebook(executed))
     run = notebook.metadata["digits"]
-    try:
-        record = {"chapter": chapter.name, "results": results.read(executed)}
-    except results.ResultsError as error:
-        raise RunnerError(f"{chapter.name} was not published: {error}") from error
-    record |= {key: run.get(key) for key in (*MEASURED, "provenance")}
-    notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in tags(cell)]
     number_cells(notebook)
-    notebook.metadata["digits"] = {
-        "fingerprint": run["fingerprint"],
-        "outputs": freshness.outputs_hash(notebook),
-    }
+    outputs = freshness.outputs_hash(notebook)
+    notebook.metadata["digits"] = {"fingerprint": run["fingerprint"], "outputs": outputs}
+    record = {"chapter": chapter.name, "results": {}}
+    record |= {key: run.get(key) for key in (*MEASURED, "provenance")}
     problems = machine_traces(notebook, root)
-    declared = declared_parameters(notebook, chapter.name)
-    ran_with = run.get("parameters", {}).items()
-    others = [f"{k}={v!r}" for k, v in ran_with if k not in declared or declared[k].default != v]
-    if others:
-        problems.append(
-            f"it ran with {', '.join(others)} instead of its defaults; remove profiles/full, and "
-            f"run `digits run {chapter.name} --profile full`"
-        )
+    try:
+        record["results"] = results.read(executed)
+    except results.ResultsError as error:
+        problems.append(str(error))
+    ran_with = run["fingerprint"]["parameters"].items()
+    defaults = {p.name: p.default for p in declared_parameters(notebook, chapter.name).values()}
+    if others := [f"{name}={value!r}" for name, value in ran_with if value != defaults.get(name)]:
+        told = f"it ran with {', '.join(others)} instead of its defaults; remove profiles/full, and"
+        problems.append(f"{told} run `digits run {chapter.name} --profile full`")
     if problems:
         raise RunnerError("\n  ".join([f"{chapter.name} was not published:", *problems]))
     new = {
@@ -157,49 +149,36 @@ def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
 def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> dict[str, Any]:
     """Return by chapter today's script with the outputs of its last run with a profile.
 
-    So a corrected sentence needs no new run. Raises RunnerError when a chapter has not been run, or
-    its code or the profile's values have changed since.
+    So a corrected sentence needs no new run. Raises RunnerError for other code or values.
     """
     folder = run_folder(root, profile)
     found: dict[str, Any] = {}
     behind: dict[str, list[str]] = {}
     for chapter in chapters:
         path = folder / f"{chapter.name}.ipynb"
-        if not path.is_file():
-            behind.setdefault("not run yet", []).append(chapter.name)
-            continue
-        current, executed = read_script(chapter.script), read_notebook(path)
-        ran_with = executed.metadata.get("digits", {}).get("parameters", {})
-        asked = profile_values(root, profile, chapter)
-        if code_forms(current) != code_forms(executed):
-            behind.setdefault("code changed since the run", []).append(chapter.name)
-        elif asked != {name: ran_with[name] for name in asked if name in ran_with}:
-            told = "the profile's values changed since the run"
-            behind.setdefault(told, []).append(chapter.name)
-        else:
-            found[chapter.name] = _with_outputs(current, executed)
+        why = "not run yet"
+        if path.is_file():
+            current, executed = read_script(chapter.script), read_notebook(path)
+            ran_with = executed.metadata.get("digits", {}).get("parameters", {})
+            asked = profile_values(root, profile, chapter)
+            if code_forms(current) != code_forms(executed):
+                why = "code changed since the run"
+            elif not asked.items() <= ran_with.items():
+                why = "the profile's values changed since the run"
+            else:
+                carry_outputs(current, executed)
+                for declared in cells_tagged(current, "parameters"):
+                    place = current.cells.index(declared) + 1
+                    current.cells[place:place] = cells_tagged(executed, "injected-parameters")
+                found[chapter.name] = current
+                continue
+        behind.setdefault(why, []).append(chapter.name)
     if behind:
         problems = "; ".join(f"{why}: {', '.join(names)}" for why, names in behind.items())
         again = " ".join(name for names in behind.values() for name in names)
-        raise RunnerError(
-            f"{shown(folder)} is not up to date: {problems}.\n"
-            f"Run `digits run {again} --profile {profile}` first."
-        )
+        told = f"{shown(folder)} is not up to date: {problems}."
+        raise RunnerError(f"{told}\nRun `digits run {again} --profile {profile}` first.")
     return found
-
-
-def _with_outputs(current: Any, executed: Any) -> Any:
-    """Copy outputs, injected parameters and metadata from a run of the same code."""
-    injected = cells_tagged(executed, "injected-parameters")
-    ran = iter(code_cells(executed, "injected-parameters"))
-    for cell in code_cells(current):
-        source = next(ran)
-        cell.outputs, cell.execution_count = source.outputs, source.execution_count
-    for declared in cells_tagged(current, "parameters"):
-        place = current.cells.index(declared) + 1
-        current.cells[place:place] = injected
-    current.metadata |= {k: v for k, v in executed.metadata.items() if k == "digits"}
-    return current
 
 
 def published_chapters(root: Path, chapters: Sequence[Chapter]) -> dict[str, Any]:
@@ -212,30 +191,23 @@ def published_chapters(root: Path, chapters: Sequence[Chapter]) -> dict[str, Any
             notebook.metadata.setdefault("digits", {}).update(measured)
         elif path.exists():
             raise RunnerError(f"{shown(path)} holds no record of a run. Run `digits publish`.")
-    bare = [n for n in found if any(c.execution_count is None for c in _code(found[n]))]
-    if bare:
-        raise RunnerError(
-            f"Not published, or changed since: {', '.join(bare)}.\nRun `digits publish`."
-        )
+    if bare := [name for name in found if freshness.lacks_outputs(found[name])]:
+        told = f"Not published, or changed since: {', '.join(bare)}."
+        raise RunnerError(f"{told}\nRun `digits publish`.")
     return found
 
 
 def _read_record(path: Path) -> dict[str, Any]:
     """Return what a file in `results/` records; nothing when it is missing or no record."""
-    try:
+    with suppress(OSError, ValueError):
         run = parse_json(read_bytes(path))
-    except (OSError, ValueError):
-        return {}
-    return run if isinstance(run, dict) else {}
-
-
-def _code(notebook: Any) -> list[Any]:
-    return [cell for cell in code_cells(notebook) if cell.source.strip()]
+        return run if isinstance(run, dict) else {}
+    return {}
 
 
 def number_cells(notebook: Any) -> None:
     """Number the executed code cells 1, 2, 3 in place, as after a fresh run."""
-    for count, cell in enumerate(_code(notebook), start=1):
+    for count, cell in enumerate(freshness.code_with_outputs(notebook), start=1):
         cell.execution_count = count
         for output in cell.outputs:
             if "execution_count" in output:
@@ -244,8 +216,7 @@ def number_cells(notebook: Any) -> None:
 
 def machine_traces(notebook: Any, root: Path) -> list[str]:
     """Return one sentence for each output that names a folder of this machine."""
-    home = Path.home()
-    places = {str(root), sys.prefix, "ipykernel_"}
+    home, places = Path.home(), {str(root), sys.prefix, "ipykernel_"}
     if home != Path("/"):
         places |= {f"{home}/", f"{home}\\", f"{home.as_posix()}/"}
     found = []

@@ -3,8 +3,6 @@
 They are made by `tests/regression/make_references.py`, which is no part of the package.
 """
 
-from __future__ import annotations
-
 import math
 import pprint
 import runpy
@@ -12,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from digits_cli.book import Chapter, code_sources, find_checkout, read_notebook, shown
+from digits_cli.book import Chapter, code_sources, find_checkout, read_notebook
 from digits_cli.child import injected_values
 from digits_cli.errors import RunnerError
 from digits_cli.pairing import read_script
@@ -25,12 +23,14 @@ SOURCE = f"{BOUNDS.as_posix()}, written by `digits references`"
 MAKER = Path("tests/regression/make_references.py")
 
 
-def make(what: str, wanted: Sequence[str] = ()) -> list[Path]:
-    """Call a function of `MAKER` for some chapters, or all; return the paths of what it makes."""
+def make(command: str, wanted: Sequence[str] = ()) -> list[Path]:
+    """Make ``references`` of some chapters, or all, or else copies; return the files written."""
     root = find_checkout()
-    makers = [folder / MAKER for folder in (root, Path(__file__).parents[1])]
-    maker = makers[0] if makers[0].is_file() else makers[1]  # another book has none of its own
-    return runpy.run_path(str(maker))[what](root, wanted)
+    maker = root / MAKER
+    if not maker.is_file():  # another book has none of its own
+        maker = Path(__file__).parents[1] / MAKER
+    name = "make_references" if command == "references" else "stage_published"
+    return runpy.run_path(str(maker))[name](root, wanted)
 
 
 def why_stale_reference(root: Path, chapter: Chapter) -> str:
@@ -65,25 +65,16 @@ def check_cell(bounds: Mapping[str, Any], source: str) -> str:
 
 
 def read_bounds(path: Path) -> dict[str, dict[str, Any]]:
-    """Read the bounds by chapter and result: [low, high] or an exact value.
-
-    Raises RunnerError when the file is missing or of another shape.
-    """
-    if not path.exists():
-        raise RunnerError(
-            f"{shown(path)} is missing. It holds, for each chapter, the results to check:\n"
-            "  03_base_cnn:\n    validation_accuracy: [0.93, 1.0]\n    n_train: 6000"
-        )
+    """Read the bounds by chapter and result: [low, high] or an exact value."""
     source = YamlSource(path, RunnerError)
-    if not isinstance(source.values, dict):
-        raise source.error((), "expected chapters at the top level")
+    source.need(isinstance(source.values, dict), (), "expected chapters at the top level")
     for chapter, named in source.values.items():
-        if not isinstance(named, dict) or not named:
-            raise source.error((chapter,), f"{chapter} names no result to check")
+        listed = isinstance(named, dict) and named
+        source.need(listed, (chapter,), f"{chapter} names no result to check")
         for name, bound in named.items():
-            if isinstance(bound, dict) or (isinstance(bound, list) and not _is_range(bound)):
-                what = f"{chapter}, {name} is {bound!r}, expected [low, high] with low <= high, or "
-                raise source.error((chapter, name), what + "one exact value")
+            told = f"{chapter}, {name} is {bound!r}, expected [low, high] with low <= high, or one "
+            plain = not isinstance(bound, dict | list) or _is_range(bound)
+            source.need(plain, (chapter, name), f"{told}exact value")
     return source.values
 
 
@@ -91,8 +82,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _is_range(bound: list[Any]) -> bool:
-    return len(bound) == 2 and all(map(_is_number, bound)) and bound[0] <= bound[1]
+def _is_range(bound: Any) -> bool:
+    numbers = isinstance(bound, list) and len(bound) == 2 and all(map(_is_number, bound))
+    return numbers and bound[0] <= bound[1]
 
 
 def flatten(values: Mapping[str, Any]) -> dict[str, Any]:

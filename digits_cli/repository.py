@@ -1,13 +1,9 @@
-"""The address of the book's repository: find it, and rewrite it, the install cells included.
-
-It stands in many files, because Colab, pip and citations need it as text; `_config.yml` counts.
-"""
-
-from __future__ import annotations
+"""Find and rewrite the repository's address; of all files that hold it, `_config.yml` counts."""
 
 import os
 import re
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from digit_utils.io import write_atomically
@@ -22,8 +18,9 @@ _SLUG = r"[A-Za-z0-9][A-Za-z0-9-]*/(?:(?!\.git\b)[\w.-])*(?!\.git\b)[\w-]"
 _ADDRESS = re.compile(
     rf"(?:https://github\.com/|(?:ssh://)?git@github\.com[:/])({_SLUG})(?:\.git)?/?"
 )
-# Files whose text names the repository, beside the chapters.
-PLACES = "CITATION.cff README.md pyproject.toml book/*.md tests/regression/reference/*.ipynb"
+# Files whose text names the repository.
+PLACES = "CITATION.cff README.md pyproject.toml book/*.md notebooks/[0-9]*.py "
+PLACES += "tests/regression/reference/*.ipynb"
 
 # The first code cell of every chapter, the same in all but for what `_config.yml` names. The
 # address is one literal, so that whoever serves a fork can exchange it.
@@ -69,9 +66,8 @@ def configured(root: Path) -> tuple[str | None, str]:
         told = "cannot be read: expected repository: with url: and branch: below it"
         raise source.error(("repository",), told) from error
     address = parse_address(str(url))
-    if url is not None and address is None:
-        told = f"{shown(path)}: repository.url is {url!r:.200}, expected {GITHUB}OWNER/NAME."
-        raise RunnerError(told)
+    told = f"repository.url is {url!r:.200}, expected {GITHUB}OWNER/NAME"
+    source.need(url is None or address, ("repository", "url"), told)
     return address, branch
 
 
@@ -83,19 +79,13 @@ def find_address(root: Path) -> tuple[str | None, str]:
     server = os.environ.get("GITHUB_SERVER_URL", GITHUB).rstrip("/") + "/"
     if told := parse_address(server + os.environ.get("GITHUB_REPOSITORY", "")):
         return told, "GITHUB_REPOSITORY"
-    if cloned := parse_address(_origin(root)):
-        return cloned, "the git remote origin"
+    if (root / ".git").exists():  # else it may lie within another project's checkout
+        command = ["git", "-C", str(root), "remote", "get-url", "origin"]
+        with suppress(OSError):  # no git
+            found = subprocess.run(command, capture_output=True, text=True).stdout
+            if cloned := parse_address(found):
+                return cloned, "the git remote origin"
     return configured(root)[0], "_config.yml"
-
-
-def _origin(root: Path) -> str:
-    if not (root / ".git").exists():  # a folder within another project's checkout
-        return ""
-    command = ["git", "-C", str(root), "remote", "get-url", "origin"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return ""
 
 
 def rewrite_text(text: str, old: str | None, new: str | None) -> str:
@@ -109,10 +99,17 @@ def rewrite_text(text: str, old: str | None, new: str | None) -> str:
     return re.sub(pattern, lambda found: found[1] + after, text)
 
 
-def rewrite_address(new: str | None = None, root: Path | str | None = None) -> list[Path]:
-    """Make every file of the checkout name this repository; return the files written.
+def rewrite_file(path: Path, old: str, new: str | None) -> bool:
+    """Do the same in a file; return whether that changed it."""
+    before = path.read_bytes()  # line ends stay as they are
+    after = rewrite_text(before.decode("utf-8"), old, new).encode("utf-8")
+    return after != before and bool(write_atomically(path, after))
 
-    `new` None: the address that `find_address` finds. An interrupted call can be repeated.
+
+def rewrite_address(new: str | None = None, root: Path | str | None = None) -> list[Path]:
+    """Make every file name the repository `new`, or that of `find_address`; return those written.
+
+    An interrupted call can be repeated.
     """
     root = find_checkout(root)
     config = root / "_config.yml"
@@ -122,39 +119,28 @@ def rewrite_address(new: str | None = None, root: Path | str | None = None) -> l
     address = find_address(root)[0] if new is None else parse_address(new)
     if address is None:
         raise UsageError(f"'{new}' is not {GITHUB}OWNER/NAME.")
-    chapters = [chapter for chapter in list_chapters(root) if chapter.script.is_file()]
-    texts = [path for place in PLACES.split() for path in sorted(root.glob(place))]
-    written = [p for p in (*texts, *(c.script for c in chapters)) if _rewrite(p, old, address)]
+    texts = (path for place in PLACES.split() for path in sorted(root.glob(place)))
+    written = [path for path in texts if rewrite_file(path, old, address)]
+    chapters = (chapter for chapter in list_chapters(root) if chapter.script.is_file())
     written += [chapter.notebook for chapter in chapters if sync_pair(chapter)]
     # Last of all, for it says what the others still name: stopped half-way, the same call goes on.
-    return [*written, config] if _rewrite(config, old, address) else written
-
-
-def _rewrite(path: Path, old: str, new: str) -> bool:
-    text = path.read_bytes().decode("utf-8")  # line ends stay as they are
-    changed = rewrite_text(text, old, new)
-    if changed != text:
-        write_atomically(path, changed.encode("utf-8"))
-    return changed != text
+    return [*written, config] if rewrite_file(config, old, address) else written
 
 
 def install_cell(repository: str | None, ref: str) -> str:
     """Write the code that installs the helpers from a repository's branch or tag `ref`."""
     if repository is None:
-        raise RunnerError(
-            "_config.yml does not say where the repository is, expected\n"
-            "repository:\n  url: https://github.com/OWNER/REPO\n  branch: main"
-        )
+        expected = f"repository:\n  url: {GITHUB}OWNER/REPO\n  branch: main"
+        raise RunnerError(f"_config.yml does not say where the repository is, expected\n{expected}")
     if not re.fullmatch(r"[\w][\w./-]*", ref) or ".." in ref:  # it ends up in code
         raise UsageError(f"The branch or tag is {ref!r}, expected a name such as main or v0.2.0.")
     return INSTALL_CELL.format(repository=repository, ref=ref)
 
 
 def write_install_cells(root: Path, ref: str | None = None) -> list[Path]:
-    """Put today's cell into every chapter's script, and change nothing else; return those written.
+    """Put today's cell into every chapter's script; return those written.
 
-    `ref` None: ``repository.branch`` of ``_config.yml``. Raises RunnerError, and writes nothing,
-    when a script does not have exactly one such cell.
+    `ref` None: the branch in ``_config.yml``. Nothing is written if a script lacks such a cell.
     """
     repository, branch = configured(root)
     cell = install_cell(repository, ref or branch)
@@ -163,10 +149,8 @@ def write_install_cells(root: Path, ref: str | None = None) -> list[Path]:
         text = chapter.script.read_text(encoding="utf-8-sig")
         new, count = _CELL.subn(lambda found: found[1] + cell + found[3], text)
         if count != 1:
-            raise RunnerError(
-                f"{shown(chapter.script)} has {count} cells tagged {INSTALL_TAG}, expected one: "
-                f'# %% tags=["{INSTALL_TAG}", "remove-cell"]'
-            )
+            found = f"{shown(chapter.script)} has {count} cells tagged {INSTALL_TAG}"
+            raise RunnerError(f'{found}, expected one: # %% tags=["{INSTALL_TAG}", "remove-cell"]')
         changed |= {chapter.script: new} if new != text else {}
     for path, new in changed.items():
         write_atomically(path, new.encode("utf-8"))

@@ -1,7 +1,5 @@
 """Build the book: stage its pages and executed chapters, then let Jupyter Book render them."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -10,31 +8,30 @@ from pathlib import Path
 
 from digits_cli.book import find_checkout, list_chapters, shown, without_colour, write_notebook
 from digits_cli.errors import RunnerError
-from digits_cli.execute import hold_site
+from digits_cli.execute import hold
 from digits_cli.freshness import why_run_is_stale, why_stale
 from digits_cli.publish import executed_chapters, published_chapters
-from digits_cli.repository import configured, find_address, rewrite_text
+from digits_cli.repository import configured, find_address, rewrite_file
 from digits_cli.yaml_source import YamlSource
+
+BUILDING = {"site": "the site is being built"}
 
 
 def build_site(profile: str | None = "quick", root: Path | str | None = None) -> int:
-    """Build `_build/html` from a profile's executed notebooks; return Jupyter Book's exit code.
+    """Build `_build/html` from a profile's runs, or None: as published; return the exit code.
 
-    `profile` None: from `notebooks/` as published, without a run. A failed build leaves the last
-    good site in place.
+    A failed build leaves the last good site in place.
     """
     root = find_checkout(root)
-    with hold_site(root):
+    with hold(root / "_build", BUILDING):
         pages = stage_site(root, profile)
         code, made = _jupyter_book(root, "-n", "-W", "--keep-going")
         final = root / "_build" / "html"
         kept = f"{shown(final)} is still the last good site." if final.is_dir() else ""
         if code != 0:
-            print(
-                f"digits site: Jupyter Book ended with exit code {code}; its warnings and errors "
-                f"are above, and what it made is in {shown(made)}. {kept}",
-                file=sys.stderr,
-            )
+            told = f"Jupyter Book ended with exit code {code}; its warnings and errors are above, "
+            told += f"and what it made is in {shown(made)}. {kept}"
+            print(f"digits site: {told}", file=sys.stderr)
             return code
         missing = [page for page in ["index", *pages] if not (made / f"{page}.html").is_file()]
         if missing:
@@ -47,7 +44,7 @@ def build_site(profile: str | None = "quick", root: Path | str | None = None) ->
 def check_links(profile: str | None = None, root: Path | str | None = None) -> int:
     """Check every external link of the book; return 0 when all are answered, else 1."""
     root = find_checkout(root)
-    with hold_site(root):
+    with hold(root / "_build", BUILDING):
         stage_site(root, profile)
         code, made = _jupyter_book(root, "--builder", "linkcheck")
         if not (made / "output.txt").is_file():
@@ -61,13 +58,11 @@ def check_links(profile: str | None = None, root: Path | str | None = None) -> i
 
 def _replace(final: Path, made: Path) -> None:
     """Put what was made in its place at once, and clear up."""
-    old = final.with_name(f".{final.name}-old")
-    shutil.rmtree(old, ignore_errors=True)
+    work = made.parents[1]
     if final.is_dir():
-        final.rename(old)
+        final.rename(work / "old")
     made.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
-    shutil.rmtree(made.parents[1], ignore_errors=True)
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def _jupyter_book(root: Path, *options: str) -> tuple[int, Path]:
@@ -95,10 +90,7 @@ def _jupyter_book(root: Path, *options: str) -> tuple[int, Path]:
 
 
 def stage_site(root: Path, profile: str | None) -> list[str]:
-    """Fill `_build/site` afresh with the book's sources; return the pages that `_toc.yml` names.
-
-    Raises RunnerError when chapters are missing, out of date or not in `_toc.yml`.
-    """
+    """Fill `_build/site` afresh with the book's sources; return the pages that `_toc.yml` names."""
     for name in ("_config.yml", "_toc.yml", "book"):
         if not (root / name).exists():
             raise RunnerError(f"{shown(root / name)} is missing: the book needs it.")
@@ -120,23 +112,21 @@ def stage_site(root: Path, profile: str | None) -> list[str]:
     site.mkdir(parents=True)
     for name in ("_config.yml", "_toc.yml"):
         shutil.copyfile(root / name, site / name)
-    for folder in ("book", "results", "sweeps"):  # pages show numbers and files from the last two
-        if (root / folder).is_dir():
-            ignore = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(root / folder, site / folder, ignore=ignore)
-    written, (ours, source) = configured(root)[0], find_address(root)
-    if ours != written and written:
-        print(f"Links lead to {ours} (by {source}; _config.yml names {written}).")
-        for path in [site / "_config.yml", *(site / "book").glob("*.md")]:
-            text = path.read_text(encoding="utf-8")
-            path.write_text(rewrite_text(text, written, ours), encoding="utf-8")
+    caches = shutil.ignore_patterns("__pycache__")
+    for name in ("book", "results", "sweeps"):  # pages show numbers and files from the last two
+        if (root / name).is_dir():
+            shutil.copytree(root / name, site / name, ignore=caches)
     (site / "notebooks").mkdir()
     for name, notebook in notebooks.items():
         # For the page of versions and timings.
         notebook.metadata.setdefault("digits", {})["stale"] = stale[name]
-        for cell in notebook.cells:
-            cell.source = rewrite_text(cell.source, written, ours)
         write_notebook(site / "notebooks" / f"{name}.ipynb", notebook)
+    written, (ours, source) = configured(root)[0], find_address(root)
+    if ours != written and written:
+        print(f"Links lead to {ours} (by {source}; _config.yml names {written}).")
+        texts = (path for kind in ("*.yml", "book/*.md", "*/*.ipynb") for path in site.glob(kind))
+        for path in texts:
+            rewrite_file(path, written, ours)
     return pages
 
 

@@ -94,7 +94,7 @@ def test_one_reference_is_made_alone_and_status_names_the_stale_ones(book, capsy
 def test_references_need_bounds_that_hold(book):
     pretend_run(book, "01_first", accuracy=0.85)
     pretend_run(book, "02_second")
-    with pytest.raises(RunnerError, match="bounds.yaml is missing"):
+    with pytest.raises(RunnerError, match="bounds.yaml: there is no such file"):
         make_references(book)
     write_bounds(book, "01_first: {accuracy: [0.9, 1]}\n03_new: {a: 1}\n")
     with pytest.raises(RunnerError) as error:
