@@ -207,7 +207,7 @@ TYPED = [{"source": "x"}, {"source": "x"}, {"metadata": {"tags": ["mine"]}}]
 ELSEWHERE = [("SEED: int = 0", "SEED: int = 1"), ("# %%", "# %%\n2\n\n# %%"), ("1 + 1", "1 + 2")]
 
 
-@pytest.mark.parametrize(("typed", "script"), zip(TYPED, ELSEWHERE, strict=True))
+@pytest.mark.parametrize(("typed", "script"), list(zip(TYPED, ELSEWHERE, strict=True)))
 def test_what_was_typed_is_kept_whatever_the_script_does_elsewhere(book, typed, script):
     chapter = first(book)
     commit(book)
