@@ -26,7 +26,7 @@ from digits_cli.execute import ChapterRun, run_chapters
 from digits_cli.pairing import carry_outputs, read_script, refuse_to_lose
 from digits_cli.parameters import declared_parameters
 from digits_cli.plan import profile_values
-from digits_cli.report import print_failure
+from digits_cli.summary import print_failure
 
 MEASURED = ("profile", "seconds", "peak_memory_mb")  # of a run, and kept in `results/`
 
