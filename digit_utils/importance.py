@@ -14,7 +14,7 @@ LEAST_TRIALS = 10
 
 
 def parameter_importance(
-    frame: pd.DataFrame, parameters: Sequence[str]
+    frame: pd.DataFrame, parameters: Sequence[str], seed: int = 0
 ) -> tuple[pd.DataFrame, float]:
     """Predict the score from the settings, and see how much worse without each of them.
 
@@ -40,13 +40,13 @@ def parameter_importance(
         )
     settings = np.column_stack([_codes(scored[name]) for name in parameters])
     drops, residual = [], 0.0
-    for learn, check in KFold(5, shuffle=True, random_state=0).split(settings):
-        forest = RandomForestRegressor(100, min_samples_leaf=2, random_state=0)
+    for learn, check in KFold(5, shuffle=True, random_state=seed).split(settings):
+        forest = RandomForestRegressor(100, min_samples_leaf=2, random_state=seed)
         forest.fit(settings[learn], target[learn])
         residual += np.sum((forest.predict(settings[check]) - target[check]) ** 2)
         shuffled = permutation_importance(
             forest, settings[check], target[check], scoring="neg_mean_squared_error",
-            n_repeats=10, random_state=0,
+            n_repeats=10, random_state=seed,
         )  # fmt: skip
         drops.append(shuffled.importances / target.var())
     every = np.concatenate(drops, axis=1)
