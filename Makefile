@@ -94,7 +94,7 @@ run: $(STAMP) ## run chapters: make run CHAPTER=03 PROFILE=full (none: all of th
 	$(BIN)/digits run $(CHAPTER) --profile $(PROFILE)
 
 lab: $(STAMP) ## open the chapters in JupyterLab; saving one writes both of its halves
-	$(BIN)/jupyter lab
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root)
 
 sync: $(STAMP) ## regenerate notebooks/*.ipynb from notebooks/*.py; CHAPTER=03 takes one
 	$(BIN)/digits sync $(CHAPTER)

@@ -43,9 +43,11 @@ def main(request_file: str) -> int:
             try:
                 events.write(json.dumps(event) + "\n")
             except OSError:
-                _end_kernel()
-                shutil.rmtree(Path(request_file).parent, ignore_errors=True)
-                os._exit(1)
+                try:
+                    _end_kernels()
+                finally:
+                    shutil.rmtree(Path(request_file).parent, ignore_errors=True)
+                    os._exit(1)
 
     def tick() -> None:
         while True:
@@ -62,16 +64,17 @@ def main(request_file: str) -> int:
     return 1
 
 
-def _end_kernel() -> None:
+def _end_kernels() -> None:
     import psutil
 
-    kernels = psutil.Process().children()
-    for kernel in kernels:
-        with suppress(OSError, AttributeError):  # it has ended; Windows has no groups
-            os.killpg(kernel.pid, signal.SIGKILL)  # with what it started: it leads a group
-        with suppress(psutil.Error):
-            kernel.kill()
-    psutil.wait_procs(kernels, timeout=5)
+    for _ in range(3):  # another may just have been started
+        kernels = psutil.Process().children()
+        for kernel in kernels:
+            with suppress(OSError, AttributeError):  # it has ended; Windows has no groups
+                os.killpg(kernel.pid, signal.SIGKILL)  # with what it started: it leads a group
+            with suppress(psutil.Error):
+                kernel.kill()
+        psutil.wait_procs(kernels, timeout=5)
 
 
 def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading.Lock) -> int:
@@ -117,6 +120,8 @@ def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading
         return 1
 
     for left in reversed(range(STARTS)):
+        with busy:  # for ever, once the end has begun: no further kernel
+            pass
         # Without folders to look for kernels in, this very interpreter runs the notebook.
         manager = AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
         client = NotebookClient(
@@ -137,6 +142,7 @@ def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading
             if number or not left:
                 raise
     save(output)
+    send("tick")  # if nobody is there to hear it, the scratch folder goes too
     return 0
 
 

@@ -1,5 +1,6 @@
 """Run chapters one after the other, each in a process of its own."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -73,6 +74,7 @@ def run_chapters(
     Before anything is started, raises UsageError for an unknown chapter, profile or parameter, and
     RunnerError when a notebook and its script disagree or a chapter is being run there already.
     """
+    check_can_run()
     runs = []
     planned = plan_runs(wanted, profile, parameters, out, root)
     names = {plan.chapter.name: f"{plan.chapter.name} is being run" for plan in planned}
@@ -90,6 +92,13 @@ def run_chapters(
             if not runs[-1].ok and not keep_going:
                 break
     return runs
+
+
+def check_can_run() -> None:
+    """Raise ModuleNotFoundError unless the packages that execute notebooks are installed."""
+    for name in ("nbclient", "ipykernel"):
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(name=name)
 
 
 def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
@@ -135,7 +144,11 @@ def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
                     getattr(show, event)(*details)
         finally:
             child.stdout.close()  # which a child that still runs notices within half a second
-            child.wait()
+            try:
+                child.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
         if failure is None and child.returncode:
             told = f"ended early (exit code {child.returncode}). Its last words:"
             failure = Failure(

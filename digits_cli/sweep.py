@@ -26,7 +26,7 @@ from digit_utils.io import claim_folder, json_bytes, parse_json, read_bytes, wri
 from digits_cli import book
 from digits_cli.book import Chapter, folder_here, shown
 from digits_cli.errors import RunnerError, UsageError
-from digits_cli.execute import run_one
+from digits_cli.execute import check_can_run, run_one
 from digits_cli.pairing import notebook_bytes, refuse_unlike
 from digits_cli.plan import PlannedRun
 from digits_cli.progress import duration
@@ -59,6 +59,7 @@ def run_sweep(
     """
     import nbformat
 
+    check_can_run()
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs is {jobs}, expected at least 1.")
     if engine != "ray" and address is not None:
@@ -214,7 +215,7 @@ def _run_there(plan: PlannedRun) -> tuple[dict, dict[str, bytes]]:
 class Place:
     """Where runs are kept: a folder of this machine, and an address, if asked for.
 
-    Notebooks and records are copied there as soon as they exist, and once more at the end.
+    Notebooks and records are copied there as soon as they exist; what could not be, at the end.
     """
 
     def __init__(self, out: str | Path | None, default: Path):

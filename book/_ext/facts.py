@@ -66,7 +66,7 @@ class Facts:
 def read_chapters(root: Path) -> list[Facts]:
     """Read the chapters' notebooks, in the order of their numbers."""
     chapters = []
-    for chapter in list_chapters(root):
+    for chapter in filter(lambda found: found.notebook.is_file(), list_chapters(root)):
         notebook = read_notebook(chapter.notebook)
         matches = (pattern.search(prose(notebook)) for pattern in (QUESTION, TIME))
         found = [match[1] if match else "" for match in matches]

@@ -79,10 +79,11 @@ def test_a_wheel_of_the_sdist_is_the_same(built):
 
 def test_a_chapter_runs_outside_any_checkout(built, scripts, tmp_path):
     installed = must(
-        [scripts / "python", "-c", "import digit_utils; print(digit_utils.__path__[0])"], tmp_path
+        [scripts / "python", "-c", "import digits_cli; print(digits_cli.__path__[0])"], tmp_path
     ).strip()
     assert ROOT not in Path(installed).parents
-    before = sorted(Path(installed, "book").rglob("*"))
+    before = sorted(Path(installed, "installed").rglob("*"))
+    assert before
     digits = scripts / "digits"
     start = time.monotonic()
     said = must([digits, "run", CHAPTER, "--profile", "quick"], tmp_path)
@@ -91,7 +92,7 @@ def test_a_chapter_runs_outside_any_checkout(built, scripts, tmp_path):
     found = results.read(executed)
     assert found["validation_accuracy"] > 0.9
     assert read_notebook(executed).metadata["digits"]["provenance"]["commit"] is None
-    assert sorted(Path(installed, "book").rglob("*")) == before
+    assert sorted(Path(installed, "installed").rglob("*")) == before
     assert [path.name for path in tmp_path.iterdir()] == ["_build"]
     keep_in_record(
         "wheel.json",

@@ -59,7 +59,7 @@ def test_the_lock_holds_what_the_package_asks_for_on_every_system(python, system
 # Runtime packages that run the chapters, and hand on what was computed.
 HANDS_ON = {
     "filelock", "ipykernel", "ipython", "jupytext", "nbclient", "nbformat", "packaging",
-    "papermill", "pyarrow", "pyyaml",
+    "papermill", "psutil", "pyarrow", "pyyaml",
 }  # fmt: skip
 
 
