@@ -63,6 +63,7 @@ def test_a_page_is_light_and_for_everyone_on_every_screen(open_page, html, addre
         assert sum(sizes.values()) <= MAX_KB.get(path, MAX_KB_OF_A_PAGE), largest
     for width, schemes in ((1280, ("dark", "light")), (320, ("light", "dark"))):
         page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(600)  # after 300 the theme looks for what now scrolls
         for scheme in schemes:
             look_at(page, scheme)
         if path != WHOLE_BOOK and (width == 320 or path in WIDE_TOO):
