@@ -164,6 +164,11 @@ def read_notebook(path: Path) -> Any:
 
     try:
         notebook = nbformat.reads(path.read_text(encoding="utf-8-sig"), as_version=4)
+        for number, cell in enumerate(notebook.cells, start=1):
+            needed = {"cell_type", "metadata", "source"}
+            needed |= {"outputs"} if cell.get("cell_type") == "code" else set()
+            if lacking := sorted(needed - cell.keys()):
+                raise ValueError(f"cell {number} lacks {', '.join(lacking)}")
     except FileNotFoundError:
         raise
     except Exception as error:

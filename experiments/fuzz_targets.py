@@ -38,7 +38,8 @@ def command(*arguments: str) -> str:
         except SystemExit as error:  # of argparse
             code = error.code
     if code:
-        assert code in (1, 2) and "digits" in err.getvalue(), f"{code}: {err.getvalue()}"
+        told = "digits" in err.getvalue() or "No trial succeeded. The last: " in err.getvalue()
+        assert code in (1, 2) and told, f"{code}: {err.getvalue()}"
         raise Refused(out.getvalue() + err.getvalue())
     return out.getvalue()
 

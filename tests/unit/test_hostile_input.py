@@ -6,6 +6,10 @@ import pytest
 from runner_books import FIRST, digits, make_book, pretend_run
 
 CONFIG = "repository:\n  url: https://github.com/some/book\n"
+HALF_A_CELL = (
+    b'{"cells": [{"cell_type": "code", "id": "a", "metadata": {}, "source": "1"}],'
+    b' "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
+)
 TOC = "format: jb-book\nroot: book/index\nchapters:\n- file: notebooks/01_first\n"
 
 
@@ -33,6 +37,7 @@ def run_book(tmp_path):
         ("tests/regression/bounds.yaml", b"\xff", "references", "is not a UTF-8 text file"),
         ("tests/regression/published.yaml", b"\xff", "stage-published", "is not a UTF-8 text file"),
         ("results/01_first.json", b"{", "site --published", "01_first.json holds no record"),
+        ("notebooks/01_first.ipynb", HALF_A_CELL, "sync", "cell 1 lacks outputs"),
         ("profiles/quick/01_first.yaml", b"SEED: [\n", "run", "01_first.yaml, line 2: this is not"),
     ],
 )
