@@ -625,7 +625,7 @@ display(
 )
 
 # %% [markdown]
-# Hyperopt has no such rule. `digits search` with `--engine ray` has: Ray Tune then stops the trials, and runs several at a time. [Many trainings, many machines](08_many_trainings.ipynb)
+# Hyperopt has no such rule. `digits search` with `--engine ray` has: Ray Tune's scheduler then stops the trials, and runs several at a time. [Many trainings, many machines](08_many_trainings.ipynb)
 # shows what that gains. There, TPE counts a trial that was stopped with the last score it reached.
 #
 # ## Fifty networks, all equally good
