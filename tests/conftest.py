@@ -1,7 +1,5 @@
 """What several tests share. Nothing here imports TensorFlow."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

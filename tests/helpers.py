@@ -1,7 +1,5 @@
 """What tests in several folders share. Nothing here imports TensorFlow."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Places that are not as one wishes: read-only, full, small, and with names nobody expects."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import subprocess

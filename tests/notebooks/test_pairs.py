@@ -1,7 +1,5 @@
 """Every chapter: both halves equal, and built the way the book's readers rely on."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

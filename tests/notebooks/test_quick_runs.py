@@ -1,7 +1,5 @@
 """Every chapter, run from top to bottom with the profile `quick`, as `make book` does."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """The published outputs and the regression references belong to today's code, values and bounds."""
 
-from __future__ import annotations
-
 import pytest
 from helpers import ROOT
 

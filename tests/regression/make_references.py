@@ -6,8 +6,6 @@ words, and the reported values within bounds. `digits references` and `digits st
 the two functions that are not private.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 import shutil

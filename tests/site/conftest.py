@@ -1,7 +1,5 @@
 """The built site, for the tests that read it or open it. It is built beforehand: `digits site`."""
 
-from __future__ import annotations
-
 import functools
 import json
 import shutil

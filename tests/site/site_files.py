@@ -1,7 +1,5 @@
 """Where the built site is and how to read it; shared by the tests in this folder."""
 
-from __future__ import annotations
-
 import functools
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The page *Draw a digit* in a real browser: strokes in, answers out, the numbers between."""
 
-from __future__ import annotations
-
 import io
 import itertools
 import re

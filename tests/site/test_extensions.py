@@ -1,7 +1,5 @@
 """What the Sphinx extensions of book/_ext make of a small book whose address is known."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

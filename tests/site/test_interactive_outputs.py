@@ -1,7 +1,5 @@
 """What chapters let readers play with: the quiz and the map, in a real browser."""
 
-from __future__ import annotations
-
 import itertools
 import re
 

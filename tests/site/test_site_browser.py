@@ -1,7 +1,5 @@
 """The built site in a real browser: Debian's Chromium, driven by Playwright."""
 
-from __future__ import annotations
-
 import gzip
 import re
 from urllib.parse import quote, unquote, urlsplit

@@ -1,7 +1,5 @@
 """The built site, read as files: pages, links, pictures, buttons, and nothing from elsewhere."""
 
-from __future__ import annotations
-
 import functools
 import json
 import posixpath

@@ -1,7 +1,5 @@
 """What the site is made of, before it is built: pages, drawings, README."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

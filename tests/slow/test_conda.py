@@ -3,8 +3,6 @@
 With ``DIGITS_RECORD=1`` what was measured goes to ``results/environment.json``.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import sys

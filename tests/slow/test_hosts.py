@@ -9,8 +9,6 @@ Slow: about fifteen minutes for both hosts, and the packages have to be fetched 
 DIGITS_RECORD=1 the outcome of each chapter is kept in results/hosts.json.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """`digits site --check-links` follows links: a good one, a missing page, a missing anchor."""
 
-from __future__ import annotations
-
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer

@@ -5,8 +5,6 @@ DIGITS_RECORD=1 what passed is kept in results/rough_places.json. The last test 
 published.
 """
 
-from __future__ import annotations
-
 import os
 import resource
 import shutil

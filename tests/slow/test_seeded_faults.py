@@ -9,8 +9,6 @@ has learned nothing. With DIGITS_RECORD=1 what turned red is kept in results/see
 Slow: about ten minutes in all.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

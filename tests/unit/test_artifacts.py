@@ -1,7 +1,5 @@
 """Artifacts between chapters, and the atomic writing and plain values under them."""
 
-from __future__ import annotations
-
 import enum
 import os
 import stat

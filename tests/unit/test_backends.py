@@ -1,7 +1,5 @@
 """The recipe and what surrounds it on another backend than the book's own."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """Temperature, calibration error, uncertainty and refusals."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.special import softmax

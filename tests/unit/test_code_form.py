@@ -1,7 +1,5 @@
 """What is read from code without running it: its form, and the modules it leads to."""
 
-from __future__ import annotations
-
 import ast
 
 import pytest

@@ -1,7 +1,5 @@
 """Paired counts, bounds of McNemar's test, sample sizes, simulated classifiers."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

@@ -3,8 +3,6 @@
 What the split and the scaling come out as, the reference of 02_preprocessing compares.
 """
 
-from __future__ import annotations
-
 import hashlib
 import subprocess
 import sys

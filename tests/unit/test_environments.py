@@ -1,7 +1,5 @@
 """conda, the development container, Binder and pre-commit use the lock, and it fits the package."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

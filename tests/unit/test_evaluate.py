@@ -1,7 +1,5 @@
 """Accuracies, Wilson intervals, McNemar's exact test, and the seal on the test labels."""
 
-from __future__ import annotations
-
 import dataclasses
 from functools import partial
 from math import comb

@@ -1,7 +1,5 @@
 """Damaged files of the book are told in words; hostile ones in general are `test_fuzz`'s."""
 
-from __future__ import annotations
-
 import pytest
 from runner_books import FIRST, digits, make_book, pretend_run
 

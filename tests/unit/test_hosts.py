@@ -3,8 +3,6 @@
 `tests/slow/test_hosts.py` does it for real, with the versions Colab has published.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -3,8 +3,6 @@
 What of any other damage is read, or refused, `test_fuzz` compares with a plain reader.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import re

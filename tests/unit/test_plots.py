@@ -1,7 +1,5 @@
 """Every figure has a title and axis labels, returns its axes, and refuses what it cannot draw."""
 
-from __future__ import annotations
-
 import keras
 import matplotlib
 import matplotlib.pyplot as plt

@@ -1,7 +1,5 @@
 """Where, when and with what something was measured."""
 
-from __future__ import annotations
-
 import subprocess
 
 from digit_utils.provenance import provenance

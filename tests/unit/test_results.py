@@ -1,7 +1,5 @@
 """Results: one output for readers and programs, and its way back out of a notebook."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

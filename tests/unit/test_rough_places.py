@@ -3,8 +3,6 @@
 `tests/slow/test_rough_places.py` has what needs kernels or a whole checkout.
 """
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

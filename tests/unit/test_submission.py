@@ -1,7 +1,5 @@
 """Submission files: right ones come out whole, wrong predictions are refused."""
 
-from __future__ import annotations
-
 import os
 
 import numpy as np

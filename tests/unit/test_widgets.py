@@ -1,7 +1,5 @@
 """The parts of pages that can be played with: they hold what they were given, and nothing else."""
 
-from __future__ import annotations
-
 import base64
 import io
 import json

@@ -3,8 +3,6 @@
 What else is unsafe in them zizmor finds (`make test-lint`): triggers, credentials left behind.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
