@@ -112,6 +112,17 @@ def make_book(root: Path, **scripts: str) -> Path:
     return root
 
 
+def add_pages(root: Path, url: str = "https://github.com/some/book", page: str = "") -> None:
+    """Add what a site needs beside chapters: a configuration, a table of contents, a start page."""
+    (root / "_config.yml").write_text(
+        f"title: Tiny\nexecute:\n  execute_notebooks: 'off'\nrepository:\n  url: {url}\n"
+    )
+    listed = "".join(f"  - file: notebooks/{found.name}\n" for found in list_chapters(root))
+    (root / "_toc.yml").write_text(f"format: jb-book\nroot: book/index\nchapters:\n{listed}")
+    (root / "book").mkdir()
+    (root / "book" / "index.md").write_text(page or "# Welcome\n")
+
+
 def pretend_run(
     root: Path, name: str, profile: str = "quick", parameters: dict | None = None, **values: object
 ) -> Path:

@@ -5,7 +5,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from runner_books import chapter, digits, make_book, pretend_run
+from runner_books import add_pages, chapter, digits, make_book, pretend_run
 
 
 @pytest.fixture
@@ -25,16 +25,12 @@ def test_good_links_pass_and_each_bad_one_is_named(tmp_path, elsewhere):
     link = f"chapter\n#\n# See [this]({elsewhere}/good.html#here)."
     make_book(book, c01_first=chapter("1").replace("chapter", link, 1))
     pretend_run(book, "01_first")
-    (book / "_config.yml").write_text("title: Tiny\nexecute:\n  execute_notebooks: 'off'\n")
-    toc = "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/01_first\n"
-    (book / "_toc.yml").write_text(toc)
-    page = book / "book" / "index.md"
-    page.parent.mkdir()
+    add_pages(book)
     for links, code, told in (
         (f"[that]({elsewhere}/good.html)", 0, "0 broken links"),
         (f"[a]({elsewhere}/gone) [b]({elsewhere}/good.html#nowhere)", 1, "2 broken links"),
     ):
-        page.write_text(f"# Welcome\n\n{links}\n")
+        (book / "book" / "index.md").write_text(f"# Welcome\n\n{links}\n")
         done = digits(book, "site", "--check-links")
         assert done.returncode == code and told in done.stdout, done.stdout + done.stderr
     told = (book / "_build" / "linkcheck" / "output.txt").read_text()

@@ -1,24 +1,19 @@
 """Damaged files of the book are told in words; hostile ones in general are `test_fuzz`'s."""
 
 import pytest
-from runner_books import FIRST, digits, make_book, pretend_run
+from runner_books import FIRST, add_pages, digits, make_book, pretend_run
 
-CONFIG = "repository:\n  url: https://github.com/some/book\n"
 HALF_A_CELL = (
     b'{"cells": [{"cell_type": "code", "id": "a", "metadata": {}, "source": "1"}],'
     b' "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
 )
-TOC = "format: jb-book\nroot: book/index\nchapters:\n- file: notebooks/01_first\n"
 
 
 @pytest.fixture
 def run_book(tmp_path):
     """A book whose one chapter has been run, and that a site could be made of."""
     book = make_book(tmp_path, c01_first=FIRST)
-    (book / "_config.yml").write_text(CONFIG)
-    (book / "_toc.yml").write_text(TOC)
-    (book / "book").mkdir()
-    (book / "book" / "index.md").write_text("# Welcome\n")
+    add_pages(book)
     pretend_run(book, "01_first")
     return book
 
@@ -36,7 +31,6 @@ def run_book(tmp_path):
         ("tests/regression/published.yaml", b"\xff", "stage-published", "is not a UTF-8 text file"),
         ("results/01_first.json", b"{", "site --published", "01_first.json holds no record"),
         ("notebooks/01_first.ipynb", HALF_A_CELL, "sync", "cell 1 lacks outputs"),
-        ("profiles/quick/01_first.yaml", b"SEED: [\n", "run", "01_first.yaml, line 2: this is not"),
     ],
 )
 def test_a_damaged_file_of_the_book_is_told_in_words(run_book, name, raw, command, told):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from helpers import ROOT, addresses_in, committed
-from runner_books import FIRST, make_book, pretend_run
+from runner_books import FIRST, add_pages, make_book, pretend_run
 
 import digit_utils
 from digit_utils import hosts
@@ -55,12 +55,7 @@ def book(tmp_path, monkeypatch):
     for name in ("GITHUB_REPOSITORY", "GITHUB_SERVER_URL"):
         monkeypatch.delenv(name, raising=False)
     book = make_book(tmp_path / "book", c01_first=CHAPTER)
-    (book / "_config.yml").write_text(f"title: Tiny\nrepository:\n  url: {OURS}\n")
-    (book / "_toc.yml").write_text(
-        "format: jb-book\nroot: book/index\nchapters:\n  - file: notebooks/01_first\n"
-    )
-    (book / "book").mkdir()
-    (book / "book" / "index.md").write_text(PAGE + LINKS)
+    add_pages(book, OURS, PAGE + LINKS)
     # As published: with outputs.
     shutil.copyfile(pretend_run(book, "01_first"), book / "notebooks" / "01_first.ipynb")
     monkeypatch.chdir(book)

@@ -10,7 +10,7 @@ from pathlib import PureWindowsPath
 
 import nbformat
 import pytest
-from runner_books import FIRST, SECOND, change, make_book, pretend_run
+from runner_books import FIRST, SECOND, add_pages, change, edit, make_book, pretend_run
 
 import digits_cli.publish
 from digit_utils import results
@@ -27,13 +27,8 @@ NAMES = ["01_first", "02_second"]
 @pytest.fixture
 def book(tmp_path, monkeypatch):
     book = make_book(tmp_path, c01_first=FIRST, c02_second=SECOND)
-    (book / "_config.yml").write_text("title: Tiny\nexecute:\n  execute_notebooks: 'off'\n")
-    (book / "_toc.yml").write_text(
-        "format: jb-book\nroot: book/index\nparts:\n  - caption: All\n    chapters:\n"
-        "      - file: notebooks/01_first\n      - file: notebooks/02_second.ipynb\n"
-    )
-    (book / "book").mkdir()
-    (book / "book" / "index.md").write_text("# Welcome\n")
+    add_pages(book)
+    edit(book / "_toc.yml", "02_second", "02_second.ipynb")  # as one may write, too
     monkeypatch.chdir(book)
     return book
 
