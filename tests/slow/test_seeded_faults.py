@@ -9,6 +9,7 @@ has learned nothing. With DIGITS_RECORD=1 what turned red is kept in results/see
 Slow: about ten minutes in all.
 """
 
+import json
 import os
 import re
 import shutil
@@ -102,3 +103,8 @@ def test_the_regression_turns_red(fault, red_untouched, tmp_path):
         turned_red=f"{cell}: {noticed:.200}",
         seconds=round(time.monotonic() - started, 1),
     )
+
+
+def test_the_record_is_of_these_faults():
+    record = json.loads((ROOT / "results" / "seeded_faults.json").read_bytes())
+    assert record.keys() == {fault["name"] for fault in FAULTS}
