@@ -63,6 +63,7 @@ test-lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/zizmor --offline --no-progress --quiet .github
+	$(BIN)/codespell README.md CONTRIBUTING.md book/*.md book/_ext digit_utils/ digits_cli/ experiments/ notebooks/*.py
 
 # Two files at a time, see below. The quick runs made here are what test-site builds from.
 test-code: $(STAMP)

@@ -1,8 +1,6 @@
 """What the site is made of, before it is built: pages, drawings, README."""
 
 import re
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -46,16 +44,3 @@ def test_drawings_are_well_formed_and_self_contained():
         text = path.read_text(encoding="utf-8")
         ElementTree.fromstring(text)
         assert set(re.findall(r"https?://[^\"'\s<]+", text)) == {"http://www.w3.org/2000/svg"}
-
-
-def test_spelling(tmp_path):
-    """Codespell knows common slips; it says which word, where, and what was meant."""
-    (tmp_path / "page.md").write_text("The netwrok recieves an image.")
-    texts = [*PAGES, *(ROOT / "notebooks").glob("*.py"), *ROOT.glob("digit*/**/*.py")]
-    texts += [*(ROOT / "book/_ext").glob("*.py"), *(ROOT / "experiments").glob("*.py")]
-    command = [sys.executable, "-m", "codespell_lib", *texts, tmp_path / "page.md"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert [line.partition(": ")[2] for line in done.stdout.splitlines()] == [
-        "netwrok ==> network",
-        "recieves ==> receives",
-    ], done.stdout + done.stderr

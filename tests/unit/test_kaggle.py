@@ -22,9 +22,9 @@ HEADER = ",".join(["label", *PIXEL_COLUMNS])
 def zip_bytes(**members):
     """Return a zip archive with these members."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in members.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # dated 1980, always
     return buffer.getvalue()
 
 
