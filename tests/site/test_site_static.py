@@ -7,7 +7,7 @@ import re
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from facts import NOT_RECORDED, read_chapters
+from facts import read_chapters
 from helpers import addresses_in
 from site_files import CHAPTERS, ROOT, parse, site_pages, tags_of, toc_files
 
@@ -202,13 +202,6 @@ def test_the_landing_page_lists_every_chapter(html):
     links = [link["href"] for link in table.select("tbody a")]
     assert links == [f"../notebooks/{name}.html" for name in CHAPTERS]
     assert all(cell.get_text().strip() for cell in table.select("tbody td"))
-
-
-def test_the_timings_page_tells_how_each_chapter_ran(html):
-    table = parse(html / "book/versions.html").select_one("article table")
-    rows = [[c.get_text().strip() for c in row.select("td")] for row in table.select("tbody tr")]
-    assert len(rows) == len(CHAPTERS)
-    assert not [row for row in rows if NOT_RECORDED in row or "" in row]
 
 
 def test_one_page_alone_loads_what_draws(html):

@@ -1,7 +1,6 @@
-"""What the site is made of, before it is built: pages, drawings, README."""
+"""What the site is made of, before it is built: pages, README."""
 
 import re
-import xml.etree.ElementTree as ElementTree
 
 import pytest
 from facts import read_chapters
@@ -37,10 +36,3 @@ def test_links_of_the_readme_and_contributing_exist():
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
         links = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
         assert [to for to in links if "://" not in to and not (ROOT / to).exists()] == []
-
-
-def test_drawings_are_well_formed_and_self_contained():
-    for path in (ROOT / "book/_static").glob("*.svg"):
-        text = path.read_text(encoding="utf-8")
-        ElementTree.fromstring(text)
-        assert set(re.findall(r"https?://[^\"'\s<]+", text)) == {"http://www.w3.org/2000/svg"}

@@ -75,9 +75,6 @@ def test_damaged(tmp_path, recorded, content, found):
     assert "run 05_hyperopt again, or delete the file to use the recorded copy" in message
 
 
-# ---------------------------------------------------------------- plain values
-
-
 def test_plain_values():
     class Kind(enum.IntEnum):
         ONE = 1
@@ -100,9 +97,6 @@ def test_plain_values():
 def test_not_plain(value, error, message):
     with pytest.raises(error, match=message):
         to_plain(value, "x")
-
-
-# ---------------------------------------------------------------- atomic writing
 
 
 @not_windows

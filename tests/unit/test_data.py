@@ -29,9 +29,6 @@ def digits():
     return load_digits()
 
 
-# ---------------------------------------------------------------- bundled digits
-
-
 def test_the_order_never_changes(digits):
     # Published numbers rest on this order: a change here makes every one of them wrong.
     assert digits.labels[:20].tolist() == FIRST_LABELS
@@ -73,9 +70,6 @@ def test_a_damaged_file_is_refused(tmp_path, monkeypatch, change, says):
     assert "install digit_utils again" in str(caught.value)
 
 
-# ---------------------------------------------------------------- Kaggle's own folder
-
-
 @pytest.mark.parametrize("which", [0, 1])
 def test_kaggles_folder_is_found_by_itself(kaggle_folder, monkeypatch, which):
     assert [folder.as_posix() for folder in kaggle.KAGGLE_FOLDERS] == [
@@ -94,9 +88,6 @@ def test_kaggles_folder_is_found_by_itself(kaggle_folder, monkeypatch, which):
     assert load_digits().source == "bundled MNIST"  # the folder is about something else
 
 
-# ---------------------------------------------------------------- the seal
-
-
 def test_nothing_on_digits_gives_the_labels_away(digits):
     names = {name for name in dir(digits) if not name.startswith("_")}
     assert names == {"images", "labels", "test_images", "source"}
@@ -112,9 +103,6 @@ def test_nothing_on_digits_gives_the_labels_away(digits):
 def test_only_evaluate_opens_the_seal(name, users):
     scripts = data.MNIST_FILE.parents[1].rglob("*.py")
     assert {path.name for path in scripts if name in path.read_text(encoding="utf-8")} == users
-
-
-# ---------------------------------------------------------------- split and subset
 
 
 def labelled(n, n_digits, seed):
@@ -177,9 +165,6 @@ def test_split_and_subset_refuse(function, n, argument, says):
     images, labels = labelled(20 if n == 20 else 60, 10, 0)
     with pytest.raises(ValueError, match=says):
         function(images[:n], labels, **argument)
-
-
-# ---------------------------------------------------------------- preparation
 
 
 @pytest.mark.parametrize(

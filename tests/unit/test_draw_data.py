@@ -1,35 +1,11 @@
-"""The data of the page *Draw a digit*, and what measures the page."""
-
-import json
+"""What measures the page *Draw a digit*; its data are read in a browser, in tests/site."""
 
 import numpy as np
 import pytest
-from helpers import ROOT
 
 from digit_utils.data import load_digits, take_subset
-from experiments import make_draw_page, measure_draw_page
+from experiments import measure_draw_page
 from experiments.drawings import trace_strokes
-
-
-def test_the_committed_network_is_the_shipped_one():
-    """Whether the page reads its weights rightly is seen in a browser, in tests/site."""
-    data = (ROOT / "book/_static/draw/network.bin").read_bytes()
-    assert data == make_draw_page.network_bytes(), "run experiments/make_draw_page.py"
-    assert len(data) <= 300_000
-    hint = json.loads((ROOT / "results" / "draw_page_hint.json").read_bytes())
-    assert 0.1 < hint["threshold"] < 1
-
-
-def test_the_neighbours_are_labelled_digits():
-    data = (ROOT / "book/_static/draw/neighbours.bin").read_bytes()
-    header = json.loads(data[4 : 4 + int.from_bytes(data[:4], "little")])
-    (labels,) = (each for each in header["arrays"] if each["name"] == "labels")
-    n, seed = make_draw_page.N_NEIGHBOURS, make_draw_page.SEED
-    digits = load_digits("")
-    _, expected = take_subset(digits.images, digits.labels, n, seed)
-    start = 4 + int.from_bytes(data[:4], "little") + labels["offset"]
-    found = np.frombuffer(data, np.uint8, n, start)
-    np.testing.assert_array_equal(found, expected[np.random.RandomState(seed).permutation(n)])
 
 
 def test_strokes_cover_real_digits_and_stay_on_them():

@@ -20,11 +20,11 @@ HEADER = ",".join(["label", *PIXEL_COLUMNS])
 
 
 def zip_bytes(**members):
-    """Return a zip archive with these members."""
+    """Return a zip archive with these members, dated 1980: it may be in a test's name."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # dated 1980, always
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
@@ -39,9 +39,6 @@ def message_of(folder):
 def message_about(kaggle_folder, csv, name="train.csv"):
     (kaggle_folder / name).write_bytes(csv if isinstance(csv, bytes) else csv.encode())
     return message_of(kaggle_folder)
-
-
-# ---------------------------------------------------------------- good files
 
 
 def assert_is(digits, train, test):
@@ -128,9 +125,6 @@ def test_full_size_is_quick(tmp_path, test_csv):
     assert time.process_time() - start < 6
     assert digits.images.shape == (42_000, 28, 28)
     assert np.array_equal(digits.images[-420:].reshape(420, -1), images)
-
-
-# ---------------------------------------------------------------- bad cells, rows and headers
 
 
 @pytest.mark.parametrize(
@@ -238,9 +232,6 @@ def test_not_csv(kaggle_folder, content, parts):
     message = message_about(kaggle_folder, content)
     assert f"train.csv{parts[0]}" in message
     assert all(part in message for part in parts)
-
-
-# ---------------------------------------------------------------- missing files, bad archives
 
 
 def test_missing_files_and_folders(kaggle_folder, tmp_path, monkeypatch):

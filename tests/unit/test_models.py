@@ -89,9 +89,6 @@ def test_fast_cnn_halves_the_image_first_and_can_do_without_normalisation_or_wit
         build_fast_cnn(2, "layer")
 
 
-# --- FusedBatchNormalization
-
-
 def maps():
     return np.random.default_rng(0).normal(2.0, 3.0, (64, 5, 5, 3)).astype("float32")
 

@@ -86,9 +86,6 @@ def test_a_file_that_is_missing_or_cut_short_is_told(tmp_path, arrays):
         load_networks(path)
 
 
-# --- The networks that ship with the book
-
-
 @pytest.fixture(scope="module")
 def shipped():
     return load_final_model()

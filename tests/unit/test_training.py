@@ -106,9 +106,6 @@ def test_a_history_counts_epochs_from_one_and_has_one_at_least():
         history_frame(fit(small_network(), epochs=0))
 
 
-# --- LiveProgress
-
-
 def test_outside_ipython_one_line_is_printed_at_the_end(capsys):
     fit(small_network(), epochs=2, callbacks=[LiveProgress("Small network")])
     (line,) = capsys.readouterr().out.splitlines()
