@@ -13,13 +13,12 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
-import yaml
 from draw_sheet import PAGE as SHEET_PAGE
 from draw_sheet import part
 from playwright.sync_api import sync_playwright
 from site_files import HTML, ROOT, parse
 
-from digits_cli.repository import find_address
+from digits_cli.repository import configured, find_address
 
 # The site's own Sphinx extensions, tested here without Sphinx around them.
 sys.path.append(str(ROOT / "book" / "_ext"))
@@ -36,10 +35,9 @@ def html() -> Path:
 @pytest.fixture(scope="session")
 def repository() -> dict[str, str]:
     """Where the site's links lead: ``url``, ``name`` (owner/name) and ``branch``."""
-    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     url, _ = find_address(ROOT)  # in a fork its own
     name = url.removeprefix("https://github.com/")
-    return {"url": url, "name": name, "branch": config["repository"]["branch"]}
+    return {"url": url, "name": name, "branch": configured(ROOT)[1]}
 
 
 class Pages(SimpleHTTPRequestHandler):
@@ -85,21 +83,19 @@ def find_browser(*names: str) -> str:
 def firefox(tmp_path_factory):
     """Firefox, protecting against fingerprints, as a function that sends a Marionette command.
 
-    Playwright drives only a build of its own, and its BiDi channel asks more than Debian's knows.
+    Playwright drives only a build of its own.
     """
     profile = tmp_path_factory.mktemp("firefox")
     (profile / "user.js").write_text(
         'user_pref("marionette.port", 0); user_pref("privacy.resistFingerprinting", true);'
     )
     command = [find_browser("firefox-esr", "firefox"), "-headless", "-marionette", "-no-remote"]
-    port, log = profile / "MarionetteActivePort", profile / "log"
-    with log.open("w") as output:
-        command += ["-profile", profile]
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+    process = subprocess.Popen([*command, "-profile", profile])
+    port = profile / "MarionetteActivePort"
     try:
         until = time.monotonic() + 120
         while not (port.is_file() and port.read_text()):
-            assert process.poll() is None and time.monotonic() < until, log.read_text()
+            assert process.poll() is None and time.monotonic() < until
             time.sleep(0.1)
         with (
             socket.create_connection(("127.0.0.1", int(port.read_text())), 120) as connection,
@@ -128,14 +124,9 @@ def firefox(tmp_path_factory):
 @pytest.fixture(scope="session")
 def browser():
     """One Chromium for all tests."""
-    options = {
-        "executable_path": find_browser("chromium", "chromium-browser", "google-chrome"),
-        "args": ["--no-sandbox"],
-    }
+    path = find_browser("chromium", "chromium-browser", "google-chrome")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(**options)
-        yield chromium
-        chromium.close()
+        yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
 
 
 @pytest.fixture(scope="session")
@@ -167,9 +158,7 @@ def new_page(browser, address):
         page.goto(urljoin(address, path))
         return page
 
-    yield new_page
-    for window in windows.values():
-        window.close()
+    return new_page
 
 
 @pytest.fixture

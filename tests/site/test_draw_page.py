@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 import re
 import time
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from draw_sheet import DIGITS, PAGE, SHEET, answer, draw, on_screen, part, placed, wait_for
 from PIL import Image
+from site_files import ROOT
 
 MILLISECONDS = 50  # for the answer, with the processor slowed down to a quarter
 SUM_OF_INK = "() => digitsBook.readInk().reduce((a, b) => a + b)"
@@ -260,6 +262,9 @@ def test_a_dot_is_ink_and_a_dash_is_doubted(drawing):
     draw(drawing, [[(0, 0.5), (1, 0.5)]])
     assert "Not a digit?" in part(drawing, "verdict").inner_text()
     wait_for(drawing, "spoken", ".startsWith('Perhaps')")
+    record = json.loads((ROOT / "results/draw_page_hint.json").read_bytes())
+    below = drawing.evaluate("digitsBook.network.header.hint_below")
+    assert below == pytest.approx(record["threshold"], abs=1e-3)
     part(drawing, "clear").click()
     draw(drawing, DIGITS[0])
     assert "Not a digit?" not in part(drawing, "verdict").inner_text()
