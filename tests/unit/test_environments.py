@@ -77,8 +77,7 @@ def test_conda_the_container_and_binder_use_the_lock():
     assert (pip, from_lock) == ("pip", {"pip": ["-r requirements.lock"]})
     # The make targets accept the same Pythons.
     assert "(3, 11) <= v[:2] < (3, 14)" in read("Makefile")
-    container = re.sub(r"^//.*$", "", read(".devcontainer/devcontainer.json"), flags=re.M)
-    container = json.loads(container)
+    container = json.loads(re.sub("(?m)^//.*$", "", read(".devcontainer/devcontainer.json")))
     assert re.fullmatch(r"python:(3\.\d+)-\w+", container["image"])[1] in PYTHONS
     assert container["postCreateCommand"].endswith("&& make venv")
     assert read("binder/requirements.txt") == "-r ../requirements.lock\n"
@@ -97,17 +96,14 @@ def test_the_hooks_are_tools_of_the_lock_and_catch_what_they_are_for(tmp_path):
     for name in (".pre-commit-config.yaml", "pyproject.toml", ".ci/in-env"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
+    job = "{a: {runs-on: ubuntu-latest, steps: [{uses: someone/action@main}]}}"
     faults = {
         "ruff-check": ("notebooks/01_a.py", "import os\n"),
         "ruff-format": ("digit_utils/a.py", '"""Say."""\n\nX=1\n'),
         "pairing": ("notebooks/02_b.py", "# %% [markdown]\n# # B\n"),
         "large-files": ("large.txt", "x" * 3_000_000),
         "spelling": ("book/page.md", "The netwrok recieves an image.\n"),
-        "workflows": (
-            ".github/workflows/a.yml",
-            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n"
-            "    steps:\n      - uses: someone/action@main\n",
-        ),
+        "workflows": (".github/workflows/a.yml", f"on: push\njobs: {job}\n"),
     }
     assert faults.keys() == {hook["id"] for hook in repository["hooks"]}
     (tmp_path / "jupytext.toml").touch()
@@ -117,25 +113,22 @@ def test_the_hooks_are_tools_of_the_lock_and_catch_what_they_are_for(tmp_path):
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environ = {**os.environ, "PATH": path, "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
     environ["PRE_COMMIT_HOME"] = str(tmp_path / "home")
+    git, options = ["git", "-C", tmp_path], {"env": environ, "capture_output": True, "text": True}
+    subprocess.run([*git, "init", "-q"])
 
-    def run(*command: str) -> str:
-        return subprocess.run(
-            command, cwd=tmp_path, env=environ, capture_output=True, text=True
-        ).stdout
-
-    def pre_commit() -> list[str]:
-        run("git", "add", "--all", ":!home")
-        shown = run(sys.executable, "-m", "pre_commit", "run")
+    def pre_commit() -> set[str]:
+        subprocess.run([*git, "add", "--all", ":!home"])
+        command = [sys.executable, "-m", "pre_commit", "run"]
+        shown = subprocess.run(command, cwd=tmp_path, **options).stdout
         said = re.findall(r"^\S.*?\.{3,}.*?(Passed|Failed|Skipped)$", shown, re.M)
         assert len(said) == len(faults), shown
-        return said
+        return set(said)
 
-    run("git", "init", "-q")
-    assert set(pre_commit()) == {"Failed"}
+    assert pre_commit() == {"Failed"}
     for name, _ in faults.values():
         (tmp_path / name).unlink()
     (tmp_path / "digit_utils" / "good.py").write_text('"""Nothing to say against it."""\n')
-    assert set(pre_commit()) <= {"Passed", "Skipped"}
+    assert pre_commit() <= {"Passed", "Skipped"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="programs end in .exe there")
@@ -147,12 +140,6 @@ def test_make_does_not_install_with_the_uv_of_the_environment_it_makes_anew(tmp_
         (folder / "uv").chmod(0o755)
     command = ["make", "--print-data-base", "--dry-run", "--file", ROOT / "Makefile", "help"]
     path = os.pathsep.join([str(inside), str(outside), "/usr/bin", "/bin"])
-    done = subprocess.run(
-        command,
-        cwd=inside.parents[1],
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert f"\nUV := {outside / 'uv'}\n" in done.stdout
+    environ = {**os.environ, "PATH": path}
+    told = subprocess.check_output(command, cwd=inside.parents[1], env=environ, text=True)
+    assert f"\nUV := {outside / 'uv'}\n" in told
