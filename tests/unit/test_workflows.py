@@ -80,19 +80,17 @@ def test_a_failure_opens_one_issue_by_its_name(tmp_path, open_issues, what, says
         'if [ "$2" = list ]; then cat "$(dirname "$0")/titles"; exit; fi',
         'printf "%s|" "$@" >> "$(dirname "$0")/asked"',
     )
-    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    (tmp_path / "asked").touch()
+    environ = {"PATH": os.pathsep.join([str(tmp_path), os.environ["PATH"]]), "WHAT": what}
     done = subprocess.run(
         [shutil.which("bash"), str(ROOT / ".ci" / "report-failure")],
-        env={**os.environ, "PATH": path, "WHAT": what, "RUN_URL": "https://example.org/1"},
-        capture_output=True,
-        text=True,
-    )
+        env={**os.environ, **environ, "RUN_URL": "https://example.org/1"},
+        capture_output=True, text=True,
+    )  # fmt: skip
     assert (done.returncode == 0) == bool(what) and says in done.stdout + done.stderr
-    asked = (tmp_path / "asked").read_text() if (tmp_path / "asked").is_file() else ""
-    assert bool(asked) == (says == "")
-    if asked:
-        assert asked.startswith(f"issue|create|--title|{what}|--body|")
-        assert "https://example.org/1" in asked
+    asked = (tmp_path / "asked").read_text()
+    assert asked.startswith(f"issue|create|--title|{what}|--body|") == (says == "")
+    assert ("https://example.org/1" in asked) == bool(asked) == (says == "")
 
 
 MADE = "digits sync --check\ndigits site --published\npython -m hatchling build"
@@ -124,13 +122,9 @@ def test_a_release_is_of_one_version(tmp_path, tag, installed, says):
         (tmp_path / "notebooks" / f"{number:02}.py").write_text(cell)
     # Of a make around this one (`make test LATEST=1`) nothing is to be inherited.
     outer = {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", "LATEST", "VENV"}
-    done = subprocess.run(
-        ["make", "dist", f"TAG={tag}"],
-        cwd=tmp_path,
-        env={name: value for name, value in os.environ.items() if name not in outer},
-        capture_output=True,
-        text=True,
-    )
+    environ = {name: value for name, value in os.environ.items() if name not in outer}
+    command = ["make", "dist", f"TAG={tag}"]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
     called = (tmp_path / "called").read_text()
     assert done.returncode != 0 and says in done.stderr
     assert (MADE in called) == (says == "_build/html")
