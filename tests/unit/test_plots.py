@@ -172,15 +172,12 @@ def test_parameters_have_a_chart_each_and_spare_ones_are_blank():
     axes[0, 0].figure.canvas.draw()
 
 
-def test_parallel_coordinates_have_a_line_a_trial_and_mark_the_best():
+def test_parallel_coordinates_have_a_line_a_trial_mark_the_best_and_spread_all_alike():
     ax = search_plots.plot_parallel_coordinates(SEARCH, NAMES)
     scored = SEARCH["validation_accuracy"].notna().sum()
     assert len(ax.lines) == scored + 2  # and an upright line a parameter
     assert texts(ax.get_xticklabels()) == NAMES
     assert "95.00%" in ax.get_legend().get_texts()[0].get_text()
-
-
-def test_parallel_coordinates_spread_drawn_numbers_and_lists_alike():
     rates, deep = np.geomspace(1e-4, 1e-1, 12), [True, False] * 6
     frame = pd.DataFrame({"rate": rates, "same": 3, "deep": deep, "validation_accuracy": rates})
     ax = search_plots.plot_parallel_coordinates(frame, ["rate", "same", "deep"])
@@ -192,13 +189,9 @@ def test_parallel_coordinates_spread_drawn_numbers_and_lists_alike():
 
 def trials_of(score, n=60):
     chance = np.random.default_rng(0)
-    frame = pd.DataFrame(
-        {
-            "rate": chance.choice([0.1, 0.2, 0.3, 0.4, 0.5], n),
-            "optimizer": chance.choice(["adam", "rmsprop"], n),
-            "units": chance.integers(1, 10**6, n),
-        }
-    )
+    frame = pd.DataFrame({"rate": chance.choice([0.1, 0.2, 0.3, 0.4, 0.5], n)})
+    frame["optimizer"] = chance.choice(["adam", "rmsprop"], n)
+    frame["units"] = chance.integers(1, 10**6, n)
     return frame.assign(validation_accuracy=score(frame, chance))
 
 
@@ -232,10 +225,8 @@ def test_architecture_shows_every_layer():
     assert sum(text.startswith("conv 3×3") for text in found) == 6
     assert {"dropout 50%", "dropout 40%", "dropout 20%", "dropout 10%", "flatten"} <= set(found)
     ax.figure.canvas.draw()
-    network = keras.Sequential(
-        [layers.Input((28, 28, 1)), layers.Conv2D(4, 5), layers.BatchNormalization()]
-    )
-    ax = plots.plot_architecture(network, ax=plt.subplots()[1], title="Ours")
+    others = [layers.Input((28, 28, 1)), layers.Conv2D(4, 5), layers.BatchNormalization()]
+    ax = plots.plot_architecture(keras.Sequential(others), ax=plt.subplots()[1], title="Ours")
     assert ax.get_title() == "Ours"
     assert texts(ax.texts)[1] == "conv 5×5   24×24×4"
     assert texts(ax.texts)[2].startswith("BatchNormalization")  # which it does not know
