@@ -1,4 +1,4 @@
-"""The built site, read as files: pages, links, pictures, buttons, and nothing from elsewhere."""
+"""The built site, read as files: pages, links, pictures, buttons; and what it is made from."""
 
 import functools
 import json
@@ -13,6 +13,7 @@ from site_files import CHAPTERS, ROOT, parse, site_pages, tags_of, toc_files
 
 each_text = pytest.mark.parametrize("page", [f"{name}.html" for name in toc_files()])
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
+SOURCES = sorted((ROOT / "book").glob("*.md")) + [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 LOADED = {
     "a": ["href"], "img": ["src", "srcset"], "script": ["src"], "link": ["href"], "iframe": ["src"],
     "video": ["src"], "audio": ["src"], "source": ["src"], "object": ["data"], "embed": ["src"],
@@ -207,3 +208,30 @@ def test_the_landing_page_lists_every_chapter(html):
 def test_one_page_alone_loads_what_draws(html):
     pages = [p for p in html.rglob("*.html") if "draw/draw.js" in p.read_text(encoding="utf-8")]
     assert pages == [html / "book/draw_a_digit.html"]
+
+
+@pytest.mark.parametrize("page", SOURCES, ids=lambda page: page.name)
+def test_no_measured_result_is_typed_by_hand(page):
+    """A percentage with decimals is a measurement; only the original post's are typed."""
+    typed = []
+    for paragraph in re.split(r"\n\s*\n", page.read_text(encoding="utf-8")):
+        if "https://github.com/naingthet/mnist" not in paragraph:
+            typed += re.findall(r"\b\d\d\.\d+ ?%|\b0\.9\d{2,}\b", paragraph)
+    assert typed == []
+
+
+def test_the_readme_lists_every_chapter_as_it_describes_itself():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.findall(r"^\| \d+ \| .*$", text, re.M)
+    expected = [
+        f"| {int(c.stem[:2])} | [{c.title}](notebooks/{c.stem}.ipynb) | {c.question} | {c.time} |"
+        for c in read_chapters(ROOT)
+    ]
+    message = "the table 'The chapters' in README.md is out of date, expected:\n"
+    assert found == expected, message + "\n".join(expected)
+
+
+def test_links_of_the_readme_and_contributing_exist():
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
+        links = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+        assert [to for to in links if "://" not in to and not (ROOT / to).exists()] == []

@@ -1,6 +1,7 @@
 """Machines that others have set up: only what is missing is installed, nothing is replaced.
 
-`tests/slow/test_hosts.py` does it for real, with the versions Colab has published.
+`tests/slow/test_hosts.py` does it for real, with the versions Colab has published. The last tests
+are about what is recorded of a machine.
 """
 
 import json
@@ -236,6 +237,24 @@ def test_a_container_s_quota_counts_too(tmp_path, monkeypatch, groups, files, co
         path.write_text(text + "\n")
         path.with_name("cpu.cfs_period_us").write_text("100000\n")
     assert provenance.processors() == count
+
+
+def test_a_commit_is_named_and_a_change_since_marked(tmp_path):
+    def git(*arguments):
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+        return subprocess.check_output(command, cwd=tmp_path, text=True).strip()
+
+    git("init", "--quiet")
+    assert provenance.provenance(tmp_path)["commit"] is None
+    (tmp_path / "file").write_text("one")
+    git("add", "file")
+    git("commit", "--quiet", "--message=first")
+    git("tag", "v1")
+    commit = git("rev-parse", "HEAD")
+    (tmp_path / "untracked").touch()
+    assert provenance.provenance(tmp_path)["commit"] == commit
+    (tmp_path / "file").write_text("two")
+    assert provenance.provenance(tmp_path)["commit"] == commit + "+"
 
 
 def test_nothing_else_counts_processors():
