@@ -52,21 +52,19 @@ def make_references(root: Path, wanted: Sequence[str] = ()) -> list[Path]:
         if name not in bounds:
             problems.append(f"{name} has no bounds; add what its quick run must report")
             continue
-        try:
-            found = results.read(book.run_folder(root, "quick") / f"{name}.ipynb")
-        except results.ResultsError as error:
-            problems.append(str(error))
-            continue
-        problems += [f"{name}: {p}" for p in outside(found, bounds[name])]
         _turn_into_reference(notebook, name, bounds[name])
         problems += [f"{name}, {trace}" for trace in machine_traces(notebook, root)]
+        try:
+            found = results.read(book.run_folder(root, "quick") / f"{name}.ipynb")
+            problems += [f"{name}: {p}" for p in outside(found, bounds[name])]
+        except results.ResultsError as error:
+            problems.append(str(error))
     if problems:
         raise RunnerError(f"See {BOUNDS}:\n" + "\n".join(f"  {problem}" for problem in problems))
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob("*.ipynb"):
-        if stale.stem not in names:
-            stale.unlink()
+    for stale in {path.stem for path in folder.glob("*.ipynb")}.difference(names):
+        (folder / f"{stale}.ipynb").unlink()
     for name, notebook in notebooks.items():
         write_notebook(folder / f"{name}.ipynb", notebook)
     return [folder / f"{name}.ipynb" for name in notebooks]
@@ -173,11 +171,8 @@ def _bounds_around(
     def is_one_of(kind: str, name: str) -> bool:
         return any(fnmatchcase(f"{chapter}/{name}", pattern) for pattern in rules[kind])
 
-    bounds: dict[str, Any] = {}
-    for name, value in flatten(values).items():
-        if is_one_of("free", name):
-            continue
-        bounds[name] = value
+    bounds = {n: value for n, value in flatten(values).items() if not is_one_of("free", n)}
+    for name, value in bounds.items():
         if isinstance(value, float):
             share = 0 <= value <= 1
             room = max(0.003, min(value, 1 - value) / 2) if share else abs(value) / 2
