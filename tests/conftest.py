@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from helpers import PASSED
 
+from digit_utils.data import Digits, load_digits
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
@@ -33,6 +35,11 @@ class KaggleCsv:
     def encode(self, line_end: str = "\n") -> bytes:
         lines = [",".join(line) for line in (self.header, *self.rows)]
         return (line_end.join(lines) + line_end).encode("utf-8", "surrogateescape")
+
+
+@pytest.fixture(scope="session")
+def digits() -> Digits:
+    return load_digits()
 
 
 @pytest.fixture

@@ -24,11 +24,6 @@ FIRST_LABELS = [4, 3, 7, 5, 4, 4, 8, 2, 6, 5, 4, 2, 4, 3, 5, 1, 1, 1, 8, 8]
 ORDER_SHA256 = "5de367096729b723ed0c8771fad1684751e2844ac2747b1197e2d96e4e625d34"
 
 
-@pytest.fixture(scope="module")
-def digits():
-    return load_digits()
-
-
 def test_the_order_never_changes(digits):
     # Published numbers rest on this order: a change here makes every one of them wrong.
     assert digits.labels[:20].tolist() == FIRST_LABELS

@@ -63,11 +63,6 @@ def test_what_is_not_one_class_an_image_is_refused(call, labels, predicted, mess
 
 
 @pytest.fixture(scope="module")
-def digits():
-    return load_digits()
-
-
-@pytest.fixture(scope="module")
 def sealed(digits):
     return sealed_test_labels(digits)
 

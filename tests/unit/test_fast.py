@@ -8,14 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from digit_utils.data import load_digits, prepare_images
+from digit_utils.data import prepare_images
 from digit_utils.fast import OnDeviceImages, Recipe, Trainer, make_batches, make_trainer, train
 from digit_utils.training import forget_networks
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load_digits()
 
 
 @pytest.fixture
