@@ -8,9 +8,8 @@ import sys
 
 import nbformat
 import pytest
-from bs4 import BeautifulSoup
 from PIL import Image
-from site_files import ROOT, tags_of
+from site_files import ROOT, parse, tags_of
 
 ADDRESS = "https://example.org/digits-book"
 CONF = f"""
@@ -86,19 +85,15 @@ def small(tmp_path_factory):
         notebook = nbformat.v4.new_notebook(cells=cells, metadata={"digits": run})
         nbformat.write(notebook, source / "notebooks" / f"{stem}.ipynb")
     out = source / "html"
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-b", "html", source, out],
-        env={**os.environ, "DIGITS_BOOK_URL": ADDRESS},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", source, out]
+    environ = {**os.environ, "DIGITS_BOOK_URL": ADDRESS}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return out, re.sub(r"\x1b\[\d+m", "", done.stderr)
 
 
-def page_of(small, name) -> BeautifulSoup:
-    return BeautifulSoup((small[0] / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+def page_of(small, name):
+    return parse(small[0] / f"{name}.html")
 
 
 def test_a_shared_link_shows_a_card_and_whole_sentences(small):

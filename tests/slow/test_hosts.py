@@ -96,11 +96,10 @@ def repository(tmp_path_factory) -> Path:
     """Return a git repository with the book as it is here, committed or not."""
     folder = tmp_path_factory.mktemp("book") / "repository"
     copy_committed(folder, *PACKAGED, new=True)
-    author = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]
     for command in (
         ["init", "-q", "-b", configured(ROOT)[1]],
         ["add", "--force", "."],
-        [*author, "commit", "-q", "-m", "as it is here"],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "as it is here"],
         # What the chapters install: the branch's name, or, in a release, a tag's.
         ["tag", f"v{__version__}"],
         ["config", "uploadpack.allowFilter", "true"],  # pip fetches as little as it can
