@@ -141,7 +141,8 @@ def bookkeeping_of_a_sweep() -> list[dict[str, float]]:
             contextlib.redirect_stderr(io.StringIO()),
         ):
             book, row = Path(scratch), {"runs": n}
-            make_book(book, "", {"sweep.yaml": f"chapter: 01\nseeds: {list(range(n))}\n"})
+            sweep = f"chapter: 01\nseeds: {list(range(n))}\n"
+            make_book(book, {"sweep.yaml": sweep}, "SEED: int = 0  # of nothing\n", "")
             for name in ("milliseconds_a_run", "milliseconds_a_run_already_there"):
                 start = time.perf_counter()
                 sweeps.run_sweep(book / "sweep.yaml", root=book, jobs=2)
