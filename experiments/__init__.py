@@ -34,13 +34,12 @@ def refuse_second_opening(record: Path, what: str) -> None:
         )
 
 
-def make_book(folder: Path, code: str, files: Mapping[str, str]) -> None:
-    """Make a book of one chapter, 01_first, with the parameter SEED and this code."""
+def make_book(folder: Path, files: Mapping[str, bytes | str], parameters: str, code: str) -> None:
+    """Make a book of one chapter, 01_first, with these cells, and of other files."""
     from digits_cli.book import list_chapters
     from digits_cli.pairing import sync_pair
 
-    parameters = '# %% tags=["parameters"]\nSEED: int = 0  # of nothing\n'
-    chapter = f"# %% [markdown]\n# # First\n\n{parameters}\n# %%\n{code}"
-    book = {"jupytext.toml": 'formats = "ipynb,py:percent"\n', "notebooks/01_first.py": chapter}
-    write_files(folder, {**book, **files})
+    cells = f'# %% tags=["parameters"]\n{parameters}\n# %%\n{code}'
+    chapter = {"notebooks/01_first.py": f"# %% [markdown]\n# # First\n\n{cells}"}
+    write_files(folder, {"jupytext.toml": 'formats = "ipynb,py:percent"\n', **chapter, **files})
     sync_pair(list_chapters(folder)[0])

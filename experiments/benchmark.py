@@ -1,10 +1,9 @@
 """Compare training recipes on this machine: `make bench`, or `make bench FULL=1`.
 
 Each recipe has its own process. Epochs are timed in turn, round after round, so that a machine that
-slows down slows all; the fastest of each recipe counts. Quick (two to six minutes) trains only the
-fast recipe to its end and takes the others' epochs from the recorded full run. Full (forty minutes
-or more) trains all but the repeatable recipe to their ends. Writes _build/bench/benchmark.json and
-benchmark.md; --full --record also writes digit_utils/recorded/benchmark.json.
+slows down slows all; the fastest of each recipe counts. Without --full only the fast recipe is
+trained to its end; the others' epochs are those of the recorded full run. Writes benchmark.json and
+benchmark.md into _build/bench.
 """
 
 import argparse
@@ -16,10 +15,10 @@ import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from functools import cache
-from multiprocessing.connection import wait
 from statistics import median
+from typing import Any
 
 from digit_utils.benchmark import TARGETS, best_epoch, epochs_to, seconds_an_epoch, speed_up
 from digit_utils.hosts import settle
@@ -34,35 +33,31 @@ RECORDED_SEEDS = 5  # fewer trainings of the fast recipe are not worth publishin
 N_TRAIN = 33_600  # images of an epoch in the runs: the post's four fifths of 42,000
 
 
-class RecipeProcess:
+class RecipeProcess(ProcessPoolExecutor):
     """A process with a recipe's `Worker`, which answers one request at a time."""
 
     def __init__(self, name: str):
+        super().__init__(1, multiprocessing.get_context("spawn"), end_with_the_driver)
         self.name = name
-        spawn = multiprocessing.get_context("spawn")
-        self.pool = ProcessPoolExecutor(1, spawn, end_with_the_driver)
-        self.pool.submit(answer, name, "describe", {})  # it starts while others do
+        self.submit(answer, name, "describe", {})  # it starts while others do
 
-    def ask(self, do: str, **arguments) -> dict:
+    def ask(self, do: str, **arguments) -> Any:
         """Send a request and wait for the answer; SystemExit if the process has ended."""
         print(time.strftime("%X"), self.name, do, *arguments.values(), file=sys.stderr, flush=True)
         try:
-            return self.pool.submit(answer, self.name, do, arguments).result()
+            return self.submit(answer, self.name, do, arguments).result()
         except BrokenProcessPool:
             raise SystemExit(
                 f"the process of {self.name} ended while asked to {do}; its last words, if any, "
                 "stand above. Without any, the memory ran out: about 10 GB are needed."
             ) from None
 
-    def close(self) -> None:
-        self.pool.shutdown()
-
 
 def end_with_the_driver() -> None:
     """Let this process end at once when the driver is gone, even during a training."""
 
     def wait_for_it() -> None:
-        wait([multiprocessing.parent_process().sentinel])
+        multiprocessing.parent_process().join()
         os._exit(0)
 
     threading.Thread(target=wait_for_it, daemon=True).start()
@@ -75,7 +70,7 @@ def worker(name: str):
     return Worker(name)
 
 
-def answer(name: str, do: str, arguments: dict) -> dict:
+def answer(name: str, do: str, arguments: dict) -> Any:
     return getattr(worker(name), do)(**arguments)
 
 
@@ -83,9 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="experiments/benchmark.py", description=__doc__)
     parser.add_argument("--full", action="store_true", help="train every recipe to its end")
     parser.add_argument("--seeds", type=int, help="trainings of the fast recipe")
-    parser.add_argument(
-        "--record", action="store_true", help="with --full: keep it as the published run"
-    )
+    parser.add_argument("--record", action="store_true", help="keep a full run as the published")
     options = parser.parse_args(arguments)
     settle()  # several processes share a GPU; no keras.json has a say
     if options.record and not options.full:
@@ -98,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     names = RECIPES if keras_backend() == "tensorflow" else RECIPES[:-1]
     OUTPUT.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        recipes = {name: stack.enter_context(closing(RecipeProcess(name))) for name in names}
+        recipes = {name: stack.enter_context(RecipeProcess(name)) for name in names}
         result = measure(recipes, options.full, seeds)
     table = as_markdown(result)
     write_atomically(OUTPUT / "benchmark.md", table.encode())
@@ -112,35 +105,31 @@ def measure(recipes: dict[str, RecipeProcess], full: bool, seeds: int) -> dict:
     """Take all measurements; see the module's docstring."""
     made = provenance(ROOT)
     found = {
-        name: {**recipe.ask("describe"), "epoch_seconds": {}} for name, recipe in recipes.items()
+        name: recipe.ask("describe") | {"epoch_seconds": {}} for name, recipe in recipes.items()
     }
     peaks = [ask_for_peak()]
     # What is compared is an epoch of the largest size.
-    for n_images, rounds in (
-        ((5_000, 2), (14_000, 2), (42_000, 4)) if full else ((2_000, 2), (4_000, 3))
-    ):
+    sizes = {5_000: 2, 14_000: 2, 42_000: 4} if full else {2_000: 2, 4_000: 3}
+    for n_images, rounds in sizes.items():
         for name, recipe in recipes.items():
-            operations = recipe.ask("prepare", n_images=n_images)["flops"]
-            found[name]["flops_an_image"] = operations / n_images
+            found[name]["flops_an_image"] = recipe.ask("prepare", n_images=n_images)
             found[name]["epoch_seconds"][str(n_images)] = []
         for _ in range(rounds):
             for name, recipe in recipes.items():
-                seconds = recipe.ask("train_epoch")["seconds"]
-                found[name]["epoch_seconds"][str(n_images)].append(seconds)
+                found[name]["epoch_seconds"][str(n_images)].append(recipe.ask("train_epoch"))
         peaks.append(ask_for_peak())
     predicted = {name: [] for name in recipes}
     for _ in range(3):
         for name, recipe in recipes.items():
-            timed = recipe.ask("predict", n_images=28_000 if full else 5_000)
-            predicted[name].append(timed["n_images"] / timed["seconds"])
+            predicted[name].append(recipe.ask("predict", n_images=28_000 if full else 5_000))
     for name, recipe in recipes.items():
         found[name]["predicted_a_second"] = median(predicted[name])
-        found[name]["peak_memory_mb"] = recipe.ask("memory")["peak_mb"]
+        found[name]["peak_memory_mb"] = recipe.ask("memory")
 
-    recorded = {} if full else read_recorded()
+    recorded = json.loads(RECORD.read_bytes())["recipes"]
     for name, recipe in recipes.items():
         here = full or name == "fast"
-        runs = [] if here else recorded.get(name, {}).get("runs", [])
+        runs = [] if here else recorded[name]["runs"]
         if here and name != "fast_repeatable":  # that is there for the time it takes
             many = seeds if name in {"fast", "fast_longer"} else 1
             runs = [recipe.ask("run", seed=seed) for seed in range(many)]
@@ -158,13 +147,8 @@ def measure(recipes: dict[str, RecipeProcess], full: bool, seeds: int) -> dict:
 def ask_for_peak() -> float:
     """Measure the fastest matrix product of this machine at this moment, in FLOP/s."""
     # In a process of its own: the matrices are not part of a recipe's memory.
-    with closing(RecipeProcess("fast")) as process:
-        return process.ask("sgemm_peak")["flops_a_second"]
-
-
-def read_recorded() -> dict:
-    """Return the recipes of the recorded full run; none without it."""
-    return json.loads(RECORD.read_bytes())["recipes"] if RECORD.exists() else {}
+    with RecipeProcess("fast") as process:
+        return process.ask("sgemm_peak")
 
 
 def as_markdown(result: dict) -> str:
@@ -198,43 +182,38 @@ def as_markdown(result: dict) -> str:
         fastest = {int(size): min(timed) for size, timed in recipe["epoch_seconds"].items()}
         shown = {f"{size:,} images": f"{least:.2f}" for size, least in fastest.items()}
         times.append({"seconds an epoch of": title, **shown})
-    lines = [
+    parts = [
         f"# Recipes compared ({result['mode']})",
-        "",
         f"{result['provenance']['machine']}; fastest matrix product {peak / 1e9:.0f} GFLOP/s. "
         f"An epoch is {n_train:,} images; accuracies are on 8,400 held-out images.",
-        "",
-        *_table(rates),
-        "",
-        *_table(trained, words=3),
-        "",
+        _table(rates),
+        _table(trained, words=3),
         "Seconds to an accuracy are epochs times the seconds of the recipe's fastest one; "
         "compilation is left out.",
-        "",
-        *_table(times),
+        _table(times),
     ]
     if compared := speed_up(result):
-        quick = (
-            "The epochs of the others are those of the recorded full run, the seconds scaled up to "
-            f"{n_train:,} images. "
-        )
+        if result["mode"] == "quick":
+            parts.append(
+                "The epochs of the others are those of the recorded full run, the seconds scaled "
+                f"up to {n_train:,} images."
+            )
         many = "s" if compared["fast_seeds"] > 1 else ""
-        lines += [
-            "",
-            "" if result["mode"] == "full" else quick,
+        parts.append(
             f"The fast recipe ends at {compared['fast_accuracy']:.2%} (mean of "
             f"{compared['fast_seeds']} training{many}) after {compared['fast_seconds']:.1f} s, "
             f"compilation included. The post's double-conv recipe takes "
             f"{compared['slow_seconds']:,.0f} s to its best epoch, {compared['slow_epoch']}, with "
-            f"{compared['slow_accuracy']:.2%}: **{compared['ratio']:.0f} times** as long.",
-        ]
-    return "\n".join(lines) + "\n"
+            f"{compared['slow_accuracy']:.2%}: **{compared['ratio']:.0f} times** as long."
+        )
+    return "\n\n".join(parts) + "\n"
 
 
-def _table(rows: list[dict[str, str]], words: int = 1) -> list[str]:
-    """Return a table's lines; the first columns hold words, the others numbers."""
+def _table(rows: list[dict[str, str]], words: int = 1) -> str:
+    """Return a table; the first columns hold words, the others numbers."""
     marks = ["---"] * words + ["---:"] * (len(rows[0]) - words)
-    return [f"| {' | '.join(cells)} |" for cells in (rows[0], marks, *(r.values() for r in rows))]
+    lines = (rows[0], marks, *(row.values() for row in rows))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
 """Compare TPE with random search over several seeds, and the winner with the post's settings.
 
 ``search`` runs both methods on the small trials of ``searches/post_space.py``, with the same random
-trials at the start, once a seed; the seed changes proposals and trainings. Each winner is trained
+trials at the start, once per seed, which changes proposals and trainings. Each winner is trained
 again with fresh seeds and scored on images that no search saw. ``final`` trains the post's network
-at half width with TPE's settings of seed 0 and with the post's. Interim results are kept in
-``_build/search_comparison``, so that a second start resumes. Uses no test label.
+at half width with TPE's settings of seed 0 and with the post's. Both resume; no test label is used.
 """
 
 import argparse
@@ -20,7 +19,6 @@ from digit_utils import hosts
 hosts.settle()  # before Keras: the records are made without anybody's keras.json
 
 import keras
-import numpy as np
 from hyperopt import rand
 
 from digit_utils.augment import RandomAffine
@@ -82,6 +80,7 @@ def compare(seed: int) -> dict[str, Any]:
         )  # fmt: skip
         trials, best = search.trials, search.best.parameters
         known = [*known, *trials]
+        of = [best, FRESH_SEEDS, TASK.EPOCHS, TASK.WIDTH]
         found[name] = {
             "settings": [list(trial.parameters.values()) for trial in trials],
             "losses": [trial.loss for trial in trials],
@@ -89,11 +88,7 @@ def compare(seed: int) -> dict[str, Any]:
             "trained": sum(trial.seconds > 0 for trial in trials),
             "seconds": round(sum(trial.seconds for trial in trials), 1),
             "best": best,
-            "retrained": kept(
-                f"retrained_{name}_{seed}.json",
-                partial(retrain, best, seed),
-                of=[best, FRESH_SEEDS, TASK.EPOCHS, TASK.WIDTH],
-            ),
+            "retrained": kept(f"retrained_{name}_{seed}.json", partial(retrain, best, seed), of),
         }
     return found
 
@@ -136,7 +131,6 @@ def search() -> dict[str, Any]:
     return {
         "parameters": list(TASK.SPACE),
         "n_trials": N_TRIALS,
-        "fresh_seeds": FRESH_SEEDS,
         "n_startup": TASK.ALGORITHM.keywords["n_startup_jobs"],
         "epochs": TASK.EPOCHS,
         "n_train": TASK.N_TRAIN,
@@ -150,21 +144,15 @@ def search() -> dict[str, Any]:
 
 def final(best: dict[str, Any]) -> dict[str, Any]:
     """Return what the trainings of the best settings and of the post's reached."""
-    found: dict[str, Any] = {"width": FINAL_WIDTH, "epochs": FINAL_EPOCHS}
-    found["n_train"] = len(TASK.pool_images)
-    means = []
+    found = {"width": FINAL_WIDTH, "epochs": FINAL_EPOCHS, "n_train": len(TASK.pool_images)}
     for name, settings in (("ours", best), ("post", POST_SETTINGS)):
+        of = [settings, FINAL_WIDTH, FINAL_EPOCHS]
         trainings = [
-            kept(
-                f"final_{name}_{seed}.json",
-                partial(train_final, settings, seed),
-                of=[settings, FINAL_WIDTH, FINAL_EPOCHS],
-            )
+            kept(f"final_{name}_{seed}.json", partial(train_final, settings, seed), of)
             for seed in range(2000, 2000 + FINAL_SEEDS)
         ]
         found[name] = {"settings": settings, "trainings": trainings}
-        means.append(np.mean([training["confirmation"][-1] for training in trainings]))
-    return {**found, "mean_difference": float(means[0] - means[1])}
+    return found
 
 
 def main() -> None:
@@ -173,15 +161,12 @@ def main() -> None:
     step = parser.parse_args().step
     WORK.mkdir(parents=True, exist_ok=True)
     made = kept(f"made_{step}.json", lambda: provenance(ROOT))
-    record = json.loads(RECORD.read_bytes()) if RECORD.exists() else {}
     if step == "search":
-        record |= search()
-        known = record.get("final", {"ours": {"settings": None}})
-        if known["ours"]["settings"] != record["seeds"]["0"]["tpe"]["best"]:
-            record.pop("final", None)  # of another winner
+        record = {**search(), "provenance": {}}
     else:
+        record = json.loads(RECORD.read_bytes())
         record["final"] = final(record["seeds"]["0"]["tpe"]["best"])
-    record.setdefault("provenance", {})[step] = made
+    record["provenance"][step] = made
     # In one line: there are thousands of numbers, and nobody reads them one below another.
     write_atomically(RECORD, json.dumps(to_plain(record)).encode() + b"\n")
     print(f"wrote {RECORD.relative_to(ROOT)}")

@@ -74,10 +74,6 @@ def labelled_drawings(n: int, seed: int) -> tuple[list[Strokes], np.ndarray]:
 def tablet_drawings(path: Path, n: int, seed: int) -> tuple[list[Strokes], np.ndarray]:
     """Read digits of UCI's pen digits: eight points each, x and y from 0 to 100, upwards."""
     table = np.loadtxt(path, delimiter=",", comments="@")
-    if table.shape[1] != 17 or len(table) < n:
-        raise SystemExit(
-            f"{path}: found a table of {table.shape}, expected 17 columns, {n} rows or more"
-        )
     random = np.random.RandomState(seed)
     rows = table[np.sort(random.permutation(len(table))[:n])]
     points = rows[:, :16].reshape(n, 8, 2) * [1, -1]
@@ -193,8 +189,7 @@ def _join(pieces: list[np.ndarray]) -> list[np.ndarray]:
             for (a, side_a), (b, side_b) in combinations(meeting, 2)
             if a != b and min(len(pieces[a]), len(pieces[b])) >= 2
         ]
-        least = min(bends, key=lambda bend: bend[0], default=(1, 0, 0, 0, 0))
-        bend, a, side_a, b, side_b = least
+        bend, a, side_a, b, side_b = min(bends, key=lambda each: each[0], default=(1, 0, 0, 0, 0))
         if bend > 0.5:  # sharper turns are made by lifting the pen
             return pieces
         first = pieces[a] if side_a == -1 else pieces[a][::-1]
@@ -205,9 +200,8 @@ def _join(pieces: list[np.ndarray]) -> list[np.ndarray]:
 
 def _leaving(piece: np.ndarray, side: int) -> np.ndarray:
     """Return the direction in which a piece leaves one of its ends, of length one."""
-    ordered = piece if side == 0 else piece[::-1]
-    reach = min(len(ordered) - 1, 2 * ENLARGE)
-    direction = ordered[reach] - ordered[0]
+    reach = min(len(piece) - 1, 2 * ENLARGE)
+    direction = piece[reach if side == 0 else -1 - reach] - piece[side]
     return direction / max(np.hypot(*direction), 1e-9)
 
 
@@ -216,15 +210,12 @@ def _smooth(piece: np.ndarray) -> np.ndarray:
     points = (piece + 0.5) / ENLARGE - 1
     if len(points) < 3:
         return points
-    closed = np.allclose(points[0], points[-1])
-    mode = "wrap" if closed else "nearest"
-    body = points[:-1] if closed else points
-    smoothed = gaussian_filter1d(body, SMOOTH * ENLARGE, axis=0, mode=mode)
-    if closed:
+    if np.allclose(points[0], points[-1]):
+        smoothed = gaussian_filter1d(points[:-1], SMOOTH * ENLARGE, axis=0, mode="wrap")
         smoothed = np.concatenate([smoothed, smoothed[:1]])
     else:  # smoothing draws loose ends in
+        smoothed = gaussian_filter1d(points, SMOOTH * ENLARGE, axis=0, mode="nearest")
         smoothed[0], smoothed[-1] = points[0], points[-1]
     along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(smoothed, axis=0).T))])
-    n_points = max(2, round(along[-1] / STEP) + 1)
-    at = np.linspace(0, along[-1], n_points)
+    at = np.linspace(0, along[-1], max(2, round(along[-1] / STEP) + 1))
     return np.stack([np.interp(at, along, smoothed[:, axis]) for axis in (0, 1)], axis=1)

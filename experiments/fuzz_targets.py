@@ -1,7 +1,4 @@
-"""What `fuzz.py` damages: good files of every kind, and for each a reader that checks what is read.
-
-A reader gets the file's path and bytes. What is accepted must be right by other means than ours.
-"""
+"""What `fuzz.py` damages: good files, and readers that check by other means what is read."""
 
 import contextlib
 import gzip
@@ -11,10 +8,8 @@ import math
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
@@ -22,7 +17,7 @@ import yaml
 from digit_utils.artifacts import load_json
 from digit_utils.data import load_digits
 from digits_cli.cli import main as digits
-from experiments import write_files
+from experiments import make_book, write_files
 
 
 class Refused(Exception):
@@ -54,31 +49,16 @@ NUMBERS = f'-1 256 255 1e2 1.0 NaN inf 007 +5 5_0 0x1 \udcff ٣ \u2028 \0 \ufeff
 ZIP = "PK \udcff \0\0\0\0 train.csv test.csv ../train.csv train.csv/ \x08 \x0e \x01"
 
 
-def numbers_in(raw: bytes) -> list[list[int]]:
-    """Read a labelled file with `re` and `int` alone; it must be exactly in Kaggle's format."""
-    text = re.sub(r'"(\w+)"', r"\1", raw.decode("utf-8-sig").rstrip("\r\n"))
-    header, *rows = re.split(r"\r\n|\n|\r", text)
-    assert header == ",".join(HEADER) and rows
-    assert all(re.fullmatch(r"[0-9]+(,[0-9]+){784}", row) for row in rows)
-    numbers = [[int(number) for number in row.split(",")] for row in rows]
-    assert all(row[0] < 10 and max(row) < 256 for row in numbers)
-    return numbers
-
-
 def read_digits(path: Path, raw: bytes) -> None:
-    """Read a file whose bytes are unpacked by other means."""
+    """Read with `re` and `int` alone, too; the file must be exactly in Kaggle's format."""
     found = load_digits(path if path.suffix == ".zip" else path.parent)
     unpack = {".gz": gzip.decompress, ".zip": lambda _: CSV}.get(path.suffix, bytes)
-    table = np.column_stack([found.labels, found.images.reshape(-1, 784)])
-    assert np.array_equal(table, numbers_in(unpack(raw)))
-
-
-def zip_bytes() -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("train.csv"), CSV, zipfile.ZIP_DEFLATED)
-        archive.writestr(zipfile.ZipInfo("a/test.csv"), TEST_CSV, zipfile.ZIP_STORED)
-    return buffer.getvalue()
+    text = re.sub(r'"(\w+)"', r"\1", unpack(raw).decode("utf-8-sig").rstrip("\r\n"))
+    header, *rows = re.split(r"\r\n|\n|\r", text)
+    assert header == ",".join(HEADER) and rows
+    assert all(re.fullmatch(r"0*[0-9](,[0-9]+){784}", row) for row in rows)
+    numbers = [[int(number) for number in row.split(",")] for row in rows]
+    assert np.array_equal(np.column_stack([found.labels, found.images.reshape(-1, 784)]), numbers)
 
 
 JSON = 'NaN -Infinity 1e999 null true [] {} [1] -1 0.5 2 "ok" "failed" "\\ud800" "" \0 \udcff }'
@@ -102,25 +82,20 @@ def read_networks(path: Path, raw: bytes) -> None:
     from digit_utils.models import build_shipped_cnn
     from digit_utils.shipped import load_networks
 
-    weights = build_shipped_cnn(1).get_weights()
-    named = {f"network_0_weight_{number}": weight for number, weight in enumerate(weights)}
-    info = np.frombuffer(raw, np.uint8)
-    np.savez(path.with_suffix(".npz"), n_networks=np.array(1), info=info, **named)
-    (network,), info = load_networks(path.with_suffix(".npz"))
-    assert info == plain_json(raw)
-    assert all(map(np.array_equal, network.get_weights(), weights))
+    file, good = path.with_suffix(".npz"), build_shipped_cnn(1).get_weights()
+    named = {f"network_0_weight_{number}": weight for number, weight in enumerate(good)}
+    np.savez(file, n_networks=np.array(1), info=np.frombuffer(raw, np.uint8), **named)
+    (network,), info = load_networks(file)
+    assert info == plain_json(raw) and all(map(np.array_equal, network.get_weights(), good))
 
 
 PARAMETERS = "SEED: int = 0  # of all\nRATE: float = 0.5\nNAME: str = 'x'\nDEEP: bool = False\n"
-CHAPTER = f'# %% [markdown]\n# # First\n\n# %% tags=["parameters"]\n{PARAMETERS}\n# %%\n1 + 1\n'
 PROFILE = "# A profile.\nSEED: 3\nRATE: 1.5e-3\nNAME: 'a: b'\nDEEP: yes\n"
 SEEDS = "chapter: 01\nprofile: odd\nseeds: [0, 1]\n"
-SWEEPS = {
-    "grid": f"{SEEDS}constants: {{NAME: y}}\ngrid:\n  RATE: [0.1, 1]\n  DEEP: [true, false]\n",
-    "list": "chapter: 01\nmetric: a\nlist:\n- {RATE: 0.1, SEED: 3}\n- {RATE: 1, NAME: 'it''s'}\n",
-    "random": "chapter: 01_first\nrandom:\n  samples: 3\n  seed: 3\n  values:\n"
-    "    RATE: {low: 0.001, high: 1.0, log: true}\n    NAME: [a, b]\n",
-}
+GRID = f"{SEEDS}constants: {{NAME: y}}\ngrid:\n  RATE: [0.1, 1]\n  DEEP: [true, false]\n"
+LIST = "chapter: 01\nmetric: a\nlist:\n- {RATE: 0.1, SEED: 3}\n- {RATE: 1, NAME: 'it''s'}\n"
+RANDOM = "chapter: 01_first\nrandom:\n  samples: 3\n  seed: 3\n  values:\n    NAME: [a, b]\n"
+RANDOM += "    RATE: {low: 0.001, high: 1.0, log: true}\n"
 SEARCH = """from hyperopt import hp
 SPACE = {"rate": hp.uniform("rate", 0, 0.5), "units": hp.choice("units", [128, 256])}
 def objective(settings):
@@ -140,29 +115,30 @@ TEXTS = f"\\ \" ' {{SEED}} nan inf 1e999 1_0 -1 ٣ \u2028 \udcff ; # = true {'9'
 @cache
 def good_files() -> dict[str, bytes]:
     """Return good files of all kinds: a book of one chapter with sweeps, a search, data."""
-    texts = {
-        "jupytext.toml": 'formats = "ipynb,py:percent"\n', "file": "", "search.py": SEARCH,
-        "notebooks/01_first.py": CHAPTER, "profiles/odd/01_first.yaml": PROFILE,
-        "sweeps/seeds.yaml": SEEDS, "networks/info.json": '{"recipe": {"epochs": 3}, "seeds": [0]}',
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as members:
+        members.writestr(zipfile.ZipInfo("train.csv"), CSV, zipfile.ZIP_DEFLATED)
+        members.writestr(zipfile.ZipInfo("a/test.csv"), TEST_CSV)
+    files = {
+        "csv/train.csv": CSV, "csv/test.csv": TEST_CSV, "digits.zip": archive.getvalue(),
+        "gz/train.csv.gz": gzip.compress(CSV, mtime=0), "gz/test.csv": TEST_CSV,
         "artifacts/best.json": '{"best": {"rate": 0.25, "units": [64]}, "note": "é"}',
+        "networks/info.json": '{"recipe": {"epochs": 3}, "seeds": [0]}',
+        "profiles/odd/01_first.yaml": PROFILE, "search.py": SEARCH, "file": "",
+        "sweeps/seeds.yaml": SEEDS, "sweeps/grid.yaml": GRID,
+        "sweeps/list.yaml": LIST, "sweeps/random.yaml": RANDOM,
         "value.txt": "SEED=5\nRATE=0.5\nNAME=it's\nDEEP=true\nNAME='5'",
-        **{f"sweeps/{name}.yaml": text for name, text in SWEEPS.items()},
     }  # fmt: skip
-    files: dict[str, bytes | str] = {**texts, "digits.zip": zip_bytes()}
-    files |= {"csv/train.csv": CSV, "csv/test.csv": TEST_CSV}
-    files |= {"gz/train.csv.gz": gzip.compress(CSV, mtime=0), "gz/test.csv": TEST_CSV}
-    with tempfile.TemporaryDirectory() as temporary, contextlib.chdir(temporary):
-        folder = Path(temporary)
-        write_files(folder, files)
-        command("sync")
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        make_book(Path(folder), files, PARAMETERS, "1 + 1\n")
         command("search", "search.py", "--trials", "1", "--out", "found")
         key = command("sweep", "sweeps/seeds.yaml", "--list").split()[0]
-        write_files(folder, {f"swept/{key}/run.json": RUN.replace("KEY", key).encode()})
-        paths = [path for path in folder.rglob("*") if path.is_file() and path.name[0] != "."]
-        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+        write_files(Path("swept", key), {"run.json": RUN.replace("KEY", key)})
+        paths = (path for path in Path().rglob("*") if path.is_file() and path.name[0] != ".")
+        return {path.as_posix(): path.read_bytes() for path in paths}
 
 
-def fits(name: str, value: Any) -> bool:
+def fits(name: str, value: bool | float | str) -> bool:
     kinds = {"SEED": [int], "RATE": [int, float], "NAME": [str], "DEEP": [bool]}
     low, high = {"SEED": (0, 2**32 - 1), "RATE": (-1e308, 1e308)}.get(name, (value, value))
     return type(value) in kinds[name] and low <= value <= high
@@ -179,8 +155,8 @@ def read_sweep(path: Path, raw: bytes) -> None:
         return
     found = yaml.safe_load(raw.decode()) or {}
     if path == sweep:
-        number = math.prod(map(len, found.get("grid", {}).values())) * len(found.get("list", [0]))
-        number *= len(found.get("seeds", [0])) * found.get("random", {"samples": 1})["samples"]
+        many = [*found.get("grid", {}).values(), found.get("list", [0]), found.get("seeds", [0])]
+        number = math.prod(map(len, many)) * found.get("random", {"samples": 1})["samples"]
         assert len(listed) == number, f"{listed}, expected {number} runs"
         found = found.get("constants", {})
     assert all(fits(name, value) for name, value in found.items()), found
@@ -202,14 +178,10 @@ def read_values(path: Path, raw: bytes) -> None:
     except Refused as error:
         if "Cannot make the folder" not in str(error):
             raise
-    read: dict[str, Callable[[str], Any]] = {
-        "SEED": int,
-        "RATE": float,
-        "NAME": lambda text: int(text) if re.fullmatch(r"[0-9]+", text) else text,
-        "DEEP": lambda text: {"true": True, "false": False}[text.lower()],
-    }
+    kinds = {"SEED": int, "RATE": float, "DEEP": lambda text: json.loads(text.lower())}
     for name, text in dict(pair.split("=", 1) for pair in pairs).items():
-        assert fits(name, read[name](text)), f"accepted {name} = {text!r:.99}"
+        kind = kinds.get(name, int if re.fullmatch("[0-9]+", text) else str)
+        assert fits(name, kind(text)), f"accepted {name} = {text!r:.99}"
 
 
 def read_pair(path: Path, raw: bytes) -> None:
@@ -225,7 +197,7 @@ def read_pair(path: Path, raw: bytes) -> None:
     command("sync", "--check")
 
 
-TARGETS = {  # the file that is changed, who reads it, what is put into it, its share of the cases
+TARGETS = {  # the end of the file's path, who reads it, what is put into it, its share of the cases
     "csv": ("csv/train.csv", read_digits, NUMBERS, 0.2),
     "gzip": ("gz/train.csv.gz", read_digits, ZIP, 0.1),
     "zip": ("digits.zip", read_digits, ZIP, 0.15),
@@ -235,7 +207,7 @@ TARGETS = {  # the file that is changed, who reads it, what is put into it, its 
     "list": ("sweeps/list.yaml", read_sweep, YAML, 0.04),
     "random": ("sweeps/random.yaml", read_sweep, YAML, 0.04),
     "profile": ("profiles/odd/01_first.yaml", read_sweep, YAML, 0.06),
-    "run": ("swept/*/run.json", read_sweep, JSON, 0.05),
+    "run": ("/run.json", read_sweep, JSON, 0.05),
     "values": ("value.txt", read_values, TEXTS, 0.05),
     "trial": ("found/trial_0001.json", read_search, JSON, 0.04),
     "definition": ("found/search.json", read_search, JSON, 0.01),

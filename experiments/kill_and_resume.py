@@ -30,7 +30,7 @@ def objective(settings):
     time.sleep(0.05)
     return settings["rate"] + 1 / settings["units"]
 """
-CHAPTER = """
+CODE = """
 import time
 from digit_utils.results import report
 
@@ -127,7 +127,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         book = Path(scratch)
         sweep = f"chapter: 01\nseeds: {list(range(2 * options.kills + 4))}\n"
-        make_book(book, CHAPTER, {"search.py": SEARCH, "sweep.yaml": sweep})
+        files = {"search.py": SEARCH, "sweep.yaml": sweep}
+        make_book(book, files, "SEED: int = 0  # to be squared\n", CODE)
         result = {kind: kill_often(kind, book, options.kills, chance) for kind in KINDS}
     record = {**result, "seed": options.seed, "provenance": made}
     write_record(RESULTS / "kill_and_resume.json", record)

@@ -1,10 +1,9 @@
 """Make the data files of the page *Draw a digit*, in ``book/_static/draw``.
 
-``network.bin`` holds the first shipped network with its float16 weights, and the threshold of the
-hint *not a digit?* from ``results/draw_page_hint.json``. ``neighbours.png`` and ``neighbours.bin``
-hold the labelled digits shown as the nearest ones: pictures in 16 shades of grey, and for each 32
-principal components of the network's last maps as int8. `pack` defines the format of both ``.bin``.
-The same inputs give the same files.
+``network.bin`` holds the first shipped network, in float16, and the threshold of the hint *not a
+digit?*. ``neighbours.png`` and ``neighbours.bin`` hold the labelled digits shown as the nearest
+ones: pictures in 16 shades of grey, and for each 32 principal components of the network's last maps
+as int8. `pack` defines the format of both ``.bin``.
 """
 
 import argparse

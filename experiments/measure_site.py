@@ -1,8 +1,7 @@
 """Measure the built site with Lighthouse: performance, accessibility, best practices, SEO.
 
-Run `make site` first; needs npx (Node) and Chromium. Each page is measured three times and the
-median kept, as performance scores vary with the machine's load. Pages are served locally,
-compressed, with Lighthouse's defaults (a phone on a slow network).
+Each page is measured three times, as scores vary with the machine's load; the median counts. Pages
+are served locally, compressed, with Lighthouse's defaults (a phone on a slow network).
 """
 
 import argparse
