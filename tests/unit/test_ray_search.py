@@ -172,10 +172,10 @@ def test_what_cannot_be_searched_is_told_at_once(ray, tmp_path):
 
 
 def test_a_full_disk_ends_the_search(ray, tmp_path, monkeypatch):
-    def full(store, trial):
+    def full(folder, trial):
         raise OSError(28, "No space left on device", f"trial_{trial.number}")
 
-    monkeypatch.setattr("digit_utils.search.trials.TrialStore.write", full)
+    monkeypatch.setattr("digit_utils.search.run.write_trial", full)
     with pytest.raises(OSError, match="No space left on device"):
         run(tmp_path)
 
