@@ -229,8 +229,7 @@ def connect(
             f"--address is {address}; expected HOST:PORT of the head node, usually port 6379, and "
             "this command on a machine that can reach all nodes"
         )
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+    os.environ.update({**QUIET, **os.environ})
     try:
         import ray
         from ray import tune  # noqa: F401  # it is installed apart
@@ -252,14 +251,11 @@ def connect(
                 "of time, try again when the machine has less to do"
             ) from error
         try:
-            workers = _room(ray, needs, jobs)
             named = {OPTIONS[name]: needs[name] for name in needs if name in OPTIONS}
             others = {name: needs[name] for name in needs if name not in OPTIONS}
             # Workers are kept, also those on a GPU: starting one and its packages costs seconds.
-            yield (
-                ray.remote(max_retries=0, max_calls=0, resources=others, **named)(function),
-                workers,
-            )
+            task = ray.remote(max_retries=0, max_calls=0, resources=others, **named)(function)
+            yield task, _room(ray, needs, jobs)
         except ray.exceptions.RayError as error:
             raise ClusterUnavailable(
                 f"Ray gave up ({_reason(str(error)):.300}); what is finished is kept, start the "
@@ -313,10 +309,7 @@ def _room(ray: Any, needs: Mapping[str, float], jobs: int | None) -> int:
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     names = {"cpu": "CPU", "gpu": "GPU"}
     asked = {names.get(name, name): amount for name, amount in needs.items() if amount > 0}
-    fit = [
-        min((node.get(name, 0) // amount for name, amount in asked.items()), default=1)
-        for node in nodes
-    ]
+    fit = [min((node.get(name, 0) // asked[name] for name in asked), default=1) for node in nodes]
     if sum(fit) < 1:
         there = [{name: node.get(name, 0) for name in ("CPU", "GPU", *asked)} for node in nodes]
         raise ClusterUnavailable(

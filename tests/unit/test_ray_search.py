@@ -1,7 +1,5 @@
 """The Ray engine tries what the plain one does, on several workers, and stops what lags behind."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """`digits search` as it is used from a terminal."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

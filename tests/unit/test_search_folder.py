@@ -1,7 +1,5 @@
 """A search keeps every finished trial and goes on with them, or says why it cannot."""
 
-from __future__ import annotations
-
 import json
 import os
 import random
