@@ -1,7 +1,5 @@
 """Estimate which parameters of a search matter to its score."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

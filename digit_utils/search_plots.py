@@ -1,10 +1,8 @@
 """Figures of a hyperparameter search, from tables of trials as ``search.Search.table`` makes them.
 
-``label`` says what the score is, if no accuracy. Raise ValueError for an empty table, one without
-the columns asked for, or more than four searches or kinds of scores.
+``label`` says what the score is, if no accuracy. Raise ValueError for an empty table or more than
+four searches or kinds of scores.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 
@@ -31,8 +29,6 @@ def plot_best_so_far(
     """
     if not 1 <= len(searches) <= len(_MARKS):
         raise ValueError(f"found {len(searches)} searches, expected 1 to {len(_MARKS)}")
-    for frame in searches.values():
-        _check_columns(frame, ["validation_accuracy", "best_so_far"])
     ax = ax or plt.subplots()[1]
     for (name, frame), (colour, mark), line in zip(searches.items(), _MARKS, _LINES, strict=False):
         scores, best = frame["validation_accuracy"], frame["best_so_far"]
@@ -54,15 +50,14 @@ def plot_best_so_far(
 
 def plot_parameters(frame: pd.DataFrame, parameters: Sequence[str]) -> np.ndarray:
     """Draw accuracy against each parameter, a chart each: a dot per trial, a bar for the mean."""
-    frame = _trials(frame, parameters)
+    frame = _trials(frame)
     columns = min(3, len(parameters))
     rows = -(-len(parameters) // columns)
     figure, axes = plt.subplots(
         rows, columns, figsize=(3.2 * columns, 2.7 * rows), sharey=True, squeeze=False
     )
     for ax, name in zip(axes.flat, parameters, strict=False):
-        values = sorted(frame[name].unique())
-        positions = frame[name].map({value: index for index, value in enumerate(values)})
+        values, positions = np.unique(frame[name], return_inverse=True)
         aside = np.random.default_rng(0).uniform(-0.12, 0.12, len(frame))  # or dots would hide dots
         accuracies, places = frame["validation_accuracy"], np.arange(len(values))
         ax.scatter(positions + aside, accuracies, s=14, alpha=0.5, color=BLUE, linewidths=0)
@@ -88,7 +83,7 @@ def plot_parallel_coordinates(
 
     Failed trials are left out; the best is red.
     """
-    frame = _trials(frame[frame["validation_accuracy"].notna()], parameters)
+    frame = _trials(frame[frame["validation_accuracy"].notna()])
     # Drawn last, and red: the best of those that were not stopped early.
     whole = frame["outcome"].eq("ok") if "outcome" in frame else np.ones(len(frame), bool)
     frame = frame.iloc[np.lexsort([frame["validation_accuracy"], whole])]
@@ -128,16 +123,15 @@ def plot_parallel_coordinates(
 
 def _heights(values: pd.Series) -> tuple[np.ndarray, list[tuple[float, str]]]:
     """Place values between 0 and 1; return the places and what to write at which of them."""
-    kinds = sorted(values.unique(), key=lambda value: (isinstance(value, str), str(value)))
     numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    by_name = None if numeric else lambda value: (isinstance(value, str), str(value))
+    kinds = sorted(values.unique(), key=by_name)
     if numeric and len(kinds) > 8:  # drawn from a range
         low, high = float(values.min()), float(values.max())
         log = low > 0 and high / low >= 50
         ends = np.log([low, high]) if log else np.array([low, high])
         places = ((np.log(values) if log else values) - ends[0]) / (ends[1] - ends[0])
         return places.to_numpy(float), [(0.0, f"{low:.3g}"), (1.0, f"{high:.3g}")]
-    if numeric:
-        kinds = sorted(kinds)
     step = max(1, len(kinds) - 1)
     place_of = {kind: index / step for index, kind in enumerate(kinds)}
     return values.map(place_of).to_numpy(float), [(place_of[k], str(k)) for k in kinds]
@@ -166,7 +160,6 @@ def plot_confirmation(frame: pd.DataFrame, ax: Axes | None = None, title: str = 
     ``frame`` has a line per score, with columns ``settings`` (the row), ``measured`` (the kind, up
     to four) and ``accuracy`` (0 to 1); rows and kinds appear in their first order.
     """
-    _check_columns(frame, ["settings", "measured", "accuracy"])
     settings, kinds = frame["settings"].unique(), frame["measured"].unique()
     if not 1 <= len(kinds) <= len(_MARKS):
         raise ValueError(f"found {len(kinds)} kinds of scores, expected 1 to {len(_MARKS)}")
@@ -187,17 +180,8 @@ def plot_confirmation(frame: pd.DataFrame, ax: Axes | None = None, title: str = 
     return ax
 
 
-def _trials(frame: pd.DataFrame, parameters: Sequence[str]) -> pd.DataFrame:
-    """Check a table of trials; make its lists and tuples text, which pandas can group."""
-    if not parameters:
-        raise ValueError("no parameters to draw; name at least one column of the table")
-    _check_columns(frame, [*parameters, "validation_accuracy"])
-    return frame.map(lambda value: str(value) if isinstance(value, list | tuple) else value)
-
-
-def _check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
-    missing = [name for name in names if name not in frame.columns]
-    if missing:
-        raise ValueError(f"the table has no column {missing}; it has {list(frame.columns)}")
+def _trials(frame: pd.DataFrame) -> pd.DataFrame:
+    """Refuse an empty table; make its lists and tuples text, which pandas can group."""
     if frame.empty:
         raise ValueError("the table is empty, expected at least one row")
+    return frame.map(lambda value: str(value) if isinstance(value, list | tuple) else value)

@@ -174,23 +174,16 @@ def _on_ray(address: str | None, jobs: int | None) -> Iterator[tuple[Execute, in
     Workers need this package but no checkout; the files of a run are copied back to this machine.
     `address` None starts a cluster here. RunnerError if Ray is missing or does not answer.
     """
-    from digit_utils.search.ray import ClusterUnavailable, connect, reason
+    from digit_utils.search.ray import ClusterUnavailable, connect, outcome
 
     try:
-        with connect(address, jobs, {"cpu": 1}) as workers:
-            import ray
-
-            remote = ray.remote(num_cpus=1, max_retries=0)(_run_there)
+        with connect(_run_there, {"cpu": 1}, address, jobs) as (task, workers):
 
             def execute(plan: PlannedRun, go_on: Callable[..., None]) -> dict[str, Any]:
-                waiting = remote.remote(plan)
-                while not ray.wait([waiting], timeout=0.5)[0]:
-                    go_on()
-                try:
-                    record, files = ray.get(waiting)
-                except ray.exceptions.RayError as error:
-                    text = f"the worker ended without a result: {reason(str(error))}"
-                    return {"status": "failed", "error": text, "seconds": 0.0}
+                result, lost = outcome(task.remote(plan), go_on)
+                if lost:
+                    return {"status": "failed", "error": lost, "seconds": 0.0}
+                record, files = result
                 for name, content in files.items():
                     (plan.folder / name).parent.mkdir(parents=True, exist_ok=True)
                     write_atomically(plan.folder / name, content)

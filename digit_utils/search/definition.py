@@ -5,8 +5,6 @@ instead, so a file can be read without the space it came from. Functions are com
 source and by what they hold, so a folder is never continued with an objective that has changed.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 import textwrap

@@ -6,8 +6,6 @@ https://arxiv.org/abs/1810.05934) decides which of them end early. Ray's own ``H
 not used: it resumes from a pickle and proposes by TPE alone.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os
@@ -19,21 +17,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from digit_utils.provenance import keras_backend, processors
-from digit_utils.search.evaluation import evaluate, takes_report
-from digit_utils.search.run import (
-    Proposer,
-    Search,
-    check_whole,
-    open_search,
-    refuse_unread,
-    stop_after_failures,
-)
-from digit_utils.search.trials import SearchError, Trial
+from digit_utils.search.run import OpenSearch, Search, check_whole
+from digit_utils.search.store import SearchError
+from digit_utils.search.trial import Trial, run_trial, takes_report
 
 PATIENCE = 25  # seconds for a cluster to answer; starting Python and Ray is part of it
 ASHA_LEAST = {"epochs": 2, "grace_period": 1, "reduction_factor": 2}
@@ -88,30 +80,16 @@ def run_ray_search(
         if type(amount) not in (int, float) or not amount >= 0:
             raise ValueError(f"resources: {name} is {amount!r}, expected a number from 0")
     more = {} if asha is None else {"asha": _checked(asha, objective)}
-    with open_search(objective, space, algo, max_evals, folder, seed, depends_on, **more) as opened:
-        store, kept, proposer = opened
-        trials = [kept[number] for number in sorted(kept)]
-        waiting = [number for number in range(1, max_evals + 1) if number not in kept]
-        stop_after_failures(trials)
-        if progress is not None and not waiting:
-            progress(trials, max_evals)
-        for trial in trials:
-            proposer.tell(trial)
-
-        def keep(trial: Trial, unread: Sequence[str] = ()) -> None:
-            refuse_unread(unread, trials)
-            store.write(trial)
-            proposer.tell(trial)
-            trials.append(trial)
-            if progress is not None:
-                progress(trials, max_evals)
-            stop_after_failures(trials)
-
-        if waiting:
-            load = load or (lambda: objective)
-            with connect(address, jobs, needs) as workers:
-                _evaluate_all(waiting, proposer, load, trials, asha, needs, workers, keep)
-    return Search(sorted(trials, key=lambda trial: trial.number))
+    search = OpenSearch(
+        objective, space, algo, max_evals, folder, seed, depends_on, progress, **more
+    )
+    with search.held() as there:
+        for trial in there.values():
+            search.keep(trial)
+        if waiting := [number for number in range(1, max_evals + 1) if number not in there]:
+            with connect(_run_there, needs, address, jobs) as (task, workers):
+                _run_all(search, waiting, load or (lambda: objective), asha, task, workers)
+    return Search(sorted(search.trials, key=attrgetter("number")))
 
 
 def _checked(asha: Mapping[str, int], objective: Callable) -> dict[str, int]:
@@ -132,49 +110,71 @@ def _checked(asha: Mapping[str, int], objective: Callable) -> dict[str, int]:
     return dict(asha)
 
 
-def _evaluate_all(
+def _run_all(
+    search: OpenSearch,
     waiting: list[int],
-    proposer: Proposer,
     load: Callable[[], Callable],
-    before: Sequence[Trial],
     asha: Mapping[str, int] | None,
-    needs: Mapping[str, float],
+    task: Any,
     workers: int,
-    keep: Callable[..., None],
 ) -> None:
-    """Evaluate the trials ``waiting``; ``keep`` is called with each as it ends."""
+    """Propose and run the trials ``waiting``, and keep each as it ends."""
     import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    named = {OPTIONS[name]: needs[name] for name in needs if name in OPTIONS}
-    others = {name: needs[name] for name in needs if name not in OPTIONS}
-    # Workers are kept, also those on a GPU: starting one and its packages costs seconds.
-    task = ray.remote(max_retries=0, max_calls=0, resources=others, **named)(_evaluate)
-    scheduler = ray.remote(num_cpus=0)(_Scheduler).remote(asha, before)
+    # Other machines of a cluster may leave while the search runs, this one does not.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor = ray.remote(num_cpus=0, scheduling_strategy=here)(_Scheduler)
+    scheduler = actor.remote(asha, search.trials)
     sent, running = ray.put(load), {}
+
+    def next_ended() -> tuple[Trial, list[str]]:
+        (done,), _ = ray.wait(list(running))
+        begun = running.pop(done)
+        ended, lost = outcome(done)
+        if not lost:
+            return ended
+        so_far = ray.get(scheduler.so_far.remote(begun.number)) or begun
+        return replace(so_far, status="failed", loss=None, error=lost), []
+
     try:
         while waiting or running:
-            while waiting and len(running) < workers:
-                begun = proposer.propose(waiting.pop(0))
+            if waiting and len(running) < workers:
+                begun = search.propose(waiting.pop(0))
                 running[task.remote(sent, scheduler, begun)] = begun
-            (done,), _ = ray.wait(list(running))
-            begun = running.pop(done)
-            try:
-                ended = ray.get(done)
-            except ray.exceptions.RayError as error:
-                so_far = ray.get(scheduler.so_far.remote(begun.number)) or begun
-                why = f"the worker ended without a result: {reason(str(error))}"
-                ended = (replace(so_far, status="failed", loss=None, error=why),)
-            keep(*ended)
+            else:
+                search.keep(*next_ended())
+    except (SearchError, OSError):  # too many failed, or the disk is full: what runs may end
+        while running:
+            ended = next_ended()
+            with contextlib.suppress(SearchError, OSError):
+                search.keep(*ended)
+        raise
     finally:
         for each in running:
             ray.cancel(each, force=True)
 
 
-def _evaluate(load: Callable[[], Callable], scheduler: Any, begun: Trial) -> Any:
-    """Evaluate a trial on a worker."""
+def _run_there(load: Callable[[], Callable], scheduler: Any, begun: Trial) -> Any:
+    """Run a trial on a worker."""
     import ray
 
-    return evaluate(load(), begun, lambda so_far: ray.get(scheduler.go_on.remote(so_far)))
+    return run_trial(load(), begun, lambda so_far: ray.get(scheduler.go_on.remote(so_far)))
+
+
+def outcome(running: Any, meanwhile: Callable[[], None] = lambda: None) -> tuple[Any, str]:
+    """Wait for a task; return its result, and why there is none.
+
+    ``meanwhile`` is called every half second, and may raise to wait no longer.
+    """
+    import ray
+
+    while not ray.wait([running], timeout=0.5)[0]:
+        meanwhile()
+    try:
+        return ray.get(running), ""
+    except ray.exceptions.RayError as error:
+        return None, f"the worker ended without a result: {_reason(str(error))}"
 
 
 class _Scheduler:
@@ -214,24 +214,22 @@ class _Scheduler:
 
 @contextlib.contextmanager
 def connect(
-    address: str | None, jobs: int | None, needs: Mapping[str, float] | None = None
-) -> Iterator[int]:
-    """Connect to Ray while the block runs; yields how many jobs run at a time.
+    function: Callable, needs: Mapping[str, float], address: str | None, jobs: int | None
+) -> Iterator[tuple[Any, int]]:
+    """Connect to Ray while the block runs; yields ``function`` as a task, and how many run at once.
 
-    ``address`` None: what this process is connected to already, or else a Ray of its own on this
-    machine. ``jobs`` None: as many as there is room for. ``needs`` is what a job needs, as Ray
-    names it: ``cpu`` (1 by default), ``gpu`` or a resource of the cluster's own. Raises
-    ClusterUnavailable if Ray is not installed or does not start, the cluster does not answer within
-    half a minute, or no machine of it has what a job needs.
+    ``needs`` is what a task needs, as Ray names it: ``cpu``, ``gpu`` or a resource of the
+    cluster's own. ``address`` None: what this process is connected to already, or else a Ray of its
+    own on this machine. ``jobs`` None: as many as there is room for. Raises ClusterUnavailable if
+    Ray is not installed or does not start, the cluster does not answer within half a minute, or no
+    machine of it has what a task needs.
     """
-    needs = {"cpu": 1, **(needs or {})}
     if address is not None and "://" in address:
         raise ClusterUnavailable(
             f"--address is {address}; expected HOST:PORT of the head node, usually port 6379, and "
             "this command on a machine that can reach all nodes"
         )
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+    os.environ.update({**QUIET, **os.environ})
     try:
         import ray
         from ray import tune  # noqa: F401  # it is installed apart
@@ -253,10 +251,14 @@ def connect(
                 "of time, try again when the machine has less to do"
             ) from error
         try:
-            yield _room(ray, needs, jobs)
+            named = {OPTIONS[name]: needs[name] for name in needs if name in OPTIONS}
+            others = {name: needs[name] for name in needs if name not in OPTIONS}
+            # Workers are kept, also those on a GPU: starting one and its packages costs seconds.
+            task = ray.remote(max_retries=0, max_calls=0, resources=others, **named)(function)
+            yield task, _room(ray, needs, jobs)
         except ray.exceptions.RayError as error:
             raise ClusterUnavailable(
-                f"Ray gave up ({reason(str(error)):.300}); what is finished is kept, start the "
+                f"Ray gave up ({_reason(str(error)):.300}); what is finished is kept, start the "
                 "same again"
             ) from error
 
@@ -278,8 +280,10 @@ def _start(
         num_cpus = max(1, math.ceil(jobs * cpus)) if jobs else granted
         local = {"include_dashboard": False, "_temp_dir": folder, "num_cpus": num_cpus}
         if not os.access(os.path.expanduser("~/"), os.W_OK):  # / at its end: /dev/null is none
-            stack.callback(os.environ.update, HOME=os.environ.get("HOME", folder))
+            if "HOME" in os.environ:
+                stack.callback(os.environ.update, HOME=os.environ["HOME"])
             os.environ["HOME"] = folder
+            stack.callback(os.environ.pop, "HOME")
     environment = {
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "KERAS_BACKEND": keras_backend(),
@@ -305,10 +309,7 @@ def _room(ray: Any, needs: Mapping[str, float], jobs: int | None) -> int:
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     names = {"cpu": "CPU", "gpu": "GPU"}
     asked = {names.get(name, name): amount for name, amount in needs.items() if amount > 0}
-    fit = [
-        min((node.get(name, 0) // amount for name, amount in asked.items()), default=1)
-        for node in nodes
-    ]
+    fit = [min((node.get(name, 0) // asked[name] for name in asked), default=1) for node in nodes]
     if sum(fit) < 1:
         there = [{name: node.get(name, 0) for name in ("CPU", "GPU", *asked)} for node in nodes]
         raise ClusterUnavailable(
@@ -317,7 +318,7 @@ def _room(ray: Any, needs: Mapping[str, float], jobs: int | None) -> int:
     return min(jobs or sys.maxsize, int(sum(fit)))
 
 
-def reason(text: str) -> str:
+def _reason(text: str) -> str:
     """Return the line of a Ray error that says most: the last of its text that names an error."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b.*: ", line)]
@@ -338,7 +339,7 @@ def _check_answers(address: str) -> None:
     except subprocess.TimeoutExpired:
         why = f"no answer within {PATIENCE} seconds"
     except subprocess.CalledProcessError as error:
-        why = reason(error.stderr)
+        why = _reason(error.stderr)
     except OSError as error:
         why = str(error)
     else:

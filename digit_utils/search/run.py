@@ -6,10 +6,10 @@ from the trials before it and from a random number that depends on its place alo
 that was stopped and resumed tries the same settings as one that was not.
 """
 
-from __future__ import annotations
-
 import contextlib
+import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,11 +21,12 @@ import numpy as np
 import pandas as pd
 from hyperopt import JOB_STATE_DONE, STATUS_FAIL, STATUS_OK, Trials, space_eval
 from hyperopt.base import Domain
+from hyperopt.fmin import generate_trial
 
-from digit_utils.io import to_plain
+from digit_utils.io import FolderUnavailable, claim_folder, json_bytes, to_plain
 from digit_utils.search.definition import as_in_space, define_search, to_draws
-from digit_utils.search.evaluation import evaluate
-from digit_utils.search.trials import SearchError, Trial, TrialStore
+from digit_utils.search.store import SearchError, read_trials, write_trial
+from digit_utils.search.trial import Trial, run_trial
 
 MAX_FAILURES = 5  # in a row
 # Of the table, beside the parameters.
@@ -62,17 +63,16 @@ class Search:
         if stopped), ``best_so_far`` (of ``ok`` trials alone), ``outcome`` (``ok``, ``stopped``
         early or ``failed``), ``epochs_trained`` (as far as reported) and ``seconds``.
         """
-        scores = [math.nan if trial.loss is None else -trial.loss for trial in self.trials]
         rows = [
             {
                 **trial.parameters,
-                "validation_accuracy": score,
-                "best_so_far": score if trial.ok else math.nan,
+                "validation_accuracy": math.nan if trial.loss is None else -trial.loss,
+                "best_so_far": -trial.loss if trial.ok and trial.loss is not None else math.nan,
                 "outcome": trial.status,
                 "epochs_trained": len(trial.curve),
                 "seconds": trial.seconds,
             }
-            for trial, score in zip(self.trials, scores, strict=True)
+            for trial in self.trials
         ]
         index = pd.Index([trial.number for trial in self.trials], name="trial")
         frame = pd.DataFrame(rows, index=index)
@@ -115,129 +115,127 @@ def run_search(
     damaged file, if a parameter is left unread, or if too many trials failed; ValueError if a
     number is out of its range, or the space or a function cannot be described.
     """
-    with open_search(objective, space, algo, max_evals, folder, seed, depends_on) as opened:
-        store, kept, proposer = opened
-        trials: list[Trial] = []
+    search = OpenSearch(objective, space, algo, max_evals, folder, seed, depends_on, progress)
+    with search.held() as there:
         for number in range(1, max_evals + 1):
-            trial = kept.get(number)
-            if trial is None:
-                stop_after_failures(trials)
-                begun = proposer.propose(number)
-                seen = [] if known is None else [*known, *trials]
-                draws = to_draws(space, begun.parameters)  # which tell 1 from True
-                same = [t for t in seen if t.ok and to_draws(space, t.parameters) == draws]
-                if same:
-                    trial = replace(same[0], number=number, seed=begun.seed, seconds=0.0)
-                else:
-                    trial, unread = evaluate(objective, begun)
-                    refuse_unread(unread, trials)
-                store.write(trial)
-            proposer.tell(trial)
-            trials.append(trial)
-            if progress is not None and (number not in kept or number == max_evals):
-                progress(trials, max_evals)
-        stop_after_failures(trials)
-    return Search(trials)
+            if number in there:
+                search.keep(there[number])
+                continue
+            begun = search.propose(number)
+            seen = [] if known is None else [*known, *search.trials]
+            draws = to_draws(space, begun.parameters)  # which tell 1 from True
+            same = [t for t in seen if t.ok and to_draws(space, t.parameters) == draws]
+            if same:
+                search.keep(replace(same[0], number=number, seed=begun.seed, seconds=0.0))
+            else:
+                search.keep(*run_trial(objective, begun))
+    return Search(search.trials)
 
 
-@contextlib.contextmanager
-def open_search(
-    objective: Callable,
-    space: Mapping[str, Any],
-    algo: Callable,
-    max_evals: int,
-    folder: str | Path,
-    seed: int,
-    depends_on: Mapping[str, Any] | None,
-    **more: Any,
-) -> Iterator[tuple[TrialStore, dict[int, Trial], Proposer]]:
-    """Check a request and hold its folder; what every engine begins with.
+class OpenSearch:
+    """A search under way: asks a hyperopt algorithm for settings, and keeps what comes of them.
 
-    ``more`` also belongs to the search's definition. Yields the store, the trials that are there by
-    number, and a proposer not told of them yet.
+    Nothing but a trial's number and the trials kept before enters a proposal, so a search that was
+    stopped proposes what one that was not would have.
     """
-    check_whole("max_evals", max_evals, 1)
-    check_whole("seed", seed, 0)
-    definition = {**define_search(objective, space, algo, seed, depends_on), **more}
-    if taken := sorted(set(space) & set(COLUMNS)):
-        raise ValueError(f"the table of trials has its own column {taken[0]}; rename the parameter")
-    with TrialStore(folder, definition) as store:
-        kept = {
-            trial.number: replace(trial, parameters=as_in_space(space, trial.parameters))
-            for trial in store.read()
-        }
-        if kept and max(kept) > max_evals:
+
+    def __init__(
+        self,
+        objective: Callable,
+        space: Mapping[str, Any],
+        algo: Callable,
+        max_evals: int,
+        folder: str | Path,
+        seed: int,
+        depends_on: Mapping[str, Any] | None,
+        progress: Callable[[Sequence[Trial], int], None] | None,
+        **more: Any,
+    ):
+        """Check a request; ``more`` also belongs to the search's definition."""
+        check_whole("max_evals", max_evals, 1)
+        check_whole("seed", seed, 0)
+        definition = {**define_search(objective, space, algo, seed, depends_on), **more}
+        self._definition = json.loads(json_bytes(definition, "definition"))
+        if taken := sorted(set(space) & set(COLUMNS)):
             raise ValueError(
-                f"max_evals is {max_evals}, but {store.folder} holds trials up to number "
-                f"{max(kept)}; ask for at least as many, or name another folder"
+                f"the table of trials has its own column {taken[0]}; rename the parameter"
             )
-        yield store, kept, Proposer(space, algo, seed)
+        self.space, self.algo, self.max_evals, self.seed = space, algo, max_evals, seed
+        self.folder, self.progress = Path(os.path.expanduser(folder)), progress
+        self.trials: list[Trial] = []  # in order of their ends
+        self._domain, self._told = Domain(None, dict(space)), Trials()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[dict[int, Trial]]:
+        """Hold the folder; yields the trials in it by number, of which `keep` is to hear yet."""
+        try:
+            with claim_folder(self.folder):
+                self._there = {
+                    trial.number: replace(
+                        trial, parameters=as_in_space(self.space, trial.parameters)
+                    )
+                    for trial in read_trials(self.folder, self._definition)
+                }
+                if (last := max(self._there, default=0)) > self.max_evals:
+                    raise ValueError(
+                        f"max_evals is {self.max_evals}, but {self.folder} holds trials up to "
+                        f"number {last}; ask for at least as many, or name another folder"
+                    )
+                yield self._there
+                self._stop_after_failures()
+        except FolderUnavailable as error:
+            raise SearchError(str(error)) from error
+
+    def propose(self, number: int) -> Trial:
+        """Return a trial that is still to be run; SearchError if the last five failed."""
+        self._stop_after_failures()
+        # From the trial's place and not from a stream: nothing has to be wound forward.
+        proposal_seed = int(np.random.default_rng([self.seed, number]).integers(2**31 - 1))
+        (document,) = self.algo([number - 1], self._domain, self._told, proposal_seed)
+        draws = {name: values[0] for name, values in document["misc"]["vals"].items()}
+        settings = as_in_space(self.space, to_plain(space_eval(self.space, draws)))
+        return Trial(number, settings, proposal_seed, "failed", None, None, 0.0)
+
+    def keep(self, trial: Trial, unread: Sequence[str] = ()) -> None:
+        """Write a trial that is new, and tell the algorithm of it.
+
+        Raises SearchError if it left settings ``unread`` and none before it was good.
+        """
+        if unread and not any(before.ok for before in self.trials):
+            raise SearchError(
+                f"the objective never read {', '.join(unread)}, so searching it is in "
+                "vain; use it in the objective, or take it out of the space"
+            )
+        if trial.number not in self._there:
+            write_trial(self.folder, trial)
+        # To hyperopt, a trial stopped early counts with its last loss.
+        status = STATUS_FAIL if trial.loss is None else STATUS_OK
+        ended = {"state": JOB_STATE_DONE, "result": {"status": status, "loss": trial.loss}}
+        draws = to_draws(self.space, trial.parameters)
+        self._told.insert_trial_docs([generate_trial(trial.number - 1, draws) | ended])
+        self._told.refresh()
+        self.trials.append(trial)
+        last = len(self.trials) == self.max_evals
+        if self.progress is not None and (last or trial.number not in self._there):
+            self.progress(self.trials, self.max_evals)
+
+    def _stop_after_failures(self) -> None:
+        """Raise SearchError if the last five trials, in order of their ends, failed."""
+        last = self.trials[-MAX_FAILURES:]
+        if len(last) == MAX_FAILURES and all(trial.status == "failed" for trial in last):
+            names = ", ".join(str(trial.number) for trial in last)
+            raise SearchError(
+                f"trials {names} failed, {MAX_FAILURES} in a row, so the search stops. The last: "
+                f"{last[-1].error}\n"
+                "Mend the objective or the space and name another folder. If neither was at fault, "
+                "delete the failed trials' files to have them run again."
+            )
 
 
 def check_whole(name: str, value: Any, least: int) -> None:
     """Raise ValueError unless a value is a whole number from ``least`` on."""
     if type(value) is not int or value < least:
         raise ValueError(f"{name} is {value!r}, expected a whole number from {least}")
-
-
-def refuse_unread(unread: Sequence[str], before: Sequence[Trial]) -> None:
-    """Raise SearchError if a trial left settings unread and none ``before`` it was good."""
-    if unread and not any(trial.ok for trial in before):
-        raise SearchError(
-            f"the objective never read {', '.join(unread)}, so searching it is in "
-            "vain; use it in the objective, or take it out of the space"
-        )
-
-
-def stop_after_failures(trials: Sequence[Trial]) -> None:
-    """Raise SearchError if the last five trials, in order of their ends, failed."""
-    last = trials[-MAX_FAILURES:]
-    if len(last) == MAX_FAILURES and all(trial.status == "failed" for trial in last):
-        names = ", ".join(str(trial.number) for trial in last)
-        raise SearchError(
-            f"trials {names} failed, {MAX_FAILURES} in a row, so the search stops. The last: "
-            f"{last[-1].error}\n"
-            "Mend the objective or the space and name another folder. If neither was at fault, "
-            "delete the failed trials' files to have them run again."
-        )
-
-
-class Proposer:
-    """Asks a hyperopt algorithm for settings, one trial at a time.
-
-    Nothing but a trial's number and the trials told before enters, so a search that was stopped
-    proposes what one that was not would have.
-    """
-
-    def __init__(self, space: Mapping[str, Any], algo: Callable, seed: int):
-        self.space, self.algo, self.seed = space, algo, seed
-        self.domain, self.trials = Domain(None, dict(space)), Trials()
-
-    def propose(self, number: int) -> Trial:
-        """Return a trial that is still to be evaluated."""
-        # From the trial's place and not from a stream: nothing has to be wound forward.
-        proposal_seed = int(np.random.default_rng([self.seed, number]).integers(2**31 - 1))
-        (document,) = self.algo([number - 1], self.domain, self.trials, proposal_seed)
-        draws = {name: values[0] for name, values in document["misc"]["vals"].items()}
-        settings = as_in_space(self.space, to_plain(space_eval(self.space, draws)))
-        return Trial(number, settings, proposal_seed, "failed", None, None, 0.0)
-
-    def tell(self, trial: Trial) -> None:
-        """Tell the algorithm what came of a trial; one stopped early counts with its last loss."""
-        number, draws = trial.number - 1, to_draws(self.space, trial.parameters)
-        failed = trial.loss is None
-        result = {"status": STATUS_FAIL} if failed else {"status": STATUS_OK, "loss": trial.loss}
-        misc = {
-            "tid": number,
-            "cmd": self.domain.cmd,
-            "workdir": self.domain.workdir,
-            "idxs": {name: [number] for name in draws},
-            "vals": {name: [draw] for name, draw in draws.items()},
-        }
-        (document,) = self.trials.new_trial_docs([number], [None], [result], [misc])
-        document["state"] = JOB_STATE_DONE
-        self.trials.insert_trial_docs([document])
-        self.trials.refresh()
 
 
 class SearchProgress:
@@ -262,13 +260,10 @@ class SearchProgress:
             times = [trial.seconds for trial in trials]
             usual = np.mean([each for each in times if each >= max(times) / 10])
             text += f", about {left * usual:.0f} s left"
-        self._show({"text/plain": text})
-
-    def _show(self, bundle: dict[str, str]) -> None:
         from IPython import get_ipython
-        from IPython.display import display, update_display
+        from IPython.display import display
 
         if self._handle is not None:
-            update_display(bundle, display_id=self._handle.display_id, raw=True)
+            self._handle.update({"text/plain": text}, raw=True)
         elif getattr(get_ipython(), "kernel", None):  # elsewhere a line a trial would litter
-            self._handle = display(bundle, raw=True, display_id=True)
+            self._handle = display({"text/plain": text}, raw=True, display_id=True)

@@ -117,7 +117,6 @@ def test_images_in_a_grid():
         (lambda: plots.show_images(IMAGES[:0]), "shape"),
         (lambda: plots.show_images(IMAGES, ["a", "b", "c"]), "3 titles for 12 images"),
         (lambda: search_plots.plot_best_so_far(dict.fromkeys("abcde", SEARCH)), "found 5 searches"),
-        (lambda: search_plots.plot_parameters(SEARCH, ["rate", "width"]), "width"),
         (lambda: search_plots.plot_parallel_coordinates(SEARCH[1:2], NAMES), "empty"),  # no score
         (lambda: search_plots.plot_confirmation(SCORES.assign(measured=[*"abcde"])), "5 kinds"),
         (lambda: plots.plot_architecture(keras.Sequential([layers.Dense(10)])), "Input layer"),

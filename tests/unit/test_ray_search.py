@@ -1,7 +1,5 @@
 """The Ray engine tries what the plain one does, on several workers, and stops what lags behind."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -108,15 +106,26 @@ def test_the_rungs_are_remembered(ray, tmp_path):
     assert outcomes(run(tmp_path / "parts", n=10, asha=ASHA)) == whole
 
 
-def test_failures_are_recorded_and_too_many_in_a_row_stop_it(ray, tmp_path):
+def test_too_many_failures_in_a_row_stop_it_but_not_what_runs(ray, tmp_path):
+    """The first trial to begin ends well, after the search has given up."""
+    begun, folder = tmp_path / "begun", tmp_path / "search"
+
     def fails(settings, report):
         report(1, settings["rate"] + settings["units"])
-        raise MemoryError("no room")
+        try:
+            begun.touch(exist_ok=False)
+        except FileExistsError:
+            raise MemoryError("no room") from None
+        while len(list(folder.glob("trial_*.json"))) < 5:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        return 1.0
 
-    with pytest.raises(SearchError, match=r"trials 1, 2, 3, 4, 5 failed.*no room"):
-        run(tmp_path, function=fails)
-    kept = [json.loads(path.read_bytes()) for path in sorted(tmp_path.glob("trial_*.json"))]
-    assert [trial["error"] for trial in kept] == 5 * ["MemoryError: no room"]
+    with pytest.raises(SearchError, match=r"failed, 5 in a row.*no room"):
+        run(folder, function=fails, jobs=2)
+    kept = [json.loads(path.read_bytes()) for path in folder.glob("trial_*.json")]
+    errors = sorted(str(trial["error"]) for trial in kept)
+    assert errors == 5 * ["MemoryError: no room"] + ["None"]
     assert all(len(trial["curve"]) == 1 for trial in kept)
 
 
@@ -172,10 +181,10 @@ def test_what_cannot_be_searched_is_told_at_once(ray, tmp_path):
 
 
 def test_a_full_disk_ends_the_search(ray, tmp_path, monkeypatch):
-    def full(store, trial):
+    def full(folder, trial):
         raise OSError(28, "No space left on device", f"trial_{trial.number}")
 
-    monkeypatch.setattr("digit_utils.search.trials.TrialStore.write", full)
+    monkeypatch.setattr("digit_utils.search.run.write_trial", full)
     with pytest.raises(OSError, match="No space left on device"):
         run(tmp_path)
 
@@ -216,6 +225,15 @@ def test_asked_to_end_it_says_what_is_kept_also_without_short_tmpdir_or_home(
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "the finished trials are kept" in err and "Traceback" not in err
+
+
+def test_where_ray_cannot_start_what_to_set_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("long" * 25)))
+    root = make_book(tmp_path, c01_square=SQUARE)
+    (root / "mine.py").write_text(SEARCH_FILE)
+    done = digits(root, "search", "mine.py", "--trials", "1", "--engine", "ray")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert re.search("Ray could not start .*set HOME and RAY_TMPDIR to short", done.stderr)
 
 
 def test_without_ray_the_line_to_install_it_is_shown(tmp_path, monkeypatch):

@@ -1,7 +1,5 @@
 """A search tries what hyperopt proposes, records what comes of it, and says why it cannot."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

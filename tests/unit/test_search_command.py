@@ -1,7 +1,5 @@
 """`digits search` as it is used from a terminal."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
@@ -106,18 +104,26 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback(book):
     assert done.stdout.strip() in {"0", "141"}
 
 
-def test_ctrl_c_keeps_what_is_finished(book):
-    process = start_digits(book, "search", "mine.py", "--trials", "500")
-    folder = book / "_build/searches/mine"
-    while len(list(folder.glob("trial_*.json"))) < 3:
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_killed_and_interrupted_it_loses_nothing_and_comes_out_the_same(book):
+    def kept(name):
+        files = sorted((book / name).glob("trial_*.json"))
+        trials = [json.loads(path.read_bytes()) for path in files]
+        return [[t[key] for key in ("number", "parameters", "seed", "loss")] for t in trials]
+
+    for how, seen in ((signal.SIGKILL, 3), (signal.SIGINT, 9)):
+        process = start_digits(book, "search", "mine.py", "--trials", "500", "--out", "parts")
+        while len(kept("parts")) < seen:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(how)
+        _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "the finished trials are kept" in err
-    kept = len(list(folder.glob("trial_*.json")))
-    search(book, "mine.py", "--trials", str(kept))
+    trials = str(len(kept("parts")) + 20)  # of which the last follow from the others
+    for name in ("parts", "whole"):
+        search(book, "mine.py", "--trials", trials, "--out", name)
+    assert kept("parts") == kept("whole")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")

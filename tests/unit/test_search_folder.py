@@ -1,18 +1,10 @@
 """A search keeps every finished trial and goes on with them, or says why it cannot."""
 
-from __future__ import annotations
-
 import json
 import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from functools import partial
 
 import pytest
-from helpers import ROOT
 from hyperopt import hp, tpe
 from search_cases import CONTINUOUS, objective, outcomes, run
 
@@ -122,43 +114,16 @@ def test_a_folder_in_use_is_refused_and_names_the_process(tmp_path):
     assert run(tmp_path, 1, nested).trials[0].ok
 
 
-# Run from a text, whose functions have no source to look up: they are compared by their code.
-KILLED = """
-import sys, time
-from functools import partial
-from hyperopt import hp, tpe
-from digit_utils.search import run_search
-
-def objective(settings):
-    time.sleep(0.01)
-    return settings["rate"] + 1 / settings["units"]
-
-space = {"rate": hp.uniform("rate", 0, 1), "units": hp.choice("units", [128, 256, 512])}
-run_search(objective, space, partial(tpe.suggest, n_startup_jobs=4), 50, sys.argv[1])
-"""
+def typed(number):
+    """An objective as if typed at a prompt: no file has its source."""
+    names = {}
+    code = "return settings['rate'] + settings['dense_units'] + (lambda: {})()"
+    exec(f"def objective(settings): {code.format(number)}", names)
+    return names["objective"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_killed_and_resumed_it_comes_out_the_same(tmp_path):
-    def start(folder):
-        return subprocess.Popen([sys.executable, "-c", KILLED, folder], cwd=ROOT)
-
-    def kept(folder):
-        names = ("number", "parameters", "seed", "loss")
-        trials = [json.loads(path.read_bytes()) for path in sorted(folder.glob("trial_*.json"))]
-        return [{name: trial[name] for name in names} for trial in trials]
-
-    assert start(tmp_path / "whole").wait() == 0
-    chance, seen, ends = random.Random(0), 0, []
-    for _ in range(3):
-        process = start(tmp_path / "killed")
-        while seen == len(kept(tmp_path / "killed")) and process.poll() is None:
-            time.sleep(0.005)  # it has got on by a trial at least
-        time.sleep(chance.uniform(0, 0.1))
-        process.kill()
-        ends.append(process.wait())
-        assert len(kept(tmp_path / "killed")) >= seen  # and none of it is damaged
-        seen = len(kept(tmp_path / "killed"))
-    assert ends[:2] == [-signal.SIGKILL] * 2 and start(tmp_path / "killed").wait() == 0
-    assert kept(tmp_path / "killed") == kept(tmp_path / "whole")
-    assert len(kept(tmp_path / "whole")) == 50
+def test_an_objective_without_a_source_is_compared_by_its_code(tmp_path):
+    run(tmp_path, 1, typed(1))
+    assert len(run(tmp_path, 2, typed(1)).trials) == 2
+    with pytest.raises(SearchError, match="holds another search"):
+        run(tmp_path, 3, typed(2))

@@ -1,7 +1,5 @@
 """A sweep may keep its runs at an address, and have them run by the workers of Ray."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

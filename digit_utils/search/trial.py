@@ -1,12 +1,10 @@
-"""Run an objective once, and turn whatever comes of it into a trial that can be kept."""
-
-from __future__ import annotations
+"""One trial of a search: its record, and the run of an objective that makes it."""
 
 import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -15,14 +13,34 @@ from hyperopt import STATUS_OK
 from digit_utils.io import json_bytes, to_plain
 from digit_utils.provenance import package_versions
 from digit_utils.search.definition import required_arguments
-from digit_utils.search.trials import Trial
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of one trial."""
+
+    number: int  # from 1
+    parameters: dict[str, Any]  # values, not hyperopt's positions
+    seed: int  # of the random numbers that proposed the parameters
+    status: str  # "ok", "failed", or "stopped" early because others did better
+    loss: float | None  # to be made small; of a stopped trial the last reported, None if failed
+    error: str | None  # why it failed
+    seconds: float  # what the objective took; 0 if its outcome was taken over
+    curve: list[float] = field(default_factory=list)  # losses reported, one per epoch
+    details: dict[str, Any] = field(default_factory=dict)  # what else the objective returned
+    versions: dict[str, str] = field(default_factory=dict)  # of the packages it ran with
+
+    @property
+    def ok(self) -> bool:
+        """Whether it came to a good end."""
+        return self.status == "ok"
 
 
 class TrialStopped(BaseException):
     """Ends the objective of a trial that is to go no further, past its ``except Exception``."""
 
 
-def evaluate(
+def run_trial(
     objective: Callable, begun: Trial, go_on: Callable[[Trial], bool] | None = None
 ) -> tuple[Trial, list[str]]:
     """Call an objective, as of `run_search`, with a copy of a proposed trial's settings.
@@ -62,20 +80,16 @@ def takes_report(objective: Callable) -> bool:
     return len(required_arguments(objective)) >= 2
 
 
-class _Settings(MutableMapping, dict):  # type: ignore[misc, metaclass]
+class _Settings(dict):
     """The objective's own copy of the settings; it remembers which of them were read."""
 
-    # What is not named here goes through __getitem__: get, pop, items and the like.
-    __setitem__, __delitem__ = dict.__setitem__, dict.__delitem__
-    __len__, __contains__ = dict.__len__, dict.__contains__  # asking is not reading
-
     def __init__(self, values: Mapping[str, Any]):
-        dict.__init__(self, copy.deepcopy(dict(values)))  # type: ignore[call-overload]
+        super().__init__(copy.deepcopy(dict(values)))
         self.names, self.unread = tuple(values), set(values)
 
     def __getitem__(self, name: str) -> Any:
         self.unread.discard(name)
-        return dict.__getitem__(self, name)  # type: ignore[index]
+        return super().__getitem__(name)
 
     def __missing__(self, name: str) -> Any:
         taken_out = name in self.names  # by the objective itself
@@ -84,13 +98,14 @@ class _Settings(MutableMapping, dict):  # type: ignore[misc, metaclass]
         )
 
     def __iter__(self) -> Iterator[str]:  # with dict's own, ** and dict() would pass by __getitem__
-        return dict.__iter__(self)  # type: ignore[arg-type]
+        return super().__iter__()
 
     def copy(self) -> dict[str, Any]:
-        return dict(self)  # type: ignore[arg-type]
+        return dict(self)
 
-    def __reduce__(self) -> tuple:  # a copy, and what another process gets, is a plain one
-        return dict, (dict(self),)  # type: ignore[arg-type]
+    # These read by __getitem__.
+    get, items, values = Mapping.get, Mapping.items, Mapping.values  # type: ignore[assignment]
+    pop, setdefault = MutableMapping.pop, MutableMapping.setdefault  # type: ignore[assignment]
 
 
 # PyYAML takes a dictionary by its exact type.
@@ -113,17 +128,16 @@ def _read_result(returned: Any) -> tuple[float, dict[str, Any]]:
     """Return the loss, and what else an objective returned, as far as it can be kept."""
     if not isinstance(returned, Mapping):
         return _finite(returned, "the loss"), {}
-    others = {name: returned[name] for name in returned if name not in {"status", "loss"}}
     if returned.get("status", STATUS_OK) != STATUS_OK:
-        raise RuntimeError(others.get("message", f"status {returned['status']!r}"))
+        raise RuntimeError(returned.get("message", f"status {returned['status']!r}"))
     if "loss" not in returned:
         raise ValueError(f"the objective returned {sorted(returned)}, expected a 'loss'")
     details = {}
-    for name, value in others.items():
+    for name in [name for name in returned if name not in {"status", "loss"}]:
         try:
-            plain = to_plain(value, str(name))
-            json_bytes({str(name): plain})  # a text may hold what UTF-8 cannot
-            details[str(name)] = plain
+            plain = {str(name): to_plain(returned[name], str(name))}
+            json_bytes(plain)  # a text may hold what UTF-8 cannot
+            details.update(plain)
         except (TypeError, ValueError) as error:  # no reason to lose the trial
             details[str(name)] = _writable(f"not kept: {error}")
     return _finite(returned["loss"], "the loss"), details

@@ -2,29 +2,19 @@
 
 No trial that was written is ever lost, whatever moment the process is stopped at. Beside the
 trials lies ``search.json``, which says what is searched; a folder with trials is never continued
-with another definition. Nothing here knows hyperopt or Keras, so any engine can use it.
+with another definition.
 """
 
-from __future__ import annotations
-
-import contextlib
 import difflib
 import json
-import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from digit_utils.io import (
-    FolderUnavailable,
-    claim_folder,
-    json_bytes,
-    parse_json,
-    read_bytes,
-    write_atomically,
-)
+from digit_utils.io import json_bytes, parse_json, read_bytes, write_atomically
+from digit_utils.search.trial import Trial
 
 FORMAT = 2
 DEFINITION = "search.json"
@@ -40,87 +30,40 @@ class SearchError(ValueError):
     """A search cannot start or be resumed; the message says what was found and what to do."""
 
 
-@dataclass(frozen=True)
-class Trial:
-    """What came of one trial."""
+def read_trials(folder: Path, definition: Mapping[str, Any]) -> list[Trial]:
+    """Return a folder's finished trials, in order of their numbers; without any, write what it is.
 
-    number: int  # from 1
-    parameters: dict[str, Any]  # values, not hyperopt's positions
-    seed: int  # of the random numbers that proposed the parameters
-    status: str  # "ok", "failed", or "stopped" early because others did better
-    loss: float | None  # to be made small; of a stopped trial the last reported, None if failed
-    error: str | None  # why it failed
-    seconds: float  # what the objective took; 0 if its outcome was taken over
-    curve: list[float] = field(default_factory=list)  # losses reported, one per epoch
-    details: dict[str, Any] = field(default_factory=dict)  # what else the objective returned
-    versions: dict[str, str] = field(default_factory=dict)  # of the packages it ran with
-
-    @property
-    def ok(self) -> bool:
-        """Whether it came to a good end."""
-        return self.status == "ok"
-
-
-class TrialStore:
-    """The folder of a search; use it with ``with``, so that no other process can.
-
-    ``definition`` holds all that a trial's outcome depends on, as JSON has it. Entering makes the
-    folder; it raises SearchError if it is in use, cannot be written, or holds another search.
+    ``definition`` holds all that a trial's outcome depends on, as JSON has it. Raises SearchError
+    if the folder holds another search, or a file is damaged or written by a newer version.
     """
+    # Exactly the names that `write_trial` gives: another spelling would be a trial twice.
+    name = re.compile(r"trial_([0-9]{4}|[1-9][0-9]{4,})\.json")
+    found = [(name.fullmatch(path.name), path) for path in folder.iterdir()]
+    numbered = sorted((int(match[1]), path) for match, path in found if match)
+    path = folder / DEFINITION
+    if not numbered:  # nothing done yet that could be mixed up
+        write_atomically(path, json_bytes({"format": FORMAT, **definition}))
+        return []
+    if not path.exists():
+        raise SearchError(
+            f"{folder}: holds trials but no {DEFINITION}, so it is not known what they tried; "
+            "name another folder"
+        )
+    known = _read(path, "name another folder, or restore the file")
+    del known["format"]
+    if known != definition:
+        raise SearchError(
+            f"{folder}: holds another search. The difference (-: there, +: asked for):\n"
+            f"{_difference(known, definition)}\n"
+            "Name another folder, or ask for the search that is there."
+        )
+    return [_read_trial(number, path) for number, path in numbered]
 
-    def __init__(self, folder: str | Path, definition: Mapping[str, Any]):
-        self.folder = Path(os.path.expanduser(folder))
-        self.definition = json.loads(json_bytes(definition, "definition"))
 
-    def __enter__(self) -> TrialStore:
-        with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(claim_folder(self.folder))
-            except FolderUnavailable as error:
-                raise SearchError(str(error)) from error
-            self._check_definition()
-            self._held = stack.pop_all()
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self._held.close()
-
-    def _check_definition(self) -> None:
-        path = self.folder / DEFINITION
-        if not self._files():  # nothing done yet that could be mixed up
-            write_atomically(path, json_bytes({"format": FORMAT, **self.definition}))
-            return
-        if not path.exists():
-            raise SearchError(
-                f"{self.folder}: holds trials but no {DEFINITION}, so it is not known what they "
-                "tried; name another folder"
-            )
-        known = _read(path, "name another folder, or restore the file")
-        known.pop("format")
-        if known != self.definition:
-            raise SearchError(
-                f"{self.folder}: holds another search. The difference (-: there, +: asked for):\n"
-                f"{_difference(known, self.definition)}\n"
-                "Name another folder, or ask for the search that is there."
-            )
-
-    def _files(self) -> dict[int, Path]:
-        # Exactly the names that `write` gives: another spelling would be a trial twice.
-        name = re.compile(r"trial_([0-9]{4}|[1-9][0-9]{4,})\.json")
-        found = [(name.fullmatch(path.name), path) for path in self.folder.iterdir()]
-        return dict(sorted((int(match[1]), path) for match, path in found if match))
-
-    def read(self) -> list[Trial]:
-        """Return the finished trials, in order of their numbers.
-
-        Raises SearchError if a file is damaged, cut short, empty, or written by a newer version.
-        """
-        return [_read_trial(number, path) for number, path in self._files().items()]
-
-    def write(self, trial: Trial) -> Path:
-        """Keep a finished trial; OSError, the disk being full, say, leaves the folder as it was."""
-        path = self.folder / f"trial_{trial.number:04}.json"
-        return write_atomically(path, json_bytes({"format": FORMAT, **asdict(trial)}, path.name))
+def write_trial(folder: Path, trial: Trial) -> None:
+    """Keep a finished trial; OSError, the disk being full, say, leaves the folder as it was."""
+    path = folder / f"trial_{trial.number:04}.json"
+    write_atomically(path, json_bytes({"format": FORMAT, **asdict(trial)}, path.name))
 
 
 def _read_trial(number: int, path: Path) -> Trial:
