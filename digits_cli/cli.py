@@ -211,9 +211,10 @@ def _publish(options: Namespace) -> int:
 
 
 def _make(options: Namespace) -> int:
-    from digits_cli.references import make
+    from digits_cli.references import call_maker
 
-    return _tell_written(make(options.command, options.chapters))
+    maker = "make_references" if options.command == "references" else "stage_published"
+    return _tell_written(call_maker(maker, options.chapters))
 
 
 def _tell_written(paths: Iterable[Path]) -> int:

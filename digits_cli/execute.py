@@ -102,7 +102,7 @@ def check_can_run() -> None:
 
 
 def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
-    """Run one planned chapter, see `child`; `show` has a Reporter's `cell` and `tick`.
+    """Run one planned chapter, see `notebook_process`; `show` has a Reporter's `cell` and `tick`.
 
     However this ends, nothing that it started runs on, and no temporary file stays: not even if
     this process is killed.
@@ -127,7 +127,7 @@ def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
         with log.open("wb") as log_file:
             child = subprocess.Popen(
                 # -P: this package, and not one that lies where the reader stands.
-                [sys.executable, "-P", "-m", "digits_cli.child", str(asked)],
+                [sys.executable, "-P", "-m", "digits_cli.notebook_process", str(asked)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log_file,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from digits_cli.book import Chapter, code_cells, list_chapters, read_notebook, shown, write_notebook
-from digits_cli.code_form import code_forms
 from digits_cli.errors import RunnerError
+from digits_cli.normalised_code import normalised_cells
 
 COMPARED = ("tags", "mystnb")  # of a cell's metadata; the rest is an editor's
 # What JupyterLab and jupytext, as jupytext.toml sets it, put into a notebook when they save it.
@@ -160,7 +160,9 @@ def sync_pair(chapter: Chapter, force: bool = False) -> bool:
 def carry_outputs(fresh: Any, old: Any) -> None:
     """Carry outputs, and what they came from, over to the cells that do the same as before."""
     fresh_code, old_code = (code_cells(each, "injected-parameters") for each in (fresh, old))
-    matcher = difflib.SequenceMatcher(None, code_forms(old), code_forms(fresh), autojunk=False)
+    matcher = difflib.SequenceMatcher(
+        None, normalised_cells(old), normalised_cells(fresh), autojunk=False
+    )
     for block in matcher.get_matching_blocks():
         for step in range(block.size):
             source, target = old_code[block.a + step], fresh_code[block.b + step]

@@ -4,8 +4,6 @@ papermill warns about an unknown name and runs all the same; a typing slip would
 full run with the wrong settings. Here names and types are checked before anything starts.
 """
 
-from __future__ import annotations
-
 import ast
 import math
 import re

@@ -1,7 +1,5 @@
 """Decide what a run will do, and refuse what cannot work, before anything is started."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -20,9 +20,9 @@ from digits_cli.book import (
     shown,
     write_notebook,
 )
-from digits_cli.code_form import code_forms
 from digits_cli.errors import RunnerError
 from digits_cli.execute import ChapterRun, run_chapters
+from digits_cli.normalised_code import normalised_cells
 from digits_cli.pairing import carry_outputs, read_script, refuse_to_lose
 from digits_cli.parameters import declared_parameters
 from digits_cli.plan import profile_values
@@ -80,7 +80,7 @@ def _brief(reasons: list[str]) -> str:
 def _run(root: Path, chapter: Chapter) -> ChapterRun:
     locked = freshness.to_publish(root, chapter)
     values = profile_values(root, "full", chapter)
-    here = freshness.take(read_script(chapter.script), chapter.name, values)
+    here = freshness.take_fingerprint(read_script(chapter.script), chapter.name, values)
     if others := freshness.differences(here, locked):
         told = f"was not run: its outputs would not be those of the lock ({_brief(others)})"
         told += ". Install what requirements.lock pins (`make venv`)."
@@ -161,7 +161,7 @@ def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> 
             current, executed = read_script(chapter.script), read_notebook(path)
             ran_with = executed.metadata.get("digits", {}).get("parameters", {})
             asked = profile_values(root, profile, chapter)
-            if code_forms(current) != code_forms(executed):
+            if normalised_cells(current) != normalised_cells(executed):
                 why = "code changed since the run"
             elif not asked.items() <= ran_with.items():
                 why = "the profile's values changed since the run"

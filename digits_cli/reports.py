@@ -1,7 +1,5 @@
 """Report a sweep or a search: its progress, a table on the terminal and as files, and a page."""
 
-from __future__ import annotations
-
 import html
 import io
 import itertools

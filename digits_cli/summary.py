@@ -1,7 +1,5 @@
 """Print what the terminal shows after a run: failures, a summary, the table of chapters."""
 
-from __future__ import annotations
-
 import json
 import sys
 import textwrap

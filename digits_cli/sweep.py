@@ -5,8 +5,6 @@ last and atomically, so that it vouches for the rest. Helpers are not part of th
 the commit of the checkout, and a sweep that mixes several says so.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
@@ -50,7 +48,7 @@ def run_sweep(
     only_list: bool = False,
     engine: str = "local",
     address: str | None = None,
-) -> tuple[Sweep, list[SweepRun], Place]:
+) -> tuple[Sweep, list[SweepRun], "Place"]:
     """Run what a sweep asks for and has not got yet; return it, its runs and their place.
 
     `out` None: ``_build/sweeps/<name of the file>``; `jobs` None: one at a time, or with Ray one
@@ -106,7 +104,7 @@ def _tell(text: str) -> None:
 
 
 def _run_all(
-    sweep: Sweep, notebook: bytes, todo: list[SweepRun], place: Place, execute: Execute, jobs: int
+    sweep: Sweep, notebook: bytes, todo: list[SweepRun], place: "Place", execute: Execute, jobs: int
 ) -> dict[str, SweepRun]:
     """Run points, `jobs` at a time; return the finished runs by key."""
     stop = threading.Event()

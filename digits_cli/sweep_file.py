@@ -1,7 +1,5 @@
 """Read a sweep's YAML file, refusing what cannot work before anything starts."""
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json

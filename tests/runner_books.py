@@ -1,7 +1,5 @@
 """Tiny books for the tests of the runner: real files, real kernels, nothing to download."""
 
-from __future__ import annotations
-
 import copy
 import os
 import signal
@@ -13,7 +11,7 @@ from pathlib import Path
 import nbformat
 
 from digits_cli.book import list_chapters, read_notebook, write_notebook
-from digits_cli.freshness import take
+from digits_cli.freshness import take_fingerprint
 from digits_cli.pairing import read_script, sync_pair
 from digits_cli.plan import profile_values
 
@@ -136,7 +134,7 @@ def pretend_run(
     notebook.metadata["digits"] = {
         "profile": profile, "parameters": parameters, "seconds": 1.0,
         "provenance": {"commit": "abc"},
-        "fingerprint": take(notebook, name, parameters, path.parent),
+        "fingerprint": take_fingerprint(notebook, name, parameters, path.parent),
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     write_notebook(path, notebook)

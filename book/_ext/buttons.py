@@ -5,8 +5,6 @@ of the ``.ipynb``, and its issues are titled with the page's path. Here Colab an
 click each, the source is the ``.py`` half of the pair, and an issue names page and title.
 """
 
-from __future__ import annotations
-
 import html
 from urllib.parse import quote
 

@@ -5,8 +5,6 @@ each was run, and of the installed packages. ``{measured}`draw_page time.median_
 ``time.median_ms`` of the record ``results/draw_page.json``; the last word is one of `FORMATS`.
 """
 
-from __future__ import annotations
-
 import json
 import platform
 import re

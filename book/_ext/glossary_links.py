@@ -4,8 +4,6 @@ The chapters are read on Colab and GitHub as well, so their text holds plain wor
 added where the glossary is.
 """
 
-from __future__ import annotations
-
 import re
 
 from docutils import nodes

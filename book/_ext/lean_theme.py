@@ -3,8 +3,6 @@
 Of the theme, ``book/_static/scripts`` leaves out what draws each icon a second time.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -5,8 +5,6 @@ MathML needs no script, so the pages read the same without a network. Every curr
 browser displays it.
 """
 
-from __future__ import annotations
-
 import html
 import xml.etree.ElementTree as ElementTree
 

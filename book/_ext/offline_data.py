@@ -4,8 +4,6 @@ Browsers let a page at ``file://`` run scripts but not fetch data. So beside eve
 ``_static/draw`` the site has a script with the same bytes in base64. Git keeps only the ``.bin``.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 from pathlib import Path

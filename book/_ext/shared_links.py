@@ -6,8 +6,6 @@ from ``DIGITS_BOOK_URL`` in the environment or ``html_baseurl`` in the configura
 sphinx-notfound-page also knows where the links of 404.html start, which is shown at any depth.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import textwrap

@@ -6,8 +6,6 @@ instead: anchors get their page's name in front, links between pages lead to the
 and what needs a script (buttons, things to play with) is left out.
 """
 
-from __future__ import annotations
-
 import posixpath
 from pathlib import Path
 from urllib.parse import urlsplit

@@ -1,7 +1,5 @@
 """Stale outputs: found whenever something that made them has changed, and only then."""
 
-from __future__ import annotations
-
 import json
 import re
 from importlib.metadata import version

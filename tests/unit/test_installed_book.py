@@ -1,7 +1,5 @@
 """Chapters that came with the package, where there is no checkout; tests/slow does it for real."""
 
-from __future__ import annotations
-
 import shutil
 
 import pytest

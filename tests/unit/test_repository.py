@@ -1,7 +1,5 @@
 """One address of the repository, in every place that names it; a fork's book leads to the fork."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

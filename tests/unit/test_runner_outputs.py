@@ -1,7 +1,5 @@
 """What is made from executed chapters: the site and the published notebooks."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Declared parameters, requested values, and the messages when they do not fit."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -53,13 +53,13 @@ def _module_facts(source: bytes, package: str) -> Facts:
         tree = ast.parse(source)
     except SyntaxError:
         return Facts(short_hash(source))
-    form = module_form(tree)  # takes the docstrings out: they name no files
+    form = normalise_module(tree)  # takes the docstrings out: they name no files
     return _facts(tree, form, package)
 
 
 def cell_facts(source: str) -> Facts:
     """Read the source of a notebook's cell."""
-    return _facts(cell_tree(source), cell_form(source), "")
+    return _facts(cell_tree(source), normalise_cell(source), "")
 
 
 def _facts(tree: ast.Module, form: str, package: str) -> Facts:
@@ -87,7 +87,7 @@ def short_hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def module_form(tree: ast.Module) -> str:
+def normalise_module(tree: ast.Module) -> str:
     """Write out a module without docstrings and `__version__`; the tree is changed in place."""
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
@@ -98,7 +98,7 @@ def module_form(tree: ast.Module) -> str:
     return repr(_plain(tree))
 
 
-def cell_form(source: str) -> str:
+def normalise_cell(source: str) -> str:
     """Write out a cell; one that is not plain Python (`%time`, `!ls`) stays the text it is."""
     try:
         tree = ast.parse(source)
@@ -118,10 +118,10 @@ def cell_tree(source: str) -> ast.Module:
     return ast.Module([], [])
 
 
-def code_forms(notebook: Any) -> list[str]:
+def normalised_cells(notebook: Any) -> list[str]:
     """Return the forms of the code cells but the injected one; setting up Colab changes nothing."""
     return [
-        INSTALL_TAG if INSTALL_TAG in tags(cell) else cell_form(cell.source)
+        INSTALL_TAG if INSTALL_TAG in tags(cell) else normalise_cell(cell.source)
         for cell in code_cells(notebook, "injected-parameters")
     ]
 
