@@ -159,10 +159,7 @@ def why_not_from_run(root: Path, chapter: Chapter) -> list[str]:
 
 def why_run_again(plan: PlannedRun) -> list[str]:
     """Say why a planned run would not come out as its folder's last one; empty if it would."""
-    import nbformat
-
-    notebook = nbformat.reads(plan.source.decode("utf-8"), as_version=4)
-    today = take_fingerprint(notebook, plan.chapter.name, plan.parameters, plan.folder)
+    today = take_fingerprint(plan.notebook, plan.chapter.name, plan.parameters, plan.folder)
     return _why_run(plan.output, today)
 
 

@@ -85,7 +85,7 @@ def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading
 
     output, parameters = Path(request["output"]), request["parameters"]
     name, folder = output.stem, output.parent
-    notebook = nbformat.reads(request["source"], as_version=4)
+    notebook = nbformat.reads(request["notebook"], as_version=4)
     record = {
         "profile": request["profile"],
         "parameters": parameters,

@@ -56,13 +56,6 @@ def read_chapter(chapter: Chapter) -> Any:
     return read_script(chapter.script) if chapter.installed else read_notebook(chapter.notebook)
 
 
-def notebook_bytes(chapter: Chapter) -> bytes:
-    """Return the notebook that is run as a file's content; see `read_chapter`."""
-    import nbformat
-
-    return nbformat.writes(read_chapter(chapter), version=4).encode("utf-8")
-
-
 def _kept_metadata(cell: Any, *more: str) -> dict[str, Any]:
     """Keep the compared keys and `more`; JupyterLab's empty list of tags counts as none."""
     keys = [key for key in (*COMPARED, *more) if cell.metadata.get(key, []) != []]

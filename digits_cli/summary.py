@@ -29,11 +29,12 @@ from digits_cli.reports import print_table
 
 def print_failure(run: ChapterRun) -> None:
     """Print the failing cell and its traceback to standard error; nothing if the run succeeded."""
-    if (failure := run.failure) is None:
+    if run.failure is None:
         return
-    traceback = failure.traceback if sys.stderr.isatty() else without_colour(failure.traceback)
+    message, source, traceback = run.failure
+    traceback = traceback if sys.stderr.isatty() else without_colour(traceback)
     kept = f"The notebook up to there: {shown(run.output)}" if run.output.is_file() else ""
-    parts = [failure.message, textwrap.indent(failure.source, "    "), traceback, kept]
+    parts = [message, textwrap.indent(source, "    "), traceback, kept]
     print("\n" + "\n\n".join(filter(None, parts)), file=sys.stderr)
 
 
@@ -43,7 +44,7 @@ def print_summary(runs: Sequence[ChapterRun]) -> None:
         [
             f"{run.name}{' (as it was)' * run.skipped}{' (failed)' * (not run.ok)}",
             duration(run.seconds),
-            "" if run.peak_memory_mb is None else f"{run.peak_memory_mb} MB",
+            f"{memory} MB" if (memory := run.record.get("peak_memory_mb")) else "",
             _brief(run.results),
         ]
         for run in runs

@@ -10,7 +10,7 @@ from runner_books import change, chapter, edit, make_book, pretend_run
 from digits_cli import execute, freshness, publish
 from digits_cli.book import code_cells, list_chapters, read_notebook, write_notebook
 from digits_cli.cli import main
-from digits_cli.execute import ChapterRun, Failure
+from digits_cli.execute import ChapterRun
 from digits_cli.freshness import NO_FINGERPRINT, why_run_is_stale, why_stale
 
 DRAWS = chapter(
@@ -212,15 +212,14 @@ class Runner:
         if isinstance(trouble, type):
             raise trouble
         if trouble == "fails":
-            failure = Failure("it failed")
-            return ChapterRun(name, plan.profile, plan.output, 1.0, failure=failure)
+            return ChapterRun(name, plan.output, 1.0, ("it failed", "", ""))
         if name == "02_saves":
             found = json.dumps({**self.best, **plan.parameters})
             write(plan.folder, {"artifacts/best_parameters.json": found})
         pretend_run(self.book, name, plan.profile, accuracy=0.5)
         if trouble == "changes":
             edit(self.book / LINES, "return n", "return 7 * n")
-        return ChapterRun(name, plan.profile, plan.output, 1.0)
+        return ChapterRun(name, plan.output, 1.0)
 
 
 @pytest.fixture
