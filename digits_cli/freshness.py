@@ -96,6 +96,12 @@ def differences(recorded: Mapping[str, Any], today: Fingerprint) -> list[str]:
     return found
 
 
+def brief(reasons: list[str]) -> str:
+    """Join the first three reasons, and say how many more there are."""
+    more = [f"and {len(reasons) - 3} more"] if len(reasons) > 3 else []
+    return "; ".join(reasons[:3] + more)
+
+
 def _difference(part: str, was: Any, now: Any) -> str:
     """Say how one thing differs, None being one that is not there; empty if it does not."""
     allowed = now if isinstance(now, list) else [now]

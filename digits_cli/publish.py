@@ -55,11 +55,11 @@ def publish(
         if chapter.notebook.is_file():
             refuse_to_lose(chapter, read_script(chapter.script), read_notebook(chapter.notebook))
         if not_ready and not run:
-            say(f"{chapter.name}: needs a run ({_brief(stale)})")
+            say(f"{chapter.name}: needs a run ({freshness.brief(stale)})")
             left.append(chapter.name)
             continue
         if not_ready:
-            say(f"{chapter.name}: runs again ({_brief(stale)})")
+            say(f"{chapter.name}: runs again ({freshness.brief(stale)})")
             done = _run(root, chapter)
             if not done.ok:
                 print_failure(done)
@@ -72,17 +72,14 @@ def publish(
     return left
 
 
-def _brief(reasons: list[str]) -> str:
-    more = [f"and {len(reasons) - 3} more"] if len(reasons) > 3 else []
-    return "; ".join(reasons[:3] + more)
-
-
 def _run(root: Path, chapter: Chapter) -> ChapterRun:
     locked = freshness.to_publish(root, chapter)
     values = profile_values(root, "full", chapter)
     here = freshness.take_fingerprint(read_script(chapter.script), chapter.name, values)
     if others := freshness.differences(here, locked):
-        told = f"was not run: its outputs would not be those of the lock ({_brief(others)})"
+        told = (
+            f"was not run: its outputs would not be those of the lock ({freshness.brief(others)})"
+        )
         told += ". Install what requirements.lock pins (`make venv`)."
         raise RunnerError(f"{chapter.name} {told}")
     # The book's own artifacts are those to read, and not what a run left that was never published.
@@ -92,7 +89,7 @@ def _run(root: Path, chapter: Chapter) -> ChapterRun:
             _write(run_folder(root, "full") / "artifacts" / recorded.name, recorded.read_bytes())
     (done,) = run_chapters([chapter.name], "full", root=root)
     if changed := freshness.why_not_from_run(root, chapter) if done.ok else []:
-        told = f"was not published: it changed while it ran ({_brief(changed)})"
+        told = f"was not published: it changed while it ran ({freshness.brief(changed)})"
         raise RunnerError(f"{chapter.name} {told}. Start the same command again.")
     return done
 

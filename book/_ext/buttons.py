@@ -65,6 +65,5 @@ def adjust(app: Sphinx, pagename: str, templatename: str, context: dict, doctree
 
 
 def setup(app: Sphinx) -> dict:
-    """Connect the handler."""
     app.connect("html-page-context", adjust, priority=AFTER_THE_THEME)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -74,6 +74,5 @@ def link_terms(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 
 def setup(app: Sphinx) -> dict:
-    """Connect the handler."""
     app.connect("doctree-resolved", link_terms, priority=AFTER_REFERENCES)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

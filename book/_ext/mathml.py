@@ -75,6 +75,5 @@ def visit_block(translator, node: nodes.math_block) -> None:
 
 
 def setup(app: Sphinx) -> dict:
-    """Register the renderer; ``html_math_renderer: mathml`` switches it on."""
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

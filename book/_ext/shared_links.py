@@ -42,7 +42,6 @@ def first_sentence(doctree: nodes.document, longest: int, titles: set[str]) -> s
 
 
 def line_width() -> float:
-    """Return the room for a line, in pixels."""
     return 0.88 * WIDTH
 
 
@@ -105,7 +104,6 @@ def tag_index(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict:
-    """Set both extensions up, and connect the handlers."""
     app.setup_extension("notfound.extension")
     app.setup_extension("sphinxext.opengraph")
     opengraph.get_description = first_sentence  # its own runs on over headings and lists

@@ -113,6 +113,5 @@ def make_whole_book(app: Sphinx, exception: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict:
-    """Connect the handler."""
     app.connect("build-finished", make_whole_book, priority=AFTER_THE_PAGES)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

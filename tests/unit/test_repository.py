@@ -105,7 +105,7 @@ def test_every_chapter_has_todays_install_cell_for_the_branch_or_this_version():
 
 
 def test_no_other_file_names_it_so_that_one_command_rewrites_all():
-    reached = {path for place in PLACES.split() for path in ROOT.glob(place)}
+    reached = {path for place in PLACES for path in ROOT.glob(place)}
     reached |= {ROOT / "_config.yml", *(ROOT / "notebooks").glob("*"), Path(__file__)}
     slug = configured(ROOT)[0].removeprefix(GITHUB).encode()
     elsewhere = [p for p in committed(new=True) if p not in reached and slug in p.read_bytes()]
