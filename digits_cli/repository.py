@@ -98,12 +98,12 @@ def rewrite_file(path: Path, old: str, new: str) -> bool:
     return changed != text and bool(write_atomically(path, changed))
 
 
-def rewrite_address(new: str | None = None, root: Path | str | None = None) -> list[Path]:
+def rewrite_address(new: str | None) -> list[Path]:
     """Make every file name the repository `new`, or that of `find_address`; return those written.
 
     An interrupted call can be repeated.
     """
-    root = find_checkout(root)
+    root = find_checkout()
     config = root / "_config.yml"
     old = configured(root)[0]
     if old is None:

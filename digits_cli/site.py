@@ -17,12 +17,12 @@ from digits_cli.yaml_source import YamlSource
 BUILDING = {"site": "the site is being built"}
 
 
-def build_site(profile: str | None = "quick", root: Path | str | None = None) -> int:
+def build_site(profile: str | None) -> int:
     """Build `_build/html` from a profile's runs, or None: as published; return the exit code.
 
     A failed build leaves the last good site in place.
     """
-    root = find_checkout(root)
+    root = find_checkout()
     with hold(root / "_build", BUILDING):
         pages = stage_site(root, profile)
         code, made = _jupyter_book(root, "-n", "-W", "--keep-going")
@@ -41,9 +41,9 @@ def build_site(profile: str | None = "quick", root: Path | str | None = None) ->
     return 0
 
 
-def check_links(profile: str | None = None, root: Path | str | None = None) -> int:
+def check_links(profile: str | None) -> int:
     """Check every external link of the book; return 0 when all are answered, else 1."""
-    root = find_checkout(root)
+    root = find_checkout()
     with hold(root / "_build", BUILDING):
         stage_site(root, profile)
         code, made = _jupyter_book(root, "--builder", "linkcheck")

@@ -8,17 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from digits_cli.book import (
-    PROFILES,
-    find_checkout,
-    read_notebook,
-    run_folder,
-    select_chapters,
-    shown,
-    tell_others,
-    title,
-    without_colour,
-)
+from digits_cli import book
+from digits_cli.book import PROFILES, read_notebook, run_folder, shown
 from digits_cli.execute import ChapterRun
 from digits_cli.freshness import why_stale
 from digits_cli.pairing import check_pairs
@@ -32,7 +23,7 @@ def print_failure(run: ChapterRun) -> None:
     if run.failure is None:
         return
     message, source, traceback = run.failure
-    traceback = traceback if sys.stderr.isatty() else without_colour(traceback)
+    traceback = traceback if sys.stderr.isatty() else book.without_colour(traceback)
     kept = f"The notebook up to there: {shown(run.output)}" if run.output.is_file() else ""
     parts = [message, textwrap.indent(source, "    "), traceback, kept]
     print("\n" + "\n\n".join(filter(None, parts)), file=sys.stderr)
@@ -66,20 +57,20 @@ def print_status(wanted: Sequence[str] = ()) -> bool:
 
     Returns whether all published outputs are fresh; stale references do not count.
     """
-    root = find_checkout()
+    root = book.find_checkout()
     rows: list[list[str]] = []
     because: dict[str, list[str]] = {}
-    chapters = select_chapters(root, wanted)
+    chapters = book.select_chapters(root, wanted)
     for chapter in chapters:
         reasons = why_stale(root, chapter)
         for reason in reasons:
             because.setdefault(reason, []).append(chapter.name)
-        heading = title(read_notebook(chapter.notebook)) if chapter.notebook.is_file() else ""
+        heading = book.title(read_notebook(chapter.notebook)) if chapter.notebook.is_file() else ""
         last = [_last_run(run_folder(root, p) / f"{chapter.name}.ipynb") for p in PROFILES]
         state = "stale" if reasons else "fresh"
         rows.append([chapter.name, heading or "(no notebook: digits sync)", state, *last])
     print_table(["chapter", "title", "published", *PROFILES], rows)
-    tell_others(root)
+    book.tell_others(root)
     for reason, names in because.items():
         print(f"\nstale: {reason}\n{_wrapped(names)}")
     if because:

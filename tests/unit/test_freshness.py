@@ -70,7 +70,7 @@ def book(here):
     """One chapter, published and fresh."""
     make_book(here, c01_draws=DRAWS)
     pretend_run(here, "01_draws", "full")
-    assert publish.publish(root=here, run=False) == []
+    assert publish.publish(run=False) == []
     assert reasons(here) == []
     return here
 
@@ -165,7 +165,7 @@ def test_outputs_and_a_record_that_tell_two_things_are_stale(book):
         if record:
             path.write_text(record)
         assert reasons(book) == [told.format("results/01_draws.json")]
-        assert publish.publish(root=book, run=False) == []  # from the run that is there
+        assert publish.publish(run=False) == []  # from the run that is there
         assert path.read_bytes() == good
 
 
@@ -174,7 +174,7 @@ def test_a_file_of_the_package_counts_when_it_is_named(book):
     edit(book / LINES, "return n", "return open(HERE / 'table.npz'), n")
     write(book, {table: "1", other: "1"})
     pretend_run(book, "01_draws", "full")
-    assert publish.publish(root=book, run=False) == []
+    assert publish.publish(run=False) == []
     write(book, {other: "2"})
     assert reasons(book) == []
     write(book, {table: "2"})

@@ -169,7 +169,7 @@ def test_one_command_rewrites_every_place_and_keeps_the_outputs(book, capsys):
     for path in (ours, reference):
         assert addresses_in(install_cell_of(path)) == [FORK]
         assert all(c.outputs and c.execution_count for c in code_cells(read_notebook(path)))
-    assert rewrite_address(FORK, book) == [], "a second time there is nothing to do"
+    assert rewrite_address(FORK) == [], "a second time there is nothing to do"
 
 
 # --- the cell that installs the helpers
