@@ -93,7 +93,7 @@ def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading
         "provenance": provenance(Path(request["checkout"])),
         "fingerprint": freshness.take_fingerprint(notebook, name, parameters, folder),
     }
-    _make_ready(notebook, parameters)
+    make_ready(notebook, parameters)
     number = 0  # of the cell that runs
 
     def cell_started(cell: Any, cell_index: int) -> None:
@@ -145,7 +145,7 @@ def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading
     return 0
 
 
-def _make_ready(notebook: Any, parameters: dict[str, Any]) -> None:
+def make_ready(notebook: Any, parameters: dict[str, Any]) -> None:
     """Drop the outputs, and put the parameters in a cell like papermill's."""
     from nbformat.v4 import new_code_cell
 
