@@ -1,7 +1,6 @@
 """Keep each .ipynb equal to the .py it comes from: by content, never by date."""
 
 import difflib
-import hashlib
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from typing import Any
 
 from digits_cli.book import Chapter, code_cells, list_chapters, read_notebook, shown, write_notebook
 from digits_cli.errors import RunnerError
-from digits_cli.normalised_code import normalised_cells
+from digits_cli.normalised_code import normalised_cells, short_hash
 
 COMPARED = ("tags", "mystnb")  # of a cell's metadata; the rest is an editor's
 # What JupyterLab and jupytext, as jupytext.toml sets it, put into a notebook when they save it.
@@ -72,7 +71,7 @@ def set_stable_ids(notebook: Any) -> None:
 
 
 def _digest(cell: Any) -> str:
-    return hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
+    return short_hash(f"{cell.cell_type}\n{cell.source}".encode())[:8]
 
 
 def check_pairs(root: Path, chapters: Sequence[Chapter] | None = None) -> list[str]:

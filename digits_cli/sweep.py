@@ -5,7 +5,6 @@ last and atomically, so that it vouches for the rest. Helpers are not part of th
 the commit of the checkout, and a sweep that mixes several says so.
 """
 
-import hashlib
 import json
 import re
 import sys
@@ -25,6 +24,7 @@ from digits_cli import book
 from digits_cli.book import Chapter, folder_here, shown
 from digits_cli.errors import RunnerError, UsageError
 from digits_cli.execute import check_can_run, run_one
+from digits_cli.normalised_code import short_hash
 from digits_cli.pairing import read_chapter, refuse_unlike
 from digits_cli.plan import PlannedRun
 from digits_cli.progress import duration
@@ -224,8 +224,8 @@ class Place:
             text = "a web server keeps no folders, use s3:// or alike"
             raise UsageError(f"--out is {self.address}; {text}")
         if self.address:  # what was run for one place is not yet at another
-            named = hashlib.sha256(self.address.encode("utf-8", "surrogateescape")).hexdigest()
-            self.folder = default.with_name(f"{default.name}-{named[:8]}")
+            named = short_hash(self.address.encode("utf-8", "surrogateescape"))[:8]
+            self.folder = default.with_name(f"{default.name}-{named}")
         self.report = f"{self.address}/{REPORT} and " * bool(self.address)  # for messages
         self.report += shown(self.folder / REPORT)
 
