@@ -1,6 +1,6 @@
 """Read code without running it: what of it can change its outcome, and what it names.
 
-The form of code is its syntax tree, written the same by every Python, unlike `ast.dump`'s.
+Normalised code is its syntax tree, written the same by every Python, unlike `ast.dump`'s.
 """
 
 import ast
@@ -23,7 +23,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 class Facts(NamedTuple):
     """What one piece of code says."""
 
-    digest: str  # hash of its form
+    digest: str  # hash of it, normalised
     imported: frozenset[str] = frozenset()  # with dots; `from a import b` gives a and a.b
     texts: frozenset[str] = frozenset()  # but docstrings and what is given to `save_json`
 
@@ -53,8 +53,8 @@ def _module_facts(source: bytes, package: str) -> Facts:
         tree = ast.parse(source)
     except SyntaxError:
         return Facts(short_hash(source))
-    form = normalise_module(tree)  # takes the docstrings out: they name no files
-    return _facts(tree, form, package)
+    normalised = normalise_module(tree)  # takes the docstrings out: they name no files
+    return _facts(tree, normalised, package)
 
 
 def cell_facts(source: str) -> Facts:
@@ -62,7 +62,7 @@ def cell_facts(source: str) -> Facts:
     return _facts(cell_tree(source), normalise_cell(source), "")
 
 
-def _facts(tree: ast.Module, form: str, package: str) -> Facts:
+def _facts(tree: ast.Module, normalised: str, package: str) -> Facts:
     imported, texts = set(), set()
     waiting: list[ast.AST] = [tree]
     for node in waiting:  # which grows meanwhile
@@ -79,7 +79,7 @@ def _facts(tree: ast.Module, form: str, package: str) -> Facts:
             case ast.Call(func=ast.Name(id="save_json") | ast.Attribute(attr="save_json")):
                 continue  # names what is made, not what is read
         waiting += ast.iter_child_nodes(node)
-    return Facts(short_hash(form.encode()), frozenset(imported), frozenset(texts))
+    return Facts(short_hash(normalised.encode()), frozenset(imported), frozenset(texts))
 
 
 def short_hash(data: bytes) -> str:
@@ -119,7 +119,7 @@ def cell_tree(source: str) -> ast.Module:
 
 
 def normalised_cells(notebook: Any) -> list[str]:
-    """Return the forms of the code cells but the injected one; setting up Colab changes nothing."""
+    """Normalise the code cells but the injected one; setting up Colab changes nothing."""
     return [
         INSTALL_TAG if INSTALL_TAG in tags(cell) else normalise_cell(cell.source)
         for cell in code_cells(notebook, "injected-parameters")

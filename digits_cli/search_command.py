@@ -1,5 +1,7 @@
 """Run and resume a search that a Python file describes: `digits search`."""
 
+from __future__ import annotations
+
 import platform
 import sys
 from collections.abc import Callable

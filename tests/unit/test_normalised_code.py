@@ -1,4 +1,4 @@
-"""What is read from code without running it: its form, and the modules it leads to."""
+"""What is read from code without running it: its normal form, and the modules it leads to."""
 
 import ast
 
