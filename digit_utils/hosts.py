@@ -98,7 +98,7 @@ def settle() -> list[str]:
 
 
 @contextlib.contextmanager
-def tensorflow_hushed() -> Iterator[None]:
+def stderr_without_chatter() -> Iterator[None]:
     """Keep back what TensorFlow says of the machine as it starts; pass on all the rest."""
     try:
         terminal = os.dup(2)
@@ -119,13 +119,13 @@ def tensorflow_hushed() -> Iterator[None]:
 
 
 class _QuietTensorFlow:
-    """Finds TensorFlow as Python does; it is then imported `tensorflow_hushed`."""
+    """Finds TensorFlow as Python does; it is then imported `stderr_without_chatter`."""
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         spec = PathFinder.find_spec(name, path, target) if name == "tensorflow" else None
         if spec and spec.loader:
-            spec.loader.exec_module = tensorflow_hushed()(spec.loader.exec_module)  # type: ignore
+            spec.loader.exec_module = stderr_without_chatter()(spec.loader.exec_module)  # type: ignore
         return spec
 
 

@@ -7,7 +7,6 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from digit_utils.hosts import settle
 from digit_utils.provenance import keras_backend
@@ -44,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"digits {options.command}: {text}", file=sys.stderr)
 
     # Being asked to stop is not a crash: end the kernel, then ourselves.
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         backend = keras_backend()
         if options.command in {"run", "sweep", "search"} and backend not in BACKENDS:
@@ -74,10 +73,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
 
 
 def _pair_up_parameters(arguments: Sequence[str]) -> list[str]:
@@ -211,9 +206,10 @@ def _publish(options: Namespace) -> int:
 
 
 def _make(options: Namespace) -> int:
-    from digits_cli.references import make
+    from digits_cli.references import call_maker
 
-    return _tell_written(make(options.command, options.chapters))
+    maker = "make_references" if options.command == "references" else "stage_published"
+    return _tell_written(call_maker(maker, options.chapters))
 
 
 def _tell_written(paths: Iterable[Path]) -> int:

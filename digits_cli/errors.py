@@ -19,10 +19,6 @@ class UsageError(RunnerError):
     exit_code = 2
 
 
-class ParameterError(UsageError):
-    """A parameter that no chapter declares, or a value of the wrong type."""
-
-
 def did_you_mean(found: str, known: Iterable[str]) -> str:
     """Return, for example, ``" Did you mean EPOCHS?"``; empty when no known name is close."""
     by_lower_case = {name.lower(): name for name in known}

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,26 +30,16 @@ NOT_FOR_KERNELS = (
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Where and why a notebook stopped."""
-
-    message: str  # one line for the terminal
-    source: str = ""  # of the failing cell
-    traceback: str = ""  # what Python printed; may hold colour codes
-
-
-@dataclass(frozen=True)
 class ChapterRun:
     """What came of running one chapter."""
 
     name: str
-    profile: str
     output: Path  # the executed notebook; `NN_name.failed.ipynb` after a failure
     seconds: float
-    peak_memory_mb: int | None = None  # of the kernel; None on Windows, or if nothing was kept
+    # A line on where and why it stopped, the failing cell, and a traceback, perhaps in colours.
+    failure: tuple[str, str, str] | None = None
     results: dict[str, Any] = field(default_factory=dict)  # see `digit_utils.results`
-    failure: Failure | None = None
-    provenance: dict[str, Any] = field(default_factory=dict)  # empty if that is not known
+    record: dict[str, Any] = field(default_factory=dict)  # the notebook's `digits` metadata
     skipped: bool = False  # not run, because an earlier run stands
 
     @property
@@ -85,7 +75,7 @@ def run_chapters(
             fresh = skip_fresh and not why_run_again(plan)
             show.start(number, plan.chapter.name, fresh)
             if fresh:
-                runs.append(_outcome(plan, skipped=True))
+                runs.append(replace(_outcome(plan), skipped=True))
                 continue
             runs.append(run_one(plan, show))
             show.finish(runs[-1])
@@ -102,11 +92,13 @@ def check_can_run() -> None:
 
 
 def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
-    """Run one planned chapter, see `child`; `show` has a Reporter's `cell` and `tick`.
+    """Run one planned chapter, see `notebook_process`; `show` has a Reporter's `cell` and `tick`.
 
     However this ends, nothing that it started runs on, and no temporary file stays: not even if
     this process is killed.
     """
+    import nbformat
+
     started = time.monotonic()
     plan.failed_output.unlink(missing_ok=True)
     failure = None
@@ -114,7 +106,7 @@ def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
         scratch = Path(folder)
         asked, log = scratch / "request.json", scratch / "log"
         request = {
-            "source": plan.source.decode("utf-8"),
+            "notebook": nbformat.writes(plan.notebook),
             "output": str(plan.output),
             "failed_output": str(plan.failed_output),
             # Installed chapters have no commit; a virtual environment may lie in another project's.
@@ -127,7 +119,7 @@ def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
         with log.open("wb") as log_file:
             child = subprocess.Popen(
                 # -P: this package, and not one that lies where the reader stands.
-                [sys.executable, "-P", "-m", "digits_cli.child", str(asked)],
+                [sys.executable, "-P", "-m", "digits_cli.notebook_process", str(asked)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log_file,
@@ -139,7 +131,7 @@ def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
             for line in child.stdout:
                 event, *details = json.loads(line)
                 if event == "failed":
-                    failure = Failure(*details)
+                    failure = tuple(details)
                 else:
                     getattr(show, event)(*details)
         finally:
@@ -151,28 +143,22 @@ def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
                 child.wait()
         if failure is None and child.returncode:
             told = f"ended early (exit code {child.returncode}). Its last words:"
-            failure = Failure(
-                f"{plan.chapter.name}: the process that ran it {told}",
-                traceback=log.read_text(encoding="utf-8", errors="replace")[-4000:],
-            )
+            said = log.read_text(encoding="utf-8", errors="replace")[-4000:]
+            failure = (f"{plan.chapter.name}: the process that ran it {told}", "", said)
     return _outcome(plan, failure, time.monotonic() - started)
 
 
-def _outcome(
-    plan: PlannedRun, failure: Failure | None = None, seconds: float = 0.0, skipped: bool = False
-) -> ChapterRun:
+def _outcome(plan: PlannedRun, failure: Any = None, seconds: float = 0.0) -> ChapterRun:
     """Read what a run has left; `seconds` stand in if it has left nothing."""
     from digit_utils import results
 
     output = plan.output if failure is None else plan.failed_output
-    run = read_notebook(output).metadata["digits"] if output.is_file() else {}
+    record = read_notebook(output).metadata["digits"] if output.is_file() else {}
     reported = {}
     with suppress(results.ResultsError):  # a chapter may report nothing
         reported = results.read(output) if failure is None else {}
-    return ChapterRun(
-        plan.chapter.name, plan.profile, output, run.get("seconds", seconds),
-        run.get("peak_memory_mb"), reported, failure, run.get("provenance", {}), skipped,
-    )  # fmt: skip
+    seconds = record.get("seconds", seconds)
+    return ChapterRun(plan.chapter.name, output, seconds, failure, reported, record)
 
 
 def kernel_environment(scratch: Path) -> dict[str, str]:
@@ -206,10 +192,14 @@ def hold(folder: Path, places: Mapping[str, str]) -> Iterator[None]:
     with ExitStack() as held:
         held.callback(tidy)
         for name, what in places.items():
-            try:
-                held.enter_context(claim_folder(claims / name))
-            except FolderUnavailable as error:
-                told = f"{what} in {shown(folder)} by {error.owner}; wait for it to end."
-                raise RunnerError(told if error.owner else str(error)) from error
+            for again in reversed(range(9)):
+                try:
+                    held.enter_context(claim_folder(claims / name))
+                    break
+                except FolderUnavailable as error:
+                    if again and error.owner is None:
+                        continue  # whoever ends may tidy away what was just made here
+                    told = f"{what} in {shown(folder)} by {error.owner}; wait for it to end."
+                    raise RunnerError(told if error.owner else str(error)) from error
             held.callback(shutil.rmtree, claims / name, ignore_errors=True)  # while it is ours
         yield

@@ -17,7 +17,7 @@ import digit_utils
 from digit_utils.io import parse_json
 from digit_utils.provenance import installed_version, keras_backend
 from digits_cli.book import INSTALL_TAG, Chapter, code_cells, read_notebook, run_folder
-from digits_cli.code_form import cell_facts, closure, short_hash
+from digits_cli.normalised_code import cell_facts, closure, short_hash
 from digits_cli.pairing import read_script
 from digits_cli.parameters import declared_parameters
 from digits_cli.plan import PlannedRun, profile_values
@@ -39,7 +39,7 @@ NO_FINGERPRINT = "not published: it holds no fingerprint of a run"
 Fingerprint = dict[str, dict[str, Any]]
 
 
-def take(
+def take_fingerprint(
     notebook: Any,
     chapter: str,
     parameters: Mapping[str, Any],
@@ -96,6 +96,12 @@ def differences(recorded: Mapping[str, Any], today: Fingerprint) -> list[str]:
     return found
 
 
+def brief(reasons: list[str]) -> str:
+    """Join the first three reasons, and say how many more there are."""
+    more = [f"and {len(reasons) - 3} more"] if len(reasons) > 3 else []
+    return "; ".join(reasons[:3] + more)
+
+
 def _difference(part: str, was: Any, now: Any) -> str:
     """Say how one thing differs, None being one that is not there; empty if it does not."""
     allowed = now if isinstance(now, list) else [now]
@@ -118,7 +124,7 @@ def to_publish(root: Path, chapter: Chapter) -> Fingerprint:
         for name, version in PIN.findall(lock.read_text(encoding="utf-8", errors="replace")):
             pins[name].append(version)
     values = profile_values(root, "full", chapter)
-    return take(read_script(chapter.script), chapter.name, values, pins=pins)
+    return take_fingerprint(read_script(chapter.script), chapter.name, values, pins=pins)
 
 
 def why_stale(root: Path, chapter: Chapter) -> list[str]:
@@ -159,17 +165,14 @@ def why_not_from_run(root: Path, chapter: Chapter) -> list[str]:
 
 def why_run_again(plan: PlannedRun) -> list[str]:
     """Say why a planned run would not come out as its folder's last one; empty if it would."""
-    import nbformat
-
-    notebook = nbformat.reads(plan.source.decode("utf-8"), as_version=4)
-    today = take(notebook, plan.chapter.name, plan.parameters, plan.folder)
+    today = take_fingerprint(plan.notebook, plan.chapter.name, plan.parameters, plan.folder)
     return _why_run(plan.output, today)
 
 
 def why_run_is_stale(root: Path, chapter: Chapter, profile: str) -> list[str]:
     """Say why the last run of a chapter with a profile is stale; empty when it is fresh."""
     values, folder = profile_values(root, profile, chapter), run_folder(root, profile)
-    today = take(read_script(chapter.script), chapter.name, values, folder)
+    today = take_fingerprint(read_script(chapter.script), chapter.name, values, folder)
     return _why_run(folder / chapter.notebook.name, today)
 
 

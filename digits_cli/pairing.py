@@ -1,7 +1,6 @@
 """Keep each .ipynb equal to the .py it comes from: by content, never by date."""
 
 import difflib
-import hashlib
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
@@ -9,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from digits_cli.book import Chapter, code_cells, list_chapters, read_notebook, shown, write_notebook
-from digits_cli.code_form import code_forms
 from digits_cli.errors import RunnerError
+from digits_cli.normalised_code import normalised_cells, short_hash
 
 COMPARED = ("tags", "mystnb")  # of a cell's metadata; the rest is an editor's
 # What JupyterLab and jupytext, as jupytext.toml sets it, put into a notebook when they save it.
@@ -56,13 +55,6 @@ def read_chapter(chapter: Chapter) -> Any:
     return read_script(chapter.script) if chapter.installed else read_notebook(chapter.notebook)
 
 
-def notebook_bytes(chapter: Chapter) -> bytes:
-    """Return the notebook that is run as a file's content; see `read_chapter`."""
-    import nbformat
-
-    return nbformat.writes(read_chapter(chapter), version=4).encode("utf-8")
-
-
 def _kept_metadata(cell: Any, *more: str) -> dict[str, Any]:
     """Keep the compared keys and `more`; JupyterLab's empty list of tags counts as none."""
     keys = [key for key in (*COMPARED, *more) if cell.metadata.get(key, []) != []]
@@ -79,7 +71,7 @@ def set_stable_ids(notebook: Any) -> None:
 
 
 def _digest(cell: Any) -> str:
-    return hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
+    return short_hash(f"{cell.cell_type}\n{cell.source}".encode())[:8]
 
 
 def check_pairs(root: Path, chapters: Sequence[Chapter] | None = None) -> list[str]:
@@ -160,7 +152,9 @@ def sync_pair(chapter: Chapter, force: bool = False) -> bool:
 def carry_outputs(fresh: Any, old: Any) -> None:
     """Carry outputs, and what they came from, over to the cells that do the same as before."""
     fresh_code, old_code = (code_cells(each, "injected-parameters") for each in (fresh, old))
-    matcher = difflib.SequenceMatcher(None, code_forms(old), code_forms(fresh), autojunk=False)
+    matcher = difflib.SequenceMatcher(
+        None, normalised_cells(old), normalised_cells(fresh), autojunk=False
+    )
     for block in matcher.get_matching_blocks():
         for step in range(block.size):
             source, target = old_code[block.a + step], fresh_code[block.b + step]

@@ -4,8 +4,6 @@ papermill warns about an unknown name and runs all the same; a typing slip would
 full run with the wrong settings. Here names and types are checked before anything starts.
 """
 
-from __future__ import annotations
-
 import ast
 import math
 import re
@@ -15,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from digits_cli.book import cells_tagged
-from digits_cli.errors import ParameterError, did_you_mean
+from digits_cli.errors import UsageError, did_you_mean
 
 SEEDS = 2**32  # below it: what NumPy, scikit-learn and Keras all take
 TYPES: dict[str, set] = {"int": {int}, "float": {float, int}, "str": {str}, "bool": {bool}}
@@ -62,7 +60,7 @@ def declared_parameters(notebook: Any, chapter: str) -> dict[str, Parameter]:
     if len(cells) == 1:
         return parse_declarations(cells[0].source, chapter)
     told = f"{chapter} has {len(cells)} cells tagged 'parameters', expected exactly one."
-    raise ParameterError(told)
+    raise UsageError(told)
 
 
 def parse_declarations(source: str, chapter: str) -> dict[str, Parameter]:
@@ -71,7 +69,7 @@ def parse_declarations(source: str, chapter: str) -> dict[str, Parameter]:
         lines = ast.parse(source, "its parameters cell").body
         found = [_declaration(line, source, chapter) for line in lines]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ParameterError(f"{chapter}: this is not Python: {error}.") from error
+        raise UsageError(f"{chapter}: this is not Python: {error}.") from error
     return {parameter.name: parameter for parameter in found}
 
 
@@ -87,10 +85,10 @@ def _declaration(statement: ast.stmt, source: str, chapter: str) -> Parameter:
             if parameter.accepts(parameter.default):
                 return parameter
             default = show_value(parameter.default)
-            raise ParameterError(f"{where}: {name} is {kind}, but its default is {default}.")
+            raise UsageError(f"{where}: {name} is {kind}, but its default is {default}.")
     text = ast.get_source_segment(source, statement)
     expected = f"NAME: type = literal, with one of the types {', '.join(TYPES)}"
-    raise ParameterError(f"{where}: found '{text:.200}', expected {expected}.")
+    raise UsageError(f"{where}: found '{text:.200}', expected {expected}.")
 
 
 def parse_command_line_value(text: str) -> Any:
@@ -107,7 +105,7 @@ def parse_command_line_value(text: str) -> Any:
 def check_value(
     chapter: str, declared: Mapping[str, Parameter], name: str, value: Any, source: str
 ) -> None:
-    """Raise ParameterError unless a chapter declares a parameter `name` that takes this value.
+    """Raise UsageError unless a chapter declares a parameter `name` that takes this value.
 
     `source` tells where the value comes from: ``-p`` or a file with its line.
     """
@@ -125,7 +123,7 @@ def check_value(
     else:
         return
     told += f"\n{chapter} declares:"
-    raise ParameterError("\n  ".join([told, *map(str, declared.values())]))
+    raise UsageError("\n  ".join([told, *map(str, declared.values())]))
 
 
 def _hint(kind: str, value: Any) -> str:

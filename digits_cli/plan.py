@@ -1,7 +1,5 @@
 """Decide what a run will do, and refuse what cannot work, before anything is started."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +7,8 @@ from typing import Any
 
 from digits_cli import book
 from digits_cli.book import Chapter, folder_here
-from digits_cli.errors import ParameterError, UsageError, did_you_mean
-from digits_cli.pairing import notebook_bytes, read_chapter, refuse_unlike
+from digits_cli.errors import UsageError, did_you_mean
+from digits_cli.pairing import read_chapter, refuse_unlike
 from digits_cli.parameters import Parameter, check_value, declared_parameters
 from digits_cli.yaml_source import YamlSource
 
@@ -26,7 +24,7 @@ class PlannedRun:
     profile: str
     parameters: dict[str, Any]  # to inject; empty for a run with the chapter's own defaults
     folder: Path  # where the kernel works and the executed notebook goes
-    source: bytes  # of the notebook, as it was when the run was planned
+    notebook: Any  # as it was when the run was planned
 
     @property
     def output(self) -> Path:
@@ -54,7 +52,8 @@ def plan_runs(
         raise UsageError(f"{told} Profiles: {', '.join(profiles)}.")
     chapters = book.select_chapters(root, wanted)
     refuse_unlike(root, chapters)
-    declared = {c.name: declared_parameters(read_chapter(c), c.name) for c in chapters}
+    notebooks = {chapter.name: read_chapter(chapter) for chapter in chapters}
+    declared = {name: declared_parameters(notebooks[name], name) for name in notebooks}
     requested = {c.name: profile_values(root, profile, c, declared[c.name]) for c in chapters}
     for name, value in with_full_folders(parameters or {}).items():
         takers = [chapter for chapter in declared if name in declared[chapter]]
@@ -62,7 +61,7 @@ def plan_runs(
             known = sorted({known for chapter in declared.values() for known in chapter})
             told = f"None of {', '.join(declared)} has a parameter {name} (-p)."
             told += f"{did_you_mean(name, known)} They declare {', '.join(known)}."
-            raise ParameterError(told)
+            raise UsageError(told)
         for chapter in takers or declared:
             check_value(chapter, declared[chapter], name, value, "-p")
             requested[chapter][name] = value
@@ -74,7 +73,7 @@ def plan_runs(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"Cannot make the folder {folder}: {error.strerror}.") from error
-    return [PlannedRun(c, profile, requested[c.name], folder, notebook_bytes(c)) for c in chapters]
+    return [PlannedRun(c, profile, requested[c.name], folder, notebooks[c.name]) for c in chapters]
 
 
 def profile_file(root: Path, profile: str, chapter: str) -> Path:
@@ -89,7 +88,7 @@ def profile_values(
     path = profile_file(root, profile, chapter.name)
     if not path.exists():
         return {}
-    source = YamlSource(path, ParameterError)
+    source = YamlSource(path)
     source.need(isinstance(source.values, dict), (), "expected NAME: value, one a line")
     if declared is not None:
         for name, value in source.values.items():

@@ -2,27 +2,18 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from digit_utils import results
 from digit_utils.io import json_bytes, parse_json, read_bytes, write_atomically
-from digits_cli import freshness
-from digits_cli.book import (
-    Chapter,
-    cells_tagged,
-    find_checkout,
-    read_notebook,
-    run_folder,
-    select_chapters,
-    shown,
-    write_notebook,
-)
-from digits_cli.code_form import code_forms
+from digits_cli import book, freshness
+from digits_cli.book import Chapter, read_notebook, run_folder, shown
 from digits_cli.errors import RunnerError
 from digits_cli.execute import ChapterRun, run_chapters
+from digits_cli.normalised_code import normalised_cells
 from digits_cli.pairing import carry_outputs, read_script, refuse_to_lose
 from digits_cli.parameters import declared_parameters
 from digits_cli.plan import profile_values
@@ -31,58 +22,50 @@ from digits_cli.summary import print_failure
 MEASURED = ("profile", "seconds", "peak_memory_mb")  # of a run, and kept in `results/`
 
 
-def publish(
-    wanted: Sequence[str] = (),
-    run: bool = True,
-    root: Path | str | None = None,
-    say: Callable[[str], None] = print,
-) -> list[str]:
+def publish(wanted: Sequence[str] = (), run: bool = True) -> list[str]:
     """Refresh the published outputs that are stale; return the chapters that still are.
 
     They need a run (run=False), or their run failed, which ends the call. Each chapter is published
     as soon as its run is done, so an interrupted call can be repeated. A full run of today's code
     is used as it is, for a chapter named in `wanted` even when it is fresh.
     """
-    root = find_checkout(root)
+    root = book.find_checkout()
     left = []
-    for chapter in select_chapters(root, wanted):
+    for chapter in book.select_chapters(root, wanted):
         # Asked anew for each: what an earlier chapter has published may make this one stale.
         stale = freshness.why_stale(root, chapter)
         not_ready = freshness.why_not_from_run(root, chapter)
         if not stale and (not wanted or not_ready):
-            say(f"{chapter.name}: fresh")
+            print(f"{chapter.name}: fresh")
             continue
         if chapter.notebook.is_file():
             refuse_to_lose(chapter, read_script(chapter.script), read_notebook(chapter.notebook))
         if not_ready and not run:
-            say(f"{chapter.name}: needs a run ({_brief(stale)})")
+            print(f"{chapter.name}: needs a run ({freshness.brief(stale)})")
             left.append(chapter.name)
             continue
         if not_ready:
-            say(f"{chapter.name}: runs again ({_brief(stale)})")
+            print(f"{chapter.name}: runs again ({freshness.brief(stale)})")
             done = _run(root, chapter)
             if not done.ok:
                 print_failure(done)
                 return [*left, chapter.name]
         written = _publish_run(root, chapter)
         for path in written:
-            say(f"{chapter.name}: wrote {shown(path)}")
+            print(f"{chapter.name}: wrote {shown(path)}")
         if not written:
-            say(f"{chapter.name}: fresh, and as its full run")
+            print(f"{chapter.name}: fresh, and as its full run")
     return left
-
-
-def _brief(reasons: list[str]) -> str:
-    more = [f"and {len(reasons) - 3} more"] if len(reasons) > 3 else []
-    return "; ".join(reasons[:3] + more)
 
 
 def _run(root: Path, chapter: Chapter) -> ChapterRun:
     locked = freshness.to_publish(root, chapter)
     values = profile_values(root, "full", chapter)
-    here = freshness.take(read_script(chapter.script), chapter.name, values)
+    here = freshness.take_fingerprint(read_script(chapter.script), chapter.name, values)
     if others := freshness.differences(here, locked):
-        told = f"was not run: its outputs would not be those of the lock ({_brief(others)})"
+        told = (
+            f"was not run: its outputs would not be those of the lock ({freshness.brief(others)})"
+        )
         told += ". Install what requirements.lock pins (`make venv`)."
         raise RunnerError(f"{chapter.name} {told}")
     # The book's own artifacts are those to read, and not what a run left that was never published.
@@ -92,7 +75,7 @@ def _run(root: Path, chapter: Chapter) -> ChapterRun:
             _write(run_folder(root, "full") / "artifacts" / recorded.name, recorded.read_bytes())
     (done,) = run_chapters([chapter.name], "full", root=root)
     if changed := freshness.why_not_from_run(root, chapter) if done.ok else []:
-        told = f"was not published: it changed while it ran ({_brief(changed)})"
+        told = f"was not published: it changed while it ran ({freshness.brief(changed)})"
         raise RunnerError(f"{chapter.name} {told}. Start the same command again.")
     return done
 
@@ -141,7 +124,7 @@ def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
     written = [path for path, data in new.items() if _write(path, data)]
     # Last, for it holds the fingerprint: once it says fresh, everything is in its place.
     if not chapter.notebook.is_file() or read_notebook(chapter.notebook) != notebook:
-        write_notebook(chapter.notebook, notebook)
+        book.write_notebook(chapter.notebook, notebook)
         written.append(chapter.notebook)
     return written
 
@@ -161,15 +144,15 @@ def executed_chapters(root: Path, profile: str, chapters: Sequence[Chapter]) -> 
             current, executed = read_script(chapter.script), read_notebook(path)
             ran_with = executed.metadata.get("digits", {}).get("parameters", {})
             asked = profile_values(root, profile, chapter)
-            if code_forms(current) != code_forms(executed):
+            if normalised_cells(current) != normalised_cells(executed):
                 why = "code changed since the run"
             elif not asked.items() <= ran_with.items():
                 why = "the profile's values changed since the run"
             else:
                 carry_outputs(current, executed)
-                for declared in cells_tagged(current, "parameters"):
+                for declared in book.cells_tagged(current, "parameters"):
                     place = current.cells.index(declared) + 1
-                    current.cells[place:place] = cells_tagged(executed, "injected-parameters")
+                    current.cells[place:place] = book.cells_tagged(executed, "injected-parameters")
                 found[chapter.name] = current
                 continue
         behind.setdefault(why, []).append(chapter.name)

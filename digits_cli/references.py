@@ -1,8 +1,6 @@
-"""The chapters' regression references: their bounds, and whether they belong to today's code.
+"""The chapters' regression references: their bounds, and whether they belong to today's code."""
 
-They are made by `tests/regression/make_references.py`, which is no part of the package.
-"""
-
+import ast
 import math
 import pprint
 import runpy
@@ -10,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from digits_cli.book import Chapter, code_sources, find_checkout, read_notebook
-from digits_cli.child import injected_values
+from digits_cli.book import Chapter, cells_tagged, code_sources, find_checkout, read_notebook
 from digits_cli.errors import RunnerError
 from digits_cli.pairing import read_script
 from digits_cli.plan import profile_values
@@ -20,17 +17,13 @@ from digits_cli.yaml_source import YamlSource
 FOLDER = Path("tests/regression/reference")
 BOUNDS = Path("tests/regression/bounds.yaml")
 SOURCE = f"{BOUNDS.as_posix()}, written by `digits references`"
-MAKER = Path("tests/regression/make_references.py")
+MAKER = Path("tests/regression/make_references.py")  # which is no part of the package
 
 
-def make(command: str, wanted: Sequence[str] = ()) -> list[Path]:
-    """Make ``references`` of some chapters, or all, or else copies; return the files written."""
+def call_maker(function: str, wanted: Sequence[str] = ()) -> list[Path]:
+    """Call a function of `MAKER` for some chapters, or all; return the files it wrote."""
     root = find_checkout()
-    maker = root / MAKER
-    if not maker.is_file():  # another book has none of its own
-        maker = Path(__file__).parents[1] / MAKER
-    name = "make_references" if command == "references" else "stage_published"
-    return runpy.run_path(str(maker))[name](root, wanted)
+    return runpy.run_path(str(root / MAKER))[function](root, wanted)
 
 
 def why_stale_reference(root: Path, chapter: Chapter) -> str:
@@ -50,6 +43,13 @@ def why_stale_reference(root: Path, chapter: Chapter) -> str:
     if values != profile_values(root, "quick", chapter):
         return "the quick profile has changed"
     return "" if check == check_cell(bounds, SOURCE) else "its bounds have changed"
+
+
+def injected_values(notebook: Any) -> dict[str, Any]:
+    """Read back the values that a run injected; empty when it injected none."""
+    cells = cells_tagged(notebook, "injected-parameters")
+    lines: list[Any] = [line for cell in cells for line in ast.parse(cell.source).body]
+    return {line.targets[0].id: ast.literal_eval(line.value) for line in lines}
 
 
 def check_cell(bounds: Mapping[str, Any], source: str) -> str:

@@ -1,7 +1,5 @@
 """Report a sweep or a search: its progress, a table on the terminal and as files, and a page."""
 
-from __future__ import annotations
-
 import html
 import io
 import itertools
@@ -15,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from digit_utils.io import FolderUnavailable, claim_folder, write_atomically
+from digit_utils.io import write_atomically
 from digits_cli.book import shown
 from digits_cli.errors import did_you_mean
 from digits_cli.progress import duration
@@ -171,7 +169,7 @@ def search_progress() -> Callable[[Sequence[Any], int], None]:
 def print_best(found: Any, folder: Path, most: int = 5) -> bool:
     """Print the `most` best trials; write all to ``trials.csv``, and a page to ``report.html``.
 
-    While another process holds the folder, no file is written. Returns whether any trial succeeded.
+    Returns whether any trial succeeded.
     """
     trials = found.trials
     good = [trial for trial in _ranked(trials) if trial.ok]
@@ -179,15 +177,10 @@ def print_best(found: Any, folder: Path, most: int = 5) -> bool:
     heads = ["trial", "loss", "time", *trials[0].parameters]
     print_table(heads, [[_text(value) for value in row] for row in rows])
     print(_summary(found))
-    try:
-        with claim_folder(folder):
-            table = _trials_table(trials).to_csv(index=False).encode()
-            table = write_atomically(folder / "trials.csv", table)
-            title = f"Search {folder.name}"
-            report = _write_page(folder / "report.html", title, _search_parts(found))
-        print(f"All of them: {shown(table)}; figures: {shown(report)}")
-    except FolderUnavailable as error:  # somebody resumed the search, and will write them
-        print(f"note: no report is written, {error}", file=sys.stderr)
+    table = folder / "trials.csv"
+    write_atomically(table, _trials_table(trials).to_csv(index=False).encode())
+    page = _write_page(folder / "report.html", f"Search {folder.name}", _search_parts(found))
+    print(f"All of them: {shown(table)}; figures: {shown(page)}")
     if not good:
         print(f"No trial succeeded. The last: {trials[-1].error}", file=sys.stderr)
     return bool(good)

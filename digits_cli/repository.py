@@ -19,8 +19,8 @@ _ADDRESS = re.compile(
     rf"(?:https://github\.com/|(?:ssh://)?git@github\.com[:/])({_SLUG})(?:\.git)?/?"
 )
 # Files whose text names the repository.
-PLACES = "CITATION.cff README.md pyproject.toml book/*.md notebooks/[0-9]*.py "
-PLACES += "tests/regression/reference/*.ipynb"
+PLACES = ["CITATION.cff", "README.md", "pyproject.toml", "book/*.md", "notebooks/[0-9]*.py",
+          "tests/regression/reference/*.ipynb"]  # fmt: skip
 
 # The first code cell of every chapter, the same in all but for what `_config.yml` names. The
 # address is one literal, so that whoever serves a fork can exchange it.
@@ -55,10 +55,7 @@ def parse_address(text: str) -> str | None:
 
 def configured(root: Path) -> tuple[str | None, str]:
     """Return the repository's address and branch in `_config.yml`; None when it names none."""
-    path = root / "_config.yml"
-    if not path.exists():
-        return None, "main"
-    source = YamlSource(path, RunnerError)
+    source = YamlSource(root / "_config.yml", RunnerError)
     try:
         named = source.values.get("repository") or {}
         url, branch = named.get("url"), str(named.get("branch", "main"))
@@ -88,30 +85,25 @@ def find_address(root: Path) -> tuple[str | None, str]:
     return configured(root)[0], "_config.yml"
 
 
-def rewrite_text(text: str, old: str | None, new: str | None) -> str:
-    """Replace one repository's address by another in links to GitHub, Colab and Binder."""
-    if not old or not new:
-        return text
-    before, after = old.removeprefix(GITHUB), new.removeprefix(GITHUB)
-    link = r"(github\.com/|colab\.research\.google\.com/github/|/v2/gh/)"
-    # Not in the address of a repository whose name begins alike.
-    pattern = rf"{link}{re.escape(before)}(?![\w-]|\.(?!git\b)\w)"
-    return re.sub(pattern, lambda found: found[1] + after, text)
+def rewrite_file(path: Path, old: str, new: str) -> bool:
+    """Replace a repository's address in links to GitHub, Colab and Binder; tell if there are any.
+
+    The address of a repository whose name begins alike stays, and so do line ends.
+    """
+    link = rb"(github\.com/|colab\.research\.google\.com/github/|/v2/gh/)"
+    before, after = (url.removeprefix(GITHUB).encode() for url in (old, new))
+    pattern = link + re.escape(before) + rb"(?![\w-]|\.(?!git\b)\w)"
+    text = path.read_bytes()
+    changed = re.sub(pattern, lambda found: found[1] + after, text)
+    return changed != text and bool(write_atomically(path, changed))
 
 
-def rewrite_file(path: Path, old: str, new: str | None) -> bool:
-    """Do the same in a file; return whether that changed it."""
-    before = path.read_bytes()  # line ends stay as they are
-    after = rewrite_text(before.decode("utf-8"), old, new).encode("utf-8")
-    return after != before and bool(write_atomically(path, after))
-
-
-def rewrite_address(new: str | None = None, root: Path | str | None = None) -> list[Path]:
+def rewrite_address(new: str | None) -> list[Path]:
     """Make every file name the repository `new`, or that of `find_address`; return those written.
 
     An interrupted call can be repeated.
     """
-    root = find_checkout(root)
+    root = find_checkout()
     config = root / "_config.yml"
     old = configured(root)[0]
     if old is None:
@@ -119,7 +111,7 @@ def rewrite_address(new: str | None = None, root: Path | str | None = None) -> l
     address = find_address(root)[0] if new is None else parse_address(new)
     if address is None:
         raise UsageError(f"'{new}' is not {GITHUB}OWNER/NAME.")
-    texts = (path for place in PLACES.split() for path in sorted(root.glob(place)))
+    texts = [path for place in PLACES for path in sorted(root.glob(place))]
     written = [path for path in texts if rewrite_file(path, old, address)]
     chapters = (chapter for chapter in list_chapters(root) if chapter.script.is_file())
     written += [chapter.notebook for chapter in chapters if sync_pair(chapter)]

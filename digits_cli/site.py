@@ -17,12 +17,12 @@ from digits_cli.yaml_source import YamlSource
 BUILDING = {"site": "the site is being built"}
 
 
-def build_site(profile: str | None = "quick", root: Path | str | None = None) -> int:
+def build_site(profile: str | None) -> int:
     """Build `_build/html` from a profile's runs, or None: as published; return the exit code.
 
     A failed build leaves the last good site in place.
     """
-    root = find_checkout(root)
+    root = find_checkout()
     with hold(root / "_build", BUILDING):
         pages = stage_site(root, profile)
         code, made = _jupyter_book(root, "-n", "-W", "--keep-going")
@@ -41,9 +41,9 @@ def build_site(profile: str | None = "quick", root: Path | str | None = None) ->
     return 0
 
 
-def check_links(profile: str | None = None, root: Path | str | None = None) -> int:
+def check_links(profile: str | None) -> int:
     """Check every external link of the book; return 0 when all are answered, else 1."""
-    root = find_checkout(root)
+    root = find_checkout()
     with hold(root / "_build", BUILDING):
         stage_site(root, profile)
         code, made = _jupyter_book(root, "--builder", "linkcheck")
@@ -91,9 +91,6 @@ def _jupyter_book(root: Path, *options: str) -> tuple[int, Path]:
 
 def stage_site(root: Path, profile: str | None) -> list[str]:
     """Fill `_build/site` afresh with the book's sources; return the pages that `_toc.yml` names."""
-    for name in ("_config.yml", "_toc.yml", "book"):
-        if not (root / name).exists():
-            raise RunnerError(f"{shown(root / name)} is missing: the book needs it.")
     pages, chapters = _toc_pages(root / "_toc.yml"), list_chapters(root)
     names = {f"notebooks/{chapter.name}" for chapter in chapters}
     listed = {page for page in pages if page.startswith("notebooks/")}
@@ -113,16 +110,15 @@ def stage_site(root: Path, profile: str | None) -> list[str]:
     for name in ("_config.yml", "_toc.yml"):
         shutil.copyfile(root / name, site / name)
     caches = shutil.ignore_patterns("__pycache__")
-    for name in ("book", "results", "sweeps"):  # pages show numbers and files from the last two
-        if (root / name).is_dir():
-            shutil.copytree(root / name, site / name, ignore=caches)
+    for folder in filter(Path.is_dir, map(root.joinpath, ("book", "results", "sweeps"))):
+        shutil.copytree(folder, site / folder.name, ignore=caches)  # pages show from all three
     (site / "notebooks").mkdir()
     for name, notebook in notebooks.items():
         # For the page of versions and timings.
         notebook.metadata.setdefault("digits", {})["stale"] = stale[name]
         write_notebook(site / "notebooks" / f"{name}.ipynb", notebook)
     written, (ours, source) = configured(root)[0], find_address(root)
-    if ours != written and written:
+    if written and ours and ours != written:
         print(f"Links lead to {ours} (by {source}; _config.yml names {written}).")
         texts = (path for kind in ("*.yml", "book/*.md", "*/*.ipynb") for path in site.glob(kind))
         for path in texts:

@@ -1,7 +1,5 @@
 """Print what the terminal shows after a run: failures, a summary, the table of chapters."""
 
-from __future__ import annotations
-
 import json
 import sys
 import textwrap
@@ -10,17 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from digits_cli.book import (
-    PROFILES,
-    find_checkout,
-    read_notebook,
-    run_folder,
-    select_chapters,
-    shown,
-    tell_others,
-    title,
-    without_colour,
-)
+from digits_cli import book
+from digits_cli.book import PROFILES, read_notebook, run_folder, shown
 from digits_cli.execute import ChapterRun
 from digits_cli.freshness import why_stale
 from digits_cli.pairing import check_pairs
@@ -31,11 +20,12 @@ from digits_cli.reports import print_table
 
 def print_failure(run: ChapterRun) -> None:
     """Print the failing cell and its traceback to standard error; nothing if the run succeeded."""
-    if (failure := run.failure) is None:
+    if run.failure is None:
         return
-    traceback = failure.traceback if sys.stderr.isatty() else without_colour(failure.traceback)
+    message, source, traceback = run.failure
+    traceback = traceback if sys.stderr.isatty() else book.without_colour(traceback)
     kept = f"The notebook up to there: {shown(run.output)}" if run.output.is_file() else ""
-    parts = [failure.message, textwrap.indent(failure.source, "    "), traceback, kept]
+    parts = [message, textwrap.indent(source, "    "), traceback, kept]
     print("\n" + "\n\n".join(filter(None, parts)), file=sys.stderr)
 
 
@@ -45,7 +35,7 @@ def print_summary(runs: Sequence[ChapterRun]) -> None:
         [
             f"{run.name}{' (as it was)' * run.skipped}{' (failed)' * (not run.ok)}",
             duration(run.seconds),
-            "" if run.peak_memory_mb is None else f"{run.peak_memory_mb} MB",
+            f"{memory} MB" if (memory := run.record.get("peak_memory_mb")) else "",
             _brief(run.results),
         ]
         for run in runs
@@ -67,20 +57,20 @@ def print_status(wanted: Sequence[str] = ()) -> bool:
 
     Returns whether all published outputs are fresh; stale references do not count.
     """
-    root = find_checkout()
+    root = book.find_checkout()
     rows: list[list[str]] = []
     because: dict[str, list[str]] = {}
-    chapters = select_chapters(root, wanted)
+    chapters = book.select_chapters(root, wanted)
     for chapter in chapters:
         reasons = why_stale(root, chapter)
         for reason in reasons:
             because.setdefault(reason, []).append(chapter.name)
-        heading = title(read_notebook(chapter.notebook)) if chapter.notebook.is_file() else ""
+        heading = book.title(read_notebook(chapter.notebook)) if chapter.notebook.is_file() else ""
         last = [_last_run(run_folder(root, p) / f"{chapter.name}.ipynb") for p in PROFILES]
         state = "stale" if reasons else "fresh"
         rows.append([chapter.name, heading or "(no notebook: digits sync)", state, *last])
     print_table(["chapter", "title", "published", *PROFILES], rows)
-    tell_others(root)
+    book.tell_others(root)
     for reason, names in because.items():
         print(f"\nstale: {reason}\n{_wrapped(names)}")
     if because:

@@ -5,9 +5,6 @@ last and atomically, so that it vouches for the rest. Helpers are not part of th
 the commit of the checkout, and a sweep that mixes several says so.
 """
 
-from __future__ import annotations
-
-import hashlib
 import json
 import re
 import sys
@@ -27,7 +24,8 @@ from digits_cli import book
 from digits_cli.book import Chapter, folder_here, shown
 from digits_cli.errors import RunnerError, UsageError
 from digits_cli.execute import check_can_run, run_one
-from digits_cli.pairing import notebook_bytes, refuse_unlike
+from digits_cli.normalised_code import short_hash
+from digits_cli.pairing import read_chapter, refuse_unlike
 from digits_cli.plan import PlannedRun
 from digits_cli.progress import duration
 from digits_cli.reports import write_report
@@ -50,15 +48,13 @@ def run_sweep(
     only_list: bool = False,
     engine: str = "local",
     address: str | None = None,
-) -> tuple[Sweep, list[SweepRun], Place]:
+) -> tuple[Sweep, list[SweepRun], "Place"]:
     """Run what a sweep asks for and has not got yet; return it, its runs and their place.
 
     `out` None: ``_build/sweeps/<name of the file>``; `jobs` None: one at a time, or with Ray one
     per processor. Runs are in the order of the file. Raises UsageError for a request that cannot
     work, FolderUnavailable, and RunnerError when script, address or cluster stand in the way.
     """
-    import nbformat
-
     check_can_run()
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs is {jobs}, expected at least 1.")
@@ -69,9 +65,8 @@ def run_sweep(
     refuse_unlike(root, [sweep.chapter])
     place = Place(out, book.build_folder(root) / "sweeps" / file.stem)
     # Read once: what is run is what the runs are named by, whatever is edited meanwhile.
-    notebook = notebook_bytes(sweep.chapter)
-    code = book.code_sources(nbformat.reads(notebook.decode("utf-8"), as_version=4))
-    named = {"chapter": sweep.chapter.name, "code": code}
+    notebook = read_chapter(sweep.chapter)
+    named = {"chapter": sweep.chapter.name, "code": book.code_sources(notebook)}
     points = {digest({**named, "parameters": point})[:12]: point for point in sweep.points}
     if only_list:
         runs = place.runs(points)
@@ -106,7 +101,7 @@ def _tell(text: str) -> None:
 
 
 def _run_all(
-    sweep: Sweep, notebook: bytes, todo: list[SweepRun], place: Place, execute: Execute, jobs: int
+    sweep: Sweep, notebook: Any, todo: list[SweepRun], place: "Place", execute: Execute, jobs: int
 ) -> dict[str, SweepRun]:
     """Run points, `jobs` at a time; return the finished runs by key."""
     stop = threading.Event()
@@ -153,17 +148,19 @@ def run_here(plan: PlannedRun, go_on: Callable[..., None]) -> dict[str, Any]:
     result = run_one(plan, SimpleNamespace(tick=go_on, cell=go_on))  # which show nothing
     error = None
     if result.failure is not None:
-        lines = book.without_colour(result.failure.traceback).strip().splitlines()
-        error = " ".join([result.failure.message, *lines[-1:]])
+        message, _, traceback = result.failure
+        lines = book.without_colour(traceback).strip().splitlines()
+        error = " ".join([message, *lines[-1:]])
+    made = result.record.get("provenance", {})
     return {
         "status": "ok" if error is None else "failed",
         "error": error,
         "seconds": round(result.seconds, 1),
         "notebook": result.output.name if result.output.is_file() else None,
-        "commit": result.provenance.get("commit"),
-        "versions": result.provenance.get("versions"),
+        "commit": made.get("commit"),
+        "versions": made.get("versions"),
         "results": result.results,
-        "peak_memory_mb": result.peak_memory_mb,
+        "peak_memory_mb": result.record.get("peak_memory_mb"),
     }
 
 
@@ -220,8 +217,8 @@ class Place:
             text = "a web server keeps no folders, use s3:// or alike"
             raise UsageError(f"--out is {self.address}; {text}")
         if self.address:  # what was run for one place is not yet at another
-            named = hashlib.sha256(self.address.encode("utf-8", "surrogateescape")).hexdigest()
-            self.folder = default.with_name(f"{default.name}-{named[:8]}")
+            named = short_hash(self.address.encode("utf-8", "surrogateescape"))[:8]
+            self.folder = default.with_name(f"{default.name}-{named}")
         self.report = f"{self.address}/{REPORT} and " * bool(self.address)  # for messages
         self.report += shown(self.folder / REPORT)
 

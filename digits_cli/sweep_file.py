@@ -1,8 +1,5 @@
 """Read a sweep's YAML file, refusing what cannot work before anything starts."""
 
-from __future__ import annotations
-
-import hashlib
 import itertools
 import json
 import math
@@ -16,6 +13,7 @@ from typing import Any
 from digit_utils import results
 from digits_cli.book import Chapter, list_profiles, select_chapters, shown
 from digits_cli.errors import UsageError, did_you_mean
+from digits_cli.normalised_code import short_hash
 from digits_cli.pairing import read_chapter
 from digits_cli.parameters import Parameter, check_value, declared_parameters, show_value
 from digits_cli.plan import profile_values, with_full_folders
@@ -115,7 +113,7 @@ def read_sweep(path: Path, root: Path) -> Sweep:
 
 def digest(values: Mapping[str, Any]) -> str:
     """Return a hash of values, which tells runs apart."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return short_hash(json.dumps(values, sort_keys=True).encode())
 
 
 class _SweepSource(YamlSource):

@@ -1,7 +1,5 @@
 """Read YAML that people write: plain values only, with the line of each entry."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

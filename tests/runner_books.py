@@ -1,8 +1,5 @@
 """Tiny books for the tests of the runner: real files, real kernels, nothing to download."""
 
-from __future__ import annotations
-
-import copy
 import os
 import signal
 import subprocess
@@ -12,8 +9,9 @@ from pathlib import Path
 
 import nbformat
 
-from digits_cli.book import list_chapters, read_notebook, write_notebook
-from digits_cli.freshness import take
+from digits_cli.book import code_cells, list_chapters, read_notebook, write_notebook
+from digits_cli.freshness import take_fingerprint
+from digits_cli.notebook_process import make_ready
 from digits_cli.pairing import read_script, sync_pair
 from digits_cli.plan import profile_values
 
@@ -129,15 +127,9 @@ def pretend_run(
     """Leave what an executed chapter would leave, without a kernel."""
     (asked,) = [found for found in list_chapters(root) if found.name == name]
     parameters = {**profile_values(root, profile, asked), **(parameters or {})}
-    notebook = copy.deepcopy(read_script(asked.script))
-    if parameters:
-        lines = ["# Parameters", *(f"{key} = {value!r}" for key, value in parameters.items())]
-        tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
-        cell = nbformat.v4.new_code_cell("\n".join(lines))
-        cell.metadata["tags"] = ["injected-parameters"]
-        notebook.cells.insert(tags.index(["parameters"]) + 1, cell)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for count, cell in enumerate(code, start=1):
+    notebook = read_script(asked.script)
+    make_ready(notebook, parameters)
+    for count, cell in enumerate(code_cells(notebook), start=1):
         cell.execution_count = count
         cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=f"{count}\n")]
     report = {"text/plain": "found", "application/vnd.digits.results+json": values or {"seed": 0}}
@@ -147,7 +139,7 @@ def pretend_run(
     notebook.metadata["digits"] = {
         "profile": profile, "parameters": parameters, "seconds": 1.0,
         "provenance": {"commit": "abc"},
-        "fingerprint": take(notebook, name, parameters, path.parent),
+        "fingerprint": take_fingerprint(notebook, name, parameters, path.parent),
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     write_notebook(path, notebook)

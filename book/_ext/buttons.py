@@ -5,8 +5,6 @@ of the ``.ipynb``, and its issues are titled with the page's path. Here Colab an
 click each, the source is the ``.py`` half of the pair, and an issue names page and title.
 """
 
-from __future__ import annotations
-
 import html
 from urllib.parse import quote
 
@@ -67,6 +65,5 @@ def adjust(app: Sphinx, pagename: str, templatename: str, context: dict, doctree
 
 
 def setup(app: Sphinx) -> dict:
-    """Connect the handler."""
     app.connect("html-page-context", adjust, priority=AFTER_THE_THEME)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -5,8 +5,6 @@ each was run, and of the installed packages. ``{measured}`draw_page time.median_
 ``time.median_ms`` of the record ``results/draw_page.json``; the last word is one of `FORMATS`.
 """
 
-from __future__ import annotations
-
 import json
 import platform
 import re
@@ -20,6 +18,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from digit_utils.provenance import package_versions
 from digits_cli.book import list_chapters, prose, read_notebook, title
+from digits_cli.freshness import brief
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +27,6 @@ QUESTION = re.compile(r"^\*\*(.+\?)\*\*\s*$", re.MULTILINE)
 # A row of the table "Before you start": "| Time | 15 minutes to read; ... |"
 TIME = re.compile(r"^\|\s*\**Time\**\s*\|\s*(.+?)\s*\|", re.MULTILINE)
 NOT_RECORDED = "–"
-MOST_REASONS = 3
 PACKAGES = [
     "tensorflow", "keras", "numpy", "pandas", "scikit-learn", "hyperopt", "matplotlib", "seaborn",
     "papermill", "jupytext", "nbval", "jupyter-book",
@@ -83,7 +81,6 @@ class Table(SphinxDirective):
     style = ""  # a class for the style sheet
 
     def run(self) -> list[nodes.Node]:
-        """Turn the rows into the nodes of a table."""
         # What the table shows is not in the page's own source, so its date says nothing.
         self.env.note_reread()
         lines = [self.header, self.alignment, *self.rows()]
@@ -95,7 +92,6 @@ class Table(SphinxDirective):
         return holder.children
 
     def chapters(self) -> list[Facts]:
-        """Read the notebooks that this site is built from."""
         return read_chapters(Path(self.env.srcdir))
 
 
@@ -107,7 +103,6 @@ class Chapters(Table):
     style = "chapters"
 
     def rows(self):
-        """Give each chapter's number, title, question and time."""
         for chapter in self.chapters():
             if chapter.missing:
                 logger.warning(
@@ -128,7 +123,6 @@ class Timings(Table):
     alignment = ("---", "---", "---:", "---:", "---")
 
     def rows(self):
-        """Give each chapter's profile, seconds, memory, and whether its outputs are fresh."""
         for chapter in self.chapters():
             run = chapter.run
             seconds, memory = run.get("seconds"), run.get("peak_memory_mb")
@@ -145,10 +139,8 @@ def freshness(reasons: list[str] | None) -> str:
     """Say whether outputs are those of the code beside them, and why not."""
     if not reasons:
         return NOT_RECORDED if reasons is None else "fresh"
-    more = len(reasons) - MOST_REASONS
-    text = "; ".join([*reasons[:MOST_REASONS], *([f"and {more} more"] if more > 0 else [])])
     # Names of modules have underscores, values of parameters perhaps bars.
-    return "stale: " + re.sub(r"([\\`*_|<\[])", r"\\\1", text)
+    return "stale: " + re.sub(r"([\\`*_|<\[])", r"\\\1", brief(reasons))
 
 
 class Versions(Table):
@@ -158,7 +150,6 @@ class Versions(Table):
     alignment = ("---", "---")
 
     def rows(self):
-        """Give each package's name and version."""
         yield "Python", platform.python_version()
         yield from package_versions(PACKAGES).items()
 
@@ -191,7 +182,6 @@ class Measured(SphinxRole):
     """``{measured}``: a measured number, read from its record."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        """Return the formatted value; what is wrong is a warning, which fails the build."""
         try:
             text, record = read_measured(Path(self.env.srcdir) / "results", self.text)
         except ValueError as error:
@@ -202,7 +192,6 @@ class Measured(SphinxRole):
 
 
 def setup(app: Sphinx) -> dict:
-    """Register directives and role."""
     app.add_directive("chapters", Chapters)
     app.add_directive("timings", Timings)
     app.add_directive("versions", Versions)

@@ -4,8 +4,6 @@ The chapters are read on Colab and GitHub as well, so their text holds plain wor
 added where the glossary is.
 """
 
-from __future__ import annotations
-
 import re
 
 from docutils import nodes
@@ -76,6 +74,5 @@ def link_terms(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 
 def setup(app: Sphinx) -> dict:
-    """Connect the handler."""
     app.connect("doctree-resolved", link_terms, priority=AFTER_REFERENCES)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -3,8 +3,6 @@
 Of the theme, ``book/_static/scripts`` leaves out what draws each icon a second time.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -37,6 +35,5 @@ def make_lean(app: Sphinx, exception: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict:
-    """Connect the handler."""
     app.connect("build-finished", make_lean)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

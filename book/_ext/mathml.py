@@ -5,8 +5,6 @@ MathML needs no script, so the pages read the same without a network. Every curr
 browser displays it.
 """
 
-from __future__ import annotations
-
 import html
 import xml.etree.ElementTree as ElementTree
 
@@ -77,6 +75,5 @@ def visit_block(translator, node: nodes.math_block) -> None:
 
 
 def setup(app: Sphinx) -> dict:
-    """Register the renderer; ``html_math_renderer: mathml`` switches it on."""
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

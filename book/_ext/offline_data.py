@@ -4,8 +4,6 @@ Browsers let a page at ``file://`` run scripts but not fetch data. So beside eve
 ``_static/draw`` the site has a script with the same bytes in base64. Git keeps only the ``.bin``.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 from pathlib import Path
@@ -27,6 +25,5 @@ def write_scripts(app: Sphinx, exception: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict:
-    """Write the scripts when everything else is there."""
     app.connect("build-finished", write_scripts)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

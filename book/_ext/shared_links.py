@@ -6,8 +6,6 @@ from ``DIGITS_BOOK_URL`` in the environment or ``html_baseurl`` in the configura
 sphinx-notfound-page also knows where the links of 404.html start, which is shown at any depth.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import textwrap
@@ -44,7 +42,6 @@ def first_sentence(doctree: nodes.document, longest: int, titles: set[str]) -> s
 
 
 def line_width() -> float:
-    """Return the room for a line, in pixels."""
     return 0.88 * WIDTH
 
 
@@ -107,7 +104,6 @@ def tag_index(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict:
-    """Set both extensions up, and connect the handlers."""
     app.setup_extension("notfound.extension")
     app.setup_extension("sphinxext.opengraph")
     opengraph.get_description = first_sentence  # its own runs on over headings and lists

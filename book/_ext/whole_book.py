@@ -6,8 +6,6 @@ instead: anchors get their page's name in front, links between pages lead to the
 and what needs a script (buttons, things to play with) is left out.
 """
 
-from __future__ import annotations
-
 import posixpath
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -115,6 +113,5 @@ def make_whole_book(app: Sphinx, exception: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict:
-    """Connect the handler."""
     app.connect("build-finished", make_whole_book, priority=AFTER_THE_PAGES)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -19,9 +19,9 @@ import nbformat
 from digit_utils import results
 from digits_cli import book
 from digits_cli.book import cells_tagged, code_cells, tags, write_notebook
-from digits_cli.code_form import cell_tree
 from digits_cli.errors import RunnerError
 from digits_cli.freshness import RECORDED
+from digits_cli.normalised_code import cell_tree
 from digits_cli.pairing import set_stable_ids
 from digits_cli.publish import executed_chapters, machine_traces, number_cells, published_chapters
 from digits_cli.references import BOUNDS, FOLDER, SOURCE, check_cell, flatten, outside, read_bounds

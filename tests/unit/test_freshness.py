@@ -1,7 +1,5 @@
 """Stale outputs: found whenever something that made them has changed, and only then."""
 
-from __future__ import annotations
-
 import json
 import re
 from importlib.metadata import version
@@ -12,7 +10,7 @@ from runner_books import change, chapter, edit, make_book, pretend_run
 from digits_cli import execute, freshness, publish
 from digits_cli.book import code_cells, list_chapters, read_notebook, write_notebook
 from digits_cli.cli import main
-from digits_cli.execute import ChapterRun, Failure
+from digits_cli.execute import ChapterRun
 from digits_cli.freshness import NO_FINGERPRINT, why_run_is_stale, why_stale
 
 DRAWS = chapter(
@@ -72,7 +70,7 @@ def book(here):
     """One chapter, published and fresh."""
     make_book(here, c01_draws=DRAWS)
     pretend_run(here, "01_draws", "full")
-    assert publish.publish(root=here, run=False) == []
+    assert publish.publish(run=False) == []
     assert reasons(here) == []
     return here
 
@@ -167,7 +165,7 @@ def test_outputs_and_a_record_that_tell_two_things_are_stale(book):
         if record:
             path.write_text(record)
         assert reasons(book) == [told.format("results/01_draws.json")]
-        assert publish.publish(root=book, run=False) == []  # from the run that is there
+        assert publish.publish(run=False) == []  # from the run that is there
         assert path.read_bytes() == good
 
 
@@ -176,7 +174,7 @@ def test_a_file_of_the_package_counts_when_it_is_named(book):
     edit(book / LINES, "return n", "return open(HERE / 'table.npz'), n")
     write(book, {table: "1", other: "1"})
     pretend_run(book, "01_draws", "full")
-    assert publish.publish(root=book, run=False) == []
+    assert publish.publish(run=False) == []
     write(book, {other: "2"})
     assert reasons(book) == []
     write(book, {table: "2"})
@@ -214,15 +212,14 @@ class Runner:
         if isinstance(trouble, type):
             raise trouble
         if trouble == "fails":
-            failure = Failure("it failed")
-            return ChapterRun(name, plan.profile, plan.output, 1.0, failure=failure)
+            return ChapterRun(name, plan.output, 1.0, ("it failed", "", ""))
         if name == "02_saves":
             found = json.dumps({**self.best, **plan.parameters})
             write(plan.folder, {"artifacts/best_parameters.json": found})
         pretend_run(self.book, name, plan.profile, accuracy=0.5)
         if trouble == "changes":
             edit(self.book / LINES, "return n", "return 7 * n")
-        return ChapterRun(name, plan.profile, plan.output, 1.0)
+        return ChapterRun(name, plan.output, 1.0)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """One address of the repository, in every place that names it; a fork's book leads to the fork."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess
@@ -102,7 +100,7 @@ def test_every_chapter_has_todays_install_cell_for_the_branch_or_this_version():
 
 
 def test_no_other_file_names_it_so_that_one_command_rewrites_all():
-    reached = {path for place in PLACES.split() for path in ROOT.glob(place)}
+    reached = {path for place in PLACES for path in ROOT.glob(place)}
     reached |= {ROOT / "_config.yml", *(ROOT / "notebooks").glob("*"), Path(__file__)}
     slug = configured(ROOT)[0].removeprefix(GITHUB).encode()
     elsewhere = [p for p in committed(new=True) if p not in reached and slug in p.read_bytes()]
@@ -166,7 +164,7 @@ def test_one_command_rewrites_every_place_and_keeps_the_outputs(book, capsys):
     for path in (ours, reference):
         assert addresses_in(install_cell_of(path)) == [FORK]
         assert all(c.outputs and c.execution_count for c in code_cells(read_notebook(path)))
-    assert rewrite_address(FORK, book) == [], "a second time there is nothing to do"
+    assert rewrite_address(FORK) == [], "a second time there is nothing to do"
 
 
 # --- the cell that installs the helpers

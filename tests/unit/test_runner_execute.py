@@ -1,7 +1,5 @@
 """Running chapters for real: what is kept, what is told, and what is left behind."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time
@@ -164,7 +162,7 @@ LONG = chapter(
 @needs_signals
 def test_stopping_leaves_no_partial_output_and_no_process(tmp_path):
     """Started together and stopped in different ways; SIGKILL allows no goodbye."""
-    ways = {"INT": 130, "TERM": 130, "KILL": -9, "KILL of the child": 1}
+    ways = {"INT": 130, "TERM": 130, "KILL": -9, "KILL of its process": 1}
     books = [make_book(tmp_path / how, c01_long=LONG) for how in ways]
     # Without its parent a kernel ends, and has no time to end what it started.
     make_book(books[-1], c01_long=LONG.replace("'600'", "'0'"))
@@ -174,7 +172,7 @@ def test_stopping_leaves_no_partial_output_and_no_process(tmp_path):
             folder = book / "_build/runs/quick"
             pids = wait_for_pids(folder / "pids", process)
             scratch = Path(psutil.Process(pids[0]).environ()["KERAS_HOME"]).parent
-            killed = pids[2] if "child" in how else process.pid
+            killed = pids[2] if "process" in how else process.pid
             os.kill(killed, signal.Signals[f"SIG{how.partition(' ')[0]}"])
             _, told = process.communicate(timeout=30)
             assert process.returncode == code

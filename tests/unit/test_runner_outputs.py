@@ -1,7 +1,5 @@
 """What is made from executed chapters: the site and the published notebooks."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess
@@ -126,19 +124,23 @@ def test_a_bad_build_leaves_the_last_good_site_and_a_good_one_replaces_it(
 # --- published notebooks
 
 
-def published(book, *wanted):
+@pytest.fixture
+def published(book, capsys):
     """Publish what has been run; return what was said and what is left."""
-    said: list[str] = []
-    left = publish(wanted, run=False, root=book, say=said.append)
-    return said, left
+
+    def published(*wanted):
+        left = publish(wanted, run=False)
+        return capsys.readouterr().out.splitlines(), left
+
+    return published
 
 
-def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
+def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book, published):
     with pytest.raises(RunnerError, match="Not published, or changed since: 01_first, 02_second"):
         stage_site(book, None)
     pretend_run(book, "01_first", "full", parameters={"SEED": 0})  # the default, set all the same
     pretend_run(book, "02_second", "full")
-    said, left = published(book)
+    said, left = published()
     ends = ("results/{}.json", "notebooks/{}.ipynb")
     assert said == [f"{name}: wrote {end.format(name)}" for name in NAMES for end in ends]
     assert left == []
@@ -156,10 +158,10 @@ def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
 
     # A new run of what was published before is taken when it is named.
     pretend_run(book, "02_second", "full", accuracy=0.5)
-    assert published(book) == (["01_first: fresh", "02_second: fresh"], [])
-    assert published(book, "02")[0][-1] == "02_second: wrote notebooks/02_second.ipynb"
+    assert published() == (["01_first: fresh", "02_second: fresh"], [])
+    assert published("02")[0][-1] == "02_second: wrote notebooks/02_second.ipynb"
     assert results.read(book / "notebooks/02_second.ipynb") == {"accuracy": 0.5}
-    assert published(book, "02")[0] == ["02_second: fresh, and as its full run"]
+    assert published("02")[0] == ["02_second: fresh, and as its full run"]
 
     # A site can be made of it.
     shutil.rmtree(book / "_build")
@@ -169,11 +171,11 @@ def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book):
     assert code_cells(staged(book))[0].outputs
 
 
-def test_publishing_refuses_other_parameters_old_code_and_paths_of_this_machine(book):
+def test_publishing_refuses_other_parameters_old_code_and_paths_of_this_machine(book, published):
     before = (book / "notebooks/01_first.ipynb").read_bytes()
-    assert published(book)[1] == NAMES
+    assert published()[1] == NAMES
     pretend_run(book, "01_first", "full", parameters={"SEED": 3})
-    assert published(book, "01")[1] == ["01_first"], "other values than the profile's"
+    assert published("01")[1] == ["01_first"], "other values than the profile's"
     profile = book / "profiles/full/01_first.yaml"
     profile.parent.mkdir(parents=True)
     profile.write_text("SEED: 3\n")
@@ -182,12 +184,12 @@ def test_publishing_refuses_other_parameters_old_code_and_paths_of_this_machine(
     notebook.cells[3].outputs[0].text = f"saved in {book}/x"
     write_notebook(path, notebook)
     with pytest.raises(RunnerError) as error:
-        published(book)
+        published()
     assert "it ran with SEED=3 instead of its defaults" in str(error.value)
     assert f"cell 3 prints {book}" in str(error.value)
     assert (book / "notebooks/01_first.ipynb").read_bytes() == before
     change(book, "notebooks/01_first.py", "1 + 1", "1 + 2")
-    assert published(book)[1] == NAMES, "its code has changed"
+    assert published()[1] == NAMES, "its code has changed"
 
 
 def test_folders_of_windows_are_found_in_outputs_too(monkeypatch):

@@ -1,7 +1,5 @@
 """The two halves of a chapter: equal by content, outputs kept, files left alone."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

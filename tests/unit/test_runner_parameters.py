@@ -1,16 +1,15 @@
 """Declared parameters, requested values, and the messages when they do not fit."""
 
-from __future__ import annotations
-
+import shutil
 from pathlib import Path
 
 import pytest
 from helpers import ROOT
 from runner_books import FIRST, SECOND, make_book, sweep_file
 
-from digits_cli.book import list_chapters
-from digits_cli.errors import ParameterError, RunnerError, UsageError
-from digits_cli.pairing import read_script
+from digits_cli.book import find_checkout, find_root, list_chapters
+from digits_cli.errors import RunnerError, UsageError
+from digits_cli.pairing import check_pairs, read_script
 from digits_cli.parameters import (
     check_value,
     declared_parameters,
@@ -61,7 +60,7 @@ def test_declarations_are_read_with_type_default_and_comment():
     ],
 )
 def test_a_parameters_cell_of_anything_else_is_refused(source, told):
-    with pytest.raises(ParameterError, match="01_x") as error:
+    with pytest.raises(UsageError, match="01_x") as error:
         parse_declarations(source, "01_x")
     assert told in str(error.value)
 
@@ -82,7 +81,7 @@ def test_types_and_minima(declaration, good, bad, told):
     for value in good:
         check_value("01_x", declared, "A", value, "-p")
     for value in bad:
-        with pytest.raises(ParameterError, match=told):
+        with pytest.raises(UsageError, match=told):
             check_value("01_x", declared, "A", value, "-p")
 
 
@@ -103,7 +102,7 @@ def test_command_line_values():
     ],
 )
 def test_what_does_not_fit_is_told_with_the_declarations(plan, parameters, told):
-    with pytest.raises(ParameterError) as error:
+    with pytest.raises(UsageError) as error:
         plan(["01"], **parameters)
     assert told in str(error.value)
     assert "\n01_first declares:\n  SEED: int = 0  # of everything\n  RATE" in str(error.value)
@@ -116,7 +115,7 @@ def test_every_whole_number_of_a_chapter_says_its_minimum():
         for name, parameter in declared.items():
             check_value(chapter.name, declared, name, parameter.default, "its cell")
             if parameter.type == "int" and name != "SEED":
-                with pytest.raises(ParameterError, match=f"{name} of {chapter.name} is at least"):
+                with pytest.raises(UsageError, match=f"{name} of {chapter.name} is at least"):
                     check_value(chapter.name, declared, name, -1, "-p")
 
 
@@ -124,7 +123,7 @@ def test_values_reach_every_chapter_that_declares_them_and_need_one(plan):
     first, second = plan(SEED=2**32 - 1, EPOCHS=1)
     assert first.parameters == {"SEED": 2**32 - 1}
     assert second.parameters == {"SEED": 2**32 - 1, "EPOCHS": 1}
-    with pytest.raises(ParameterError, match="None of 01_first, 02_second has a parameter EPOCH "):
+    with pytest.raises(UsageError, match="None of 01_first, 02_second has a parameter EPOCH "):
         plan(EPOCH=1)
 
 
@@ -173,7 +172,7 @@ def test_a_folder_is_meant_from_here_and_a_tilde_is_home(plan, book, monkeypatch
 def test_a_bad_profile_is_told_with_file_and_line(plan, book, text, told):
     path = write_profile(book, "")
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ParameterError, match="01_first.yaml") as error:
+    with pytest.raises(UsageError, match="01_first.yaml") as error:
         plan()
     assert told in str(error.value)
 
@@ -215,7 +214,7 @@ def test_chapters_are_found_by_name_prefix_and_path_in_book_order(plan, book, mo
 
 def test_a_pair_that_differs_or_has_no_parameters_cell_is_not_run(plan, book):
     make_book(book, c03_none="# %%\n1\n")
-    with pytest.raises(ParameterError, match="03_none has 0 cells tagged 'parameters'"):
+    with pytest.raises(UsageError, match="03_none has 0 cells tagged 'parameters'"):
         plan(["03"])
     with (book / "notebooks" / "02_second.py").open("a") as script:
         script.write("\n# %%\nmore = 1\n")
@@ -225,3 +224,30 @@ def test_a_pair_that_differs_or_has_no_parameters_cell_is_not_run(plan, book):
     assert "02_second: the .py has 4 cells, the .ipynb 3" in str(error.value)
     assert "03_none: there is a .py but no .ipynb" in str(error.value)
     assert [run.chapter.name for run in plan(["01"])] == ["01_first"]
+
+
+# --- chapters that came with the package; tests/slow does it for real
+
+
+def test_runs_are_planned_from_the_script_and_what_needs_a_checkout_says_so(tmp_path, monkeypatch):
+    installed = make_book(tmp_path / "site-packages" / "digits_cli" / "installed", c01_first=FIRST)
+    (installed / "jupytext.toml").unlink()
+    (installed / "notebooks" / "01_first.ipynb").unlink()
+    (installed / "profiles" / "quick").mkdir(parents=True)
+    (installed / "profiles" / "quick" / "01_first.yaml").write_text("SEED: 3\n")
+    monkeypatch.setattr("digits_cli.book.INSTALLED_BOOK", installed)
+    monkeypatch.setattr("digits_cli.book.__file__", str(installed.parent / "book.py"))
+    monkeypatch.chdir(tmp_path)
+    before = sorted(installed.rglob("*"))
+    (plan,) = plan_runs(["01"], "quick", {"RATE": 0.25}, None, None)
+    assert plan.parameters == {"SEED": 3, "RATE": 0.25}
+    assert plan.folder == tmp_path / "_build/runs/quick-changed"
+    assert check_pairs(installed) == []
+    assert sorted(installed.rglob("*")) == before
+    with pytest.raises(UsageError, match="not inside a checkout of the book, which this command"):
+        find_checkout()
+    checkout = make_book(tmp_path / "checkout", c01_first=FIRST)
+    assert find_checkout(checkout) == find_root(checkout) == checkout, "it goes first"
+    shutil.rmtree(installed)
+    with pytest.raises(UsageError, match="no folder above it holds both"):
+        find_root()

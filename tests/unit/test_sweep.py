@@ -1,7 +1,5 @@
 """Sweeps: what is refused before anything starts, what is kept, skipped, resumed and reported."""
 
-from __future__ import annotations
-
 import json
 import random
 import signal

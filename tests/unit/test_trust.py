@@ -1,7 +1,5 @@
 """What the book may not do to those who trust it, nor tell about those who made it."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -14,8 +12,8 @@ from papermill.parameterize import parameterize_notebook
 
 from digit_utils.widgets import embedding_map_html, quiz_html
 from digits_cli.book import Chapter
-from digits_cli.child import injected_values
 from digits_cli.parameters import check_value, parse_declarations
+from digits_cli.references import injected_values
 from digits_cli.reports import write_report
 from digits_cli.sweep_file import Sweep, SweepRun
 

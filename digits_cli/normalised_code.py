@@ -1,6 +1,6 @@
 """Read code without running it: what of it can change its outcome, and what it names.
 
-The form of code is its syntax tree, written the same by every Python, unlike `ast.dump`'s.
+Normalised code is its syntax tree, written the same by every Python, unlike `ast.dump`'s.
 """
 
 import ast
@@ -23,7 +23,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 class Facts(NamedTuple):
     """What one piece of code says."""
 
-    digest: str  # hash of its form
+    digest: str  # hash of it, normalised
     imported: frozenset[str] = frozenset()  # with dots; `from a import b` gives a and a.b
     texts: frozenset[str] = frozenset()  # but docstrings and what is given to `save_json`
 
@@ -53,16 +53,16 @@ def _module_facts(source: bytes, package: str) -> Facts:
         tree = ast.parse(source)
     except SyntaxError:
         return Facts(short_hash(source))
-    form = module_form(tree)  # takes the docstrings out: they name no files
-    return _facts(tree, form, package)
+    normalised = normalise_module(tree)  # takes the docstrings out: they name no files
+    return _facts(tree, normalised, package)
 
 
 def cell_facts(source: str) -> Facts:
     """Read the source of a notebook's cell."""
-    return _facts(cell_tree(source), cell_form(source), "")
+    return _facts(cell_tree(source), normalise_cell(source), "")
 
 
-def _facts(tree: ast.Module, form: str, package: str) -> Facts:
+def _facts(tree: ast.Module, normalised: str, package: str) -> Facts:
     imported, texts = set(), set()
     waiting: list[ast.AST] = [tree]
     for node in waiting:  # which grows meanwhile
@@ -79,7 +79,7 @@ def _facts(tree: ast.Module, form: str, package: str) -> Facts:
             case ast.Call(func=ast.Name(id="save_json") | ast.Attribute(attr="save_json")):
                 continue  # names what is made, not what is read
         waiting += ast.iter_child_nodes(node)
-    return Facts(short_hash(form.encode()), frozenset(imported), frozenset(texts))
+    return Facts(short_hash(normalised.encode()), frozenset(imported), frozenset(texts))
 
 
 def short_hash(data: bytes) -> str:
@@ -87,7 +87,7 @@ def short_hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def module_form(tree: ast.Module) -> str:
+def normalise_module(tree: ast.Module) -> str:
     """Write out a module without docstrings and `__version__`; the tree is changed in place."""
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
@@ -98,7 +98,7 @@ def module_form(tree: ast.Module) -> str:
     return repr(_plain(tree))
 
 
-def cell_form(source: str) -> str:
+def normalise_cell(source: str) -> str:
     """Write out a cell; one that is not plain Python (`%time`, `!ls`) stays the text it is."""
     try:
         tree = ast.parse(source)
@@ -118,10 +118,10 @@ def cell_tree(source: str) -> ast.Module:
     return ast.Module([], [])
 
 
-def code_forms(notebook: Any) -> list[str]:
-    """Return the forms of the code cells but the injected one; setting up Colab changes nothing."""
+def normalised_cells(notebook: Any) -> list[str]:
+    """Normalise the code cells but the injected one; setting up Colab changes nothing."""
     return [
-        INSTALL_TAG if INSTALL_TAG in tags(cell) else cell_form(cell.source)
+        INSTALL_TAG if INSTALL_TAG in tags(cell) else normalise_cell(cell.source)
         for cell in code_cells(notebook, "injected-parameters")
     ]
 

@@ -6,7 +6,6 @@ any more, the runner has stopped or was killed: it then ends its kernel, what th
 and itself. (The kernel's own watch over its parent ends the kernel alone, if it was up in time.)
 """
 
-import ast
 import json
 import os
 import shutil
@@ -86,15 +85,15 @@ def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading
 
     output, parameters = Path(request["output"]), request["parameters"]
     name, folder = output.stem, output.parent
-    notebook = nbformat.reads(request["source"], as_version=4)
+    notebook = nbformat.reads(request["notebook"], as_version=4)
     record = {
         "profile": request["profile"],
         "parameters": parameters,
         # Of the code that runs, not of what the checkout holds when it ends.
         "provenance": provenance(Path(request["checkout"])),
-        "fingerprint": freshness.take(notebook, name, parameters, folder),
+        "fingerprint": freshness.take_fingerprint(notebook, name, parameters, folder),
     }
-    _make_ready(notebook, parameters)
+    make_ready(notebook, parameters)
     number = 0  # of the cell that runs
 
     def cell_started(cell: Any, cell_index: int) -> None:
@@ -146,7 +145,7 @@ def _execute(request: dict[str, Any], send: Callable[..., None], busy: threading
     return 0
 
 
-def _make_ready(notebook: Any, parameters: dict[str, Any]) -> None:
+def make_ready(notebook: Any, parameters: dict[str, Any]) -> None:
     """Drop the outputs, and put the parameters in a cell like papermill's."""
     from nbformat.v4 import new_code_cell
 
@@ -169,13 +168,6 @@ def _how_it_ended(provisioner: Any) -> str:
     name = signal.Signals(-code).name
     memory = "; the machine has probably run out of memory" if name == "SIGKILL" else ""
     return f"ended by the signal {name}{memory}"
-
-
-def injected_values(notebook: Any) -> dict[str, Any]:
-    """Read back the values that a run injected; empty when it injected none."""
-    cells = cells_tagged(notebook, "injected-parameters")
-    lines: list[Any] = [line for cell in cells for line in ast.parse(cell.source).body]
-    return {line.targets[0].id: ast.literal_eval(line.value) for line in lines}
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What is read from code without running it: its form, and the modules it leads to."""
+"""What is read from code without running it: its normal form, and the modules it leads to."""
 
 import ast
 
 import pytest
 
-from digits_cli.code_form import cell_facts, closure, module_form, short_hash
+from digits_cli.normalised_code import cell_facts, closure, normalise_module, short_hash
 
 MODULES = {
     "__init__": "", "lines": "", "shapes": "from digit_utils.lines import line",
@@ -38,4 +38,4 @@ def test_imports_of_every_kind_are_followed_through_modules_and_sub_packages(tmp
 def test_the_form_of_a_module_is_the_same_under_every_python():
     """`type_params` and empty pieces of f-strings are there in some versions and not in others."""
     source = "def f(x: int = 3, *, y=None):\n    'Doc.'\n    return f'{x:<{y}} {x!r}' + '' + u'b'\n"
-    assert short_hash(module_form(ast.parse(source)).encode()) == "a7184877e7c0de3f"
+    assert short_hash(normalise_module(ast.parse(source)).encode()) == "a7184877e7c0de3f"
