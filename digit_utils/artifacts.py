@@ -5,8 +5,6 @@ the artifacts folder. When the earlier chapter has not been run here, the copy r
 book takes its place, so every chapter runs on its own.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Random geometric changes that keep a digit's label."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

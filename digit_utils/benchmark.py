@@ -5,8 +5,6 @@ timed ``epoch_seconds`` by number of images and with its ``runs``, and ``n_train
 epoch in those runs. Times are seconds, accuracies go from 0 to 1.
 """
 
-from __future__ import annotations
-
 from statistics import mean, median
 
 # Accuracies to reach; the second is the post's best epoch.

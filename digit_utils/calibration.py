@@ -5,8 +5,6 @@ is the probability it gives to its own answer; ``correct``, bool (n,), says wher
 functions raise ValueError for arrays of other shapes. Taught in 12_can_you_trust_its_confidence.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import numpy as np

@@ -16,8 +16,6 @@ seen. Expect a somewhat higher accuracy than on MNIST's own split; do not compar
 `digit_utils.evaluate.score_sealed_test` opens them, for a chapter's final report.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

@@ -4,8 +4,6 @@
 07_how_fast_can_it_learn takes the main ones apart; all were set by trying on validation images.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace

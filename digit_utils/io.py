@@ -4,8 +4,6 @@ An interrupted run must never leave half a file under the final name: the next c
 would read it and fail in a place far from the cause.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json

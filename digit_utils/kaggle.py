@@ -5,8 +5,6 @@ line, only to say what is wrong and where. No value is guessed and no row is dro
 read in memory, by exact names: nothing is unpacked to disk.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import re

@@ -5,8 +5,6 @@ pixels, and moved so that their centre of mass is in the middle of the image.
 Taught in 12_can_you_trust_its_confidence.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 from string import ascii_letters

@@ -5,8 +5,6 @@ return its array of axes. Colours are Okabe and Ito's, which the colour-blind ca
 right and wrong are marked by a sign as well as by colour.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import log2, sqrt
 from typing import TYPE_CHECKING
@@ -226,7 +224,7 @@ _LAYERS = {
 _GAP = 2.4  # between boxes, in pixels of the input image
 
 
-def plot_architecture(network: keras.Sequential, ax: Axes | None = None, title: str = "") -> Axes:
+def plot_architecture(network: "keras.Sequential", ax: Axes | None = None, title: str = "") -> Axes:
     """Draw the layers of a sequential network from left to right.
 
     A box is as high as its feature maps and wider the more they are; a dense layer's height is the

@@ -1,7 +1,5 @@
 """Say where, when and with what something was measured."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import json

@@ -4,8 +4,6 @@ Each chapter's *What we found* cell calls `report` once with the values it measu
 sees the text; sweeps and tests read the values behind it out of the executed notebook.
 """
 
-from __future__ import annotations
-
 import copy
 import re
 import sys

@@ -1,7 +1,5 @@
 """Write predictions in the form Kaggle's Digit Recognizer takes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
