@@ -24,11 +24,6 @@ def confidence_of(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return softmax(_check_logits(logits) / _check_temperature(temperature), axis=1).max(axis=1)
 
 
-def mean_log_loss(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
-    """Return the mean of `log_losses`, in nats."""
-    return float(log_losses(logits, labels, temperature).mean())
-
-
 def log_losses(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Return minus the logarithm of the probability given to each image's true digit, in nats."""
     logits, labels = _check_logits(logits), np.asarray(labels)
@@ -48,7 +43,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     others (2017).
     """
     found = minimize_scalar(
-        lambda log_temperature: mean_log_loss(logits, labels, float(np.exp(log_temperature))),
+        lambda log_temperature: log_losses(logits, labels, float(np.exp(log_temperature))).mean(),
         bounds=(np.log(0.05), np.log(20)),
         method="bounded",
     )
