@@ -85,10 +85,6 @@ class RandomAffine(keras.layers.Layer):
         zero = ops.zeros_like(a0)
         return ops.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return ``input_shape``, which does not change."""
-        return input_shape
-
     def get_config(self) -> dict[str, Any]:
         """Return what is needed to build the layer again."""
         names = ("rotation", "zoom", "shift", "seed", "shear")

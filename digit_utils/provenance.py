@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 PACKAGES = (
@@ -23,7 +23,7 @@ KERAS_DEFAULTS = {
     "floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last",
     "backend": "tensorflow", "nnx_enabled": False,
 }  # fmt: skip
-CGROUP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+CGROUPS = Path("/sys/fs/cgroup")
 # Packages that are imported by another name than their own.
 MODULES = {
     "ipython": "IPython", "pyyaml": "yaml", "scikit-image": "skimage", "scikit-learn": "sklearn",
@@ -115,23 +115,13 @@ def processors() -> int:
 
 
 def _quota() -> float:
-    """Return how many processors' time the control groups of this process allow, if they say."""
-    found = [math.inf]
-    groups = CGROUP.read_text(encoding="utf-8") if CGROUP.is_file() else ""
-    for line in groups.splitlines():
-        _, controllers, path = line.split(":", 2)
-        folder, names = CGROUPS, ["cpu.max"]
-        if controllers:  # version 1
-            folder, names = CGROUPS / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
-            if "cpu" not in controllers.split(","):
-                continue
-        inner = PurePosixPath(path.lstrip("/"))
-        for group in (inner, *inner.parents):  # in a container the path may be the host's
-            with contextlib.suppress(OSError, ValueError):  # "max" is no number
-                texts = [(folder / group / name).read_text() for name in names]
-                quota, period = map(int, " ".join(texts).split())
-                found += [quota / period] if quota > 0 else []
-    return min(found)
+    """Return how many processors' time a container allows, by version 2 or 1 of its groups."""
+    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        with contextlib.suppress(OSError, ValueError):  # "max" is no number
+            texts = [(CGROUPS / name).read_text() for name in names]
+            quota, period = map(int, " ".join(texts).split())
+            return quota / period if quota > 0 else math.inf
+    return math.inf
 
 
 def peak_memory_mb(of_children: bool = False) -> float | None:
