@@ -22,7 +22,6 @@ def write_submission(path: str | Path, predicted: Any, n_expected: int = 28_000)
     In a notebook of the competition on Kaggle, a file called ``submission.csv`` is also put where
     Kaggle looks for it, and the place is printed. Raises SubmissionError for probabilities, another
     count, other values or a file that reads back differently, FileNotFoundError without its folder.
-
     Taught in 06_final_model.
     """
     labels = _check_predictions(predicted, n_expected)
