@@ -218,7 +218,9 @@ def plot_architecture(network: Any, ax: Axes | None = None, title: str = "") -> 
         kind = type(layer).__name__
         if kind in ("Dropout", "Flatten"):
             text = f"dropout {layer.rate:.0%}" if kind == "Dropout" else "flatten"
-            right = _draw_line(ax, right, text)
+            right += _GAP / 2 + 0.2
+            ax.plot([right, right], [-14, 14], linestyle="--", linewidth=0.9, color=GREY)
+            ax.text(right, -15.2, text, rotation=90, ha="center", va="top", fontsize=9, color=GREY)
             continue
         name, colour = _LAYERS.get(kind, (kind, GREY))
         used[name] = colour
@@ -243,11 +245,3 @@ def _draw_box(ax: Axes, left: float, shape: tuple, label: str, colour: str) -> f
     text = f"{label}   " + "×".join(str(size) for size in shape)
     ax.text(left + width / 2, -15.2, text, rotation=90, ha="center", va="top", fontsize=9)
     return left + width
-
-
-def _draw_line(ax: Axes, left: float, text: str) -> float:
-    """Draw a layer that makes no new values as a dashed line; return where it ends."""
-    place = left + _GAP / 2 + 0.2
-    ax.plot([place, place], [-14, 14], linestyle="--", linewidth=0.9, color=GREY)
-    ax.text(place, -15.2, text, rotation=90, ha="center", va="top", fontsize=9, color=GREY)
-    return place

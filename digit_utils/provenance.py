@@ -105,13 +105,8 @@ def keras_backend() -> str:
 
 def processors() -> int:
     """Count the processors granted to this process, by taskset, SLURM or a container's quota."""
-    if hasattr(os, "process_cpu_count"):  # Python 3.13
-        count = os.process_cpu_count()
-    elif hasattr(os, "sched_getaffinity"):
-        count = len(os.sched_getaffinity(0))
-    else:
-        count = os.cpu_count()
-    return max(1, math.ceil(min(count or 1, _quota())))
+    affine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, math.ceil(min(affine or 1, _quota())))
 
 
 def _quota() -> float:

@@ -231,7 +231,6 @@ def test_the_backend_is_the_one_keras_takes(tmp_path, monkeypatch, text, variabl
 )
 def test_a_container_s_quota_counts_too(tmp_path, monkeypatch, files, count):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(os, "process_cpu_count", lambda: 8, raising=False)
     monkeypatch.setattr(provenance, "CGROUPS", tmp_path)
     for name, text in files.items():
         path = tmp_path / name
