@@ -5,8 +5,6 @@ the artifacts folder. When the earlier chapter has not been run here, the copy r
 book takes its place, so every chapter runs on its own.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,9 +23,7 @@ def save_json(folder: str | Path, name: str, payload: Mapping[str, Any]) -> Path
     """Save a mapping as ``folder/name.json``, whole or not at all, and return that path.
 
     The folder is made if it does not exist. Raises ValueError for NaN or infinity, TypeError for
-    what JSON cannot hold.
-
-    Taught in 05_hyperopt.
+    what JSON cannot hold. Taught in 05_hyperopt.
     """
     data = json_bytes(payload, f"{name}.json")
     folder = Path(os.path.expanduser(folder))
@@ -41,9 +37,7 @@ def load_json(folder: str | Path, name: str, made_by: str) -> tuple[dict[str, An
     Returns the payload and its origin: ``"artifacts"``, or ``"recorded"`` with a printed notice.
     The folder need not exist; ``made_by``, the chapter that makes it, is for notices and errors.
     Raises ArtifactError if there is no such artifact, or it is damaged: the recorded copy does not
-    stand in for a damaged file.
-
-    Taught in 06_final_model.
+    stand in for a damaged file. Taught in 06_final_model.
     """
     own = Path(os.path.expanduser(folder)) / f"{name}.json"
     if own.exists():

@@ -5,8 +5,6 @@ it is sure), images in [0, 1] and a class for each, and returns float32 (n, 28, 
 raised for others. Taught in 11_looking_inside.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

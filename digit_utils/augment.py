@@ -1,7 +1,5 @@
 """Random geometric changes that keep a digit's label."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -86,10 +84,6 @@ class RandomAffine(keras.layers.Layer):
         b2 = centre_y - b0 * centre_x - b1 * centre_y + shift_y
         zero = ops.zeros_like(a0)
         return ops.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return ``input_shape``, which does not change."""
-        return input_shape
 
     def get_config(self) -> dict[str, Any]:
         """Return what is needed to build the layer again."""

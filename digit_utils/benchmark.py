@@ -5,12 +5,9 @@ timed ``epoch_seconds`` by number of images and with its ``runs``, and ``n_train
 epoch in those runs. Times are seconds, accuracies go from 0 to 1.
 """
 
-from __future__ import annotations
+from statistics import median
 
-from statistics import mean, median
-
-# Accuracies to reach; the second is the post's best epoch.
-TARGETS = (0.99, 0.9946, 0.996)
+TARGETS = (0.99, 0.9946, 0.996)  # accuracies to reach; the second is the post's best epoch
 
 
 def epochs_timed(result: dict, name: str) -> list[float]:
@@ -33,46 +30,6 @@ def seconds_an_epoch(result: dict, name: str) -> float:
     return min(epochs_timed(result, name))
 
 
-def epochs_to(runs: list[dict], target: float) -> int | None:
-    """Return the first epoch, from 1, with a mean accuracy of at least the target, or None."""
-    means = enumerate(_mean_accuracies(runs), start=1)
-    return next((epoch for epoch, accuracy in means if accuracy >= target), None)
-
-
-def best_epoch(runs: list[dict]) -> tuple[int, float]:
-    """Return the epoch with the highest mean accuracy, counted from 1, and that accuracy."""
-    means = _mean_accuracies(runs)
-    return means.index(max(means)) + 1, max(means)
-
-
-def _mean_accuracies(runs: list[dict]) -> list[float]:
-    return [mean(epoch) for epoch in zip(*(run["accuracy"] for run in runs), strict=False)]
-
-
 def startup_seconds(runs: list[dict]) -> float:
     """Return the seconds to build and compile: first less fastest later epoch, median over runs."""
     return median(run["epoch_seconds"][0] - min(run["epoch_seconds"][1:]) for run in runs)
-
-
-def speed_up(result: dict) -> dict | None:
-    """Compare the fast recipe with the post's double-conv recipe up to its best epoch.
-
-    The fast recipe counts to its end, compilation included, whatever it reached on the way. None if
-    either has no runs.
-    """
-    slow, fast = (result["recipes"][name] for name in ("post_double_conv", "fast"))
-    if not slow["runs"] or not fast["runs"]:
-        return None
-    epoch, accuracy = best_epoch(slow["runs"])
-    slow_seconds = epoch * seconds_an_epoch(result, "post_double_conv")
-    epochs = len(fast["runs"][0]["epoch_seconds"])
-    fast_seconds = startup_seconds(fast["runs"]) + epochs * seconds_an_epoch(result, "fast")
-    return {
-        "slow_epoch": epoch,
-        "slow_accuracy": accuracy,
-        "slow_seconds": slow_seconds,
-        "fast_seconds": fast_seconds,
-        "fast_accuracy": mean(run["accuracy"][-1] for run in fast["runs"]),
-        "fast_seeds": len(fast["runs"]),
-        "ratio": slow_seconds / fast_seconds,
-    }

@@ -5,8 +5,6 @@ is the probability it gives to its own answer; ``correct``, bool (n,), says wher
 functions raise ValueError for arrays of other shapes. Taught in 12_can_you_trust_its_confidence.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import numpy as np
@@ -23,24 +21,18 @@ def confidence_of(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     Logits are divided by ``temperature`` first: above 1 makes the network less sure, below 1 surer;
     its answers stay the same. Raises ValueError for a temperature not above 0.
     """
-    return softmax(_check_logits(logits) / _check_temperature(temperature), axis=1).max(axis=1)
-
-
-def mean_log_loss(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
-    """Return the mean of `log_losses`, in nats."""
-    return float(log_losses(logits, labels, temperature).mean())
+    return softmax(_temper(logits, temperature), axis=1).max(axis=1)
 
 
 def log_losses(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Return minus the logarithm of the probability given to each image's true digit, in nats."""
-    logits, labels = _check_logits(logits), np.asarray(labels)
+    logits, labels = _temper(logits, temperature), np.asarray(labels)
     if labels.shape != (len(logits),):
         raise ValueError(
             f"found logits of shape {logits.shape} and labels of shape {labels.shape}; expected "
             "one label an image"
         )
-    log_probabilities = log_softmax(logits / _check_temperature(temperature), axis=1)
-    return -log_probabilities[np.arange(len(labels)), labels.astype(int)]
+    return -log_softmax(logits, axis=1)[np.arange(len(labels)), labels.astype(int)]
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -50,7 +42,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     others (2017).
     """
     found = minimize_scalar(
-        lambda log_temperature: mean_log_loss(logits, labels, float(np.exp(log_temperature))),
+        lambda log_temperature: log_losses(logits, labels, float(np.exp(log_temperature))).mean(),
         bounds=(np.log(0.05), np.log(20)),
         method="bounded",
     )
@@ -122,17 +114,13 @@ def threshold_for_accuracy(confidence: np.ndarray, correct: np.ndarray, accuracy
     return float(descending[enough[-1]]) if len(enough) else float("inf")
 
 
-def _check_logits(logits: np.ndarray) -> np.ndarray:
+def _temper(logits: np.ndarray, temperature: float) -> np.ndarray:
     logits = np.asarray(logits, dtype=np.float64)
     if logits.ndim != 2 or logits.shape[1] < 2:
         raise ValueError(f"logits have shape {logits.shape}; expected (n, n_classes)")
-    return logits
-
-
-def _check_temperature(temperature: float) -> float:
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}; expected a number above 0")
-    return temperature
+    return logits / temperature
 
 
 def _check_pairs(

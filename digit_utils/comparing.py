@@ -4,8 +4,6 @@ Everything here works on counts or on bool arrays, one value an image, and knows
 networks. Taught in 09_is_it_really_better.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import ceil, sqrt
 

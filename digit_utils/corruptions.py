@@ -4,8 +4,6 @@ The corruptions are those of Mu and Gilmer (2019), arXiv:1906.02337. The code an
 our own, so accuracies here and on their images cannot be compared number by number.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

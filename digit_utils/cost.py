@@ -3,10 +3,7 @@
 Taught in 07_how_fast_can_it_learn.
 """
 
-from __future__ import annotations
-
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -39,7 +36,11 @@ def training_flops(
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size!r}; expected at least 1 to count Muon's")
         steps = -(-n_images // batch_size)
-        total += steps * sum(_muon_step_flops(weight.shape) for weight in network.trainable_weights)
+        for weight in network.trainable_weights:
+            if takes_orthogonal_step(shape := weight.shape):
+                rows, columns = sorted((int(np.prod(shape[:-1])), int(shape[-1])))
+                of_iteration = 2 * (2 * rows * rows * columns + rows**3)
+                total += steps * NEWTON_SCHULZ_STEPS * of_iteration
     return total
 
 
@@ -63,13 +64,6 @@ def layer_flops(network: keras.Model) -> list[tuple[keras.layers.Layer, int]]:
                 f"{layer.name} is a {type(layer).__name__}; only Conv2D and Dense can be counted"
             )
     return found
-
-
-def _muon_step_flops(shape: Sequence[int]) -> int:
-    if not takes_orthogonal_step(shape):
-        return 0
-    rows, columns = sorted((int(np.prod(shape[:-1])), int(shape[-1])))
-    return NEWTON_SCHULZ_STEPS * 2 * (2 * rows * rows * columns + rows**3)
 
 
 def sgemm_peak(sizes: tuple[int, ...] = (1024, 2048, 4096), seconds: float = 0.5) -> float:

@@ -16,8 +16,6 @@ seen. Expect a somewhat higher accuracy than on MNIST's own split; do not compar
 `digit_utils.evaluate.score_sealed_test` opens them, for a chapter's final report.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os
@@ -64,7 +62,6 @@ def load_digits(folder: str | Path | None = None) -> Digits:
     its ``digit-recognizer.zip``, or is the path of such a zip file. None or ``""``: Kaggle's own
     folder when running there, else the MNIST digits in the package. Raises DigitDataError, which
     says where and what to do, if a file is missing or not exactly in Kaggle's format.
-
     Taught in 01_eda.
     """
     if folder is None or folder == "":
@@ -142,7 +139,6 @@ def split_train_validation(
     below 2**32, decides which images are set aside. Returns train images, validation images, train
     labels and validation labels, scikit-learn's order. Raises ValueError for a fraction or seed out
     of range, unequal lengths, or too few images to have each digit on both sides.
-
     Taught in 02_preprocessing.
     """
     # Imported here: it takes a second that loading the digits need not wait for.
@@ -213,9 +209,7 @@ def prepare_images(images: np.ndarray) -> np.ndarray:
 
     ``images`` is of whole numbers, shape (n, 28, 28); returns float32 (n, 28, 28, 1). Raises
     ValueError for another shape, for floats (already scaled, perhaps) and for a pixel outside
-    0-255.
-
-    Taught in 02_preprocessing.
+    0-255. Taught in 02_preprocessing.
     """
     images = np.asarray(images)
     if images.ndim != 3 or images.shape[1:] != (28, 28):

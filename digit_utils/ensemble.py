@@ -1,7 +1,5 @@
 """Average what several networks predict, or one network of several views of an image."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How good is it, and how sure are we: accuracies, intervals, paired tests, the sealed test."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

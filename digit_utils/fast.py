@@ -4,11 +4,9 @@
 07_how_fast_can_it_learn takes the main ones apart; all were set by trying on validation images.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -96,9 +94,7 @@ def train(
     epoch and returns a number to record. Raises ValueError for other images, a label too few or too
     many, an unknown optimizer or normalisation, or a warmup of fewer than two steps.
     """
-    start = time.perf_counter()
-    _check_labels(images, labels)
-    return _fit(*make_trainer(recipe, images, seed), recipe, labels, seed, score, start)
+    return Trainer(recipe).train(images, labels, seed, score)
 
 
 class Trainer:
@@ -126,46 +122,35 @@ class Trainer:
         ``score`` must not keep the network it gets: the next training continues in that one. The
         network returned is a copy of it.
         """
-        start = time.perf_counter()
-        _check_labels(images, labels)
-        fresh = model, network = make_trainer(self.recipe, images, seed)
+        start, recipe = time.perf_counter(), self.recipe
+        if len(images) != len(labels) or len(images) == 0:
+            raise ValueError(
+                f"found {len(images)} images and {len(labels)} labels; "
+                "expected one label per image, at least one"
+            )
+        fresh = model, network = make_trainer(recipe, images, seed)
         if self._traced and self._traced[2] == images.shape:
             model, network, _ = self._traced
             _copy_state(fresh[0], model)
-        training = _fit(model, network, self.recipe, labels, seed, score, start)
+        seconds, scores = [], []
+
+        def after_epoch(epoch: int, logs: Any) -> None:
+            nonlocal start  # the scoring in between is not timed
+            seconds.append(time.perf_counter() - start)
+            if score is not None:
+                scores.append(float(score(network)))
+            start = time.perf_counter()
+
+        watch = keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)
+        batches = make_batches(labels, recipe.batch_size, seed)
+        model.fit(**batches, epochs=recipe.epochs, callbacks=[watch], verbose=0)
+        if recipe.ema and score is not None:
+            # Only at its end does fit put the averaged weights into the network.
+            scores[-1] = float(score(network))
         self._traced = model, network, images.shape  # not before: a training may fail half-way
-        copy = _build_network(self.recipe) if network is fresh[1] else fresh[1]
+        copy = _build_network(recipe) if network is fresh[1] else fresh[1]
         copy.set_weights(network.get_weights())
-        return replace(training, network=copy)
-
-
-def _check_labels(images: np.ndarray, labels: np.ndarray) -> None:
-    if len(images) != len(labels) or len(images) == 0:
-        raise ValueError(
-            f"found {len(images)} images and {len(labels)} labels; "
-            "expected one label per image, at least one"
-        )
-
-
-def _fit(
-    model: Any, network: Any, recipe: Recipe, labels: Any, seed: int, score: Any, start: float
-) -> Training:
-    training = Training(network, [], [])
-
-    def after_epoch(epoch: int, logs: Any) -> None:
-        nonlocal start  # the scoring in between is not timed
-        training.epoch_seconds.append(time.perf_counter() - start)
-        if score is not None:
-            training.scores.append(float(score(network)))
-        start = time.perf_counter()
-
-    watch = keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)
-    batches = make_batches(labels, recipe.batch_size, seed)
-    model.fit(**batches, epochs=recipe.epochs, callbacks=[watch], verbose=0)
-    if recipe.ema and score is not None:
-        # Only at its end does fit put the averaged weights into the network.
-        training.scores[-1] = float(score(network))
-    return training
+        return Training(copy, seconds, scores)
 
 
 def _copy_state(source: keras.Model, target: keras.Model) -> None:

@@ -1,7 +1,5 @@
 """Measure how a digit was written, to see what the ones a network fails on have in common."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from scipy.ndimage import distance_transform_edt

@@ -4,8 +4,6 @@ The first cell of every chapter installs this package without its requirements a
 Nothing outside the standard library is imported up here: it may not be there yet.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import importlib.util

@@ -4,8 +4,6 @@ An interrupted run must never leave half a file under the final name: the next c
 would read it and fail in a place far from the cause.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json
@@ -14,7 +12,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 DEEPEST = 100  # levels of JSON: far below what a function that calls itself could not follow
 
@@ -115,14 +113,11 @@ def parse_json(raw: bytes) -> Any:
     """Parse JSON, and refuse what Python's reader lets pass.
 
     Raises ValueError, which says why, if it is not JSON, is nested deeper than `DEEPEST`, names an
-    entry twice, or holds NaN, an infinite number or half a character.
+    entry twice, or holds what could not be written again: NaN, infinity, half a character.
     """
     try:
-        value = json.loads(
-            raw, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_each_once
-        )
-        # "\ud800" is JSON and no text: it could not be written or shown.
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        value = json.loads(raw, object_pairs_hook=_each_once)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
         if _levels(value) <= DEEPEST:
             return value
     except RecursionError:
@@ -144,14 +139,6 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"it names {name!r:.40} twice")
         values[name] = value
     return values
-
-
-def _finite(text: str) -> float:
-    return float(text) if math.isfinite(float(text)) else _no_number(text)
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text:.40} is not a JSON number")
 
 
 class FolderUnavailable(OSError):

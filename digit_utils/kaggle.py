@@ -5,8 +5,6 @@ line, only to say what is wrong and where. No value is guessed and no row is dro
 read in memory, by exact names: nothing is unpacked to disk.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import re
@@ -245,12 +243,12 @@ def _what_is_wrong(raw: bytes, columns: list[str]) -> str:
         if re.match(rb"(?is)(?:\xef\xbb\xbf)?(?:%b)" % mark, raw):
             return fault
     # A list of all lines could take several times the memory of the text.
-    lines = io.TextIOWrapper(io.BytesIO(raw.rstrip(b"\r\n")), "utf-8-sig", "surrogateescape")
+    lines = io.TextIOWrapper(io.BytesIO(raw.rstrip(b"\r\n")), "utf-8-sig", "replace")
     for number, line in enumerate(lines, start=1):
         line = line.removesuffix("\n")
         fault = _row_fault(line, columns) if number > 1 else _header_fault(line, columns)
         if fault:
-            return f", line {number}{_bad_byte(line) or fault}"
+            return f", line {number}{fault}"
     if number == 1:
         return f", line 2: found the end of the file after the header, expected rows; {DOWNLOAD}"
     return ": could not be read, though no line of it looks wrong; report this file as a bug"
@@ -276,11 +274,6 @@ def _header_fault(line: str, columns: list[str]) -> str:
     if names == ["label", *PIXEL_COLUMNS]:
         found = "found a column 'label', expected 'pixel0' first"
         return f": {found}; this looks like train.csv: {swapped}"
-    for position, name in enumerate(names, start=1):
-        first = names.index(name) + 1
-        if first < position:
-            again = f"a second time (first in column {first}), expected each name once"
-            return f", column {position}: found {_show(name)} {again}; {FIX}"
     missing = [name for name in columns if name not in names]
     if missing:
         unknown = [name for name in names if name not in columns]
@@ -291,7 +284,7 @@ def _header_fault(line: str, columns: list[str]) -> str:
         )
     for position, (name, usual) in enumerate(zip_longest(names, columns), start=1):
         where = f", column {position}: found {_show(name)}"
-        if name not in columns:
+        if name not in columns or not usual:
             hint = " (pandas writes a first column of row numbers unless index=False)"
             return (
                 f"{where}, which is not a column of this file, expected "
@@ -299,7 +292,7 @@ def _header_fault(line: str, columns: list[str]) -> str:
                 f"remove the column, or {DOWNLOAD}"
             )
         if name != usual:
-            return f"{where}, expected {_show(usual or '')}; the columns are out of order; {FIX}"
+            return f"{where}, expected {_show(usual)}; the columns are out of order; {FIX}"
     return ""
 
 
@@ -328,17 +321,6 @@ def _row_fault(line: str, columns: list[str]) -> str:
             f"number from 0 to {highest}; {FIX}"
         )
     return ""
-
-
-def _bad_byte(line: str) -> str:
-    found = re.search("[\udc80-\udcff]", line)  # as surrogateescape decodes what is not UTF-8
-    if not found:
-        return ""
-    return (
-        f", column {line.count(',', 0, found.start()) + 1}: found the byte "
-        f"0x{ord(found[0]) - 0xDC00:02X}, which is not UTF-8 text, expected numbers and commas; "
-        f"the file is binary or damaged: {DOWNLOAD}"
-    )
 
 
 def _show(*texts: str, most: int = 3) -> str:

@@ -1,7 +1,5 @@
 """The networks of the book, built but not compiled."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

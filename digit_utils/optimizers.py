@@ -3,8 +3,6 @@
 Taught in 07_how_fast_can_it_learn.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

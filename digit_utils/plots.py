@@ -5,11 +5,9 @@ return its array of axes. Colours are Okabe and Ito's, which the colour-blind ca
 right and wrong are marked by a sign as well as by colour.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import log2, sqrt
-from typing import TYPE_CHECKING
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,9 +17,6 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from sklearn.metrics import ConfusionMatrixDisplay
-
-if TYPE_CHECKING:
-    import keras
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6e6e6e"
 # Ten hues for ten digits; neighbours differ in lightness as well as in hue.
@@ -57,12 +52,11 @@ def show_images(
     titles: Sequence[str] | None = None,
     columns: int = 10,
     title: str = "",
-    colours: Sequence[str] | None = None,
 ) -> np.ndarray:
     """Show images, (n, 28, 28) or (n, 28, 28, 1) of any numeric type, in a grid; 0 is white.
 
-    ``titles`` and their ``colours`` are one for each image, ``columns`` images a row, ``title`` is
-    the whole figure's. Raises ValueError if there is no image or the number of titles differs.
+    ``titles`` are one for each image, ``columns`` images a row, ``title`` is the whole figure's.
+    Raises ValueError if there is no image or the number of titles differs.
     """
     images = np.squeeze(np.asarray(images), axis=-1) if np.ndim(images) == 4 else np.asarray(images)
     if images.ndim != 3 or len(images) == 0:
@@ -82,8 +76,7 @@ def show_images(
     for index, (ax, image) in enumerate(zip(axes.flat, images, strict=False)):
         ax.imshow(image, vmin=0, vmax=max(float(images.max()), 1e-9))
         if titles is not None:
-            colour = colours[index] if colours is not None else "black"
-            ax.set_title(titles[index], fontsize=9, fontweight="normal", pad=2, color=colour)
+            ax.set_title(titles[index], fontsize=9, fontweight="normal", pad=2, color="black")
     if title:
         figure.suptitle(title, fontsize=12, fontweight="bold")
     return axes
@@ -102,31 +95,14 @@ def show_predictions(
     ``images`` as of `show_images`; ``labels`` and ``predicted`` are digits (n,), ``confidence``
     (n,) is the probability of the predicted class, shown in percent.
     """
-    captions, colours = [], []
+    captions = []
     for index, (label, guess) in enumerate(zip(labels, predicted, strict=True)):
         sure = "" if confidence is None else f"\n{confidence[index]:.0%} sure"
         captions.append(f"✓ {guess}{sure}" if label == guess else f"✗ {guess}, is {label}{sure}")
-        colours.append(GREEN if label == guess else RED)
-    axes = show_images(images, captions, columns, title, colours)
-    for ax in axes.flat:
-        ax.title.set_fontsize(8)
+    axes = show_images(images, captions, columns, title)
+    for ax, label, guess in zip(axes.flat, labels, predicted, strict=False):
+        ax.title.set(fontsize=8, color=GREEN if label == guess else RED)
     return axes
-
-
-def plot_label_counts(labels: np.ndarray, ax: Axes | None = None, title: str = "") -> Axes:
-    """Draw how many images each digit has, from labels (n,) of integers 0 to 9."""
-    ax = ax or plt.subplots()[1]
-    counts = np.bincount(labels, minlength=10)
-    bars = ax.bar(DIGITS, counts, color=BLUE)
-    ax.bar_label(bars, fmt="{:,.0f}", label_type="center", color="white", fontsize=9)
-    ax.axhline(counts.mean(), color=GREY, linestyle="--", linewidth=1)
-    ax.text(
-        9.5, counts.mean(), "mean", va="center", ha="left", color=GREY, fontsize=9,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-    )  # fmt: skip
-    ax.set(title=title or "Images of each digit", xlabel="Digit", ylabel="Images", xticks=DIGITS)
-    ax.grid(axis="x", visible=False)
-    return ax
 
 
 def plot_history(frame: pd.DataFrame, title: str = "") -> np.ndarray:
@@ -226,17 +202,13 @@ _LAYERS = {
 _GAP = 2.4  # between boxes, in pixels of the input image
 
 
-def plot_architecture(network: keras.Sequential, ax: Axes | None = None, title: str = "") -> Axes:
+def plot_architecture(network: Any, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw the layers of a sequential network from left to right.
 
     A box is as high as its feature maps and wider the more they are; a dense layer's height is the
     logarithm of its size. Flatten and dropout are dashed lines. The network must be built, for
     inputs (n, height, width, channels).
     """
-    import keras
-
-    if not isinstance(network, keras.Sequential):
-        raise ValueError(f"network is a {type(network).__name__}; expected a keras.Sequential")
     if not network.built:
         raise ValueError("network has no shapes yet; begin it with an Input layer, or build() it")
     ax = ax or plt.subplots(figsize=(11, 4.4))[1]
@@ -246,7 +218,9 @@ def plot_architecture(network: keras.Sequential, ax: Axes | None = None, title: 
         kind = type(layer).__name__
         if kind in ("Dropout", "Flatten"):
             text = f"dropout {layer.rate:.0%}" if kind == "Dropout" else "flatten"
-            right = _draw_line(ax, right, text)
+            right += _GAP / 2 + 0.2
+            ax.plot([right, right], [-14, 14], linestyle="--", linewidth=0.9, color=GREY)
+            ax.text(right, -15.2, text, rotation=90, ha="center", va="top", fontsize=9, color=GREY)
             continue
         name, colour = _LAYERS.get(kind, (kind, GREY))
         used[name] = colour
@@ -271,11 +245,3 @@ def _draw_box(ax: Axes, left: float, shape: tuple, label: str, colour: str) -> f
     text = f"{label}   " + "×".join(str(size) for size in shape)
     ax.text(left + width / 2, -15.2, text, rotation=90, ha="center", va="top", fontsize=9)
     return left + width
-
-
-def _draw_line(ax: Axes, left: float, text: str) -> float:
-    """Draw a layer that makes no new values as a dashed line; return where it ends."""
-    place = left + _GAP / 2 + 0.2
-    ax.plot([place, place], [-14, 14], linestyle="--", linewidth=0.9, color=GREY)
-    ax.text(place, -15.2, text, rotation=90, ha="center", va="top", fontsize=9, color=GREY)
-    return place

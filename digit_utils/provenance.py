@@ -1,7 +1,5 @@
 """Say where, when and with what something was measured."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import json
@@ -13,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 PACKAGES = (
@@ -25,7 +23,7 @@ KERAS_DEFAULTS = {
     "floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last",
     "backend": "tensorflow", "nnx_enabled": False,
 }  # fmt: skip
-CGROUP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+CGROUPS = Path("/sys/fs/cgroup")
 # Packages that are imported by another name than their own.
 MODULES = {
     "ipython": "IPython", "pyyaml": "yaml", "scikit-image": "skimage", "scikit-learn": "sklearn",
@@ -107,33 +105,18 @@ def keras_backend() -> str:
 
 def processors() -> int:
     """Count the processors granted to this process, by taskset, SLURM or a container's quota."""
-    if hasattr(os, "process_cpu_count"):  # Python 3.13
-        count = os.process_cpu_count()
-    elif hasattr(os, "sched_getaffinity"):
-        count = len(os.sched_getaffinity(0))
-    else:
-        count = os.cpu_count()
-    return max(1, math.ceil(min(count or 1, _quota())))
+    affine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, math.ceil(min(affine or 1, _quota())))
 
 
 def _quota() -> float:
-    """Return how many processors' time the control groups of this process allow, if they say."""
-    found = [math.inf]
-    groups = CGROUP.read_text(encoding="utf-8") if CGROUP.is_file() else ""
-    for line in groups.splitlines():
-        _, controllers, path = line.split(":", 2)
-        folder, names = CGROUPS, ["cpu.max"]
-        if controllers:  # version 1
-            folder, names = CGROUPS / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
-            if "cpu" not in controllers.split(","):
-                continue
-        inner = PurePosixPath(path.lstrip("/"))
-        for group in (inner, *inner.parents):  # in a container the path may be the host's
-            with contextlib.suppress(OSError, ValueError):  # "max" is no number
-                texts = [(folder / group / name).read_text() for name in names]
-                quota, period = map(int, " ".join(texts).split())
-                found += [quota / period] if quota > 0 else []
-    return min(found)
+    """Return how many processors' time a container allows, by version 2 or 1 of its groups."""
+    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        with contextlib.suppress(OSError, ValueError):  # "max" is no number
+            texts = [(CGROUPS / name).read_text() for name in names]
+            quota, period = map(int, " ".join(texts).split())
+            return quota / period if quota > 0 else math.inf
+    return math.inf
 
 
 def peak_memory_mb(of_children: bool = False) -> float | None:

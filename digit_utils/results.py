@@ -4,8 +4,6 @@ Each chapter's *What we found* cell calls `report` once with the values it measu
 sees the text; sweeps and tests read the values behind it out of the executed notebook.
 """
 
-from __future__ import annotations
-
 import copy
 import re
 import sys
@@ -66,7 +64,11 @@ def read(notebook_path: str | Path) -> dict[str, Any]:
             for number, cell in enumerate(parse_json(read_bytes(path))["cells"], start=1)
             for output in cell.get("outputs", [])
         ]
-        found = [(n, _decode(data[MIME_TYPE])) for n, _, data in outputs if MIME_TYPE in data]
+        found = [
+            (number, data[MIME_TYPE])
+            for number, _, data in outputs
+            if isinstance(data.get(MIME_TYPE), dict)
+        ]
     except FileNotFoundError as error:
         raise ResultsError(f"{path}: no such notebook; run the chapter first") from error
     except OSError as error:
@@ -89,18 +91,7 @@ def read(notebook_path: str | Path) -> dict[str, Any]:
             f"{path}: found {len(found)} results, in cells {places}; expected one; "
             "call report() once in a chapter"
         )
-    ((number, values),) = found
-    if not isinstance(values, dict):
-        raise ResultsError(
-            f"{path}, cell {number}: found {type(values).__name__} as results, expected a "
-            "dictionary; run the chapter again"
-        )
-    return values
-
-
-def _decode(values: Any) -> Any:
-    # Some tools store JSON outputs as text, or as a list of lines, like other outputs.
-    return parse_json("".join(values).encode()) if isinstance(values, str | list) else values
+    return found[0][1]
 
 
 def _error_line(output: dict) -> str:

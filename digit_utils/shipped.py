@@ -5,8 +5,6 @@ known of their training as JSON. No pickle is read. Older files also describe th
 are the same; that is not read any more.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Plumbing around ``model.fit``: seeds, memory, quiet progress, augmentation, histories."""
 
-from __future__ import annotations
-
 import gc
 import time
 from typing import Any

@@ -4,8 +4,6 @@ They work in the book, in Jupyter and on Colab. GitHub strips scripts, so chapte
 images in a figure as well.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import io

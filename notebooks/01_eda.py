@@ -120,11 +120,20 @@ print(f"labels    that are no digit: {np.sum(~np.isin(digits.labels, np.arange(1
 # If one digit were rare, a classifier could ignore it and still score well.
 
 # %% mystnb={"image": {"alt": "Bar chart of the number of labelled images of each digit from 0 to 9, with a dashed line at the mean. The bars are of similar height."}}
-plots.plot_label_counts(digits.labels, title="Labelled images of each digit")
+counts = np.bincount(digits.labels)
+ax = plt.subplots()[1]
+bars = ax.bar(plots.DIGITS, counts, color=plots.BLUE)
+ax.bar_label(bars, fmt="{:,.0f}", label_type="center", color="white", fontsize=9)
+ax.axhline(counts.mean(), color=plots.GREY, linestyle="--", linewidth=1)
+ax.text(
+    9.5, counts.mean(), "mean", va="center", ha="left", color=plots.GREY, fontsize=9,
+    bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+)  # fmt: skip
+ax.set(title="Labelled images of each digit", xlabel="Digit", ylabel="Images", xticks=plots.DIGITS)
+ax.grid(axis="x", visible=False)
 plt.show()
 
 # %%
-counts = np.bincount(digits.labels)
 always_guess = counts.max() / counts.sum()
 display(
     Markdown(

@@ -55,7 +55,6 @@ from digit_utils.calibration import (
     confidence_of,
     fit_temperature,
     log_losses,
-    mean_log_loss,
     reliability_table,
     risk_coverage,
     threshold_for_accuracy,
@@ -309,9 +308,9 @@ ax = plt.subplots(figsize=(7.2, 3.8))[1]
 grid = np.geomspace(0.25, 4, 60)
 for name, (marker, colour) in looks.items():
     of_half = logits[name][half_a], labels[half_a]
-    ax.loglog(grid, [mean_log_loss(*of_half, one) for one in grid], color=colour, label=name)
+    ax.loglog(grid, [log_losses(*of_half, one).mean() for one in grid], color=colour, label=name)
     lowest = temperatures[name]
-    ax.plot(lowest, mean_log_loss(*of_half, lowest), marker, color=colour)
+    ax.plot(lowest, log_losses(*of_half, lowest).mean(), marker, color=colour)
 ax.axvline(1, color=plots.GREY, linestyle="--", linewidth=1)
 ax.set_xticks((0.25, 0.5, 1, 2, 4), ("0.25", "0.5", "1", "2", "4"))
 ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -59,7 +59,7 @@ def test_neither(tmp_path, recorded):
     [
         (b"", "is empty"),
         (b'{"lr": 0.5, "un', "is damaged or cut short"),
-        (b'{"lr": NaN}', "NaN is not a JSON number"),
+        (b'{"lr": NaN}', "float values are not JSON"),
         (b'{"lr": 1, "lr": 2}', "it names 'lr' twice"),
         (b"[1, 2]", "found a JSON list, expected a JSON object"),
     ],

@@ -9,7 +9,7 @@ from digit_utils.calibration import (
     calibration_error,
     confidence_of,
     fit_temperature,
-    mean_log_loss,
+    log_losses,
     reliability_table,
     risk_coverage,
     threshold_for_accuracy,
@@ -37,7 +37,7 @@ def test_confidence_is_that_of_the_answer_and_the_log_loss_scikit_learns():
     of_answer = probabilities[np.arange(500), logits.argmax(axis=1)]
     np.testing.assert_allclose(confidence_of(logits, 1.7), of_answer)
     expected = log_loss(labels, probabilities, labels=np.arange(10))
-    assert mean_log_loss(logits, labels, 1.7) == pytest.approx(expected)
+    assert log_losses(logits, labels, 1.7).mean() == pytest.approx(expected)
 
 
 def test_the_error_is_small_for_an_honest_network_and_large_for_an_over_confident_one():
@@ -59,10 +59,10 @@ LOGITS, LABELS = np.zeros((5, 10)), np.zeros(5, int)
 @pytest.mark.parametrize(
     ("function", "arguments", "message"),
     [
-        (mean_log_loss, (LOGITS, LABELS, 0), "temperature"),
-        (mean_log_loss, (LOGITS, LABELS, float("nan")), "temperature"),
-        (mean_log_loss, (LOGITS, LABELS[:4]), "one label an image"),
-        (mean_log_loss, (LABELS, LABELS), "logits have shape"),
+        (log_losses, (LOGITS, LABELS, 0), "temperature"),
+        (log_losses, (LOGITS, LABELS, float("nan")), "temperature"),
+        (log_losses, (LOGITS, LABELS[:4]), "one label an image"),
+        (log_losses, (LABELS, LABELS), "logits have shape"),
         (calibration_error, ([0.5], np.ones(2, bool), 1), "shape"),
         (calibration_error, ([], np.ones(0, bool), 1), "shape"),
         (calibration_error, ([0.5], np.array([1]), 1), "true or false"),

@@ -216,26 +216,22 @@ def test_the_backend_is_the_one_keras_takes(tmp_path, monkeypatch, text, variabl
 
 
 @pytest.mark.parametrize(
-    ("groups", "files", "count"),
+    ("files", "count"),
     [
-        ("0::/a/b", {"a/cpu.max": "250000 100000", "a/b/cpu.max": "max 100000"}, 3),
-        ("0::/", {"cpu.max": "50000 100000"}, 1),
-        ("4:cpu,cpuacct:/host/path", {"cpu/cpu.cfs_quota_us": "200000"}, 2),
-        (None, {}, 8),
+        ({"cpu.max": "250000 100000"}, 3),
+        ({"cpu.max": "max 100000"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
+        ({}, 8),
     ],
 )
-def test_a_container_s_quota_counts_too(tmp_path, monkeypatch, groups, files, count):
+def test_a_container_s_quota_counts_too(tmp_path, monkeypatch, files, count):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(os, "process_cpu_count", lambda: 8, raising=False)
-    monkeypatch.setattr(provenance, "CGROUP", tmp_path / "cgroup")
     monkeypatch.setattr(provenance, "CGROUPS", tmp_path)
-    if groups is not None:
-        (tmp_path / "cgroup").write_text(groups + "\n")
     for name, text in files.items():
         path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text + "\n")
-        path.with_name("cpu.cfs_period_us").write_text("100000\n")
     assert provenance.processors() == count
 
 

@@ -67,7 +67,6 @@ def test_a_matplotlibrc_has_no_say():
 
 
 ONE_CHART = {
-    "label_counts": lambda ax: plots.plot_label_counts(LABELS, ax=ax),
     "confusion": lambda ax: plots.plot_confusion(LABELS, PREDICTED, ax=ax),
     "no mistakes": lambda ax: plots.plot_confusion(LABELS, LABELS, ax=ax),
     "map": lambda ax: plots.plot_map(IMAGES[:, 0, :2], LABELS, ax=ax, title="A map of digits"),
@@ -142,8 +141,6 @@ def test_rows_and_lines_are_those_of_the_table():
     assert np.all(np.diag(shades) == 0)
     assert shades.sum() == np.sum(LABELS != PREDICTED)
     assert sum(int(text or 0) for text in texts(ax.texts)) == N
-    ax = plots.plot_label_counts(np.array([3, 3, 5]))  # digits that do not occur are shown
-    assert [bar.get_height() for bar in ax.patches] == [0, 0, 0, 2, 0, 1, 0, 0, 0, 0]
     ax = plots.plot_accuracies(ACCURACIES)
     assert texts(ax.get_yticklabels()) == ["one", "two"]
     bottom, top = ax.get_ylim()

@@ -71,9 +71,8 @@ FAILED = {
 }
 
 
-@pytest.mark.parametrize("stored", [{"a": [1, "é"]}, '{"a": [1, "é"]}', ['{"a": [1,', ' "é"]}']])
-def test_reads_what_was_reported(tmp_path, stored):
-    path = write(tmp_path, notebook(STREAM, shown(stored)))
+def test_reads_what_was_reported(tmp_path):
+    path = write(tmp_path, notebook(STREAM, shown({"a": [1, "é"]})))
     assert results.read(path) == results.read(str(path)) == {"a": [1, "é"]}
 
 
@@ -83,8 +82,8 @@ def test_reads_what_was_reported(tmp_path, stored):
         (notebook(STREAM), "found no results; expected one output made by .*; execute the"),
         (notebook(FAILED), r"found no results \(cell 2 failed: ValueError: no digits\);"),
         (notebook(shown({}), STREAM, shown({})), "found 2 results, in cells 2, 4; expected one"),
-        (notebook(shown(3)), "cell 2: found int as results, expected a dictionary"),
-        (notebook(shown({"a": float("nan")})), r"is not a notebook \(NaN is not a JSON number\)"),
+        (notebook(shown(3)), "found no results"),
+        (notebook(shown({"a": float("nan")})), r"is not a notebook \(.*float values are not JSON"),
         ("", "is not a notebook .*expected the JSON of an .ipynb file; run the chapter again"),
         ({"worksheets": []}, "is not a notebook"),
         ({"cells": [{"outputs": ["x"]}]}, "is not a notebook"),

@@ -75,7 +75,7 @@ def test_another_search_is_refused_with_the_difference(tmp_path, first, change):
     [
         (b"", "is empty"),
         (b'{"format": 1, "numb', "is damaged or cut short"),
-        (b'{"loss": NaN}', "NaN is not a JSON number"),
+        (b'{"loss": NaN}', "float values are not JSON"),
         (b"[1]", "found format None, expected 1 to 2"),
         (b'{"format": 99}', "was written by a newer version"),
         (b'{"format": 1}', "found the entries"),
