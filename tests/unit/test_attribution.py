@@ -1,7 +1,5 @@
 """Attributions, on networks whose answer is known to come from one place."""
 
-from __future__ import annotations
-
 import keras
 import numpy as np
 import pytest

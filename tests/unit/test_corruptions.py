@@ -1,7 +1,5 @@
 """Corrupted digits: more so with severity, and the same every time."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

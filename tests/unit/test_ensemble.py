@@ -3,8 +3,6 @@
 Test-time augmentation is the affair of 06_final_model's reference.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Traits of handwriting, on drawings whose traits are known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

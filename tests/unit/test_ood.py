@@ -1,7 +1,5 @@
 """Images that show no digit."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
