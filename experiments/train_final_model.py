@@ -17,7 +17,7 @@ hosts.settle()  # before Keras: the records are made without anybody's keras.jso
 import keras
 import numpy as np
 
-from digit_utils.calibration import fit_temperature, mean_log_loss
+from digit_utils.calibration import fit_temperature, log_losses
 from digit_utils.data import load_digits, prepare_images
 from digit_utils.ensemble import average_probabilities, predict_with_tta
 from digit_utils.evaluate import score_sealed_test
@@ -87,7 +87,7 @@ def count_errors(network: keras.Sequential, images: np.ndarray, labels: np.ndarr
         "mistakes": int(np.sum(plain.argmax(axis=1) != labels)),
         "mistakes_shifted": int(np.sum(shifted.argmax(axis=1) != labels)),
         # Label smoothing leaves all of them underconfident, which must not decide between them.
-        "cross_entropy": mean_log_loss(logits, labels, fit_temperature(logits, labels)),
+        "cross_entropy": float(log_losses(logits, labels, fit_temperature(logits, labels)).mean()),
     }
 
 
