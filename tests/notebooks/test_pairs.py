@@ -97,7 +97,7 @@ SEALED = re.compile(
 
 
 @each_chapter
-def test_the_seal_is_opened_by_the_last_chapter_alone(chapter):
+def test_the_seal_is_opened_by_chapter_6_alone(chapter):
     code = "\n".join(code_sources(read_script(chapter.script)))
     assert SEALED.findall(code) == []
     assert ("score_sealed_test" in code) == (chapter.name == "06_final_model")
