@@ -286,8 +286,9 @@ def _header_fault(line: str, columns: list[str]) -> str:
         where = f", column {position}: found {_show(name)}"
         if name not in columns or not usual:
             hint = " (pandas writes a first column of row numbers unless index=False)"
+            what = "a second time" if name in columns else "which is not a column of this file"
             return (
-                f"{where}, which is not a column of this file, expected "
+                f"{where}, {what}, expected "
                 f"{usual or f'{len(columns)} columns'}{hint if position == 1 else ''}; "
                 f"remove the column, or {DOWNLOAD}"
             )

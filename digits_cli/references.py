@@ -23,6 +23,8 @@ MAKER = Path("tests/regression/make_references.py")  # which is no part of the p
 def call_maker(function: str, wanted: Sequence[str] = ()) -> list[Path]:
     """Call a function of `MAKER` for some chapters, or all; return the files it wrote."""
     root = find_checkout()
+    if not (root / MAKER).is_file():
+        raise RunnerError(f"{root / MAKER} is missing; restore it with git.")
     return runpy.run_path(str(root / MAKER))[function](root, wanted)
 
 

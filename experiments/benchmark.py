@@ -108,6 +108,7 @@ def measure(recipes: dict[str, RecipeProcess], full: bool, seeds: int) -> dict:
         name: recipe.ask("describe") | {"epoch_seconds": {}} for name, recipe in recipes.items()
     }
     peaks = [ask_for_peak()]
+    recorded = {} if full else json.loads(RECORD.read_bytes())["recipes"]
     # What is compared is an epoch of the largest size.
     sizes = {5_000: 2, 14_000: 2, 42_000: 4} if full else {2_000: 2, 4_000: 3}
     for n_images, rounds in sizes.items():
@@ -126,10 +127,9 @@ def measure(recipes: dict[str, RecipeProcess], full: bool, seeds: int) -> dict:
         found[name]["predicted_a_second"] = median(predicted[name])
         found[name]["peak_memory_mb"] = recipe.ask("memory")
 
-    recorded = json.loads(RECORD.read_bytes())["recipes"]
     for name, recipe in recipes.items():
         here = full or name == "fast"
-        runs = [] if here else recorded[name]["runs"]
+        runs = [] if here else recorded.get(name, {"runs": []})["runs"]
         if here and name != "fast_repeatable":  # that is there for the time it takes
             many = seeds if name in {"fast", "fast_longer"} else 1
             runs = [recipe.ask("run", seed=seed) for seed in range(many)]

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import nbformat
+
 from digit_utils.provenance import processors, provenance
 from digit_utils.search import run_search
 from digit_utils.search.ray import run_ray_search
@@ -123,7 +125,7 @@ def bookkeeping_of_a_sweep() -> list[dict[str, float]]:
     """Time sweeps whose runs are not executed: what is left is the bookkeeping."""
 
     def run_nothing(plan: Any, go_on: Any) -> dict[str, Any]:
-        plan.output.write_bytes(plan.source)
+        plan.output.write_text(nbformat.writes(plan.notebook), encoding="utf-8")
         return {"status": "ok", "notebook": plan.output.name, "results": {"x": 0.5}, "seconds": 0.0}
 
     rows = []

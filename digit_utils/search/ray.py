@@ -30,11 +30,8 @@ from digit_utils.search.trial import Trial, run_trial, takes_report
 PATIENCE = 25  # seconds for a cluster to answer; starting Python and Ray is part of it
 ASHA_LEAST = {"epochs": 2, "grace_period": 1, "reduction_factor": 2}
 OPTIONS = {"cpu": "num_cpus", "gpu": "num_gpus", "memory": "memory"}  # of a task
-# Ray announces itself unless told not to.
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or it announces that this will be the default
-}
+# Ray announces itself, and what will be the default, unless told not to.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
 class ClusterUnavailable(SearchError):
@@ -86,6 +83,7 @@ def run_ray_search(
     with search.held() as there:
         for trial in there.values():
             search.keep(trial)
+        search.stop_after_failures()
         if waiting := [number for number in range(1, max_evals + 1) if number not in there]:
             with connect(_run_there, needs, address, jobs) as (task, workers):
                 _run_all(search, waiting, load or (lambda: objective), asha, task, workers)
@@ -144,11 +142,12 @@ def _run_all(
                 running[task.remote(sent, scheduler, begun)] = begun
             else:
                 search.keep(*next_ended())
-    except (SearchError, OSError):  # too many failed, or the disk is full: what runs may end
+    except SearchError as error:  # too many failed: what runs may end
+        if running:
+            print(f"{error}\nWaiting for the trials that still run.", file=sys.stderr)
         while running:
-            ended = next_ended()
-            with contextlib.suppress(SearchError, OSError):
-                search.keep(*ended)
+            with contextlib.suppress(SearchError):
+                search.keep(*next_ended())
         raise
     finally:
         for each in running:

@@ -182,13 +182,13 @@ class OpenSearch:
                         f"number {last}; ask for at least as many, or name another folder"
                     )
                 yield self._there
-                self._stop_after_failures()
+                self.stop_after_failures()
         except FolderUnavailable as error:
             raise SearchError(str(error)) from error
 
     def propose(self, number: int) -> Trial:
         """Return a trial that is still to be run; SearchError if the last five failed."""
-        self._stop_after_failures()
+        self.stop_after_failures()
         # From the trial's place and not from a stream: nothing has to be wound forward.
         proposal_seed = int(np.random.default_rng([self.seed, number]).integers(2**31 - 1))
         (document,) = self.algo([number - 1], self._domain, self._told, proposal_seed)
@@ -219,7 +219,7 @@ class OpenSearch:
         if self.progress is not None and (last or trial.number not in self._there):
             self.progress(self.trials, self.max_evals)
 
-    def _stop_after_failures(self) -> None:
+    def stop_after_failures(self) -> None:
         """Raise SearchError if the last five trials, in order of their ends, failed."""
         last = self.trials[-MAX_FAILURES:]
         if len(last) == MAX_FAILURES and all(trial.status == "failed" for trial in last):

@@ -105,7 +105,16 @@ class _Settings(dict):
 
     # These read by __getitem__.
     get, items, values = Mapping.get, Mapping.items, Mapping.values  # type: ignore[assignment]
-    pop, setdefault = MutableMapping.pop, MutableMapping.setdefault  # type: ignore[assignment]
+    setdefault = MutableMapping.setdefault  # type: ignore[assignment]
+
+    def pop(self, name: str, *default: Any) -> Any:
+        value = self.get(name, *default) if default else self[name]
+        super().pop(name, None)
+        return value
+
+    def popitem(self) -> tuple[str, Any]:
+        name = list(self)[-1]
+        return name, self.pop(name)
 
 
 # PyYAML takes a dictionary by its exact type.

@@ -1,7 +1,12 @@
 """Damaged files of the book are told in words; hostile ones in general are `test_fuzz`'s."""
 
+import shutil
+
 import pytest
+from helpers import ROOT
 from runner_books import FIRST, add_pages, digits, make_book, pretend_run
+
+from digits_cli.references import MAKER
 
 HALF_A_CELL = (
     b'{"cells": [{"cell_type": "code", "id": "a", "metadata": {}, "source": "1"}],'
@@ -15,6 +20,8 @@ def run_book(tmp_path):
     book = make_book(tmp_path, c01_first=FIRST)
     add_pages(book)
     pretend_run(book, "01_first")
+    (book / MAKER).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / MAKER, book / MAKER)
     return book
 
 

@@ -44,6 +44,7 @@ def test_an_objective_written_as_for_hyperopt(tmp_path):
         written = yaml.safe_dump(params)
         params["units"] = int(params["units"])
         kernel = params.pop("kernel")
+        assert params.pop("absent", None) is None
         params["layers"].append(10)
         loss = np.float32(params.copy()["units"] / kernel[0])
         return {"loss": loss, "status": STATUS_OK, "written": written}
