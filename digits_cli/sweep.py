@@ -30,6 +30,7 @@ from digits_cli.plan import PlannedRun
 from digits_cli.progress import duration
 from digits_cli.reports import write_report
 from digits_cli.sweep_file import Sweep, SweepRun, digest, read_sweep
+from digits_cli.sweep_record import SweepRecord
 
 RECORD, REPORT = "run.json", "report.html"
 FORMAT = 1  # of the records
@@ -64,12 +65,21 @@ def run_sweep(
     sweep = read_sweep(file, root)
     refuse_unlike(root, [sweep.chapter])
     place = Place(out, book.build_folder(root) / "sweeps" / file.stem)
+    record = None
+    if sweep.record:
+        path = root / "digit_utils" / "recorded" / f"{sweep.record}.json"
+        record = SweepRecord(path, f"digits sweep {sweep.file}")
     # Read once: what is run is what the runs are named by, whatever is edited meanwhile.
     notebook = read_chapter(sweep.chapter)
     named = {"chapter": sweep.chapter.name, "code": book.code_sources(notebook)}
     points = {digest({**named, "parameters": point})[:12]: point for point in sweep.points}
-    if only_list:
+
+    def find_runs() -> list[SweepRun]:
         runs = place.runs(points)
+        return record.fill(runs) if record else runs
+
+    if only_list:
+        runs = find_runs()
         for run in runs:
             state = "finished" if run.ok else "to run  "
             print(f"{run.key}  {state}  {sweep.label(run.parameters)}")
@@ -78,14 +88,14 @@ def run_sweep(
     with claim_folder(place.folder):
         if place.address:  # can it be written?
             place.papermill("write", "sweep.json", json.dumps({"format": FORMAT}))
-        runs = place.runs(points)
+        runs = find_runs()
         todo = [run for run in runs if not run.ok]
         if len(todo) < len(runs):
             _tell(f"{len(runs) - len(todo)} of {len(runs)} runs are finished already")
         if todo:
             local = nullcontext((run_here, jobs or 1))
             with _on_ray(address, jobs) if engine == "ray" else local as workers:
-                done = _run_all(sweep, notebook, todo, place, *workers)
+                done = _run_all(sweep, notebook, todo, place, record, *workers)
             runs = [done.get(run.key, run) for run in runs]
         commits = {run.record["commit"] for run in runs if run.record.get("commit")}
         if len(commits) > 1:
@@ -101,7 +111,13 @@ def _tell(text: str) -> None:
 
 
 def _run_all(
-    sweep: Sweep, notebook: Any, todo: list[SweepRun], place: "Place", execute: Execute, jobs: int
+    sweep: Sweep,
+    notebook: Any,
+    todo: list[SweepRun],
+    place: "Place",
+    record: SweepRecord | None,
+    execute: Execute,
+    jobs: int,
 ) -> dict[str, SweepRun]:
     """Run points, `jobs` at a time; return the finished runs by key."""
     stop = threading.Event()
@@ -113,10 +129,12 @@ def _run_all(
             raise KeyboardInterrupt
 
     def run_point(run: SweepRun) -> SweepRun:
-        folder, record = place.start(run.key), {"format": FORMAT, "run": run.key}
+        folder, head = place.start(run.key), {"format": FORMAT, "run": run.key}
         plan = PlannedRun(sweep.chapter, sweep.profile, run.parameters, folder, notebook)
-        run = replace(run, record=record | {"parameters": run.parameters} | execute(plan, go_on))
+        run = replace(run, record=head | {"parameters": run.parameters} | execute(plan, go_on))
         place.keep(run)
+        if record and run.ok:
+            record.keep(run)
         return run
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
@@ -157,8 +175,7 @@ def run_here(plan: PlannedRun, go_on: Callable[..., None]) -> dict[str, Any]:
         "error": error,
         "seconds": round(result.seconds, 1),
         "notebook": result.output.name if result.output.is_file() else None,
-        "commit": made.get("commit"),
-        "versions": made.get("versions"),
+        **{name: made.get(name) for name in ("commit", "date", "machine", "versions")},
         "results": result.results,
         "peak_memory_mb": result.record.get("peak_memory_mb"),
     }

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -20,7 +21,7 @@ from digits_cli.plan import profile_values, with_full_folders
 from digits_cli.yaml_source import YamlSource
 
 WAYS = ("grid", "list", "random")
-ENTRIES = ("chapter", "profile", "constants", "seeds", "metric", *WAYS)
+ENTRIES = ("chapter", "profile", "constants", "seeds", "metric", "record", *WAYS)
 # A run takes seconds at least; a file of a few lines must not ask for more than a lifetime of them.
 MOST_RUNS = 10_000
 LINES = "NAME: value lines"
@@ -37,6 +38,7 @@ class Sweep:
     metric: str | None  # the result that the report draws; None: see `choose_metric`
     constants: dict[str, Any]  # what all runs share beside the profile's values
     file: str
+    record: str | None = None  # names a file in digit_utils/recorded that keeps the runs
 
     def label(self, point: Mapping[str, Any]) -> str:
         """Return the values that tell a run from the others, as text."""
@@ -72,6 +74,7 @@ def read_sweep(path: Path, root: Path) -> Sweep:
     text = f"there is no profile {profile!r}. Profiles: {', '.join(profiles)}"
     need(profile in profiles, ("profile",), text)
     metric = source.read_metric() if "metric" in entries else None
+    record = source.read_record() if "record" in entries else None
     constants = source.entry(dict, LINES, "constants") if "constants" in entries else {}
     for name, value in constants.items():
         source.check(name, value, "constants", name)
@@ -102,7 +105,7 @@ def read_sweep(path: Path, root: Path) -> Sweep:
         need(not base.get(name) or len(points) == 1, where, text)
     points = [with_full_folders({**base, **point}) for point in points]
     varied = [name for name in varied if name != "SEED"]
-    sweep = Sweep(chapter, profile, points, varied, metric, constants, source.name)
+    sweep = Sweep(chapter, profile, points, varied, metric, constants, source.name, record)
     seen: dict[str, int] = {}  # two runs with the same values would write to the same place
     for number, point in enumerate(points, start=1):
         first = seen.setdefault(digest(point), number)
@@ -146,6 +149,12 @@ class _SweepSource(YamlSource):
                 text += f"{did_you_mean(metric, numbers)} It reports {', '.join(numbers)}"
                 print(f"note: {self.error(('metric',), text)}", file=sys.stderr)
         return metric
+
+    def read_record(self) -> str:
+        record = self.entry(str, "a name such as ladder", "record")
+        text = f"record is {record!r}, expected letters, digits and _"
+        self.need(re.fullmatch(r"\w+", record), ("record",), text)
+        return record
 
     def refuse_others(self, names: Iterable[str], known: tuple[str, ...], *path: Any) -> None:
         """Refuse what is not among the known entries of the mapping at a path."""
