@@ -90,6 +90,8 @@ def run_sweep(
             place.papermill("write", "sweep.json", json.dumps({"format": FORMAT}))
         runs = find_runs()
         todo = [run for run in runs if not run.ok]
+        # Everything with one seed first, so that an unfinished sweep can be compared.
+        todo.sort(key=lambda run: run.parameters.get("SEED", 0))
         if len(todo) < len(runs):
             _tell(f"{len(runs) - len(todo)} of {len(runs)} runs are finished already")
         if todo:
