@@ -5,7 +5,7 @@ return its array of axes. Colours are Okabe and Ito's, which the colour-blind ca
 right and wrong are marked by a sign as well as by colour.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import log2, sqrt
 from typing import Any
 
@@ -190,6 +190,29 @@ def plot_accuracies(frame: pd.DataFrame, ax: Axes | None = None, title: str = ""
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     ax.xaxis.set_major_locator(MaxNLocator(6))
     ax.set(title=title, xlabel="Images classified correctly (bar: 95 % interval)")
+    ax.grid(axis="y", visible=False)
+    return ax
+
+
+def plot_ladder(
+    mistakes: Mapping[str, Sequence[int]], ax: Axes | None = None, title: str = ""
+) -> Axes:
+    """Draw the mistakes of several trainings, one row per network, the first on top.
+
+    A tick is a training, a dot the mean of its row.
+    """
+    ax = ax or plt.subplots(figsize=(7.2, 0.55 * len(mistakes) + 1.3))[1]
+    for row, counts in enumerate(mistakes.values()):
+        ax.plot(counts, [row] * len(counts), "|", color=GREY, markersize=13)
+        ax.plot(np.mean(counts), row, "o", color=BLUE)
+        ax.annotate(
+            f"{np.mean(counts):.0f}", (np.mean(counts), row), (0, 8), textcoords="offset points",
+            ha="center", fontsize=9,
+        )  # fmt: skip
+    ax.set_yticks(range(len(mistakes)), list(mistakes))
+    ax.set_ylim(len(mistakes) - 0.4, -0.7)
+    ax.set_xlim(0)
+    ax.set(title=title, xlabel="Mistakes (dot: mean, ticks: trainings)")
     ax.grid(axis="y", visible=False)
     return ax
 
