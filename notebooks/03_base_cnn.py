@@ -123,8 +123,8 @@ print(f"validation {x_validation.shape}  {x_validation.dtype}")
 # %% [markdown]
 # ## What a dense layer misses
 #
-# A dense layer sees 784 separate numbers. It has one weight for each, and no idea which pixels
-# are neighbours. Take a typical 7, the one closest to the mean of all 7s, and shift it two
+# A dense layer sees 784 separate numbers, each with a weight of its own, and nothing tells it which
+# pixels are neighbours. Take a typical 7, the one closest to the mean of all 7s, and shift it two
 # pixels to the right.
 
 # %% mystnb={"image": {"alt": "Three pictures: a handwritten 7, the same 7 two pixels further right, and the pixels that have ink in both, which are a part of the stroke only."}}
@@ -533,10 +533,9 @@ draw_filters(weights[every_fourth], maps[every_fourth], "Your run: eight of the 
 plt.show()
 
 # %% [markdown]
-# Compare them with ours. A filter with one side red and the opposite side blue responds to edges, as
-# our first two do: at the upper side of a stroke, or the lower, the left or the right. A filter that
-# is red all over responds to ink. Nobody told the network what an edge is; gradient descent arrived
-# at edges because they make the loss smaller.
+# They are less tidy than ours, because training keeps whatever makes the loss smaller, tidy or not. Still you can read them. A filter with one side red and the opposite side blue
+# responds to edges, as our first two do: at the upper side of a stroke, or the lower, the left or the
+# right. A filter that is red nearly all over responds to ink.
 #
 # ## Which digits does it confuse?
 #
