@@ -727,66 +727,82 @@ report(
 #
 # </details>
 #
-# ## Questions
+# ## Recall
 #
-# Answer each before you unfold it.
+# Answer before you unfold.
+#
+# **1.** What does one position of a 3 × 3 convolution compute, with one input channel?
 #
 # <details>
-# <summary>What does one position of a 3 × 3 convolution compute, with one input channel?</summary>
+# <summary>Answer</summary>
 #
 # The sum of nine products, pixel times weight, plus the bias. A ReLU sets it to 0 if it is
 # negative.
 #
 # </details>
 #
+# **2.** A digit moves two pixels to the right. What happens to its feature map?
+#
 # <details>
-# <summary>A digit moves two pixels to the right. What happens to its feature map?</summary>
+# <summary>Answer</summary>
 #
 # It moves two pixels to the right and is otherwise the same, as long as the digit stays within the
 # image.
 #
 # </details>
 #
+# **3.** Then why does the base network still lose accuracy on moved digits?
+#
 # <details>
-# <summary>Then why does the base network still lose accuracy on moved digits?</summary>
+# <summary>Answer</summary>
 #
 # Because of `Flatten` and the dense layer behind it, which has a weight of its own for each
 # place. Pooling absorbs only part of the shift.
 #
 # </details>
 #
+# **4.** Why does the second convolution have 18,496 weights and not 640?
+#
 # <details>
-# <summary>Why does the second convolution have 18,496 weights and not 640?</summary>
+# <summary>Answer</summary>
 #
 # Each of its 64 filters reads all 32 maps of the layer before: 64 × (3 × 3 × 32 + 1).
 #
 # </details>
 #
+# **5.** And the third? You were asked to work it out.
+#
 # <details>
-# <summary>And the third? You were asked to work it out.</summary>
+# <summary>Answer</summary>
 #
 # 128 × (3 × 3 × 64 + 1) = 73,856.
 #
 # </details>
 #
+# **6.** How large is the map of a 3 × 3 convolution with stride 2 on a 28 × 28 image, with and
+# without padding?
+#
 # <details>
-# <summary>How large is the map of a 3 × 3 convolution with stride 2 on a 28 × 28 image, with and
-# without padding?</summary>
+# <summary>Answer</summary>
 #
 # 14 × 14 with padding, 13 × 13 without.
 #
 # </details>
 #
+# **7.** Images of 56 × 56 pixels instead of 28 × 28: which layers get more weights?
+#
 # <details>
-# <summary>Images of 56 × 56 pixels instead of 28 × 28: which layers get more weights?</summary>
+# <summary>Answer</summary>
 #
 # Only the first dense layer, because `Flatten` hands it more values. A convolution's weights do
 # not depend on the size of the image.
 #
 # </details>
 #
+# **8.** Why may the accuracy of the best epoch not be quoted as the network's?
+#
 # <details>
-# <summary>Why may the accuracy of the best epoch not be quoted as the network's?</summary>
+# <summary>Answer</summary>
 #
 # It is the largest of several numbers that all contain some luck, and the weights that belong to it
 # are not the ones you kept. Quote the kept weights, at best on images that chose nothing.
