@@ -799,7 +799,7 @@ report(
 #
 # </details>
 #
-# **8.** Why may the accuracy of the best epoch not be quoted as the network's?
+# **8.** Why not quote the accuracy of the best epoch?
 #
 # <details>
 # <summary>Answer</summary>
