@@ -75,7 +75,7 @@ BATCH_SIZE: int = 128  # images per training step, at least 1; the post's 32 tak
 # scored on the same 8,400 validation images. We call it the **ladder**. These are its first two
 # rungs.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Mistakes on the 8,400 validation images, one row per network: a dot for the mean and a tick for each training. The dense network makes more mistakes than the base network."}}
+# %% mystnb={"image": {"alt": "Mistakes on the 8,400 validation images, one row per network: a dot for the mean and a tick for each training. The dense network makes more mistakes than the base network."}} tags=["hide-input"]
 # @title The first two rungs of the ladder, from the record
 rungs = {"dense network": "dense", "base network": "base"}
 plain = {"AUGMENT": 0, "DROPOUT": 0.0, "SCHEDULE": "one_cycle"}
@@ -215,7 +215,7 @@ def draw_filters(filters, responses, title, names=None):
     return axes
 
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three hand-made 3 by 3 filters above their responses to a handwritten 7. The first marks the left edges of the strokes in red and the right edges in blue, the second their upper edges in red and lower edges in blue, the third is red along the diagonal stem."}}
+# %% mystnb={"image": {"alt": "Three hand-made 3 by 3 filters above their responses to a handwritten 7. The first marks the left edges of the strokes in red and the right edges in blue, the second their upper edges in red and lower edges in blue, the third is red along the diagonal stem."}} tags=["hide-input"]
 # @title Three filters, and their responses
 diagonal_line = np.array([[-1, -1, 2], [-1, 2, -1], [2, -1, -1]])
 filters = np.array([vertical_edge, vertical_edge.T, diagonal_line])
@@ -383,7 +383,7 @@ curves, kept_epoch = train(base_cnn, verbose=2)
 #
 # ## Reading the curves
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two line charts of the base network's training, accuracy and loss against the epoch, one line for training and one for validation images. A dotted vertical line marks the epoch whose weights are kept, where the validation loss is lowest."}}
+# %% mystnb={"image": {"alt": "Two line charts of the base network's training, accuracy and loss against the epoch, one line for training and one for validation images. A dotted vertical line marks the epoch whose weights are kept, where the validation loss is lowest."}} tags=["hide-input"]
 # @title Accuracy and loss by epoch, with the epoch that is kept
 axes = plots.plot_history(curves, "Your run: training the base network")
 for ax in axes:
@@ -493,7 +493,7 @@ when_shifted = pd.DataFrame(
     index=shifts,
 )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Share of the validation images classified correctly against the number of pixels they are shifted to the left or right, for the dense and the base network. Both peak at no shift; the dense network's curve falls off far more steeply."}}
+# %% mystnb={"image": {"alt": "Share of the validation images classified correctly against the number of pixels they are shifted to the left or right, for the dense and the base network. Both peak at no shift; the dense network's curve falls off far more steeply."}} tags=["hide-input"]
 # @title Accuracy on digits shifted to the left and to the right
 ax = plt.subplots()[1]
 for (name, scores), style in zip(when_shifted.items(), ("o--", "o-"), strict=True):
@@ -524,7 +524,7 @@ plt.show()
 # Here are eight of the first layer's 32 filters, from the one that responds most to our 7 to one that
 # hardly responds at all, above their responses after the ReLU.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Eight learned 3 by 3 filters of the base network's first layer above their responses to the handwritten 7; different filters respond to different edges of the strokes, or to the strokes themselves."}}
+# %% mystnb={"image": {"alt": "Eight learned 3 by 3 filters of the base network's first layer above their responses to the handwritten 7; different filters respond to different edges of the strokes, or to the strokes themselves."}} tags=["hide-input"]
 # @title Eight learned filters, and their responses
 weights = base_cnn.layers[0].get_weights()[0][:, :, 0].transpose(2, 0, 1)
 maps = np.array(base_cnn.layers[0](seven[None, :, :, None]))[0].transpose(2, 0, 1)
@@ -552,7 +552,7 @@ plt.show()
 # 6<!--= 03_base_cnn.confused_times d --> times. Here are the mistakes of which it is most confident.
 # Some of them would puzzle you, too.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Gallery of validation digits the base network got wrong, each with the predicted and the true digit and the network's confidence."}}
+# %% mystnb={"image": {"alt": "Gallery of validation digits the base network got wrong, each with the predicted and the true digit and the network's confidence."}} tags=["hide-input"]
 # @title The most confident mistakes
 wrong = np.flatnonzero(predicted != validation_labels)
 surest = wrong[np.argsort(-probabilities[wrong].max(axis=1))][:16]

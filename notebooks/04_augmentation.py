@@ -159,7 +159,7 @@ black.map("{:.1%}".format).to_frame("pixels over 95 % black")
 # Augmentation rests on a claim: *this change does not alter the label*. To choose its strength, look
 # for the place where the claim breaks. Here a typical 6 is turned and shifted further and further.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of the same handwritten 6. In the upper row it is turned from 0 to 180 degrees, until it reads as a 9; in the lower row it is shifted sideways until it leaves the frame."}}
+# %% mystnb={"image": {"alt": "Two rows of the same handwritten 6. In the upper row it is turned from 0 to 180 degrees, until it reads as a 9; in the lower row it is shifted sideways until it leaves the frame."}} tags=["hide-input"]
 # @title A typical 6, turned and shifted
 sixes = train_images[train_labels == 6] / 255
 six = sixes[np.argmin(((sixes - sixes.mean(axis=0)) ** 2).sum(axis=(1, 2)))]  # a typical one
@@ -301,7 +301,7 @@ for callbacks in parts:
 curves = pd.concat(histories, ignore_index=True)
 curves.index += 1  # epochs, counted from 1
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two line charts of the training: accuracy and loss against the epoch, one line for training and one for validation images."}}
+# %% mystnb={"image": {"alt": "Two line charts of the training: accuracy and loss against the epoch, one line for training and one for validation images."}} tags=["hide-input"]
 # @title Accuracy and loss by epoch
 plots.plot_history(curves, "Your run")
 plt.show()
@@ -364,7 +364,7 @@ ladder = pd.DataFrame({name: trainings[rung][[*shown]].mean() for name, rung in 
 ladder["mistakes"] = [counts.mean() for counts in mistakes.values()]
 ladder.style.format({**shown, "mistakes": "{:.1f}"})
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Mistakes on the 8,400 validation images, one row per rung of the ladder: a dot for the mean over the seeds and a tick for each training."}}
+# %% mystnb={"image": {"alt": "Mistakes on the 8,400 validation images, one row per rung of the ladder: a dot for the mean over the seeds and a tick for each training."}} tags=["hide-input"]
 # @title The ladder so far
 plots.plot_ladder(mistakes, title="Each row adds one thing")
 plt.show()
@@ -479,7 +479,7 @@ by_schedule.insert(
 )
 by_schedule.style.format("{:.1f}")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Validation accuracy by epoch under three schedules of the learning rate, one line per training."}}
+# %% mystnb={"image": {"alt": "Validation accuracy by epoch under three schedules of the learning rate, one line per training."}} tags=["hide-input"]
 # @title Accuracy by epoch under three schedules, one line per training
 ax = plt.subplots()[1]
 for (name, rung), colour in zip(
