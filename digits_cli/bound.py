@@ -83,12 +83,11 @@ def write_number(value: Any, spec: str) -> str:
     """Write a value as a marker's format says; ValueError when it does not suit."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"expected a number, found {value!r:.60}")
+    if not re.fullmatch(r"\+?,?(?:\.\d)?[%pdefg]?", spec):
+        raise ValueError(f"found the format {spec!r:.60}, expected one such as .2% .3f +.2p or ,")
     points = spec.endswith("p")
     text = format(value * 100, f"{spec[:-1]}f") if points else format(value, spec)
-    text = text.replace("%", " %")
-    if not re.fullmatch(NUMBER, text):
-        raise ValueError(f"the format {spec} writes {text!r:.60}, which is no plain number")
-    return text
+    return text.replace("%", " %")
 
 
 def fill(path: Path, text: str, values: Values) -> tuple[str, list[str], list[str]]:
@@ -213,7 +212,10 @@ def _line_of(asked: str, lines: list[str]) -> int:
 
 
 def _read(path: Path) -> str:
-    return path.read_bytes().decode("utf-8-sig")  # line ends stay as they are
+    try:
+        return path.read_bytes().decode("utf-8-sig")  # line ends stay as they are
+    except UnicodeDecodeError as error:
+        raise RunnerError(f"{shown(path)} is not a UTF-8 text file: {error}.") from error
 
 
 def settle(root: Path) -> list[str]:
@@ -221,15 +223,13 @@ def settle(root: Path) -> list[str]:
 
     Everything is made before anything is written; a call that was interrupted can be repeated.
     """
-    values, new, wrong = Values(root), {}, []
-    for path in list_texts(root):
-        text = _read(path)
-        filled, faults, _ = fill(path, text, values)
-        wrong += faults
-        if filled != text:
-            new[path] = filled
-    lagging = []
+    values, new, wrong, lagging = Values(root), {}, [], []
     try:
+        for path in list_texts(root):
+            text = _read(path)
+            filled, faults, _ = fill(path, text, values)
+            wrong += faults
+            new |= {path: filled} if filled != text else {}
         for chapter in list_chapters(root) if not wrong else []:
             if not chapter.notebook.is_file():
                 continue

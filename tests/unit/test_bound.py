@@ -134,7 +134,7 @@ def test_a_verdict_that_cannot_be_told_says_why(book, capsys, line, says):
         ("12<!--= ladder.rungs.drop 0.5.gain.7 .2f -->", "the list has 2 items, from 0"),
         ("12<!--= ladder.rungs .2f -->", "expected a number, found {'drop 0.5'"),
         ("12<!--= 01.n -->", "expected a source and a format, as 03.n_wrong , or given"),
-        ("12<!--= 01.n .2q -->", "Unknown format code 'q'"),
+        ("12<!--= 01.n .2q -->", "expected one such as .2% .3f +.2p or ,"),
         ("12<!--= 01.n >9, -->", "without its end"),
         ("12 <!--= 01.n , -->", "expected a number right before it"),
         ("`12<!--= 01.n , -->`", "it is within code"),
