@@ -23,7 +23,7 @@ from digits_cli.pairing import read_script, refuse_to_lose, sync_pair
 from digits_cli.yaml_source import YamlSource
 
 OPENING = "<!--="
-NUMBER = r"(?:(?<![\w.])[+\-−])?(?<![\d.,])\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?(?:[ \u00a0]?%)?"
+NUMBER = r"(?:(?<![\w.])[+\-−])?(?<![\d.,])\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?(?:[ \u00a0]?%)?"
 # A number may be closed by emphasis or a formula before its marker.
 MARKER = re.compile(rf"(?P<number>{NUMBER})?(?P<closing>[*_$]*){OPENING}(?P<what>[^>|\n]*)-->")
 GIVEN = "given"

@@ -137,6 +137,7 @@ def test_a_verdict_that_cannot_be_told_says_why(book, capsys, line, says):
         ("12<!--= 01.n .2q -->", "expected one such as .2% .3f +.2p or ,"),
         ("12<!--= 01.n >9, -->", "without its end"),
         ("12 <!--= 01.n , -->", "expected a number right before it"),
+        ("12,<!--= 01.n , -->", "expected a number right before it"),
         ("`12<!--= 01.n , -->`", "it is within code"),
         ("12<!--= 01.n", "without its end; a marker is on one line"),
         ("\n\n# %%\nx = '12<!--= 01.n , -->'", "found a marker in code"),
