@@ -1,5 +1,6 @@
 """Each number and verdict in the book's prose is what was measured (CONTRIBUTING.md, Bind)."""
 
+import json
 import re
 from pathlib import Path
 
@@ -64,3 +65,9 @@ def test_what_looks_measured_is_seen():
     ]  # fmt: skip
     text = "99.2 %<!--= 03.a .1% -->, **0.993**<!--= given -->, 0.27<!--= 04.a +.2p --> points"
     assert unbound(Path("a.md"), text) == []
+
+
+def test_what_was_published_is_known_by_its_names():
+    """`report` looks for the chapter that reported the very names it is given."""
+    records = [json.loads(path.read_bytes()) for path in ROOT.glob("results/[0-9][0-9]_*.json")]
+    assert len({frozenset(record["results"]) for record in records}) == len(records) > 10
