@@ -1,9 +1,10 @@
 """State what a chapter found, for readers and for programs, in one place.
 
 Each chapter's *What we found* cell calls `report` once with the values it measured. The reader
-sees the text; sweeps and tests read the values behind it out of the executed notebook.
+sees them beside the published ones; sweeps and tests read them out of the executed notebook.
 """
 
+import contextlib
 import copy
 import re
 import sys
@@ -13,6 +14,10 @@ from typing import Any
 from digit_utils.io import parse_json, read_bytes, to_plain
 
 MIME_TYPE = "application/vnd.digits.results+json"
+# What the chapters reported as they were published: in a wheel (see pyproject.toml), in a checkout.
+_PACKAGE = Path(__file__).resolve().parent
+PUBLISHED = (_PACKAGE / "published", _PACKAGE.parent / "results")
+TABLE = "| result | this run | as published |\n| --- | --- | --- |"
 
 _latest: dict[str, Any] | None = None
 
@@ -21,25 +26,56 @@ class ResultsError(ValueError):
     """Results are missing, repeated or unreadable."""
 
 
-def report(markdown: str, /, **values: Any) -> None:
-    """Show a text and record the values it was made of, as one output.
+def report(markdown: str | None = None, /, **values: Any) -> None:
+    """Record values and show them, *this run* beside *as published*, or a text in their place.
 
-    Values are numbers, text, lists, dictionaries or NumPy's. Raises ValueError for NaN or infinity
-    and TypeError for what JSON cannot hold; the message names the value.
+    Values are numbers, text, lists, dictionaries or NumPy's; the table has those that are one
+    number or text. The published ones are of the chapter that reported the same names. Raises
+    ValueError for NaN or infinity and TypeError for what JSON cannot hold; the message names the
+    value.
     """
     global _latest
-    if not isinstance(markdown, str):
+    if not isinstance(markdown, str | None):
         raise TypeError(f"markdown is of type {type(markdown).__name__}, expected text")
     _latest = {name: to_plain(value, name) for name, value in values.items()}
+    shown = tabulate(_latest, _published(_latest)) if markdown is None else markdown
     # A running IPython has been imported already; importing it only to ask would take long.
     ipython = sys.modules.get("IPython")
     if ipython is None or ipython.get_ipython() is None:
-        print(markdown)
+        print(shown)
         return
     from IPython.display import display
 
-    bundle = {"text/markdown": markdown, "text/plain": markdown, MIME_TYPE: latest()}
+    bundle = {"text/markdown": shown, "text/plain": shown, MIME_TYPE: latest()}
     display(bundle, raw=True)
+
+
+def tabulate(values: dict[str, Any], published: dict[str, Any]) -> str:
+    """Write plain values beside the published ones as a Markdown table."""
+    names = [name for name, value in values.items() if not isinstance(value, dict | list)]
+    rows = (
+        f"| {name.replace('_', ' ')} | {_cell(values[name])} | {_cell(published.get(name, '–'))} |"
+        for name in names
+    )
+    return "\n".join([TABLE, *rows])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return " ".join(str(value).replace("|", "\\|").split())
+
+
+def _published(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what the chapter that reports these very names was published with, or nothing."""
+    for path in (path for folder in PUBLISHED for path in folder.glob("[0-9][0-9]_*.json")):
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+            published = parse_json(read_bytes(path))["results"]
+            if published.keys() == values.keys():
+                return published
+    return {}
 
 
 def latest() -> dict[str, Any]:

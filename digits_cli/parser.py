@@ -133,7 +133,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--check-links", "instead of building, follow every link that leads elsewhere")
     command("status", "say which published outputs are stale, and why; exit 1 when any are")
     add(**chapters)
-    command("publish", "run the chapters that are stale, or named, and publish their outputs")
+    text = "run the chapters that are stale, or named, and publish their outputs"
+    command("publish", text, f"{text}. Then write every number in prose anew that is bound to one.")
     add(**chapters)
     add("--no-run", "publish the full runs there are; name what needs one, and exit with 1")
     command("references", "make the regression references from the quick run")

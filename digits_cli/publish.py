@@ -9,7 +9,7 @@ from typing import Any
 
 from digit_utils import results
 from digit_utils.io import json_bytes, parse_json, read_bytes, write_atomically
-from digits_cli import book, freshness
+from digits_cli import book, bound, freshness
 from digits_cli.book import Chapter, read_notebook, run_folder, shown
 from digits_cli.errors import RunnerError
 from digits_cli.execute import ChapterRun, run_chapters
@@ -27,11 +27,27 @@ def publish(wanted: Sequence[str] = (), run: bool = True) -> list[str]:
 
     They need a run (run=False), or their run failed, which ends the call. Each chapter is published
     as soon as its run is done, so an interrupted call can be repeated. A full run of today's code
-    is used as it is, for a chapter named in `wanted` even when it is fresh.
+    is used as it is, for a chapter named in `wanted` even when it is fresh. Then the numbers bound
+    to what was measured are written anew in all texts, however the call ends; RunnerError, with all
+    that was published kept, names what they contradict.
     """
     root = book.find_checkout()
+    chapters = book.select_chapters(root, wanted)
+    try:
+        left = _publish_each(root, chapters, bool(wanted), run)
+    except BaseException:
+        bound.settle(root)  # what is wrong is told by the call that puts the other thing right
+        raise
+    if wrong := bound.settle(root):
+        told = "The outputs are published and kept, but the texts do not go with them:"
+        last = "Put that right, then run `digits publish --no-run`."
+        raise RunnerError("\n  ".join([told, *wrong]) + f"\n{last}")
+    return left
+
+
+def _publish_each(root: Path, chapters: list[Chapter], wanted: bool, run: bool) -> list[str]:
     left = []
-    for chapter in book.select_chapters(root, wanted):
+    for chapter in chapters:
         # Asked anew for each: what an earlier chapter has published may make this one stale.
         stale = freshness.why_stale(root, chapter)
         not_ready = freshness.why_not_from_run(root, chapter)
@@ -96,6 +112,7 @@ def _publish_run(root: Path, chapter: Chapter) -> list[Path]:
     carry_outputs(notebook, read_notebook(executed))
     run = notebook.metadata["digits"]
     number_cells(notebook)
+    _show_as_published(notebook)
     outputs = freshness.outputs_hash(notebook)
     notebook.metadata["digits"] = {"fingerprint": run["fingerprint"], "outputs": outputs}
     record = {"chapter": chapter.name, "results": {}}
@@ -195,6 +212,15 @@ def number_cells(notebook: Any) -> None:
         for output in cell.outputs:
             if "execution_count" in output:
                 output.execution_count = count
+
+
+def _show_as_published(notebook: Any) -> None:
+    """Let the table of `report` show, in place, what is published now, not what was before."""
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        data = output.get("data", {})
+        values = data.get(results.MIME_TYPE)
+        if isinstance(values, dict) and data.get("text/markdown", "").startswith(results.TABLE):
+            data["text/markdown"] = data["text/plain"] = results.tabulate(values, values)
 
 
 def machine_traces(notebook: Any, root: Path) -> list[str]:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from digits_cli.book import find_checkout, list_chapters, shown, without_colour, write_notebook
+from digits_cli.bound import without_markers
 from digits_cli.errors import RunnerError
 from digits_cli.execute import hold
 from digits_cli.freshness import why_run_is_stale, why_stale
@@ -116,7 +117,12 @@ def stage_site(root: Path, profile: str | None) -> list[str]:
     for name, notebook in notebooks.items():
         # For the page of versions and timings.
         notebook.metadata.setdefault("digits", {})["stale"] = stale[name]
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = without_markers(cell.source)
         write_notebook(site / "notebooks" / f"{name}.ipynb", notebook)
+    for page in site.glob("book/*.md"):
+        page.write_text(without_markers(page.read_text(encoding="utf-8")), encoding="utf-8")
     written, (ours, source) = configured(root)[0], find_address(root)
     if written and ours and ours != written:
         print(f"Links lead to {ours} (by {source}; _config.yml names {written}).")

@@ -69,6 +69,8 @@ def test_the_wheel_is_small_and_carries_the_chapters_and_nothing_else(built):
             if path.suffix in {".py", ".yaml"} and ".ipynb_checkpoints" not in path.parts
         }
         assert own and own == {n for n in names if n.startswith(f"digits_cli/installed/{part}/")}
+    reported = {f"digit_utils/published/{p.name}" for p in ROOT.glob("results/[0-9][0-9]_*.json")}
+    assert reported == {name for name in names if name.startswith("digit_utils/published/")}
     assert "digit_utils/py.typed" in names
     assert not [name for name in names if name.endswith((".ipynb", ".pyc"))]
 

@@ -9,6 +9,8 @@ import pytest
 from digit_utils import results
 from digit_utils.results import MIME_TYPE, ResultsError
 
+VALUES = {"accuracy": 0.992738, "n": 33600, "best": "a | b", "curve": [1, 2]}
+
 
 @pytest.fixture(autouse=True)
 def forget(monkeypatch):
@@ -39,6 +41,21 @@ def test_prints_outside_ipython_even_where_it_is_not_installed():
     )
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert run.stdout == "hello\n{'a': 0.5, 'n': 3}\n"
+
+
+def test_values_are_shown_beside_the_published_ones(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(results, "PUBLISHED", (tmp_path / "none", tmp_path))
+    (tmp_path / "01_bad.json").write_text("{")
+    for name, published in (("02_other", {"accuracy": 0.5}), ("03_net", {**VALUES, "n": 60000})):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"results": published}))
+    results.report(**VALUES)
+    assert capsys.readouterr().out == (
+        "| result | this run | as published |\n| --- | --- | --- |\n"
+        "| accuracy | 0.9927 | 0.9927 |\n| n | 33,600 | 60,000 |\n| best | a \\| b | a \\| b |\n"
+    )
+    assert results.latest() == VALUES
+    results.report(accuracy=0.5, n=1)  # of no chapter that is published
+    assert capsys.readouterr().out.endswith("| accuracy | 0.5 | – |\n| n | 1 | – |\n")
 
 
 def test_last_report_wins_and_copies_are_given(capsys):

@@ -171,6 +171,19 @@ def test_publishing_copies_outputs_and_nothing_of_the_run_itself(book, published
     assert code_cells(staged(book))[0].outputs
 
 
+def test_the_published_table_shows_the_published_values(book, published):
+    path = pretend_run(book, "01_first", "full", accuracy=0.99)
+    notebook = read_notebook(path)
+    for output in notebook.cells[-1].outputs:
+        if results.MIME_TYPE in output.get("data", {}):
+            old = results.tabulate({"accuracy": 0.99}, {"accuracy": 0.98})
+            output.data |= {"text/markdown": old, "text/plain": old}
+    write_notebook(path, notebook)
+    assert published("01")[1] == []
+    assert "| accuracy | 0.99 | 0.99 |" in (book / "notebooks/01_first.ipynb").read_text()
+    assert published("01")[0] == ["01_first: fresh, and as its full run"]
+
+
 def test_publishing_refuses_other_parameters_old_code_and_paths_of_this_machine(book, published):
     before = (book / "notebooks/01_first.ipynb").read_bytes()
     assert published()[1] == NAMES
