@@ -90,7 +90,7 @@ print(f"test images     {digits.test_images.shape}  {digits.test_images.dtype}")
 # On Kaggle you get no arrays but two text files. `train.csv` has one row per image: the label first,
 # then the 784 pixels, from top left to bottom right. To show how such a file is read, we write the
 # first 500 images in the same form to a temporary folder. With Kaggle's own file, put its path in place
-# of ours; everything below it stays as it is.
+# of ours (`/kaggle/input/digit-recognizer/train.csv` in a Kaggle notebook); the rest stays as it is.
 
 # %%
 temporary = tempfile.TemporaryDirectory()
@@ -105,7 +105,8 @@ print(train.shape)
 train[["label", "pixel0", "pixel1", "pixel350", "pixel378", "pixel406", "pixel783"]].head()
 
 # %% [markdown]
-# 785 columns: the label and 784 pixels. Three lines turn the table into arrays.
+# 785 columns: the label and 784 pixels. We show some from the left border, where all is blank, and some
+# from the middle. Three lines turn the table into arrays; the first asks whether anything is missing.
 
 # %% tags=["nbval-check-output"]
 print("missing values:", train.isna().sum().sum())
@@ -118,8 +119,8 @@ print("the same labels as above:", np.array_equal(labels, digits.labels[:500]))
 # %% [markdown]
 # ## Is anything missing?
 #
-# The first of these lines is not for show. The original post asked pandas the same, and no value was
-# missing. Here is what would happen if one were: a tiny table with a hole in it.
+# The original post asked pandas the same, and no value was missing. Why ask at all? Here is a tiny table
+# with a hole in it.
 
 # %% tags=["nbval-check-output"]
 tiny_table = pd.read_csv(io.StringIO("label,pixel0,pixel1\n7,0,255\n3,,12"))
@@ -180,8 +181,8 @@ plt.show()
 # with 3,763<!--= 01_eda.label_counts.5 , -->. Always guessing 1 is right for
 # 11.3 %<!--= 01_eda.always_guess_accuracy .1% --> of the images: the floor below every other score.
 #
-# The digits are even enough. There is no need to show the rare ones more often or to reweight them, and
-# **accuracy**, the share of images classified correctly, is a fair measure here.
+# The counts are close together. There is no need to show the rarer digits more often or to reweight them,
+# and **accuracy**, the share of images classified correctly, is a fair measure here.
 #
 # ## Looking at them
 #
@@ -317,8 +318,8 @@ print(f"copies among the test images:         {len(digits.test_images) - len(tes
 print(f"images both labelled and in the test: {copies_across}")
 
 # %% [markdown]
-# No copies. But one changed pixel hides a copy from this test, so we also look for near copies: for some
-# test images, the closest labelled image. We give the distance as a typical difference of one pixel, in
+# There are no copies. But one changed pixel hides a copy from this test, so we also look for near copies:
+# for each of 1,000 test images, the closest labelled image. We give the distance as a typical difference of one pixel, in
 # grey levels.
 
 # %%
@@ -449,7 +450,7 @@ for name, classifier in baselines.items():
 costs.round(2)
 
 # %% [markdown]
-# Three nearest neighbours get 97.0 %<!--= 01_eda.nearest_neighbours_accuracy .1% --> right, logistic
+# The 3 nearest neighbours get 97.0 %<!--= 01_eda.nearest_neighbours_accuracy .1% --> right, logistic
 # regression 92.2 %<!--= 01_eda.logistic_regression_accuracy .1% -->, the nearest mean
 # 81.7 %<!--= 01_eda.nearest_mean_accuracy .1% -->.
 #
@@ -512,8 +513,8 @@ stored = {
 costs.assign(**{"numbers kept": stored}).round(2)
 
 # %% [markdown]
-# Nearest neighbours learns nothing: it stores the images, 26 million numbers, and pays whenever you ask.
-# Twice the training images mean twice the memory and twice the time for an answer. Logistic regression is
+# Nearest neighbours learns nothing. It stores the images, 26 million numbers, and all the work is in the
+# answer. Twice the training images mean twice the memory and twice the time for an answer. Logistic regression is
 # the reverse: slow to learn, quick to answer, and small. A network is of this second kind.
 #
 # ### Two pixels to the right

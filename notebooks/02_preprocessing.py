@@ -14,7 +14,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | [Meeting the digits](01_eda.ipynb): what the images hold |
-# | Time | 25 minutes to read; the run takes about a minute on a laptop |
+# | Time | 30 minutes to read; the run takes about a minute on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # Installs the book's helpers where they are missing: on Colab, on Kaggle (Settings, Internet on).
@@ -298,7 +298,7 @@ print(one_hot.shape)
 #
 # Nine of the ten terms are multiplied by 0. What remains is $-\log p_y$, the negative logarithm of
 # the probability of the true digit $y$: 0 for a network that is sure and right, and the larger, the
-# smaller that probability. To find $p_y$ you need only know which digit it is, so the plain label
+# smaller that probability. (With the natural logarithm, as here, its unit is called the nat.) To find $p_y$ you need only know which digit it is, so the plain label
 # serves as well. Keras has a loss for either form. Here an unsure network looks at a 3.
 
 # %% tags=["nbval-check-output"]
@@ -361,7 +361,17 @@ print(f"slope             {(loss(0.01) - loss(0.0)) / 0.01:.4f}")
 # against a 1.
 #
 # You need not nudge. For this loss, calculus gives the gradient as a mean over the images: each
-# image's error $p - y$ times its input $x$. Then we take one step against the gradient.
+# image's error $p - y$ times its input $x$, where $y$ is 1 for a 1 and 0 for a 0. With it we take one
+# step downhill.
+#
+# <details>
+# <summary>The calculus</summary>
+#
+# The derivative of $p$ with respect to $w$ is $p\,(1-p)\,x$. For a 1 the loss is $-\log p$, and its
+# derivative is $-\frac{1}{p}\,p\,(1-p)\,x = (p-1)\,x$. For a 0 it is $-\log(1-p)$, and its derivative is
+# $\frac{1}{1-p}\,p\,(1-p)\,x = p\,x$. Both are $(p-y)\,x$.
+#
+# </details>
 
 # %% tags=["nbval-check-output"]
 w = 0.0
@@ -425,9 +435,9 @@ plt.show()
 #
 # **Why a loss, and not the accuracy?** After the first step
 # 93.2 %<!--= 02_preprocessing.ink_accuracy .1% --> of these images are classified correctly, and that
-# never changes again: once $w$ is negative, an image is called a 1 whenever $x$ is negative, too. A
-# nudge of $w$ leaves the accuracy as it is, so its slope is 0 and shows no way down. The loss responds
-# to every change of a probability.
+# never changes again: once $w$ is below zero, every image with $x$ below zero is called a 1, whatever the
+# size of $w$. A nudge of $w$ leaves the accuracy as it is, so its slope is 0 and shows no way down. The
+# loss responds to every change of a probability.
 #
 # ### Ten digits: batches and epochs
 #
@@ -612,8 +622,8 @@ print("weights:", network.count_params(), "  the same up to rounding:", max(diff
 # %% [markdown]
 # ## Does scaling matter?
 #
-# You can now predict what happens without the division by 255. A gradient is error times input.
-# Inputs 255 times larger make gradients 255 times larger, and the steps of a usual learning rate fly
+# You can now predict what happens without the division by 255. A gradient is error times input, so inputs
+# 255 times larger give gradients 255 times larger. The learning rate stays the same, and the steps fly
 # over the bottom as the red ones above did.
 #
 # We measure it with the network just built, on the same images prepared in three ways. The rule that
