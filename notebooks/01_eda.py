@@ -177,9 +177,9 @@ ax.grid(axis="x", visible=False)
 plt.show()
 
 # %% [markdown]
-# The most frequent digit is 1 with 4,753<!--= 01_eda.label_counts.1 , --> images, the least frequent 5
-# with 3,763<!--= 01_eda.label_counts.5 , -->. Always guessing 1 is right for
-# 11.3 %<!--= 01_eda.always_guess_accuracy .1% --> of the images: the floor below every other score.
+# The most frequent digit is 1 with 4,753<!--= 01.label_counts.1 , --> images, the least frequent 5
+# with 3,763<!--= 01.label_counts.5 , -->. Always guessing 1 is right for
+# 11.3 %<!--= 01.always_guess_accuracy .1% --> of the images: the floor below every other score.
 #
 # The counts are close together. There is no need to show the rarer digits more often or to reweight them,
 # and **accuracy**, the share of images classified correctly, is a fair measure here.
@@ -220,9 +220,9 @@ ax.set(
 plt.show()
 
 # %% [markdown]
-# 80.8 %<!--= 01_eda.blank_share .1% --> of all pixels are blank. Of the others
-# 38.7 %<!--= 01_eda.full_ink_share .1% --> are nearly full ink, the tall bar at the right. The remaining
-# 61.3 %<!--= 01_eda.grey_share .1% --> are spread thinly over all the greys: the soft edges of the
+# 80.8 %<!--= 01.blank_share .1% --> of all pixels are blank. Of the others
+# 38.7 %<!--= 01.full_ink_share .1% --> are nearly full ink, the tall bar at the right. The remaining
+# 61.3 %<!--= 01.grey_share .1% --> are spread thinly over all the greys: the soft edges of the
 # strokes.
 #
 # The scans were black and white. The greys appeared when MNIST's makers shrank each digit to fit a box
@@ -253,7 +253,7 @@ ax.set(
 plt.show()
 
 # %% [markdown]
-# 78<!--= 01_eda.never_inked .0f --> of the 784 pixels, all near the border, are blank in every labelled
+# 78<!--= 01.never_inked .0f --> of the 784 pixels, all near the border, are blank in every labelled
 # image. They say nothing about the digit.
 #
 # Does the *amount* of ink tell the digits apart? In the figure below, a box holds the middle half of a
@@ -275,7 +275,7 @@ ax.set(title="Ink in each image", xlabel="Digit", ylabel="Ink (% of an all-black
 plt.show()
 
 # %% [markdown]
-# On average a 0 takes 2.3<!--= 01_eda.ink_ratio .1f --> times as much ink as a 1. The boxes of the other
+# On average a 0 takes 2.3<!--= 01.ink_ratio .1f --> times as much ink as a 1. The boxes of the other
 # digits overlap so widely that ink says little about them.
 #
 # ## The average digit, and the odd ones out
@@ -341,9 +341,9 @@ plots.show_images(
 plt.show()
 
 # %% [markdown]
-# The closest of 1,000<!--= 01_eda.n_lookup , --> pairs differs by
-# 10<!--= 01_eda.smallest_difference .0f --> of 255 grey levels, the median pair by
-# 40<!--= 01_eda.median_difference .0f -->. They are alike, but they are no copies. Two warnings remain.
+# The closest of 1,000<!--= 01.n_lookup , --> pairs differs by
+# 10<!--= 01.smallest_difference .0f --> of 255 grey levels, the median pair by
+# 40<!--= 01.median_difference .0f -->. They are alike, but they are no copies. Two warnings remain.
 #
 # - **The same writers.** Most of MNIST's writers wrote many digits, and the images were shuffled before
 #   they were split. The test holds new images by writers that the training data knows. Strangers'
@@ -398,9 +398,9 @@ for name, share in next_door.items():
     print(f"{name:9} {share:.0%}")
 
 # %% [markdown]
-# On the PCA map it is 38 %<!--= 01_eda.same_digit_pca .0% --> of the images, on the t-SNE map
-# 93 %<!--= 01_eda.same_digit_tsne .0% -->, with all 784 pixels
-# 91 %<!--= 01_eda.same_digit_pixels .0% -->. t-SNE is given no labels: the islands are in the data.
+# On the PCA map it is 38 %<!--= 01.same_digit_pca .0% --> of the images, on the t-SNE map
+# 93 %<!--= 01.same_digit_tsne .0% -->, with all 784 pixels
+# 91 %<!--= 01.same_digit_pixels .0% -->. t-SNE is given no labels: the islands are in the data.
 #
 # How can a flat map do better than all the pixels? t-SNE places a point by many neighbours at once, so a
 # single misleading one counts for less. The map holds no information that the pixels lack.
@@ -450,13 +450,13 @@ for name, classifier in baselines.items():
 costs.round(2)
 
 # %% [markdown]
-# The 3 nearest neighbours get 97.0 %<!--= 01_eda.nearest_neighbours_accuracy .1% --> right, logistic
-# regression 92.2 %<!--= 01_eda.logistic_regression_accuracy .1% -->, the nearest mean
-# 81.7 %<!--= 01_eda.nearest_mean_accuracy .1% -->.
+# The 3 nearest neighbours get 97.0 %<!--= 01.nearest_neighbours_accuracy .1% --> right, logistic
+# regression 92.2 %<!--= 01.logistic_regression_accuracy .1% -->, the nearest mean
+# 81.7 %<!--= 01.nearest_mean_accuracy .1% -->.
 #
 # ### How sure is an accuracy?
 #
-# 92.2 %<!--= 01_eda.logistic_regression_accuracy .1% --> was measured on 8,400 images. Other 8,400 would
+# 92.2 %<!--= 01.logistic_regression_accuracy .1% --> was measured on 8,400 images. Other 8,400 would
 # have given a slightly different figure. How different? We have no others, but we can draw 8,400 from
 # ours, allowing repeats, and do so a thousand times.
 
@@ -471,8 +471,8 @@ margin = 1.96 * np.sqrt(p * (1 - p) / n)
 print("by the formula below:          ", np.array([p - margin, p + margin]).round(4))
 
 # %% [markdown]
-# 95 of 100 draws lie between 91.6 %<!--= 01_eda.redrawn_low .1% --> and
-# 92.8 %<!--= 01_eda.redrawn_high .1% -->. That range is a **95 % confidence interval**. You need not draw:
+# 95 of 100 draws lie between 91.6 %<!--= 01.redrawn_low .1% --> and
+# 92.8 %<!--= 01.redrawn_high .1% -->. That range is a **95 % confidence interval**. You need not draw:
 # for an accuracy $p$ on $n$ images it is about
 #
 # $$p \pm 1.96 \sqrt{\frac{p\,(1-p)}{n}}$$
@@ -537,30 +537,30 @@ shifted = pd.DataFrame(
 
 # %% [markdown]
 # On these 2,000 images, three nearest neighbours fall from
-# 97.0 %<!--= 01_eda.in_place.nearest_neighbours .1% --> to
-# 69.9 %<!--= 01_eda.shifted.nearest_neighbours .1% -->, logistic regression from
-# 92.7 %<!--= 01_eda.in_place.logistic_regression .1% --> to
-# 62.0 %<!--= 01_eda.shifted.logistic_regression .1% -->. For each of them a shifted stroke is a
+# 97.0 %<!--= 01.in_place.nearest_neighbours .1% --> to
+# 69.9 %<!--= 01.shifted.nearest_neighbours .1% -->, logistic regression from
+# 92.7 %<!--= 01.in_place.logistic_regression .1% --> to
+# 62.0 %<!--= 01.shifted.logistic_regression .1% -->. For each of them a shifted stroke is a
 # different stroke. A convolutional network applies the same weights at every place of the image; chapter 3 repeats this test
 # with one.
 #
 # ## What we found
 #
-# - 42,000<!--= 01_eda.n_labelled , --> labelled and 28,000<!--= 01_eda.n_test , --> test images, none of them
-#   damaged; 3,763<!--= 01_eda.label_counts.5 , --> to 4,753<!--= 01_eda.label_counts.1 , --> labelled images
+# - 42,000<!--= 01.n_labelled , --> labelled and 28,000<!--= 01.n_test , --> test images, none of them
+#   damaged; 3,763<!--= 01.label_counts.5 , --> to 4,753<!--= 01.label_counts.1 , --> labelled images
 #   of each digit.
-# - 80.8 %<!--= 01_eda.blank_share .1% --> of the pixels are blank; most pixels with ink are grey.
+# - 80.8 %<!--= 01.blank_share .1% --> of the pixels are blank; most pixels with ink are grey.
 # - No exact copies, neither among the labelled images nor between them and the test images.
 # - To beat, measured on 8,400 validation images:
 #
 # | | Accuracy | 95 % interval | Numbers kept |
 # | --- | ---: | ---: | ---: |
-# | Nearest mean | 81.67 %<!--= 01_eda.nearest_mean_accuracy .2% --> | 80.82 %<!--= 01_eda.nearest_mean_low .2% --> to 82.48 %<!--= 01_eda.nearest_mean_high .2% --> | 7,840 |
-# | Logistic regression | 92.19 %<!--= 01_eda.logistic_regression_accuracy .2% --> | 91.60 %<!--= 01_eda.logistic_regression_low .2% --> to 92.75 %<!--= 01_eda.logistic_regression_high .2% --> | 7,850 |
-# | 3 nearest neighbours | 96.96 %<!--= 01_eda.nearest_neighbours_accuracy .2% --> | 96.58 %<!--= 01_eda.nearest_neighbours_low .2% --> to 97.31 %<!--= 01_eda.nearest_neighbours_high .2% --> | 26,342,400 |
+# | Nearest mean | 81.67 %<!--= 01.nearest_mean_accuracy .2% --> | 80.82 %<!--= 01.nearest_mean_low .2% --> to 82.48 %<!--= 01.nearest_mean_high .2% --> | 7,840 |
+# | Logistic regression | 92.19 %<!--= 01.logistic_regression_accuracy .2% --> | 91.60 %<!--= 01.logistic_regression_low .2% --> to 92.75 %<!--= 01.logistic_regression_high .2% --> | 7,850 |
+# | 3 nearest neighbours | 96.96 %<!--= 01.nearest_neighbours_accuracy .2% --> | 96.58 %<!--= 01.nearest_neighbours_low .2% --> to 97.31 %<!--= 01.nearest_neighbours_high .2% --> | 26,342,400 |
 #
 # A network earns its cost if it comes out clearly above
-# 97.31 %<!--= 01_eda.nearest_neighbours_high .2% -->. The network of the original post reached a best
+# 97.31 %<!--= 01.nearest_neighbours_high .2% -->. The network of the original post reached a best
 # validation accuracy of 0.9900<!--= given --> before any tuning
 # ([source](https://github.com/naingthet/mnist)). Most of the way there takes no network at all; the last few
 # percent are what the rest of this book is about.

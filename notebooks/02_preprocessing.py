@@ -203,9 +203,9 @@ print("largest difference, in percentage points:")
 print(off_by.round(3).to_string())
 
 # %% [markdown]
-# The plain split is off by up to 0.63<!--= 02_preprocessing.off_plain .2f --> percentage points, the
-# stratified one by 0.005<!--= 02_preprocessing.off_stratified .3f -->, which is rounding: images
-# cannot be halved. With thousands of images of each digit, 0.63<!--= 02_preprocessing.off_plain .2f -->
+# The plain split is off by up to 0.63<!--= 02.off_plain .2f --> percentage points, the
+# stratified one by 0.005<!--= 02.off_stratified .3f -->, which is rounding: images
+# cannot be halved. With thousands of images of each digit, 0.63<!--= 02.off_plain .2f -->
 # points do little harm. With a few images of a rare class, a plain split can leave the class out of
 # the validation images altogether (exercise 2). Stratifying costs nothing, so we always do it.
 #
@@ -242,8 +242,8 @@ print(f"training images   mean {pixel_mean:.2f}, standard deviation {pixel_sprea
 print(f"all images        mean {leaky_mean:.2f}, standard deviation {leaky_spread:.2f}")
 
 # %% [markdown]
-# Here the leak changes next to nothing: the mean moves from 33.41<!--= 02_preprocessing.pixel_mean .2f -->
-# to 33.45<!--= 02_preprocessing.leaky_mean .2f --> grey levels. Two numbers cannot carry much. The
+# Here the leak changes next to nothing: the mean moves from 33.41<!--= 02.pixel_mean .2f -->
+# to 33.45<!--= 02.leaky_mean .2f --> grey levels. Two numbers cannot carry much. The
 # habit matters because other leaks do carry much.
 #
 # Here is one. We double a small data set by adding a copy of every image, shifted right by one
@@ -269,9 +269,9 @@ print(f"with copies on both sides  {leaky_score:.1%}  ({leaky_low:.1%} to {leaky
 print(f"on images without a copy   {fair_score:.1%}  ({fair_low:.1%} to {fair_high:.1%})")
 
 # %% [markdown]
-# The classifier seems to reach 96.1 %<!--= 02_preprocessing.leaky_accuracy .1% -->. On images
+# The classifier seems to reach 96.1 %<!--= 02.leaky_accuracy .1% -->. On images
 # without a copy on the other side the same classifier reaches
-# 91.1 %<!--= 02_preprocessing.fair_accuracy .1% -->. The 95 % intervals, in brackets, do not
+# 91.1 %<!--= 02.fair_accuracy .1% -->. The 95 % intervals, in brackets, do not
 # overlap: the difference is the leak.
 #
 # The rule is short: **split first**, then do everything else, and let only the training images
@@ -356,7 +356,7 @@ print(f"slope             {(loss(0.01) - loss(0.0)) / 0.01:.4f}")
 
 # %% [markdown]
 # We nudged the weight up by 0.01, and the loss went up, at a rate of
-# 0.41<!--= 02_preprocessing.first_gradient .2f --> per unit of $w$. This slope is the **gradient**.
+# 0.41<!--= 02.first_gradient .2f --> per unit of $w$. This slope is the **gradient**.
 # It tells us where to go: down, so $w$ has to become negative. That makes sense, because ink speaks
 # against a 1.
 #
@@ -382,8 +382,8 @@ w = w - 1.0 * gradient
 print(f"w is now {w:.4f}, the loss {loss(w):.4f}")
 
 # %% [markdown]
-# One step takes the loss from 0.693<!--= 02_preprocessing.first_loss .3f --> to
-# 0.544<!--= 02_preprocessing.second_loss .3f -->. Learning is this step, repeated.
+# One step takes the loss from 0.693<!--= 02.first_loss .3f --> to
+# 0.544<!--= 02.second_loss .3f -->. Learning is this step, repeated.
 #
 # ### How long a step? The learning rate
 #
@@ -422,11 +422,11 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# With a learning rate of 1 the loss falls to 0.185<!--= 02_preprocessing.last_loss .3f --> in 50 steps.
+# With a learning rate of 1 the loss falls to 0.185<!--= 02.last_loss .3f --> in 50 steps.
 # The steps shorten by themselves, because the gradient shrinks towards the bottom. With 0.1 we are
-# only at 0.35<!--= 02_preprocessing.slow_loss .2f --> when the 50 steps are over. With 300 the first
+# only at 0.35<!--= 02.slow_loss .2f --> when the 50 steps are over. With 300 the first
 # step flies over the bottom and high up the far slope: the loss jumps to
-# 2.3<!--= 02_preprocessing.overshoot_loss .1f -->. It takes twenty steps to come back, and then leaps
+# 2.3<!--= 02.overshoot_loss .1f -->. It takes twenty steps to come back, and then leaps
 # from one slope to the other (the squares) without ever reaching the bottom. A network has no such
 # way back, as you will see below.
 #
@@ -434,7 +434,7 @@ plt.show()
 # jumps, and go back a step or two (exercise 4).
 #
 # **Why a loss, and not the accuracy?** After the first step
-# 93.2 %<!--= 02_preprocessing.ink_accuracy .1% --> of these images are classified correctly, and that
+# 93.2 %<!--= 02.ink_accuracy .1% --> of these images are classified correctly, and that
 # never changes again: once $w$ is below zero, every image with $x$ below zero is called a 1, whatever the
 # size of $w$. A nudge of $w$ leaves the accuracy as it is, so its slope is 0 and shows no way down. The
 # loss responds to every change of a probability.
@@ -506,9 +506,9 @@ print(f"{len(linear_losses)} steps, validation accuracy {linear_score:.1%}")
 
 # %% [markdown]
 # Three epochs are 3 × 263 steps, the last batch of each being a smaller one, and they take us to
-# 91.6 %<!--= 02_preprocessing.linear_by_hand_accuracy .1% --> of the validation images. Chapter 1
+# 91.6 %<!--= 02.linear_by_hand_accuracy .1% --> of the validation images. Chapter 1
 # trained the same model to the end and reached
-# 92.2 %<!--= 01_eda.logistic_regression_accuracy .1% -->.
+# 92.2 %<!--= 01.logistic_regression_accuracy .1% -->.
 #
 # ### A hidden layer, and backpropagation
 #
@@ -584,9 +584,9 @@ plt.show()
 
 # %% [markdown]
 # With the hidden layer, the same loop on the same batches reaches
-# 94.9 %<!--= 02_preprocessing.network_by_hand_accuracy .1% -->: it leaves
-# 5.1 %<!--= 02_preprocessing.network_by_hand_error .1% --> of the images wrong instead of
-# 8.4 %<!--= 02_preprocessing.linear_by_hand_error .1% -->. The thin lines are ragged because each
+# 94.9 %<!--= 02.network_by_hand_accuracy .1% -->: it leaves
+# 5.1 %<!--= 02.network_by_hand_error .1% --> of the images wrong instead of
+# 8.4 %<!--= 02.linear_by_hand_error .1% -->. The thin lines are ragged because each
 # batch holds other images, and downhill on one is only roughly downhill on all.
 #
 # ### The same step in Keras
@@ -692,26 +692,26 @@ ax.legend(title="Optimizer", loc="lower right")
 plt.show()
 
 # %% [markdown]
-# **SGD fails on raw images**: 37.6 %<!--= 02_preprocessing.sgd_raw_accuracy .1% --> instead of
-# 87.2 %<!--= 02_preprocessing.sgd_scaled_accuracy .1% -->. The last column says why. The first steps
-# throw the hidden neurons so far that 57<!--= 02_preprocessing.sgd_raw_silent .0f --> of 64 are cut
+# **SGD fails on raw images**: 37.6 %<!--= 02.sgd_raw_accuracy .1% --> instead of
+# 87.2 %<!--= 02.sgd_scaled_accuracy .1% -->. The last column says why. The first steps
+# throw the hidden neurons so far that 57<!--= 02.sgd_raw_silent .0f --> of 64 are cut
 # off for every image. Remember the factor `hidden > 0`: their gradient is zero, so they never recover.
 #
-# **Adam loses less**: 87.6 %<!--= 02_preprocessing.adam_raw_accuracy .1% --> instead of
-# 94.6 %<!--= 02_preprocessing.adam_scaled_accuracy .1% -->. It divides by the size of the gradients, so
+# **Adam loses less**: 87.6 %<!--= 02.adam_raw_accuracy .1% --> instead of
+# 94.6 %<!--= 02.adam_scaled_accuracy .1% -->. It divides by the size of the gradients, so
 # its steps are as long as on scaled images. But its starting weights are made for inputs of about
 # the size 1. On raw pixels the fresh network is sure of itself and wrong, with a loss of
-# 163<!--= 02_preprocessing.first_loss_raw .0f --> instead of
-# 2.4<!--= 02_preprocessing.first_loss_scaled .1f -->, and has to unlearn that first.
+# 163<!--= 02.first_loss_raw .0f --> instead of
+# 2.4<!--= 02.first_loss_scaled .1f -->, and has to unlearn that first.
 #
 # So scaling does not make the data better. It makes them fit the starting weights and learning rates
 # that our tools have by default. The learning rate alone explains much: your network by hand, with SGD
-# and a learning rate of 0.5, reached 94.9 %<!--= 02_preprocessing.network_by_hand_accuracy .1% --> on
+# and a learning rate of 0.5, reached 94.9 %<!--= 02.network_by_hand_accuracy .1% --> on
 # the same scaled images.
 #
 # Standardising is ahead of scaling, with SGD by
-# 3.9<!--= 02_preprocessing.sgd_standardised_gain .1p --> percentage points, with Adam by
-# 1.1<!--= 02_preprocessing.adam_standardised_gain .1p -->. That is a very small network after three
+# 3.9<!--= 02.sgd_standardised_gain .1p --> percentage points, with Adam by
+# 1.1<!--= 02.adam_standardised_gain .1p -->. That is a very small network after three
 # epochs; we have not measured it for a convolutional one. We divide by 255, as the original post did,
 # and train with Adam: a fixed number needs no statistics, so nothing can leak.
 #
@@ -739,21 +739,21 @@ print(f"for validation      {x_validation.shape}")
 # %% [markdown]
 # ## What we found
 #
-# - 42,000 labelled images became 33,600<!--= 02_preprocessing.n_train , --> for training and
-#   8,400<!--= 02_preprocessing.n_validation , --> for validation. Stratified, each digit's share is off by
-#   at most 0.005<!--= 02_preprocessing.off_stratified .3f --> percentage points; split plainly, by up to
-#   0.63<!--= 02_preprocessing.off_plain .2f -->.
+# - 42,000 labelled images became 33,600<!--= 02.n_train , --> for training and
+#   8,400<!--= 02.n_validation , --> for validation. Stratified, each digit's share is off by
+#   at most 0.005<!--= 02.off_stratified .3f --> percentage points; split plainly, by up to
+#   0.63<!--= 02.off_plain .2f -->.
 # - Copies made before the split make a classifier look like
-#   96.1 %<!--= 02_preprocessing.leaky_accuracy .1% -->; on fresh images it reaches
-#   91.1 %<!--= 02_preprocessing.fair_accuracy .1% -->.
+#   96.1 %<!--= 02.leaky_accuracy .1% -->; on fresh images it reaches
+#   91.1 %<!--= 02.fair_accuracy .1% -->.
 # - Learning is one step repeated: weight minus learning rate times gradient. In NumPy, three epochs
-#   take ten weighted sums to 91.6 %<!--= 02_preprocessing.linear_by_hand_accuracy .1% --> and a network
-#   with one hidden layer to 94.9 %<!--= 02_preprocessing.network_by_hand_accuracy .1% -->.
+#   take ten weighted sums to 91.6 %<!--= 02.linear_by_hand_accuracy .1% --> and a network
+#   with one hidden layer to 94.9 %<!--= 02.network_by_hand_accuracy .1% -->.
 # - On raw pixels instead of scaled ones, the same network falls from
-#   87.2 %<!--= 02_preprocessing.sgd_scaled_accuracy .1% --> to
-#   37.6 %<!--= 02_preprocessing.sgd_raw_accuracy .1% --> with SGD, and from
-#   94.6 %<!--= 02_preprocessing.adam_scaled_accuracy .1% --> to
-#   87.6 %<!--= 02_preprocessing.adam_raw_accuracy .1% --> with Adam (means of three trainings).
+#   87.2 %<!--= 02.sgd_scaled_accuracy .1% --> to
+#   37.6 %<!--= 02.sgd_raw_accuracy .1% --> with SGD, and from
+#   94.6 %<!--= 02.adam_scaled_accuracy .1% --> to
+#   87.6 %<!--= 02.adam_raw_accuracy .1% --> with Adam (means of three trainings).
 
 # %%
 trained = {f"{optimizer.lower()}_{name}": group for (optimizer, name), group in by_kind}

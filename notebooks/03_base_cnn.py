@@ -68,7 +68,7 @@ BATCH_SIZE: int = 128  # images per training step, at least 1; the post's 32 tak
 # ## The ladder
 #
 # The best baseline of [chapter 1](01_eda.ipynb) compares pixel with pixel and reads
-# 96.96 %<!--= 01_eda.nearest_neighbours_accuracy .2% --> of the validation images. That sounds
+# 96.96 %<!--= 01.nearest_neighbours_accuracy .2% --> of the validation images. That sounds
 # good until you count: of 8,400 images it misreads more than 250. From here to chapter 6 we bring
 # that number down step by step. Each step adds one thing to the network before it, and each is
 # measured the same way: five trainings with different seeds, on all 33,600 training images,
@@ -94,14 +94,14 @@ plt.show()
 # Both networks have about 620,000 weights and were trained alike, for fifteen epochs
 # (`digits sweep sweeps/ladder.yaml` makes the record again). The *dense* one is of the kind you
 # trained in the last chapter, only larger; it misreads
-# nn.n<!--= 03_base_cnn.ladder_dense_mistakes .1f --> images on average. The *base network*, the
+# nn.n<!--= 03.ladder_dense_mistakes .1f --> images on average. The *base network*, the
 # first network of the original post, starts with convolutions, and misreads
-# nn.n<!--= 03_base_cnn.ladder_base_mistakes .1f -->.
+# nn.n<!--= 03.ladder_base_mistakes .1f -->.
 #
 # Is that luck? Another seed would have given other networks, and other validation images other
 # mistakes. The 95 % interval for the difference takes in both:
-# nn<!--= 03_base_cnn.convolution_saves_low .0f --> to
-# nn<!--= 03_base_cnn.convolution_saves_high .0f --> mistakes fewer. It is far from zero, so the
+# nn<!--= 03.convolution_saves_low .0f --> to
+# nn<!--= 03.convolution_saves_high .0f --> mistakes fewer. It is far from zero, so the
 # convolutions help. This chapter shows what they do, builds both networks and trains each once.
 #
 # ## The data, as the previous chapter left them
@@ -144,8 +144,8 @@ pd.Series({"ink": np.sum(seven > 0), "ink in both": in_both.sum()}, name="pixels
 
 # %% [markdown]
 # To you nothing has changed. To a dense layer it is a different input: of the
-# 100<!--= 03_base_cnn.ink_pixels d --> pixels that had ink, only
-# 56<!--= 03_base_cnn.ink_in_both d --> have ink again. A weight that had learned "ink here" now
+# 100<!--= 03.ink_pixels d --> pixels that had ink, only
+# 56<!--= 03.ink_in_both d --> have ink again. A weight that had learned "ink here" now
 # looks at blank paper, and the network has to learn the same stroke again at every position.
 #
 # ## One product by hand
@@ -165,9 +165,9 @@ print("sum", products.sum().round(2))
 
 # %% [markdown]
 # Multiply each pixel by its weight and add up: that is all. The sum,
-# 2.85<!--= 03_base_cnn.left_edge_response .2f -->, is large because there is paper on the left and
+# 2.85<!--= 03.left_edge_response .2f -->, is large because there is paper on the left and
 # ink on the right. Three pixels further right, on the other edge of the stem, ink and paper have
-# changed places, and the sum is −2.59<!--= 03_base_cnn.right_edge_response .2f -->. On blank paper
+# changed places, and the sum is −2.59<!--= 03.right_edge_response .2f -->. On blank paper
 # it is 0, and within a broad stroke nearly so. Nine weights like these are a **filter**; this
 # one responds to vertical edges.
 #
@@ -396,10 +396,10 @@ plt.show()
 # %% [markdown]
 # The axes leave out the first training values, so that you can see the rest. The *training* curves
 # improve to the end: the network could go on until it knew every training image. The *validation*
-# loss is lowest in epoch 6<!--= 03_base_cnn.kept_epoch d -->. In the next three it is no lower, so
-# the training ends after epoch 9<!--= 03_base_cnn.epochs d --> and goes back to the marked one. In
-# the last epoch the network gets 99.60 %<!--= 03_base_cnn.last_training_accuracy .2% --> of the
-# training images right and 99.13 %<!--= 03_base_cnn.last_validation_accuracy .2% --> of the
+# loss is lowest in epoch 6<!--= 03.kept_epoch d -->. In the next three it is no lower, so
+# the training ends after epoch 9<!--= 03.epochs d --> and goes back to the marked one. In
+# the last epoch the network gets 99.60 %<!--= 03.last_training_accuracy .2% --> of the
+# training images right and 99.13 %<!--= 03.last_validation_accuracy .2% --> of the
 # validation images. The gap between the two is **overfitting**, and closing it is the subject of
 # the next chapter.
 #
@@ -424,10 +424,10 @@ pd.Series(
 ).to_frame()
 
 # %% [markdown]
-# The base network reads 99.27 %<!--= 03_base_cnn.validation_accuracy .2% --> of the validation
+# The base network reads 99.27 %<!--= 03.validation_accuracy .2% --> of the validation
 # images. The post quotes another number, the accuracy of its *best* epoch:
 # 0.9900<!--= given --> ([source](https://github.com/naingthet/mnist)). Ours reaches
-# 99.27 %<!--= 03_base_cnn.best_epoch_accuracy .2% --> by that count, with batches of 128 and a patience of 3, where the post takes 32 and 5.
+# 99.27 %<!--= 03.best_epoch_accuracy .2% --> by that count, with batches of 128 and a patience of 3, where the post takes 32 and 5.
 #
 # Be careful with best epochs. The post says that its early stopping watches the validation accuracy,
 # but Keras watches the validation *loss* unless told otherwise. By the post's own log, epoch 11 has
@@ -464,7 +464,7 @@ pd.Series(
 ).to_frame()
 
 # %% [markdown]
-# The dense network reads nn.nn %<!--= 03_base_cnn.dense_accuracy .2% --> of the validation images
+# The dense network reads nn.nn %<!--= 03.dense_accuracy .2% --> of the validation images
 # and comes in behind the base network, as on the ladder. Both have the same number of weights, but the base network makes more use of them. A dense
 # layer uses each weight once per image. A convolution uses each at every position: the 18,432 filter
 # weights of the second layer, at 14 × 14 places, make 3.6 million multiplications. In all, the base
@@ -511,12 +511,12 @@ plt.show()
 
 # %% [markdown]
 # Here the gap opens. Moved by two pixels, left or right, the dense network drops to
-# nn.n %<!--= 03_base_cnn.dense_shifted_accuracy .1% --> and the base network to
-# nn.n %<!--= 03_base_cnn.base_shifted_accuracy .1% -->. Neither has been trained on moved digits.
+# nn.n %<!--= 03.dense_shifted_accuracy .1% --> and the base network to
+# nn.n %<!--= 03.base_shifted_accuracy .1% -->. Neither has been trained on moved digits.
 # For the dense network they are new inputs. In the base network the filters find the same strokes,
 # only elsewhere, and pooling evens out part of the shift. The rest of it reaches `Flatten`, behind
 # which each place has weights of its own. That is why four pixels are too much for the base network
-# as well: it drops to nn.n %<!--= 03_base_cnn.base_far_accuracy .1% -->. Convolutions make a network
+# as well: it drops to nn.n %<!--= 03.base_far_accuracy .1% -->. Convolutions make a network
 # tolerant of small shifts, not indifferent to shifts.
 #
 # ## What the filters have learned
@@ -547,9 +547,9 @@ plots.plot_confusion(validation_labels, predicted, title="Base network, validati
 plt.show()
 
 # %% [markdown]
-# Of 8,400 images it gets 61<!--= 03_base_cnn.n_wrong d --> wrong. The most frequent mistake is to
-# read a 4<!--= 03_base_cnn.confused_digit d --> as a 9<!--= 03_base_cnn.confused_with d -->,
-# 6<!--= 03_base_cnn.confused_times d --> times. Here are the mistakes of which it is most confident.
+# Of 8,400 images it gets 61<!--= 03.n_wrong d --> wrong. The most frequent mistake is to
+# read a 4<!--= 03.confused_digit d --> as a 9<!--= 03.confused_with d -->,
+# 6<!--= 03.confused_times d --> times. Here are the mistakes of which it is most confident.
 # Some of them would puzzle you, too.
 
 # %% mystnb={"image": {"alt": "Gallery of validation digits the base network got wrong, each with the predicted and the true digit and the network's confidence."}} tags=["hide-input"]
@@ -569,20 +569,20 @@ plt.show()
 # ## What we found
 #
 # - With the same number of weights, a network with convolutions misreads
-#   nn.n<!--= 03_base_cnn.ladder_base_mistakes .1f --> of 8,400 images and one without
-#   nn.n<!--= 03_base_cnn.ladder_dense_mistakes .1f -->, on average over five trainings. The 95 %
-#   interval of the difference is nn<!--= 03_base_cnn.convolution_saves_low .0f --> to
-#   nn<!--= 03_base_cnn.convolution_saves_high .0f --> mistakes. The convolutions pay.
+#   nn.n<!--= 03.ladder_base_mistakes .1f --> of 8,400 images and one without
+#   nn.n<!--= 03.ladder_dense_mistakes .1f -->, on average over five trainings. The 95 %
+#   interval of the difference is nn<!--= 03.convolution_saves_low .0f --> to
+#   nn<!--= 03.convolution_saves_high .0f --> mistakes. The convolutions pay.
 # - The gap is widest on digits that have moved: two pixels to the side,
-#   nn.n %<!--= 03_base_cnn.base_shifted_accuracy .1% --> against
-#   nn.n %<!--= 03_base_cnn.dense_shifted_accuracy .1% -->.
+#   nn.n %<!--= 03.base_shifted_accuracy .1% --> against
+#   nn.n %<!--= 03.dense_shifted_accuracy .1% -->.
 # - Trained once, with early stopping, the base network reads
-#   **99.27 %**<!--= 03_base_cnn.validation_accuracy .2% --> of the validation images (95 % interval
-#   99.07 %<!--= 03_base_cnn.validation_low .2% --> to
-#   99.43 %<!--= 03_base_cnn.validation_high .2% -->). The post reports
+#   **99.27 %**<!--= 03.validation_accuracy .2% --> of the validation images (95 % interval
+#   99.07 %<!--= 03.validation_low .2% --> to
+#   99.43 %<!--= 03.validation_high .2% -->). The post reports
 #   0.9900<!--= given --> for its best epoch.
-# - It overfits: in the last epoch, 99.60 %<!--= 03_base_cnn.last_training_accuracy .2% --> on the
-#   training images and 99.13 %<!--= 03_base_cnn.last_validation_accuracy .2% --> on the validation
+# - It overfits: in the last epoch, 99.60 %<!--= 03.last_training_accuracy .2% --> on the
+#   training images and 99.13 %<!--= 03.last_validation_accuracy .2% --> on the validation
 #   images.
 
 # %% tags=["hide-input"]
@@ -703,7 +703,7 @@ report(
 # print(curves.loc[[kept_epoch, by_accuracy], ["val_loss", "val_accuracy"]])
 # ```
 #
-# In the published run both are epoch 6<!--= 03_base_cnn.kept_epoch d -->. In the post's log they
+# In the published run both are epoch 6<!--= 03.kept_epoch d -->. In the post's log they
 # are not: by loss it is epoch 6, by accuracy epoch 11. The two disagree when a network becomes more
 # confident of its mistakes: that costs loss, but no accuracy.
 #
@@ -721,7 +721,7 @@ report(
 # print(f"{at_the_border.sum()} of {len(x_validation):,} images")
 # ```
 #
-# Hardly anything: 115<!--= 03_base_cnn.ink_at_border d --> of 8,400 images. MNIST's digits come with
+# Hardly anything: 115<!--= 03.ink_at_border d --> of 8,400 images. MNIST's digits come with
 # a margin. In this book padding is there to keep the maps from shrinking; in a photograph, where
 # objects reach the border, it also keeps what lies there from being seen less often.
 #

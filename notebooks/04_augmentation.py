@@ -149,9 +149,9 @@ black = pd.Series({name: (images > 0.95).mean() for name, images in versions.ite
 black.map("{:.1%}".format).to_frame("pixels over 95 % black")
 
 # %% [markdown]
-# Of the original images nn.n %<!--= 04_augmentation.ladder.black.original .1% --> of the pixels are
-# black, after Keras's three layers nn.n %<!--= 04_augmentation.ladder.black.keras .1% -->, after one
-# resampling nn.n %<!--= 04_augmentation.ladder.black.once .1% -->. The book's networks train with
+# Of the original images nn.n %<!--= 04.ladder.black.original .1% --> of the pixels are
+# black, after Keras's three layers nn.n %<!--= 04.ladder.black.keras .1% -->, after one
+# resampling nn.n %<!--= 04.ladder.black.once .1% -->. The book's networks train with
 # `RandomAffine`; the Keras layers would do as well for a start.
 #
 # ## How far?
@@ -334,8 +334,8 @@ pd.Series(
 
 # %% [markdown]
 # The shifted digits are no trouble any more. The base network of the last chapter read
-# nn.n %<!--= 03_base_cnn.base_shifted_accuracy .1% --> of them; this one, which has met shifts in its
-# training, reads nn.n %<!--= 04_augmentation.shifted_accuracy .1% -->.
+# nn.n %<!--= 03.base_shifted_accuracy .1% --> of them; this one, which has met shifts in its
+# training, reads nn.n %<!--= 04.shifted_accuracy .1% -->.
 #
 # ## The ladder
 #
@@ -371,11 +371,11 @@ plt.show()
 
 # %% [markdown]
 # From the base network to the top, the mistakes go from
-# nn.n<!--= 04_augmentation.ladder.mistakes.base_network .1f --> to
-# nn.n<!--= 04_augmentation.ladder.mistakes.dropout .1f --> of 8,400. Look at the training accuracy,
+# nn.n<!--= 04.ladder.mistakes.base_network .1f --> to
+# nn.n<!--= 04.ladder.mistakes.dropout .1f --> of 8,400. Look at the training accuracy,
 # too: without augmentation the base network reads
-# nn.nn %<!--= 04_augmentation.ladder.by_heart.base_network .2% --> of its training images, with it
-# nn.nn %<!--= 04_augmentation.ladder.by_heart.augmentation .2% -->. With moved images it learns
+# nn.nn %<!--= 04.ladder.by_heart.base_network .2% --> of its training images, with it
+# nn.nn %<!--= 04.ladder.by_heart.augmentation .2% -->. With moved images it learns
 # less by heart.
 #
 # ## Is it the augmentation, or luck?
@@ -403,9 +403,9 @@ pd.DataFrame(
 
 # %% [markdown]
 # If the two networks were equally good, each of these images would be a toss of a coin. The
-# augmented network wins nn<!--= 04_augmentation.ladder.pair.only_new d --> and loses
-# nn<!--= 04_augmentation.ladder.pair.only_old d -->. A fair coin falls that unevenly, or more so, with
-# a probability of n.nnn<!--= 04_augmentation.ladder.pair.p_value .3f -->, the **p-value**. This is
+# augmented network wins nn<!--= 04.ladder.pair.only_new d --> and loses
+# nn<!--= 04.ladder.pair.only_old d -->. A fair coin falls that unevenly, or more so, with
+# a probability of n.nnn<!--= 04.ladder.pair.p_value .3f -->, the **p-value**. This is
 # **McNemar's test**.
 #
 # But that is one pair, and another seed would have given another. With five trainings of each there
@@ -439,26 +439,26 @@ worth = pd.concat({"mistakes saved, in this order": added, "when added last": ad
 worth.style.format("{:+.1f}", na_rep="")
 
 # %% [markdown]
-# **Augmentation** saves nn.n<!--= 04_augmentation.ladder.added.augmentation.saved .1f --> mistakes (95 %
-# interval nn.n<!--= 04_augmentation.ladder.added.augmentation.low .1f --> to
-# nn.n<!--= 04_augmentation.ladder.added.augmentation.high .1f -->): it helps. It does not help at once.
+# **Augmentation** saves nn.n<!--= 04.ladder.added.augmentation.saved .1f --> mistakes (95 %
+# interval nn.n<!--= 04.ladder.added.augmentation.low .1f --> to
+# nn.n<!--= 04.ladder.added.augmentation.high .1f -->): it helps. It does not help at once.
 # After three epochs the augmented base network reads
-# nn.nn %<!--= 04_augmentation.ladder.after_three.augmentation .2% --> of the validation images and the
-# plain one nn.nn %<!--= 04_augmentation.ladder.after_three.base_network .2% -->, because a network that
+# nn.nn %<!--= 04.ladder.after_three.augmentation .2% --> of the validation images and the
+# plain one nn.nn %<!--= 04.ladder.after_three.base_network .2% -->, because a network that
 # never sees the same image twice has more to learn. Give it fifteen epochs.
 #
 # **The second convolution** saves
-# nn.n<!--= 04_augmentation.ladder.added.second_convolution.saved .1f --> mistakes
-# (nn.n<!--= 04_augmentation.ladder.added.second_convolution.low .1f --> to
-# nn.n<!--= 04_augmentation.ladder.added.second_convolution.high .1f -->), and it costs: the deeper
-# network takes about n.n<!--= 04_augmentation.ladder.slower .1f --> times as long to train.
+# nn.n<!--= 04.ladder.added.second_convolution.saved .1f --> mistakes
+# (nn.n<!--= 04.ladder.added.second_convolution.low .1f --> to
+# nn.n<!--= 04.ladder.added.second_convolution.high .1f -->), and it costs: the deeper
+# network takes about n.n<!--= 04.ladder.slower .1f --> times as long to train.
 #
-# **Dropout** saves nn.n<!--= 04_augmentation.ladder.added.dropout.saved .1f -->
-# (nn.n<!--= 04_augmentation.ladder.added.dropout.low .1f --> to
-# nn.n<!--= 04_augmentation.ladder.added.dropout.high .1f -->).
+# **Dropout** saves nn.n<!--= 04.ladder.added.dropout.saved .1f -->
+# (nn.n<!--= 04.ladder.added.dropout.low .1f --> to
+# nn.n<!--= 04.ladder.added.dropout.high .1f -->).
 #
 # Taken away from the top, augmentation costs most:
-# nn.n<!--= 04_augmentation.ladder.added_last.augmentation.saved .1f --> mistakes.
+# nn.n<!--= 04.ladder.added_last.augmentation.saved .1f --> mistakes.
 #
 # ## What the schedule is worth
 #
@@ -501,12 +501,12 @@ plt.show()
 # %% [markdown]
 # With a constant rate the lines go up and down to the end, as in the post's log, and where you stop is
 # a matter of luck. With a falling rate they settle. Against the constant rate, one-cycle saves
-# nn.n<!--= 04_augmentation.ladder.schedules.one_cycle.saved .1f --> mistakes
-# (nn.n<!--= 04_augmentation.ladder.schedules.one_cycle.low .1f --> to
-# nn.n<!--= 04_augmentation.ladder.schedules.one_cycle.high .1f -->) and `ReduceLROnPlateau`
-# nn.n<!--= 04_augmentation.ladder.schedules.plateau.saved .1f -->
-# (nn.n<!--= 04_augmentation.ladder.schedules.plateau.low .1f --> to
-# nn.n<!--= 04_augmentation.ladder.schedules.plateau.high .1f -->).
+# nn.n<!--= 04.ladder.schedules.one_cycle.saved .1f --> mistakes
+# (nn.n<!--= 04.ladder.schedules.one_cycle.low .1f --> to
+# nn.n<!--= 04.ladder.schedules.one_cycle.high .1f -->) and `ReduceLROnPlateau`
+# nn.n<!--= 04.ladder.schedules.plateau.saved .1f -->
+# (nn.n<!--= 04.ladder.schedules.plateau.low .1f --> to
+# nn.n<!--= 04.ladder.schedules.plateau.high .1f -->).
 #
 # And the post's own? Its text says that the schedule brought a slight improvement. Its log
 # ([source](https://github.com/naingthet/mnist)) says otherwise. The best epoch before the schedule
@@ -519,16 +519,16 @@ plt.show()
 # ## What we found
 #
 # - From the base network to the deeper network with augmentation and dropout, the mistakes on 8,400
-#   validation images go from nn.n<!--= 04_augmentation.ladder.mistakes.base_network .1f --> to
-#   nn.n<!--= 04_augmentation.ladder.mistakes.dropout .1f -->, on average over five trainings; the
-#   accuracy from nn.nn %<!--= 04_augmentation.ladder.accuracy.base_network .2% --> to
-#   nn.nn %<!--= 04_augmentation.ladder.accuracy.dropout .2% -->. The post's best epoch for this
+#   validation images go from nn.n<!--= 04.ladder.mistakes.base_network .1f --> to
+#   nn.n<!--= 04.ladder.mistakes.dropout .1f -->, on average over five trainings; the
+#   accuracy from nn.nn %<!--= 04.ladder.accuracy.base_network .2% --> to
+#   nn.nn %<!--= 04.ladder.accuracy.dropout .2% -->. The post's best epoch for this
 #   network is 0.9946<!--= given -->.
-# - Augmentation saves nn.n<!--= 04_augmentation.ladder.added.augmentation.saved .1f --> mistakes, the
-#   second convolution nn.n<!--= 04_augmentation.ladder.added.second_convolution.saved .1f -->, dropout
-#   nn.n<!--= 04_augmentation.ladder.added.dropout.saved .1f -->, in this order.
+# - Augmentation saves nn.n<!--= 04.ladder.added.augmentation.saved .1f --> mistakes, the
+#   second convolution nn.n<!--= 04.ladder.added.second_convolution.saved .1f -->, dropout
+#   nn.n<!--= 04.ladder.added.dropout.saved .1f -->, in this order.
 # - The one-cycle schedule saves
-#   nn.n<!--= 04_augmentation.ladder.schedules.one_cycle.saved .1f --> mistakes against a constant rate.
+#   nn.n<!--= 04.ladder.schedules.one_cycle.saved .1f --> mistakes against a constant rate.
 
 # %% tags=["hide-input"]
 # @title The values that the text quotes
