@@ -97,7 +97,7 @@ def select_chapters(root: Path, wanted: Sequence[str] = ()) -> list[Chapter]:
 
 
 def _select_one(chapters: list[Chapter], text: str) -> Chapter:
-    key = text.zfill(2) if text.isdecimal() and int(text) else text  # 3 is 03
+    key = text.zfill(2) if text.isdecimal() and text.strip("0") else text  # 3 is 03
     path, folder = Path(text), chapters[0].folder.resolve()
     is_file, exists = path.suffix in HALVES, os.path.exists(text)
     if is_file and (path.resolve().parent == folder or path.name == text and not exists):

@@ -1,6 +1,7 @@
 """Run and resume a search that a Python file describes: `digits search`."""
 
 import platform
+import re
 import sys
 from collections.abc import Callable
 from functools import cache, partial
@@ -63,6 +64,11 @@ def search_from_file(
     except ValueError as error:
         wrong = str(error).replace("max_evals", "--trials")
         raise UsageError(f"{shown(file)}: {wrong}") from error
+    except TypeError as error:
+        if not re.match(r"ap_\w+_sampler\(\)", str(error)):  # hyperopt's, found when it draws
+            raise
+        told = f"{shown(file)}: SPACE cannot be drawn from ({error})"
+        raise UsageError(f"{told}; check the arguments of its hp calls.") from error
 
 
 @cache

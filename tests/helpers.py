@@ -33,7 +33,7 @@ def copy_committed(folder: Path, *patterns: str, new: bool = False) -> None:
         shutil.copy2(path, copy)
 
 
-def keep_in_record(file: str, *path: str, **values: Any) -> None:
+def keep_in_record(file: str, /, *path: str, **values: Any) -> None:
     """Keep values, with commit and day, at a place in a file of ``results/``, if asked to."""
     if os.environ.get("DIGITS_RECORD") != "1":
         return

@@ -26,10 +26,10 @@ MOST_MEMORY_MB = 4096
 def test_a_chapter_runs_within_time_and_memory_and_leaves_what_it_should(name):
     """In book order: later chapters read what earlier ones left."""
     (run,) = run_chapters([name], profile="quick", root=ROOT)
-    assert run.ok, f"{run.failure.message}\n{run.failure.source}\n{run.failure.traceback}"
+    assert run.ok, "\n".join(run.failure or ())
     assert run.seconds <= MOST_SECONDS
     if sys.platform != "win32":  # where nothing tells it
-        assert run.peak_memory_mb <= MOST_MEMORY_MB
+        assert run.record["peak_memory_mb"] <= MOST_MEMORY_MB
     bounds = read_bounds(ROOT / BOUNDS)
     assert name in bounds, f"say in {BOUNDS.as_posix()} what {name} must report"
     assert outside(run.results, bounds[name]) == []

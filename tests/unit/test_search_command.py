@@ -167,6 +167,7 @@ def test_a_search_in_which_nothing_succeeds_fails(book):
         ("mine.py --out sweep.yaml/trials", SEARCH, 1, "make it writable or name another"),
         ("mine.py", SEARCH.replace("(settings)", "(rate, units)"), 2, "rate and units one by one"),
         ("mine.py", SEARCH.replace("[1, 2]", "[]"), 2, "units has nothing to choose from"),
+        ("mine.py", SEARCH.replace('("rate", 0', '("rate", 0, 0'), 2, "SPACE cannot be drawn from"),
         ("mine.py", SEARCH.replace('settings["rate"]', "1"), 1, "never read rate"),
         ("mine.py", SEARCH.replace('"rate"', '"r"', 2), 1, "the space has no 'rate', but r, units"),
     ],
