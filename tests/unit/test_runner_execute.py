@@ -180,7 +180,7 @@ def test_stopping_leaves_no_partial_output_and_no_process(tmp_path):
             assert set(names_in(folder)) <= {".claims", "pids"}
             assert not scratch.exists(), "nor anything in the folder for temporary files"
             assert "Traceback" not in told
-            assert ("stopped; nothing unfinished was kept" in told) == (code == 130)
+            assert ("stopped; finished chapters are kept" in told) == (code == 130)
             early = "01_long: the process that ran it ended early (exit code -9)"
             assert (early in told) == (code == 1)
     finally:
