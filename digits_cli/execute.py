@@ -149,6 +149,8 @@ def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
         if failure is None and child.returncode:
             told = f"ended early (exit code {child.returncode}). Its last words:"
             said = log.read_text(encoding="utf-8", errors="replace")[-4000:]
+            if not said:
+                log.write_bytes(bytes(4096))  # raises what kept them back: a disk that is full
             failure = (f"{plan.chapter.name}: the process that ran it {told}", "", said)
     return _outcome(plan, failure, time.monotonic() - started)
 
