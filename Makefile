@@ -58,7 +58,7 @@ test: $(STAMP) ## every test: code, chapters, regression, site
 	@$(MAKE) --keep-going --no-print-directory \
 	    $(if $(NEWEST),,test-lint) test-code test-regression test-site
 
-test-lint: $(STAMP)
+test-lint: $(STAMP) ## format, lint, types, spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -76,17 +76,17 @@ test-portable: test-lint test-code ## lint, code and chapters: what needs neithe
 test-regression: $(STAMP) ## run the reference notebooks again and compare (nbval)
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env -n 2 --dist loadfile tests/regression/reference
 
-test-site: $(STAMP)
+test-site: $(STAMP) ## the site's tests in browsers; builds it from the quick runs
 	$(BIN)/digits site --profile quick
 	$(BIN)/python -m pytest -n 2 tests/site
 
 test-all: test ## every test and the slow ones in tests/slow: wheels, other environments; needs the network
 	$(BIN)/python -m pytest tests/slow
 
-# The nightly check: every published notebook is run anew as it is, for half an hour, and all its
+# The nightly check: every published notebook is run anew as it is, for an hour at most, and all its
 # outputs are compared but for what tests/regression/sanitize.cfg lets differ. TensorFlow's notes
 # about the processor are no part of the published outputs.
-test-published: $(STAMP) ## run the published notebooks anew and compare, half an hour; CHAPTER=03 takes one
+test-published: $(STAMP) ## run the published notebooks anew and compare, an hour at most; CHAPTER=03 takes one
 	$(BIN)/digits stage-published $(CHAPTER)
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest --nbval --nbval-current-env \
 	    --nbval-sanitize-with tests/regression/sanitize.cfg _build/regression/published

@@ -18,6 +18,7 @@ ADVICE = "Install the book's tools: pip install -e '.[book]'."
 BACKENDS = ("tensorflow", "jax", "torch")  # of Keras, and able to train
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 KEPT = {
+    "run": "finished chapters are kept; --skip-fresh continues with the rest",
     "search": "the finished trials are kept",
     "sweep": "the finished runs are kept",
     "publish": "what was published is kept; the same command continues with the rest",

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,14 @@ from digits_cli.freshness import why_run_again
 from digits_cli.plan import PlannedRun, plan_runs
 from digits_cli.progress import Reporter
 
-# Each changes what a chapter shows or finds, and no fingerprint tells.
+# Any of these may change what a chapter shows or finds, and no fingerprint tells; but some only say
+# where things are, or what of the machine to use.
 NOT_FOR_KERNELS = (
-    "MPLBACKEND", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONDEVMODE",
-    *KERAS_SWITCHES,
+    "MPLBACKEND", "PYTHON*", "TF_*", "JAX_ENABLE_*", "PANDAS_*", *KERAS_SWITCHES,
+)  # fmt: skip
+BUT = (
+    "PYTHON*PATH", "PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONUTF8", "PYTHONIOENCODING",
+    "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "TF_NUM_*", "TF_*GPU*",
 )  # fmt: skip
 
 
@@ -144,6 +149,8 @@ def run_one(plan: PlannedRun, show: Any) -> ChapterRun:
         if failure is None and child.returncode:
             told = f"ended early (exit code {child.returncode}). Its last words:"
             said = log.read_text(encoding="utf-8", errors="replace")[-4000:]
+            if not said:
+                log.write_bytes(bytes(4096))  # raises what kept them back: a disk that is full
             failure = (f"{plan.chapter.name}: the process that ran it {told}", "", said)
     return _outcome(plan, failure, time.monotonic() - started)
 
@@ -166,7 +173,15 @@ def kernel_environment(scratch: Path) -> dict[str, str]:
 
     `scratch` takes the place of IPython's, Jupyter's and Keras's own files and settings.
     """
-    kept = {name: value for name, value in os.environ.items() if name not in NOT_FOR_KERNELS}
+
+    def among(patterns: tuple[str, ...], name: str) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if among(BUT, name) or not among(NOT_FOR_KERNELS, name)
+    }
     return kept | {
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "GRPC_VERBOSITY": "ERROR",

@@ -194,7 +194,7 @@ def _committed_cells(chapter: Chapter) -> dict[str, Any]:
 
     command = ["git", "-C", str(chapter.folder), "show", f"HEAD:./{chapter.notebook.name}"]
     try:
-        text = subprocess.run(command, capture_output=True, check=True).stdout.decode("utf-8")
+        text = subprocess.run(command, capture_output=True, check=True).stdout.decode("utf-8-sig")
         return {cell.get("id", ""): cell for cell in nbformat.reads(text, as_version=4).cells}
     except (OSError, ValueError, subprocess.CalledProcessError):
         return {}  # git knows of no such

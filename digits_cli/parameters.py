@@ -15,7 +15,7 @@ from typing import Any
 from digits_cli.book import cells_tagged
 from digits_cli.errors import UsageError, did_you_mean
 
-SEEDS = 2**32  # below it: what NumPy, scikit-learn and Keras all take
+SEEDS = 2**31  # below it: chapters count on from there, and NumPy takes none from 2**32
 TYPES: dict[str, set] = {"int": {int}, "float": {float, int}, "str": {str}, "bool": {bool}}
 KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "a truth value",
          list: "a list", dict: "a mapping", type(None): "no value"}  # fmt: skip

@@ -260,7 +260,9 @@ def _write_page(path: Path, title: str, parts: Iterable[str]) -> Path:
     import matplotlib
 
     title = html.escape(title)
-    with matplotlib.rc_context(STYLE):  # as `parts` draws them
+    with matplotlib.rc_context():  # as `parts` draws them
+        matplotlib.rcdefaults()  # whatever a matplotlibrc in this folder says
+        matplotlib.rcParams.update(STYLE)
         body = "\n".join([f"<h1>{title}</h1>", *parts])
     page = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
     return write_atomically(path, page.substitute(title=title, body=body).encode())

@@ -69,6 +69,8 @@ class YamlSource:
             line = key_node.start_mark.line + 1
             first = self.lines.setdefault((*path, key), line)
             self.lines[*path, key] = line
+            merge = "merge keys ('<<') are not read; write the values out"
+            self.need(key_node.tag != f"{TAGS}merge", (*path, key), merge)
             self.need(plain, (*path, key), "expected a name before the colon")
             self.need(key not in values, (*path, key), f"{key} is set twice, first in line {first}")
             values[key] = self._build(value_node, (*path, key))

@@ -126,7 +126,7 @@ def main() -> int:
     chance, made = random.Random(options.seed), provenance(ROOT)
     with tempfile.TemporaryDirectory() as scratch:
         book = Path(scratch)
-        sweep = f"chapter: 01\nseeds: {list(range(2 * options.kills + 4))}\n"
+        sweep = f"chapter: 01\nseeds: {list(range(4 * options.kills + 4))}\n"
         files = {"search.py": SEARCH, "sweep.yaml": sweep}
         make_book(book, files, "SEED: int = 0  # to be squared\n", CODE)
         result = {kind: kill_often(kind, book, options.kills, chance) for kind in KINDS}

@@ -18,6 +18,10 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from digit_utils import hosts
+
+hosts.settle()  # before Keras: the records are made without anybody's keras.json
+
 import nbformat
 
 from digit_utils.provenance import processors, provenance

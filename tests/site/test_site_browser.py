@@ -19,7 +19,10 @@ WIDE_TOO = ("book/index.html", "book/draw_a_digit.html", f"notebooks/{CHAPTERS[1
 
 def look_at(page, scheme):
     page.emulate_media(color_scheme=scheme)
-    page.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
+    page.wait_for_function(
+        f"document.documentElement.dataset.theme === '{scheme}'"
+        " && document.getAnimations().every(a => a.playState !== 'running')"  # colours fade over
+    )
     assert page.locator("main h1:visible").count() == 1
     scroll, client = page.evaluate(
         "[document.scrollingElement.scrollWidth, document.scrollingElement.clientWidth]"

@@ -165,16 +165,17 @@ def test_keras_settings_are_put_aside_and_named_and_tensorflow_is_quiet(tmp_path
         "from digit_utils import hosts\nhosts.prepare()\nhosts.prepare()\n"
         "import keras\nfrom digit_utils.provenance import provenance\n"
         "of = keras.config\nprint(of.floatx(), of.image_data_format(), of.backend())\n"
-        "print(provenance('.')['backend'])\n"
+        "print(provenance('.')['backend'], of.max_epochs())\n"
     )
-    done = run_python(code, KERAS_HOME=str(tmp_path))
-    told, *rest = done.stdout.splitlines()
+    done = run_python(code, KERAS_HOME=str(tmp_path), KERAS_MAX_EPOCHS="1")
+    switch, told, *rest = done.stdout.splitlines()
+    assert switch == "KERAS_MAX_EPOCHS is 1 and was switched off."
     assert told == (
         f"{tmp_path / 'keras.json'} asks for floatx 'float16', image_data_format "
         "'channels_first', backend 'theano'. The book leaves this file aside and computes with "
         "tensorflow, float32, channels_last. To choose a backend, set KERAS_BACKEND."
     )
-    assert rest == ["float32 channels_last tensorflow", "tensorflow"]
+    assert rest == ["float32 channels_last tensorflow", "tensorflow None"]
     assert done.stderr == ""
 
 
@@ -225,7 +226,7 @@ def test_the_backend_is_the_one_keras_takes(tmp_path, monkeypatch, text, variabl
         ({}, 8),
     ],
 )
-def test_a_container_s_quota_counts_too(tmp_path, monkeypatch, files, count):
+def test_a_container_s_quota_counts_too_and_is_kept_to(tmp_path, monkeypatch, files, count):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setattr(provenance, "CGROUPS", tmp_path)
     for name, text in files.items():
@@ -233,6 +234,11 @@ def test_a_container_s_quota_counts_too(tmp_path, monkeypatch, files, count):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text + "\n")
     assert provenance.processors() == count
+    others = {name: text for name, text in os.environ.items() if name != "TF_NUM_INTRAOP_THREADS"}
+    monkeypatch.setattr(os, "environ", others)
+    hosts.settle()
+    assert os.environ["TF_NUM_INTRAOP_THREADS"] == str(count)
+    assert provenance.provenance(tmp_path)["machine"].endswith(f", {count} CPU cores")
 
 
 def test_a_commit_is_named_and_a_change_since_marked(tmp_path):

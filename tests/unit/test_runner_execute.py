@@ -23,13 +23,14 @@ needs_signals = pytest.mark.skipif(
 INJECTION = "\"; import os; os.abort() #' \\ {x} \u20ac"
 
 
+STEERING = ["TF_CPP_MAX_VLOG_LEVEL", "PYTHONTRACEMALLOC", "PANDAS_COPY_ON_WRITE"]
 ASKS = chapter(
-    "import sys\nimport keras, matplotlib\nfrom digit_utils.results import report\n"
+    "import os, sys\nimport keras, matplotlib\nfrom digit_utils.results import report\n"
     "of, origin = keras.config, matplotlib.rcParams['image.origin']\n"
     "flags = [sys.flags.optimize, sys.flags.dev_mode, *sys.warnoptions]\n"
     "report('x', floatx=of.floatx(), order=of.image_data_format(), origin=origin,\n"
     "       backend=of.backend(), passes=of.max_epochs(), startup='left' in globals(),\n"
-    "       flags=flags)"
+    f"       flags=flags, steered=list(filter(os.environ.get, {STEERING})))"
 )
 
 
@@ -56,6 +57,7 @@ def ran(tmp_path_factory):
             "JUPYTER_DATA_DIR": home / "jupyter", "MPLBACKEND": "agg", "KERAS_HOME": home,
             "KERAS_MAX_EPOCHS": 1, "MATPLOTLIBRC": home / "matplotlibrc",
             "IPYTHONDIR": home / "ipython", "PYTHONOPTIMIZE": 1, "PYTHONWARNINGS": "always",
+            **dict.fromkeys(STEERING, 1),
         }.items():  # fmt: skip
             patch.setenv(name, str(value))
         done = digits(book, "run", "-p", "SEED=7", "-p", "NAME", INJECTION, "-p", "RATE", "-1e-3")
@@ -106,7 +108,7 @@ def test_what_is_set_elsewhere_for_the_same_tools_has_no_say(ran):
     output = ran[0] / "_build/runs/quick-changed/03_asks.ipynb"
     assert results.read(output) == {
         "floatx": "float32", "order": "channels_last", "origin": "upper", "backend": "tensorflow",
-        "passes": None, "startup": False, "flags": [0, False],
+        "passes": None, "startup": False, "flags": [0, False], "steered": [],
     }  # fmt: skip
     made = read_notebook(output).metadata.digits
     assert made.provenance.backend == "tensorflow" and "jax" not in made.fingerprint.packages
@@ -180,7 +182,7 @@ def test_stopping_leaves_no_partial_output_and_no_process(tmp_path):
             assert set(names_in(folder)) <= {".claims", "pids"}
             assert not scratch.exists(), "nor anything in the folder for temporary files"
             assert "Traceback" not in told
-            assert ("stopped; nothing unfinished was kept" in told) == (code == 130)
+            assert ("stopped; finished chapters are kept" in told) == (code == 130)
             early = "01_long: the process that ran it ended early (exit code -9)"
             assert (early in told) == (code == 1)
     finally:

@@ -8,6 +8,7 @@ import nbformat
 import pytest
 from helpers import ROOT
 from jupytext import TextFileContentsManager
+from nbconvert import ScriptExporter
 from runner_books import FIRST, SECOND, edit, make_book, pretend_run
 
 from digit_utils import __version__
@@ -62,6 +63,7 @@ def test_a_notebook_is_minimal_and_valid_and_its_ids_are_stable(book):
     notebook = nbformat.read(first(book).notebook, as_version=4)
     nbformat.validate(notebook)
     assert notebook.metadata == METADATA
+    assert ScriptExporter().from_notebook_node(notebook)[1]["output_extension"] == ".py"
     assert notebook.cells[1].metadata == {"tags": ["parameters"]}
     before = ids()
     edit(first(book).script, "# %% [markdown]\n", "# %%\n1\n\n# %%\n1\n\n# %% [markdown]\n")
@@ -262,6 +264,8 @@ def test_a_full_disk_or_a_missing_package_is_told_without_a_traceback(book, caps
         (["run", "01", "SEED=1"], "no chapter 'SEED=1'. A parameter goes after -p."),
         # With two slashes it is an address.
         (["sweep", "good.yaml", "--out", "s3:/b/mine"], "--out is s3:/b/mine, expected a folder"),
+        (["run", "01", "--out", "s3://b/mine"], "--out is s3://b/mine, expected a folder"),
+        (["search", "mine.py", "--trials", "1", "--out", "s3://b/mine"], "--out is s3://b/mine"),
         (["run", "--frob"], "unrecognized arguments: --frob"),
         (["site", "01"], "unrecognized arguments: 01"),
         ([], "the following arguments are required: COMMAND"),

@@ -98,7 +98,8 @@ def test_command_line_values():
         ({"RAT": 1}, "01_first has no parameter RAT (-p). Did you mean RATE?"),
         ({"SEED": "zero"}, "SEED of 01_first is int (default 0); -p gives 'zero', a text."),
         ({"NAME": 5}, """To pass it as a text, quote it twice: '"5"'."""),
-        ({"SEED": 2**32}, "SEED of 01_first is from 0 to 4294967295; -p gives 4294967296."),
+        ({"SEED": 2**31}, "SEED of 01_first is from 0 to 2147483647; -p gives 2147483648."),
+        ({"SEED": -1}, "SEED of 01_first is from 0 to 2147483647; -p gives -1."),
     ],
 )
 def test_what_does_not_fit_is_told_with_the_declarations(plan, parameters, told):
@@ -120,9 +121,9 @@ def test_every_whole_number_of_a_chapter_says_its_minimum():
 
 
 def test_values_reach_every_chapter_that_declares_them_and_need_one(plan):
-    first, second = plan(SEED=2**32 - 1, EPOCHS=1)
-    assert first.parameters == {"SEED": 2**32 - 1}
-    assert second.parameters == {"SEED": 2**32 - 1, "EPOCHS": 1}
+    first, second = plan(SEED=2**31 - 1, EPOCHS=1)
+    assert first.parameters == {"SEED": 2**31 - 1}
+    assert second.parameters == {"SEED": 2**31 - 1, "EPOCHS": 1}
     with pytest.raises(UsageError, match="None of 01_first, 02_second has a parameter EPOCH "):
         plan(EPOCH=1)
 
@@ -164,6 +165,7 @@ def test_a_folder_is_meant_from_here_and_a_tilde_is_home(plan, book, monkeypatch
         ("NAME: 2024-01-01\n", "line 1: found a date"),
         ("NAME: !!python/name:os.system ''\n", "line 1: found tag:yaml.org,2002:python/name"),
         ("NAME: &a [*a]\n", "line 1: aliases ('*name') are not read"),
+        ("SEED: 1\n<<: {NAME: x}\n", "line 2: merge keys ('<<') are not read"),
         ("#" * 1_000_001, "larger than 1 MB"),
         ("SEED: 1\n\nSEED: 2\n", "line 3: SEED is set twice, first in line 1"),
         (b"\xff\xfe\x00SEED", "01_first.yaml is not a UTF-8 text file"),

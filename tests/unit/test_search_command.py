@@ -35,6 +35,7 @@ def objective(settings):
 def book(tmp_path):
     root = make_book(tmp_path, c02_second=SECOND)
     (root / "mine.py").write_text(SEARCH)
+    (root / "matplotlibrc").write_text("text.usetex: True\n")  # has no say in the report
     return root
 
 
