@@ -461,7 +461,7 @@ if len(walk):
 # **Batches of 256** let the processor work on larger products, which is
 # 1.1<!--= 07.ladder.batches_of_256.times_as_fast .1f --> times as fast. **Three epochs** end the walk at
 # 9.9<!--= 07.ladder.3_epochs.seconds .1f --> s and 38<!--= 07.ladder.3_epochs.mistakes .0f --> mistakes. That
-# last step is a choice: it pays for speed with 8<!--= 07.ladder.3_epochs.more +.0f --> mistakes.
+# last step is a choice: it pays for speed with 8<!--= 07.ladder.3_epochs.more .0f --> mistakes.
 #
 # ## Taking it apart
 #
