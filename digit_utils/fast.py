@@ -183,7 +183,7 @@ def make_trainer(
     model = keras.Sequential([rows, OnDeviceImages(images), *augmenters, network])
     steps = -(-len(images) // recipe.batch_size)
     model.compile(
-        _make_optimizer(recipe, steps * recipe.epochs),
+        make_optimizer(recipe, steps * recipe.epochs),
         keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=recipe.label_smoothing
         ),
@@ -194,7 +194,8 @@ def make_trainer(
     return model, network
 
 
-def _make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    """Return a recipe's optimizer, with its schedule over all ``steps``; errors as of `train`."""
     known = {"muon": ConvMuon, "adamw": keras.optimizers.AdamW}
     if recipe.optimizer not in known:
         raise ValueError(f"optimizer is {recipe.optimizer!r}; expected one of {sorted(known)}")

@@ -217,6 +217,34 @@ def plot_ladder(
     return ax
 
 
+def plot_steps(
+    seconds: Mapping[str, float],
+    mistakes: Mapping[str, Sequence[int]],
+    title: str,
+    log: bool = True,
+) -> np.ndarray:
+    """Draw the seconds of several ways to train, left, and their mistakes, as two Axes.
+
+    One row each, the first on top; ``mistakes`` as of `plot_ladder`.
+    """
+    height = 0.42 * len(seconds) + 1.4
+    figure, axes = plt.subplots(1, 2, figsize=(8.6, height), gridspec_kw={"width_ratios": (2, 3)})
+    left, rows = axes[0], range(len(seconds))
+    left.plot(list(seconds.values()), rows, "o", color=ORANGE)
+    for row, value in zip(rows, seconds.values(), strict=True):
+        text = f"{value:.0f}" if value >= 100 else f"{value:.1f}"
+        left.annotate(text, (value, row), (0, 8), textcoords="offset points", ha="center", size=9)
+    left.set_yticks(rows, list(seconds))
+    left.grid(axis="y", visible=False)
+    left.set_xlabel("Seconds (logarithmic)" if log else "Seconds")
+    left.set_xscale("log") if log else left.set_xlim(0)
+    left.margins(x=0.15)
+    plot_ladder(mistakes, axes[1]).tick_params(labelleft=False)
+    left.set_ylim(axes[1].get_ylim())
+    figure.suptitle(title, fontsize=12, fontweight="bold")
+    return axes
+
+
 _LAYERS = {
     "Conv2D": ("convolution", BLUE),
     "MaxPooling2D": ("pooling", ORANGE),

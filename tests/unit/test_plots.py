@@ -135,6 +135,17 @@ def test_history_has_two_charts_with_a_line_for_each_set_of_images(columns, line
     assert [len(ax.lines) for ax in axes] == [lines, lines]
 
 
+@pytest.mark.parametrize("log", [True, False])
+def test_steps_have_their_seconds_and_mistakes_side_by_side(log):
+    left, right = plots.plot_steps(
+        {"slow": 300.0, "fast": 7.25}, {"slow": [3, 5], "fast": [4]}, "Steps", log
+    )
+    assert texts(left.get_yticklabels()) == ["slow", "fast"]
+    assert texts(left.texts) == ["300", "7.2"] and texts(right.texts) == ["4", "4"]
+    assert left.get_ylim() == right.get_ylim()
+    assert (left.get_xscale(), left.get_xlabel()[:7]) == ("log" if log else "linear", "Seconds")
+
+
 def test_rows_and_lines_are_those_of_the_table():
     ax = plots.plot_confusion(LABELS, PREDICTED)  # with counts, and shades of mistakes only
     shades = np.asarray(ax.images[0].get_array())
