@@ -285,7 +285,8 @@ class Place:
     def copy(self, runs: list[SweepRun], *names: str) -> None:
         """Copy runs not copied before, and other files; RunnerError if that fails."""
         for run in runs if self.address else ():
-            if run.record and run.key not in self.copied:
+            # A run that a record of the book vouches for has no files.
+            if "run" in run.record and run.key not in self.copied:
                 notebook = run.record.get("notebook")
                 self._write(*([f"{run.key}/{notebook}"] if notebook else []), f"{run.key}/{RECORD}")
                 self.copied.add(run.key)
