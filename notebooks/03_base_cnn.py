@@ -78,8 +78,8 @@ BATCH_SIZE: int = 128  # images per training step, at least 1; the post's 32 tak
 # @title The first two rungs of the ladder, from the record
 recorded = load_trainings("ladder", by=["NETWORK", "AUGMENT", "DROPOUT", "SCHEDULE"])
 dense, base = ("dense", 0, 0.0, "one_cycle"), ("base", 0, 0.0, "one_cycle")
-ladder = {"dense network": dense, "base network": base}
-ladder = {name: recorded[rung]["n_mistakes"] for name, rung in ladder.items() if rung in recorded}
+rungs = {"dense network": dense, "base network": base}
+ladder = {name: recorded[rung]["n_mistakes"] for name, rung in rungs.items() if rung in recorded}
 gain = mistakes_saved(recorded, {"convolution": (base, dense)})
 plots.plot_ladder(ladder, title="Two networks with the same number of weights")
 plt.show()
