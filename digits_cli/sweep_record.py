@@ -95,8 +95,8 @@ class SweepRecord:
             told = f"{shown(self.path)} is damaged ({error}); restore it with git, or delete it"
             raise RunnerError(f"{told} to have all of its runs made anew.") from error
         for name in sorted({name for key in made for name, _ in key} - set(self.parameters)):
-            told = f"{shown(self.path)} has runs with {name}, a parameter that "
-            told += f"{self.chapter.name} has not.{did_you_mean(name, self.parameters)}"
+            told = f"{shown(self.path)} has runs with {name}, which is no parameter of "
+            told += f"{self.chapter.name}.{did_you_mean(name, self.parameters)}"
             raise RunnerError(f"{told} Rename it in the file, or delete those runs there.")
         return made
 

@@ -74,7 +74,7 @@ WHOLE = json.dumps({"command": "x", "runs": [RUN]})
         (WHOLE[:-9], "is damaged .*restore it with git, or delete it"),
         (WHOLE.replace("results", "result"), "is damaged .*results"),
         (WHOLE.replace("1.5", '"long"'), "is damaged .*run 1 is not whole"),
-        (WHOLE.replace("EPOCHS", "EPOCHES"), "with EPOCHES.* 01_showing has not.*mean EPOCHS"),
+        (WHOLE.replace("EPOCHS", "EPOCHES"), "has runs with EPOCHES.* Did you mean EPOCHS"),
     ],
 )
 def test_what_is_no_record_of_this_chapter_is_refused_and_stays_as_it_is(root, text, says):
