@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 from helpers import ROOT
-from runner_books import chapter, digits, make_book, printed, sweep_file
+from runner_books import chapter, make_book, printed, sweep_file
 
 from digit_utils import artifacts
 from digit_utils.trainings import load_trainings, mistakes_saved
@@ -28,37 +28,40 @@ def root(tmp_path):
     return tmp_path
 
 
-def test_a_record_is_made_filled_up_and_found_again(root):
-    path = root / "digit_utils/recorded/evidence.json"
-    assert digits(root, "sweep", "sweep.yaml").returncode == 0
+def test_a_record_is_made_filled_up_and_found_again(root, capsys):
+    path, file = root / "digit_utils/recorded/evidence.json", root / "sweep.yaml"
+
+    def count_finished():
+        return sum(run.ok for run in run_sweep(file, root=root, only_list=True)[1])
+
+    assert all(run.ok for run in run_sweep(file, root=root)[1])
     whole = path.read_text()
     record = json.loads(whole)
     assert record["command"] == "digits sweep sweep.yaml"
-    assert [run["parameters"] for run in record["runs"]] == [
-        {"EPOCHS": 1, "SEED": seed} for seed in (2, 3)
-    ]
+    assert [run["parameters"]["SEED"] for run in record["runs"]] == [2, 3]
     # What is derived from a record would make each run depend on those before it.
     assert [run["results"] for run in record["runs"]] == [{"square": 4}, {"square": 9}]
     assert "evidence" not in (root / "_build/sweeps/sweep/runs.csv").read_text()
 
     path.write_text(json.dumps({**record, "runs": record["runs"][:1]}))  # killed in between
-    assert "2 of 2 runs are finished already" in digits(root, "sweep", "sweep.yaml").stderr
+    run_sweep(file, root=root)
+    assert "2 of 2 runs are finished already" in capsys.readouterr().err
     assert path.read_text() == whole
 
     shutil.rmtree(root / "_build")  # as in another checkout
-    assert "2 of 2 runs are finished" in digits(root, "sweep", "sweep.yaml", "--list").stderr
+    assert count_finished() == 2
     record["runs"][0]["results"] = {"square": -4, "evidence": 0}  # by another release
     path.write_text(json.dumps({**record, "runs": record["runs"][:1]}))
-    done = digits(root / "notebooks", "sweep", "../sweep.yaml")
-    assert "1 of 2 runs are finished already" in done.stderr and "[1/1]" in done.stderr
+    run_sweep(root / "notebooks/../sweep.yaml", root=root)
+    told = capsys.readouterr().err
+    assert "1 of 2 runs are finished already" in told and "[1/1]" in told
     again = json.loads(path.read_text())
     assert again["command"] == record["command"]
     assert [run["results"] for run in again["runs"]] == [{"square": -4}, {"square": 9}]
 
     path.unlink()
     shutil.rmtree(root / "_build")
-    assert "0 of 2 runs are finished" in digits(root, "sweep", "sweep.yaml", "--list").stderr
-    assert not path.exists()
+    assert count_finished() == 0 and not path.exists()
 
 
 RUN = {
@@ -101,9 +104,9 @@ def test_a_rung_is_trained_small_and_recorded_from_nothing(tmp_path, monkeypatch
     make_book(tmp_path, c04_augmentation=(ROOT / "notebooks/04_augmentation.py").read_text())
     asked = yaml.safe_load((ROOT / "sweeps/ladder.yaml").read_text())
     asked["constants"] |= {"N_TRAIN": 100, "N_VALIDATION": 100, "WIDTH": 2, "EPOCHS": 1}
-    sweep_file(tmp_path, yaml.safe_dump({**asked, "list": asked["list"][:1], "seeds": [0]}))
-    done = digits(tmp_path, "sweep", "sweep.yaml")
-    assert done.returncode == 0, done.stderr
+    text = yaml.safe_dump({**asked, "list": asked["list"][:1], "seeds": [0]})
+    _, (trained,), _ = run_sweep(sweep_file(tmp_path, text), root=tmp_path)
+    assert trained.ok, trained.record
     (notebook,) = tmp_path.glob("_build/sweeps/sweep/*/04_augmentation.ipynb")
     assert "0 of 45 trainings are recorded" in printed(notebook)
     (run,) = json.loads((tmp_path / "digit_utils/recorded/ladder.json").read_text())["runs"]
