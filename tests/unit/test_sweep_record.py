@@ -103,7 +103,8 @@ def test_a_rung_is_trained_small_and_recorded_from_nothing(tmp_path, monkeypatch
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     make_book(tmp_path, c04_augmentation=(ROOT / "notebooks/04_augmentation.py").read_text())
     asked = yaml.safe_load((ROOT / "sweeps/ladder.yaml").read_text())
-    asked["constants"] |= {"N_TRAIN": 100, "N_VALIDATION": 100, "WIDTH": 2, "EPOCHS": 1}
+    small = {"N_TRAIN": 100, "N_VALIDATION": 100, "WIDTH": 2, "EPOCHS": 1, "BATCH_SIZE": 50}
+    asked["constants"] |= small
     text = yaml.safe_dump({**asked, "list": asked["list"][:1], "seeds": [0]})
     _, (trained,), _ = run_sweep(sweep_file(tmp_path, text), root=tmp_path)
     assert trained.ok, trained.record
