@@ -27,7 +27,10 @@ Instead of a grid, a list of runs or random draws (`log: true` makes a range log
 
 Started again, it skips finished runs and tries failed ones anew. A run is named by the notebook's
 code and its values; when digit_utils has changed, name another DIR to run all again. At the end DIR
-holds runs.csv, runs.parquet and report.html; the exit code is 1 when a run has failed."""
+holds runs.csv, runs.parquet and report.html; the exit code is 1 when a run has failed.
+
+`record: NAME` keeps finished runs in digit_utils/recorded/NAME.json as well, whatever the code was:
+a run with the same values is not made again while it is there."""
 
 SEARCH_HELP = """\
 Try settings that hyperopt proposes, and keep each trial as a small JSON file in DIR:

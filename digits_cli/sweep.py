@@ -26,6 +26,7 @@ from digits_cli.errors import RunnerError, UsageError
 from digits_cli.execute import check_can_run, run_one
 from digits_cli.normalised_code import short_hash
 from digits_cli.pairing import read_chapter, refuse_unlike
+from digits_cli.parameters import declared_parameters
 from digits_cli.plan import PlannedRun
 from digits_cli.progress import duration
 from digits_cli.reports import write_report
@@ -65,14 +66,12 @@ def run_sweep(
     sweep = read_sweep(file, root)
     refuse_unlike(root, [sweep.chapter])
     place = Place(out, book.build_folder(root) / "sweeps" / file.stem)
-    record = None
-    if sweep.record:
-        path = root / "digit_utils" / "recorded" / f"{sweep.record}.json"
-        record = SweepRecord(path, f"digits sweep {sweep.file}")
     # Read once: what is run is what the runs are named by, whatever is edited meanwhile.
     notebook = read_chapter(sweep.chapter)
     named = {"chapter": sweep.chapter.name, "code": book.code_sources(notebook)}
     points = {digest({**named, "parameters": point})[:12]: point for point in sweep.points}
+    known = declared_parameters(notebook, sweep.chapter.name)
+    record = SweepRecord(book.find_checkout(root), file, sweep, known) if sweep.record else None
 
     def find_runs() -> list[SweepRun]:
         runs = place.runs(points)
@@ -85,10 +84,12 @@ def run_sweep(
             print(f"{run.key}  {state}  {sweep.label(run.parameters)}")
         _tell(f"{sum(run.ok for run in runs)} of {len(runs)} runs are finished")
         return sweep, runs, place
-    with claim_folder(place.folder):
+    with claim_folder(place.folder), record.claim() if record else nullcontext():
         if place.address:  # can it be written?
             place.papermill("write", "sweep.json", json.dumps({"format": FORMAT}))
         runs = find_runs()
+        if record:  # what an earlier sweep was ended before; and it shows that we can
+            record.keep(runs)
         todo = [run for run in runs if not run.ok]
         # Everything with one seed first, so that an unfinished sweep can be compared.
         todo.sort(key=lambda run: run.parameters.get("SEED", 0))
@@ -102,7 +103,8 @@ def run_sweep(
         commits = {run.record["commit"] for run in runs if run.record.get("commit")}
         if len(commits) > 1:
             text = f"note: these runs were made at {len(commits)} different commits (column commit)"
-            _tell(f"{text}; name another place to run all of them with the code as it is now")
+            text += f"; delete {shown(record.path)} and" if record else ";"
+            _tell(f"{text} name another place to run all of them with the code as it is now")
         write_report(sweep, runs, place.folder)
         place.copy(runs, "runs.csv", REPORT)  # what is text; Parquet stays here
     return sweep, runs, place
@@ -134,9 +136,10 @@ def _run_all(
         folder, head = place.start(run.key), {"format": FORMAT, "run": run.key}
         plan = PlannedRun(sweep.chapter, sweep.profile, run.parameters, folder, notebook)
         run = replace(run, record=head | {"parameters": run.parameters} | execute(plan, go_on))
+        (run.record.get("results") or {}).pop(sweep.record, None)  # derived, see `SweepRecord`
         place.keep(run)
-        if record and run.ok:
-            record.keep(run)
+        if record:
+            record.keep([run])
         return run
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
@@ -282,7 +285,8 @@ class Place:
     def copy(self, runs: list[SweepRun], *names: str) -> None:
         """Copy runs not copied before, and other files; RunnerError if that fails."""
         for run in runs if self.address else ():
-            if run.record and run.key not in self.copied:
+            # A run that a record of the book vouches for has no files.
+            if "run" in run.record and run.key not in self.copied:
                 notebook = run.record.get("notebook")
                 self._write(*([f"{run.key}/{notebook}"] if notebook else []), f"{run.key}/{RECORD}")
                 self.copied.add(run.key)

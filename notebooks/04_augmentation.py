@@ -47,14 +47,14 @@ from matplotlib.ticker import PercentFormatter
 from scipy import ndimage
 
 from digit_utils import plots
-from digit_utils.artifacts import load_recorded
 from digit_utils.augment import RandomAffine
-from digit_utils.comparing import contingency_table, difference_over_seeds, mcnemar_p_value
+from digit_utils.comparing import contingency_table, mcnemar_p_value
 from digit_utils.data import load_digits, prepare_images, split_train_validation, take_subset
 from digit_utils.evaluate import accuracy
 from digit_utils.optimizers import OneCycle
 from digit_utils.results import report
 from digit_utils.training import LiveProgress, history_frame, set_seed
+from digit_utils.trainings import load_trainings, mistakes_saved, read_correctly
 
 plots.use_book_style()
 
@@ -346,9 +346,9 @@ pd.Series(
 # Every row of the table adds one thing to the row above.
 
 # %%
-record = pd.json_normalize(load_recorded("ladder")["runs"])
-record.columns = record.columns.str.split(".").str[-1]
-trainings = dict(list(record.groupby(["NETWORK", "AUGMENT", "DROPOUT", "SCHEDULE"])))
+trainings = load_trainings("ladder", by=["NETWORK", "AUGMENT", "DROPOUT", "SCHEDULE"])
+n_recorded = sum(map(len, trainings.values()))
+print(f"{n_recorded} of 45 trainings are recorded")
 rungs = {
     "dense network": ("dense", 0, 0.0, "one_cycle"),
     "base network": ("base", 0, 0.0, "one_cycle"),
@@ -356,16 +356,18 @@ rungs = {
     "+ second convolution": ("double_conv", 1, 0.0, "one_cycle"),
     "+ dropout": ("double_conv", 1, 0.3, "one_cycle"),
 }
-mistakes = {name: trainings[rung]["mistakes"].map(len) for name, rung in rungs.items()}
+climbed = {name: trainings[rung] for name, rung in rungs.items() if rung in trainings}
 shown = {
     "n_weights": "{:,.0f}", "training_accuracy": "{:.2%}", "validation_accuracy": "{:.2%}",
+    "n_mistakes": "{:.1f}",
 }  # fmt: skip
-ladder = pd.DataFrame({name: trainings[rung][[*shown]].mean() for name, rung in rungs.items()}).T
-ladder["mistakes"] = [counts.mean() for counts in mistakes.values()]
-ladder.style.format({**shown, "mistakes": "{:.1f}"})
+means = {name: runs[[*shown]].mean() for name, runs in climbed.items()}
+ladder = pd.DataFrame(means, index=[*shown]).T
+ladder.style.format(shown)
 
 # %% mystnb={"image": {"alt": "Mistakes on the 8,400 validation images, one row per rung of the ladder: a dot for the mean over the seeds and a tick for each training."}} tags=["hide-input"]
 # @title The ladder so far
+mistakes = {name: runs["n_mistakes"] for name, runs in climbed.items()}
 plots.plot_ladder(mistakes, title="Each row adds one thing")
 plt.show()
 
@@ -384,17 +386,10 @@ plt.show()
 # images both get right, some both get wrong, and neither kind says anything about the difference. What
 # counts are the images that only one of them gets right.
 
-
 # %%
-def read_correctly(rung):
-    correct = np.ones((len(trainings[rung]), 8400), dtype=bool)
-    for row, wrong in zip(correct, trainings[rung].sort_values("SEED")["mistakes"], strict=True):
-        row[wrong] = False
-    return correct
-
-
-without, with_it = (read_correctly(rungs[name])[0] for name in ("base network", "+ augmentation"))
-counts = contingency_table(with_it, without)
+pair = [rungs[name] for name in ("+ augmentation", "base network")]
+correct = [read_correctly(trainings[rung])[0] for rung in pair if rung in trainings]
+counts = contingency_table(*correct) if len(correct) == 2 else None
 pd.DataFrame(
     counts,
     index=pd.Index(["right", "wrong"], name="with augmentation"),
@@ -414,13 +409,7 @@ pd.DataFrame(
 # ladder, step by step. Its right half takes each part *away* from the network at the top, so that the
 # order of the steps does not decide what a part is worth.
 
-
 # %%
-def mistakes_saved(new, old):
-    gain = difference_over_seeds(read_correctly(new), read_correctly(old))
-    return {"saved": 8400 * gain.mean, "low": 8400 * gain.low, "high": 8400 * gain.high}
-
-
 top = rungs["+ dropout"]
 added = {
     "convolution": (rungs["base network"], rungs["dense network"]),
@@ -433,8 +422,7 @@ added_last = {
     "second convolution": (top, ("base", 1, 0.3, "one_cycle")),
     "dropout": (top, ("double_conv", 1, 0.0, "one_cycle")),
 }
-added = pd.DataFrame({name: mistakes_saved(*pair) for name, pair in added.items()}).T
-added_last = pd.DataFrame({name: mistakes_saved(*pair) for name, pair in added_last.items()}).T
+added, added_last = mistakes_saved(trainings, added), mistakes_saved(trainings, added_last)
 worth = pd.concat({"mistakes saved, in this order": added, "when added last": added_last}, axis=1)
 worth.style.format("{:+.1f}", na_rep="")
 
@@ -465,27 +453,20 @@ worth.style.format("{:+.1f}", na_rep="")
 # The same network, augmentation and dropout, with three schedules.
 
 # %%
-schedules_tried = {name: (*top[:3], name) for name in ("constant", "plateau", "one_cycle")}
-by_schedule = pd.DataFrame(
-    {
-        name: mistakes_saved(rung, schedules_tried["constant"])
-        for name, rung in schedules_tried.items()
-    }
-).T
-by_schedule.insert(
-    0,
-    "mistakes",
-    [trainings[rung]["mistakes"].map(len).mean() for rung in schedules_tried.values()],
-)
+tried = {name: (*top[:3], name) for name in ("constant", "plateau", "one_cycle")}
+against_constant = {name: (rung, tried["constant"]) for name, rung in tried.items()}
+by_schedule = mistakes_saved(trainings, against_constant)
+averages = [trainings[tried[name]]["n_mistakes"].mean() for name in by_schedule.index]
+by_schedule.insert(0, "mistakes", averages)
 by_schedule.style.format("{:.1f}")
 
 # %% mystnb={"image": {"alt": "Validation accuracy by epoch under three schedules of the learning rate, one line per training."}} tags=["hide-input"]
 # @title Accuracy by epoch under three schedules, one line per training
 ax = plt.subplots()[1]
-for (name, rung), colour in zip(
-    schedules_tried.items(), (plots.GREY, plots.ORANGE, plots.BLUE), strict=True
-):
-    for number, scores in enumerate(trainings[rung]["validation_accuracy_by_epoch"]):
+colours = {"constant": plots.GREY, "plateau": plots.ORANGE, "one_cycle": plots.BLUE}
+for name, colour in colours.items():
+    runs = trainings.get(tried[name], {})
+    for number, scores in enumerate(runs.get("validation_accuracy_by_epoch", [])):
         epochs = range(1, len(scores) + 1)
         ax.plot(epochs, scores, color=colour, label="" if number else name, linewidth=1)
 ax.set(
@@ -532,28 +513,28 @@ plt.show()
 
 # %% tags=["hide-input"]
 # @title The values that the text quotes
-names = {name: name.removeprefix("+ ").replace(" ", "_") for name in [*rungs, *added.index]}
-three_epochs = {
-    name: np.mean([scores[2] for scores in trainings[rung]["validation_accuracy_by_epoch"]])
-    for name, rung in rungs.items()
-}
-seconds = {name: trainings[rung]["seconds"].mean() for name, rung in rungs.items()}
-quoted = {
-    "mistakes": ladder["mistakes"].rename(names).to_dict(),
-    "accuracy": ladder["validation_accuracy"].rename(names).to_dict(),
-    "by_heart": ladder["training_accuracy"].rename(names).to_dict(),
-    "after_three": {names[name]: score for name, score in three_epochs.items()},
-    "slower": seconds["+ second convolution"] / seconds["+ augmentation"],
-    "pair": {
-        "only_new": counts[0, 1],
-        "only_old": counts[1, 0],
-        "p_value": mcnemar_p_value(counts[0, 1], counts[1, 0]),
-    },
-    "added": added.rename(names).T.to_dict(),
-    "added_last": added_last.rename(names).T.to_dict(),
-    "schedules": by_schedule.T.to_dict(),
-    "black": dict(zip(("original", "keras", "once"), black, strict=True)),
-}
+quoted = {"black": dict(zip(("original", "keras", "once"), black, strict=True))}
+if n_recorded >= 45:  # all of the record, or nothing
+    names = {name: name.removeprefix("+ ").replace(" ", "_") for name in [*rungs, *added.index]}
+    seconds = {name: runs["seconds"].mean() for name, runs in climbed.items()}
+    quoted |= {
+        "mistakes": ladder["n_mistakes"].rename(names).to_dict(),
+        "accuracy": ladder["validation_accuracy"].rename(names).to_dict(),
+        "by_heart": ladder["training_accuracy"].rename(names).to_dict(),
+        "after_three": {
+            names[name]: np.stack(runs["validation_accuracy_by_epoch"])[:, 2].mean()
+            for name, runs in climbed.items()
+        },
+        "slower": seconds["+ second convolution"] / seconds["+ augmentation"],
+        "pair": {
+            "only_new": counts[0, 1],
+            "only_old": counts[1, 0],
+            "p_value": mcnemar_p_value(counts[0, 1], counts[1, 0]),
+        },
+        "added": added.rename(names).T.to_dict(),
+        "added_last": added_last.rename(names).T.to_dict(),
+        "schedules": by_schedule.T.to_dict(),
+    }
 
 # %%
 report(
