@@ -296,7 +296,7 @@ stability.rename_axis(["targets", "rule"])
 # 60<!--= 10.stability.plain.both.shortest , --> to 80<!--= 10.stability.plain.both.longest , -->.
 #
 # So do not read the length of a list as the number of wrong labels. Temper first, run several seeds, and show
-# people the labels that all lists agree on.
+# people first what all lists agree on.
 #
 # ## What people say
 #
@@ -305,7 +305,7 @@ stability.rename_axis(["targets", "rule"])
 # MNIST's 10,000 test images, and showed the 100 that it suspects to five people each. For **15**, fewer than
 # three of the five saw the digit on the label: 1.5 wrong labels in a thousand. Of the 100 images,
 # 62<!--= 10.n_judged d --> are among our 42,000, and 9<!--= 10.judged.rejected.total d --> of the 15. (The
-# others are in our test images, whose labels stay sealed.)
+# others are in our test images, whose labels stay sealed.) On how many of our ten tempered lists do they stand?
 
 # %%
 judged = pd.DataFrame(load_recorded("judged_labels")["images"]).set_index("crc32")
@@ -380,7 +380,7 @@ loops.style.format("{:.0%}", na_rep="")
 # it is 87 %<!--= 10.loops.8.wrong .0% -->. The 9s go from 15 %<!--= 10.loops.9.right .0% --> to
 # 72 %<!--= 10.loops.9.wrong .0% -->.
 #
-# To sum up over all digits, compare within digits still. The mistakes hold more of the hard digits, so a trait that is
+# To sum up over all digits, keep the comparison within digits. The mistakes hold more of the hard digits, so a trait that is
 # frequent in those would be frequent among the mistakes even if it did no harm. The cell below therefore asks:
 # how frequent *would* the trait be, if the misread images of each digit were like the correctly read ones?
 
@@ -503,7 +503,8 @@ report(
 # <details>
 # <summary>Answer</summary>
 #
-# When another digit's probability is at least the average that images of that digit have for their own label.
+# When the image's probability for another digit is at least the average of that probability over the images
+# labelled with that digit.
 #
 # </details>
 #
