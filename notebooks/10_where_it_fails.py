@@ -295,8 +295,8 @@ stability.rename_axis(["targets", "rule"])
 # 100<!--= 10.stability.plain.prune_by_noise_rate.longest , --> labels, `both`
 # 60<!--= 10.stability.plain.both.shortest , --> to 80<!--= 10.stability.plain.both.longest , -->.
 #
-# So do not read the length of a list as the number of wrong labels. Temper first, run several seeds, and show
-# people first what all lists agree on.
+# So do not read the length of a list as the number of wrong labels. Temper first, run several seeds, and let
+# people begin with the labels that all lists share.
 #
 # ## What people say
 #
