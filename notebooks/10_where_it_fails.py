@@ -304,7 +304,7 @@ stability.rename_axis(["targets", "rule"])
 # [Northcutt, Athalye and Mueller](https://arxiv.org/abs/2103.14749) let confident learning search
 # MNIST's 10,000 test images, and showed the 100 that it suspects to five people each. For **15**, fewer than
 # three of the five saw the digit on the label: 1.5 wrong labels in a thousand. Of the 100 images,
-# 62<!--= 10.n_judged d --> are among our 42,000, and 9<!--= 10.judged.rejected.total d --> of the 15. (The
+# 62<!--= 10.n_judged d --> are among our 42,000, and 9<!--= 10.judged.rejected.total .0f --> of the 15. (The
 # others are in our test images, whose labels stay sealed.) On how many of our ten tempered lists do they stand?
 
 # %%
@@ -338,10 +338,10 @@ if len(shown):
     plt.show()
 
 # %% [markdown]
-# The ten lists leave out 4<!--= 10.judged.rejected.none d --> of these
-# 9<!--= 10.judged.rejected.total d --> labels, and agree on 2<!--= 10.judged.rejected.all d -->. Of the
-# 53<!--= 10.judged.confirmed.total d --> labels that people confirm, they leave out
-# 46<!--= 10.judged.confirmed.none d --> and agree on 1<!--= 10.judged.confirmed.all d -->. A place on the lists
+# The ten lists leave out 4<!--= 10.judged.rejected.none .0f --> of these
+# 9<!--= 10.judged.rejected.total .0f --> labels, and agree on 2<!--= 10.judged.rejected.all d -->. Of the
+# 53<!--= 10.judged.confirmed.total .0f --> labels that people confirm, they leave out
+# 46<!--= 10.judged.confirmed.none .0f --> and agree on 1<!--= 10.judged.confirmed.all d -->. A place on the lists
 # makes it more likely that a label is wrong, but it proves nothing: some suspects are odd but right, and some
 # wrong labels are not suspected. How many wrong labels both searches miss, nobody has counted.
 #
@@ -433,8 +433,8 @@ plt.show()
 #   80<!--= 10.stability.plain.confident_learning.shortest , --> to
 #   100<!--= 10.stability.plain.confident_learning.longest , --> labels,
 #   20<!--= 10.stability.plain.confident_learning.on_all , --> of them every time. Of
-#   9<!--= 10.judged.rejected.total d --> labels that people reject, it misses
-#   4<!--= 10.judged.rejected.none d --> every time.
+#   9<!--= 10.judged.rejected.total .0f --> labels that people reject, it misses
+#   4<!--= 10.judged.rejected.none .0f --> every time.
 # - Misread images are more often unusual than correctly read images of the same digits: in at least one of five
 #   traits 68 %<!--= 10.unusual_among_errors .0% --> against 26 %<!--= 10.unusual_among_right .0% -->.
 
