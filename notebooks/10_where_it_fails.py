@@ -339,9 +339,9 @@ if len(shown):
 
 # %% [markdown]
 # The ten lists leave out 4<!--= 10.judged.rejected.none .0f --> of these
-# 9<!--= 10.judged.rejected.total .0f --> labels, and agree on 2<!--= 10.judged.rejected.all d -->. Of the
+# 9<!--= 10.judged.rejected.total .0f --> labels, and agree on 2<!--= 10.judged.rejected.all .0f -->. Of the
 # 53<!--= 10.judged.confirmed.total .0f --> labels that people confirm, they leave out
-# 46<!--= 10.judged.confirmed.none .0f --> and agree on 1<!--= 10.judged.confirmed.all d -->. A place on the lists
+# 46<!--= 10.judged.confirmed.none .0f --> and agree on 1<!--= 10.judged.confirmed.all .0f -->. A place on the lists
 # makes it more likely that a label is wrong, but it proves nothing: some suspects are odd but right, and some
 # wrong labels are not suspected. How many wrong labels both searches miss, nobody has counted.
 #
