@@ -1,10 +1,19 @@
 """Traits of handwriting, on drawings whose traits are known."""
 
+from zlib import crc32
+
 import numpy as np
 import pandas as pd
 import pytest
+from cleanlab.filter import find_label_issues
+from helpers import ROOT
+from scipy.special import softmax
 
+from digit_utils.artifacts import load_recorded
+from digit_utils.data import load_digits
 from digit_utils.hard_cases import find_unusual, measure_traits
+from digits_cli.book import code_sources
+from digits_cli.pairing import read_script
 
 
 def stroke(width=3, degrees=0):
@@ -60,3 +69,27 @@ def test_what_is_rare_for_a_digit_is_unusual():
     assert found["slant"].tolist() == [False, True, True]
     with pytest.raises(ValueError, match="no image of a 3 among 200 .* more images"):
         find_unusual(traits, [0, 3, 0], usual, digits)
+
+
+def test_the_rule_that_the_chapter_shows_is_cleanlabs():
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 10, 2000)
+    meant = np.where(random.random(2000) < 0.05, random.integers(0, 10, 2000), labels)
+    probabilities = softmax(2 * random.normal(size=(2000, 10)) + 12 * np.eye(10)[meant], axis=1)
+    (rule,) = [
+        source
+        for source in code_sources(read_script(ROOT / "notebooks" / "10_where_it_fails.py"))
+        if "def suspect_labels" in source
+    ]
+    names = {"np": np, "labels": labels, "probabilities": probabilities, "wrong": []}
+    exec(rule, names)
+    found = find_label_issues(labels, probabilities, filter_by="confident_learning", n_jobs=1)
+    assert names["suspects"].tolist() == np.flatnonzero(found).tolist() != []
+
+
+def test_the_images_judged_by_people_are_labelled_ones():
+    digits = load_digits()
+    label_of = {crc32(i): n for i, n in zip(digits.images, digits.labels, strict=True)}
+    judged = load_recorded("judged_labels")["images"]
+    assert [label_of[case["crc32"]] for case in judged] == [case["label"] for case in judged]
+    assert sum(case["say_given"] < 3 for case in judged) == 9
