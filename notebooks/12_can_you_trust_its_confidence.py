@@ -99,7 +99,7 @@ for name, (_, labels) in answers.items():
     print(f"{name:9} {len(labels):,} images out of fold")
 
 # %% [markdown]
-# (The logarithms of probabilities serve as logits: their softmax gives the probabilities back.)
+# `as_logits` takes logarithms, for the softmax of these gives the probabilities back.
 #
 # The simplest check is to count. An answer with a confidence of 98 percent admits two hundredths of a
 # mistake. Add these up over all images, and the network has said **how many mistakes it expects**. Then
@@ -118,17 +118,25 @@ def expected_and_made(logits, labels):
     }
 
 
+def compare(answers):
+    counted = pd.DataFrame({name: expected_and_made(*asked) for name, asked in answers.items()}).T
+    surplus = counted["mistakes it made"] - counted["mistakes it expects"]
+    wrong = np.where(surplus > 0, "over-confident", "under-confident")
+    counted["verdict"] = np.where(abs(surplus) <= counted["±"], "as expected", wrong)
+    return counted
+
+
 def show(counted):
     shown = {"accuracy": "{:.2%}", "mean confidence": "{:.2%}", "temperature": "{:.2f}"}
     return counted.style.format(shown, precision=0)
 
 
-counted = pd.DataFrame({name: expected_and_made(*asked) for name, asked in answers.items()}).T
-show(counted)
+show(compare(answers))
 
 # %% [markdown]
 # The ± is how far chance takes the mistakes of a calibrated network in 95 of 100 cases. A network that
-# makes more is **over-confident**, one that makes fewer **under-confident**. The single network expects 999<!--= 12.mistakes_expected.single .0f --> mistakes and makes
+# makes more is **over-confident**, one that makes fewer **under-confident**. The single network expects
+# 999<!--= 12.mistakes_expected.single .0f --> mistakes and makes
 # 99<!--= 12.mistakes_made.single d -->; the ensemble expects
 # 999<!--= 12.mistakes_expected.ensemble .0f --> and makes
 # 99<!--= 12.mistakes_made.ensemble d -->. Both are far too modest: as they come, their percentages are
@@ -173,7 +181,7 @@ def logits_of(network, images):
 
 for name, network in networks.items():
     answers[name] = logits_of(network, validation_images), validation_labels
-counted = pd.DataFrame({name: expected_and_made(*asked) for name, asked in answers.items()}).T
+counted = compare(answers)
 show(counted)
 
 # %% [markdown]
@@ -249,7 +257,7 @@ ax.legend(frameon=False, ncols=2)
 plt.show()
 
 # %%
-tempered = pd.DataFrame({name: expected_and_made(*asked) for name, asked in half_b.items()}).T
+tempered = compare(half_b)
 tempered.insert(0, "temperature", temperatures)
 show(tempered)
 
@@ -310,8 +318,8 @@ plt.show()
 
 # %% [markdown]
 # Above the dashed line a network is wrong more often than it admits, below it less often. As they come,
-# both lie below it wherever they give most of their answers. At their temperatures they follow the line,
-# from answers that are half a guess to those that are wrong once in a thousand.
+# both are right far more often than they say. At their temperatures they follow the line, from answers
+# that are half a guess to those that are wrong once in a thousand.
 #
 # ### The same as one number
 #
@@ -399,7 +407,7 @@ for name, confidence in sure_of_test.items():
 # (99.55 %<!--= final_model.sealed.ensemble.low .2% --> to
 # 99.69 %<!--= final_model.sealed.ensemble.high .2% -->). Neither needed a label for it. You can estimate
 # an accuracy in the same way, as long as your images are like those of the calibration, and new to the
-# network (Kaggle's test images are not).
+# network (Kaggle's own are not).
 #
 # Would the other order do, a temperature for each member first and then the average?
 
@@ -455,11 +463,12 @@ plt.show()
 def try_threshold(threshold, name):
     confidence, correct = seen_b[name]
     answered = confidence >= threshold
-    found = {"answers from": threshold, "passes on": 1 - answered.mean()}
-    if answered.any():
-        kept = correct[answered]
+    kept = correct[answered]
+    found = {"answers from": threshold, "passes on": 1 - len(kept) / len(correct)}
+    found |= {"mistakes": np.sum(~kept)}
+    if len(kept):
         low, high = interval_of_share(kept.mean(), len(kept))
-        found |= {"mistakes": np.sum(~kept), "right": kept.mean(), "low": low, "high": high}
+        found |= {"right": kept.mean(), "low": low, "high": high}
     return found
 
 
@@ -557,10 +566,10 @@ conformal.style.format("{:.2%}").format("{:.3f}", subset="mean size")
 
 # %% [markdown]
 # On half B the ensemble's sets hold the true digit for
-# 99.90 %<!--= 12.conformal.ensemble.true digit in the set .2% --> of the images, those of the single
-# network for 99.90 %<!--= 12.conformal.single.true digit in the set .2% -->. Promised are
+# 99.90 %<!--= 12.conformal_right.ensemble .2% --> of the images, those of the single
+# network for 99.90 %<!--= 12.conformal_right.single .2% -->. Promised are
 # 99.9 %<!--= given -->, on average over all the halves A that one might have drawn. For
-# 99.0 %<!--= 12.conformal.ensemble.one digit .1% --> of the images the ensemble names a single digit. A
+# 99.0 %<!--= 12.conformal_one_digit.ensemble .1% --> of the images the ensemble names a single digit. A
 # set is about *all* images and holds on average; a certified threshold is about the answers given, and
 # holds in 95 of 100 cases. A poor network keeps both promises, with larger sets and fewer answers. For
 # predictions of your own, both are in `digit_utils.guarantees`.
@@ -726,30 +735,28 @@ pd.Series(come_through).map("{:.1%}".format).to_frame("comes through")
 
 # %% tags=["hide-input"]
 # @title The values that the text quotes
-def character(row):
-    surplus = row["mistakes it made"] - row["mistakes it expects"]
-    if abs(surplus) <= row["±"]:
-        return "as expected"
-    return "over-confident" if surplus > 0 else "under-confident"
-
-
 quoted = {
     "accuracy": counted["accuracy"],
     "mistakes_expected": counted["mistakes it expects"],
     "mistakes_made": counted["mistakes it made"].astype(int),
-    "characters": counted.apply(character, axis=1),
+    "characters": counted["verdict"],
     "temperatures": pd.Series(temperatures),
     "tempered_expected": tempered["mistakes it expects"],
     "tempered_made": tempered["mistakes it made"].astype(int),
-    "tempered_characters": tempered.apply(character, axis=1),
+    "tempered_characters": tempered["verdict"],
     "calibration_errors_before": errors["as it comes"],
     "calibration_errors": errors["at its temperature"],
     "error_by_chance": errors["by chance up to"],
     "fooled_single": fooled["single"], "fooled_ensemble": fooled["ensemble"],
     "auroc_gain": auroc["gain"], "auroc_gain_p_value": auroc["p"],
     "come_through": pd.Series(come_through),
+    "conformal_right": conformal["true digit in the set"],
+    "conformal_one_digit": conformal["one digit"],
 }  # fmt: skip
 quoted = {name: values.to_dict() for name, values in quoted.items()}
+
+# %% tags=["hide-input"]
+# @title What came of the thresholds
 for key, tried in (("passed_on", "passes on"), ("kept_right", "right"), ("kept_wrong", "mistakes")):
     quoted[key] = {name: row[tried] for name, row in chosen.items() if tried in row}
     quoted[f"certified_{key}"] = {
@@ -758,9 +765,9 @@ for key, tried in (("passed_on", "passes on"), ("kept_right", "right"), ("kept_w
 quoted["certified_threshold"] = {
     name: threshold for name, threshold in thresholds.items() if np.isfinite(threshold)
 }
-single_b = seen_b["single"][0]
 
 # %%
+single_b = seen_b["single"][0]
 report(
     n_train=len(train_images), n_validation=len(validation_labels), n_members=len(members),
     n_out_of_fold=len(record.labels), n_half_a=len(half_a["single"][1]), n_test=len(test_images),
@@ -770,7 +777,6 @@ report(
     in_last_bin=np.mean(single_b > 0.9), outside_last_bin=np.sum(single_b <= 0.9),
     says_single=sure_of_test["single"].mean(), says_ensemble=sure_of_test["ensemble"].mean(),
     says_one_by_one=tempered_first.mean(),
-    conformal=conformal.T.to_dict(),
     letters_fool_ensemble=fooled.loc["printed letters", "ensemble"],
     letters_come_through=come_through["printed letters"],
     auroc_letters_ensemble=auroc.loc["printed letters", "ensemble"],
@@ -890,14 +896,22 @@ report(
 # usual = np.median(ink(test_images))
 # for kind, images in kinds.items():
 #     usualness = [-abs(np.log((ink(some) + 1) / (usual + 1))) for some in (test_images, images)]
-#     print(f"{kind:24} AUROC {shares_beaten(*usualness)[0].mean():.3f}")
+#     print(f"{kind:24} AUROC {shares_beaten(*usualness)[0].mean():.2f}")
 # ```
 #
 # ```text
-# INK
+# photographs              AUROC 0.95
+# printed letters          AUROC 0.57
+# shapes                   AUROC 0.63
+# two digits at once       AUROC 0.80
+# ink and paper exchanged  AUROC 1.00
+# shuffled pixels          AUROC 0.50
+# noise                    AUROC 1.00
 # ```
 #
-# INKTEXT
+# Ink finds everything that is far too dark: photographs, noise, ink and paper exchanged. It knows nothing
+# of shuffled digits, which have just as much, and little of letters. Ink and confidence fail at different
+# things, so use both.
 #
 # </details>
 #
