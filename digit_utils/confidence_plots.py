@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MultipleLocator, PercentFormatter
 
 from digit_utils.plots import BLUE, GREEN, GREY, ORANGE, RED
 
@@ -62,6 +62,7 @@ def plot_risk_coverage(
         title=title, xlabel="Images it answers itself", xlim=(0.8, 1.0), ylim=(1e-4, None),
         ylabel="Wrong among these\n(logarithmic)",
     )  # fmt: skip
+    ax.xaxis.set_major_locator(MultipleLocator(0.05))
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")

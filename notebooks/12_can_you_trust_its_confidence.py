@@ -574,17 +574,19 @@ conformal.style.format("{:.2%}").format("{:.3f}", subset="mean size")
 # holds in 95 of 100 cases. A poor network keeps both promises, with larger sets and fewer answers. For
 # predictions of your own, both are in `digit_utils.guarantees`.
 #
-# Here are the ensemble's largest sets. Which digits would you name?
+# Here are images for which the ensemble names two digits, those that it is least sure of. Which would you
+# choose?
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Sixteen digits with the largest conformal sets of the ensemble, each with the digits in its set and the true digit."}}
-# @title Shows the images with the largest sets
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Sixteen handwritten digits for which the ensemble names two, each with these two and the true digit."}}
+# @title Shows images with a set of two digits
 a, b = np.array_split(np.random.default_rng(SEED).permutation(len(record.labels)), 2)
-largest = np.lexsort((seen_b["ensemble"][0], -sets["ensemble"].sum(axis=1)))[:16]
+pairs = np.flatnonzero(sets["ensemble"].sum(axis=1) == 2)
+pairs = pairs[np.argsort(seen_b["ensemble"][0][pairs])[:16]]
 captions = [
     f"{' or '.join(map(str, np.flatnonzero(sets['ensemble'][row])))}\n(is {record.labels[b][row]})"
-    for row in largest
+    for row in pairs
 ]
-plots.show_images(record.images[b][largest], captions, columns=8, title="Which digit is it?")
+plots.show_images(record.images[b][pairs], captions, columns=8, title="Which of the two?")
 plt.show()
 
 # %% [markdown]
