@@ -6,11 +6,9 @@
 # %% [markdown]
 # **You will learn**
 #
-# - to compare the mistakes that a network expects with those it makes, and to mend its confidence
-#   with one number;
-# - to check the mended confidence bin by bin, where the usual picture hides the mistakes;
+# - to compare the mistakes a network expects with those it makes, and to mend its confidence;
 # - to leave the doubtful images to a person, and what you can promise for the rest;
-# - what a network says of things that are not digits, and why it cannot say *none of these*.
+# - what a network says of things that are not digits.
 #
 # | Before you start | |
 # | --- | --- |
@@ -267,8 +265,7 @@ show(tempered)
 # 99<!--= 12.tempered_made.single d -->. The ensemble, at
 # 0.50<!--= 12.temperatures.ensemble .2f -->, expects
 # 99<!--= 12.tempered_expected.ensemble .0f --> and makes
-# 99<!--= 12.tempered_made.ensemble d -->. Both totals are within chance. The overfit network needs a
-# temperature of 2.71<!--= 12.overfit_temperature .2f -->.
+# 99<!--= 12.tempered_made.ensemble d -->. Both totals are within chance.
 #
 # ## Does it hold for every confidence?
 #
@@ -295,11 +292,11 @@ plt.show()
 # %% [markdown]
 # 99.9 %<!--= 12.in_last_bin .1% --> of the images are in the last bin, the dot at the upper right. All
 # other dots together stand for 99<!--= 12.outside_last_bin d --> images, so chance decides where they
-# lie. The picture hides what matters: is an answer with 99.9 percent wrong once in a thousand?
+# lie. Is an answer with 99.9 percent wrong once in a thousand? The picture cannot say.
 #
-# To see that, look at the **uncertainty**, 1 minus the confidence, on a logarithmic axis. One bin holds
-# uncertainties from a tenth to 1, the next from a hundredth to a tenth, and so on. A triangle marks the
-# upper end of the interval where no answer was wrong.
+# Look at the **uncertainty** instead, 1 minus the confidence, on a logarithmic axis. One bin holds
+# uncertainties from a tenth to 1, the next from a hundredth to a tenth, and so on. Where no answer was
+# wrong, a triangle marks the upper end of the interval.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two charts of the share of wrong answers against the mean uncertainty, both logarithmic, for the single network and the ensemble. Left, as they come: the points lie below the diagonal, under-confident. Right, at their temperatures: the points lie on the diagonal within their intervals."}}
 # @title Draws the share of wrong answers against the uncertainty
@@ -317,17 +314,15 @@ axes[1].set_ylabel("")
 plt.show()
 
 # %% [markdown]
-# Above the dashed line a network is wrong more often than it admits, below it less often. As they come,
-# both are right far more often than they say. At their temperatures they follow the line, from answers
-# that are half a guess to those that are wrong once in a thousand.
+# As they come, both are wrong far less often than they admit. At their temperatures they follow the
+# dashed line, from answers that are half a guess to those that are wrong once in a thousand.
 #
 # ### The same as one number
 #
 # The **expected calibration error** (ECE,
 # [Naeini and others 2015](https://doi.org/10.1609/aaai.v29i1.9602)) is the mean distance from the
-# diagonal: over the bins, the difference between mean confidence and share of right answers, each bin
-# counting by its images. We take fifteen bins of equally *many* images, because ten of equal width would
-# all rest on the last one.
+# diagonal, each bin counting by its images. We take fifteen bins of equally *many* images, because with
+# ten of equal width all would rest on the last one.
 
 
 # %%
@@ -398,8 +393,8 @@ for name, confidence in sure_of_test.items():
     print(f"the {name} expects to read {confidence.mean():.2%} of {len(test_images):,} images")
 
 # %% [markdown]
-# The single network says 99.60 %<!--= 12.says_single .2% -->. When chapter 6 opened the test labels, it
-# got 99.57 %<!--= final_model.sealed.single.0.accuracy .2% -->
+# The single network says 99.60 %<!--= 12.says_single .2% -->. When the test labels were opened (chapter
+# 6), it got 99.57 %<!--= final_model.sealed.single.0.accuracy .2% -->
 # (95 % interval 99.48 %<!--= final_model.sealed.single.0.low .2% --> to
 # 99.64 %<!--= final_model.sealed.single.0.high .2% -->). The ensemble says
 # 99.60 %<!--= 12.says_ensemble .2% --> and got
@@ -455,8 +450,8 @@ confidence_plots.plot_risk_coverage(
 plt.show()
 
 # %% [markdown]
-# Say the bank wants 999 in 1,000 answers to be right. The obvious way is to take the lowest confidence at
-# which the answers on half A were that good, and to see what comes of it on half B.
+# Say the bank wants 999 in 1,000 answers to be right. The obvious threshold is the lowest confidence at
+# which the answers on half A were that good. What comes of it on half B?
 
 
 # %%
@@ -492,10 +487,9 @@ show_thresholds(chosen)
 #
 # ## What you can promise
 #
-# How many answers prove 999 in 1,000? Suppose $n$ answers and no mistake. If the true share of mistakes
-# were 0.001<!--= given -->, this would happen with a probability of $0.999^n$, which falls below 5 % at
-# 2,995 answers. With fewer, even a clean sheet proves nothing. The table says how many mistakes may be
-# among more.
+# How many answers prove 999 in 1,000? If the true share of mistakes were $p$ = 0.001<!--= given -->, $n$ answers
+# would come without one with a probability of $(1 - p)^n$, which falls below 5 % at 2,995 answers.
+# With fewer, even a clean sheet proves nothing. With more, some mistakes are allowed:
 
 # %% tags=["nbval-check-output"]
 for n in (2_000, 3_000, 4_200, 10_000, 28_000):
@@ -503,12 +497,11 @@ for n in (2_000, 3_000, 4_200, 10_000, 28_000):
     print(f"{n:6,} answers:", f"{allowed} mistakes" if allowed >= 0 else "cannot prove it")
 
 # %% [markdown]
-# Half A has 4,200<!--= 12.n_half_a , --> images. A threshold passes if the answers above it have so few
-# mistakes that a share of 0.001<!--= given --> would give as few in at most 5 of 100 cases. But every
-# threshold we try is one more chance to be fooled. The remedy is to fix their order beforehand. Start
-# where a calibrated network is safe, at a confidence of 99.9 %<!--= given -->, go down step by step, and
-# stop at the first threshold that fails. Then the whole search goes wrong in at most 5 of 100 cases
-# ([Angelopoulos and others 2021](https://arxiv.org/abs/2110.01052)).
+# Half A has 4,200<!--= 12.n_half_a , --> images. A threshold passes if its answers hold no more mistakes
+# than their number allows. But every threshold we try is one more chance to be fooled, so their order is fixed
+# beforehand: start where a calibrated network is safe, at a confidence of 99.9 %<!--= given -->, go down
+# step by step, and stop at the first that fails. Then the whole search goes wrong in at most 5 of 100
+# cases ([Angelopoulos and others 2021](https://arxiv.org/abs/2110.01052)).
 
 
 # %%
@@ -536,8 +529,8 @@ show_thresholds(certified)
 #
 # ## Two digits instead of one
 #
-# Passing on is one way to be careful. Another is to name every digit that it may be: *4 or 9*.
-# **Conformal prediction** makes such sets, with a promise of its own
+# Another way to be careful is to name every digit that it may be: *4 or 9*. **Conformal prediction** makes
+# such sets, with a promise of its own
 # ([Angelopoulos and Bates 2021](https://arxiv.org/abs/2107.07511) is a gentle introduction). On half A,
 # look at the probability that each image's *true* digit got, and find the value that all but 1 in 1,000
 # of them reach. In a new image, every digit that reaches it belongs to the set.
@@ -571,8 +564,7 @@ conformal.style.format("{:.2%}").format("{:.3f}", subset="mean size")
 # 99.9 %<!--= given -->, on average over all the halves A that one might have drawn. For
 # 99.0 %<!--= 12.conformal_one_digit.ensemble .1% --> of the images the ensemble names a single digit. A
 # set is about *all* images and holds on average; a certified threshold is about the answers given, and
-# holds in 95 of 100 cases. A poor network keeps both promises, with larger sets and fewer answers. For
-# predictions of your own, both are in `digit_utils.guarantees`.
+# holds in 95 of 100 cases. For predictions of your own, both are in `digit_utils.guarantees`.
 #
 # Here are images for which the ensemble names two digits, those that it is least sure of. Which would you
 # choose?
@@ -652,10 +644,10 @@ pd.concat([fooled, pd.DataFrame(of_digits, index=["real digits"])]).style.format
 # one real digit and one other image; it is the probability that the digit has the higher score. 1 is
 # perfect, 0.5 is tossing a coin.
 #
-# Is the ensemble's confidence a better score than the single network's? Both have scored the same images,
-# so the comparison is paired. For each digit, take the share of the other images that it beats. These
-# shares average to the AUROC, and their scatter, with that of the other images, gives the error of a
-# difference: the method of [DeLong and others 1988](https://doi.org/10.2307/2531595).
+# Is the ensemble's confidence the better score? Both scored the same images, so the comparison is paired.
+# For each digit, take the share of the other images that it beats. These shares average to the AUROC, and
+# their scatter, with that of the other images, gives the error of a difference
+# ([DeLong and others 1988](https://doi.org/10.2307/2531595)).
 
 
 # %%
@@ -724,10 +716,9 @@ pd.Series(come_through).map("{:.1%}".format).to_frame("comes through")
 # ## Why it cannot say *none of these*
 #
 # The softmax shares out 100 percent among ten digits. There is no eleventh. Temperature does not change
-# that: it was fitted on digits, and calibration is a promise about images *like those it was fitted on*.
-# The training asked *which* digit, over and over, of digits only. The borders between the ten go on for
-# ever, and far away from everything it has learned, a network with ReLU can become surer and surer
-# ([Hein and others 2019](https://arxiv.org/abs/1812.05720)).
+# that: calibration is a promise about images *like those it was fitted on*. The training asked *which*
+# digit, of digits only, and far away from everything it has learned, a network with ReLU can become surer
+# and surer ([Hein and others 2019](https://arxiv.org/abs/1812.05720)).
 #
 # So ask separately whether something is a digit: check the image first (is there ink, is it dark on
 # light, is there one figure?), train on other images as a class of their own, or keep a person in the loop.
@@ -740,10 +731,7 @@ pd.Series(come_through).map("{:.1%}".format).to_frame("comes through")
 #   smoothing does that.
 # - At temperatures of 0.50<!--= 12.temperatures.single .2f --> and
 #   0.50<!--= 12.temperatures.ensemble .2f -->, fitted on half of the images, both are calibrated on the
-#   other half, as far as it can tell: off by 0.20<!--= 12.calibration_errors.single .2p --> and
-#   0.20<!--= 12.calibration_errors.ensemble .2p --> percentage points, chance making up to
-#   0.20<!--= 12.error_by_chance.single .2p --> and 0.20<!--= 12.error_by_chance.ensemble .2p -->. Then
-#   an answer with 99 percent is right 99 times in a hundred.
+#   other half, within chance. Then an answer with 99 percent is right 99 times in a hundred.
 # - To promise 999 right answers in 1,000 takes at least 2,995 answers without a mistake. The ensemble then
 #   passes on 9.9 %<!--= 12.certified_passed_on.ensemble .1% --> of the images, the single network
 #   9.9 %<!--= 12.certified_passed_on.single .1% -->.
