@@ -9,7 +9,8 @@ import pytest
 from keras import layers
 from matplotlib.axes import Axes
 
-from digit_utils import plots, search_plots
+from digit_utils import confidence_plots, plots, search_plots
+from digit_utils.calibration import reliability_table, risk_coverage
 from digit_utils.importance import parameter_importance
 from digit_utils.models import build_double_conv_cnn
 
@@ -42,6 +43,10 @@ SCORES = pd.DataFrame(
 )
 IMPORTANCE = pd.DataFrame({"importance": [0.1, 0.9], "spread": 0.01}, index=["units", "rate"])
 NAMES = ["rate", "optimizer"]
+SURE = 1 - np.geomspace(1e-5, 0.6, 200)
+RIGHT = np.arange(200) % 5 > 0
+TABLES = {"single": reliability_table(SURE, RIGHT), "ensemble": reliability_table(SURE, SURE > 0)}
+CURVES = {"single": risk_coverage(SURE, RIGHT)}
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +76,9 @@ ONE_CHART = {
     "no mistakes": lambda ax: plots.plot_confusion(LABELS, LABELS, ax=ax),
     "map": lambda ax: plots.plot_map(IMAGES[:, 0, :2], LABELS, ax=ax, title="A map of digits"),
     "accuracies": lambda ax: plots.plot_accuracies(ACCURACIES, ax=ax, title="Accuracies"),
+    "uncertainty": lambda ax: confidence_plots.plot_uncertainty(TABLES, ax=ax, title="Errors"),
+    "risk": lambda ax: confidence_plots.plot_risk_coverage(CURVES, 0.99, ax=ax, title="Risk"),
+    "doubts": lambda ax: confidence_plots.plot_doubts({"digits": SURE}, 0.9, ax=ax, title="Doubts"),
     "best_so_far": lambda ax: search_plots.plot_best_so_far({"TPE": SEARCH}, ax=ax),
     "parallel": lambda ax: search_plots.plot_parallel_coordinates(SEARCH, NAMES, ax=ax),
     "importance": lambda ax: search_plots.plot_importance(IMPORTANCE, ax=ax),
