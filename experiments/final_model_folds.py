@@ -97,7 +97,9 @@ def train_folds() -> None:
             forget_networks()
 
 
-def measure_robustness(network: keras.Model, images: np.ndarray, labels: np.ndarray) -> dict:
+def measure_robustness(
+    network: keras.Model, images: np.ndarray, labels: np.ndarray
+) -> dict[str, Any]:
     """Return accuracies on corrupted images and other writers, and agreement on grey paper."""
 
     def predict(prepared: np.ndarray) -> np.ndarray:
