@@ -71,7 +71,7 @@ def train_folds() -> None:
             network.add(keras.layers.Softmax())
             images, labels = digits.images[~inside], digits.labels[~inside]
             probabilities = network.predict(prepare_images(images), batch_size=1000, verbose=0)
-            info = {
+            info: dict[str, Any] = {
                 "recipe": asdict(recipe),
                 "fold": fold,
                 "seconds": trained.seconds,
