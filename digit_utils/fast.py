@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from digit_utils.augment import RandomAffine
+from digit_utils.corrupt_layer import RandomCorruption
 from digit_utils.models import build_fast_cnn
 from digit_utils.optimizers import ConvMuon, OneCycle
 from digit_utils.training import set_seed
@@ -23,7 +24,8 @@ from digit_utils.training import set_seed
 class Recipe:
     """How to train a network in little time."""
 
-    width: int = 16  # filters of the first convolution; see `models.build_fast_cnn`
+    architecture: str = "lean"  # and width, filters of the first convolution: see `build_fast_cnn`
+    width: int = 16
     normalization: str = "fused"  # or "keras" or "none"
     dropout: float = 0.0  # fraction of the last maps' values dropped before the outputs
     epochs: int = 3
@@ -37,6 +39,7 @@ class Recipe:
     zoom: float = 0.1
     shift: float = 0.1
     shear: float = 0.0
+    corruption: float = 0.0  # share of the images that `RandomCorruption` corrupts
     ema: float = 0.0  # momentum of the weights' moving average, which is kept; 0 for none
 
 
@@ -162,7 +165,7 @@ def _copy_state(source: keras.Model, target: keras.Model) -> None:
 
 
 def _build_network(recipe: Recipe) -> keras.Model:
-    return build_fast_cnn(recipe.width, recipe.normalization, recipe.dropout)
+    return build_fast_cnn(recipe.width, recipe.normalization, recipe.dropout, recipe.architecture)
 
 
 def make_trainer(
@@ -176,9 +179,11 @@ def make_trainer(
     set_seed(seed)
     network = _build_network(recipe)
     ranges = (recipe.rotation, recipe.zoom, recipe.shift)
-    augmenters = []
+    augmenters: list[keras.layers.Layer] = []
     if any(ranges) or recipe.shear:
-        augmenters = [RandomAffine(*ranges, seed=seed, shear=recipe.shear)]
+        augmenters.append(RandomAffine(*ranges, seed=seed, shear=recipe.shear))
+    if recipe.corruption:
+        augmenters.append(RandomCorruption(recipe.corruption, seed))
     rows = keras.layers.Input((), dtype="int32")
     model = keras.Sequential([rows, OnDeviceImages(images), *augmenters, network])
     steps = -(-len(images) // recipe.batch_size)

@@ -56,34 +56,62 @@ def build_double_conv_cnn(
     return network
 
 
-def build_fast_cnn(
-    width: int = 16, normalization: str = "fused", dropout: float = 0.0
-) -> keras.Sequential:
-    """Build the lean network of the fast recipe: five convolutions, no hidden dense layer.
+# The convolutions of `build_fast_cnn`: filters in widths, kernel, stride, pooled after it.
+ARCHITECTURES: dict[str, tuple[tuple[int, int, int, bool], ...]] = {
+    # Stride 2 first: all others work on a quarter of the positions or fewer.
+    "lean": (
+        (1, 5, 2, False),
+        (2, 3, 1, True),
+        (4, 3, 1, False),
+        (4, 3, 1, True),
+        (8, 3, 1, False),
+    ),
+    "lean_deep": (
+        *((1, 5, 2, False), (2, 3, 1, True), (4, 3, 1, False), (4, 3, 1, True)),
+        *((8, 3, 1, False), (8, 3, 1, False)),
+    ),
+    # The post's second network, normalised and without its dense layer.
+    "full": (
+        *((1, 3, 1, False), (1, 3, 1, True), (2, 3, 1, False)),
+        *((2, 3, 1, True), (4, 3, 1, False), (4, 3, 1, True)),
+    ),
+    # After Deotte: strides that are learned in place of pooling.
+    "strided": (
+        *((1, 3, 1, False), (1, 3, 1, False), (1, 5, 2, False), (2, 3, 1, False)),
+        *((2, 3, 1, False), (2, 5, 2, False), (4, 4, 2, False)),
+    ),
+}
 
-    The first convolution has stride 2, so all others work on a quarter of the positions or fewer;
-    the last maps, 3 by 3 values each, go straight to the ten outputs. The convolutions have 1, 2,
-    4, 4 and 8 times ``width`` filters. ``normalization`` is ``"fused"`` or ``"keras"`` batch
-    normalisation, which compute the same at different speed, or ``"none"``; raises ValueError for
-    another. ``dropout`` is the fraction of the last maps' values dropped; 0 leaves the layer out.
+
+def build_fast_cnn(
+    width: int = 16,
+    normalization: str = "fused",
+    dropout: float = 0.0,
+    architecture: str = "lean",
+) -> keras.Sequential:
+    """Build a network of the fast recipe: convolutions, and no hidden dense layer.
+
+    ``architecture`` is one of `ARCHITECTURES`; the lean one has five convolutions of 1, 2, 4, 4 and
+    8 times ``width`` filters, whose last maps, 3 by 3 values each, go straight to the ten outputs.
+    ``normalization`` is ``"fused"`` or ``"keras"`` batch normalisation, which compute the same at
+    different speed, or ``"none"``. Raises ValueError for another of either. ``dropout`` is the
+    fraction of the last maps' values dropped; 0 leaves the layer out.
     Uncompiled; input float (n, 28, 28, 1) in [0, 1], output logits (n, 10).
     Taught in 07_how_fast_can_it_learn.
     """
+    if architecture not in ARCHITECTURES:
+        raise ValueError(
+            f"architecture is {architecture!r}; expected one of {sorted(ARCHITECTURES)}"
+        )
     known = {"fused": FusedBatchNormalization, "keras": layers.BatchNormalization, "none": None}
     if normalization not in known:
         raise ValueError(f"normalization is {normalization!r}; expected one of {sorted(known)}")
     normalize = known[normalization]
     network = keras.Sequential([layers.Input((28, 28, 1))], name="fast_cnn")
-    for filters, kernel, stride, pool in (
-        (width, 5, 2, False),
-        (2 * width, 3, 1, True),
-        (4 * width, 3, 1, False),
-        (4 * width, 3, 1, True),
-        (8 * width, 3, 1, False),
-    ):
+    for widths, kernel, stride, pool in ARCHITECTURES[architecture]:
         network.add(
             layers.Conv2D(
-                filters, kernel, strides=stride, padding="same", use_bias=normalize is None
+                widths * width, kernel, stride, padding="same", use_bias=normalize is None
             )
         )
         if pool:
@@ -101,12 +129,12 @@ def build_fast_cnn(
     return network
 
 
-def build_shipped_cnn(width: int = 16) -> keras.Sequential:
-    """Build the network that ships: `build_fast_cnn` with its normalisation folded in.
+def build_shipped_cnn(width: int = 16, architecture: str = "lean") -> keras.Sequential:
+    """Build a network that ships: `build_fast_cnn` with its normalisation folded in.
 
     Output probabilities (n, 10). Taught in 06_final_model.
     """
-    network = build_fast_cnn(width, normalization="none")
+    network = build_fast_cnn(width, normalization="none", architecture=architecture)
     network.add(layers.Softmax())
     return network
 
