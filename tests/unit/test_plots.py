@@ -92,6 +92,18 @@ def test_one_chart_has_title_and_labels_and_draws_into_the_axes_it_is_given(draw
     assert len(plt.get_fignums()) == before
 
 
+def test_pictures_in_rows_and_the_parts_of_a_sum():
+    signed = np.linspace(-1, 1, 27).reshape(3, 3, 3)
+    axes = plots.show_rows({"digits": IMAGES[:4], "parts": signed}, title="Two rows")
+    assert axes.shape == (2, 4) and not axes[1, 3].images
+    assert [line[0].get_ylabel() for line in axes] == ["digits", "parts"]
+    assert axes[0, 0].images[0].norm(0.0) == 0.0 and axes[1, 0].images[0].norm(0.0) == 0.5
+    axes = plots.show_parts({"score": signed}, IMAGES[:3], title="Parts")
+    assert axes.shape == (1, 3)
+    assert texts(axes[0, 0].texts)[0] == "-1.0" and len(axes[0, 0].texts) == 9
+    axes[0, 0].figure.canvas.draw()
+
+
 def test_images_in_a_grid():
     captions = [str(label) for label in LABELS]
     axes = plots.show_images(IMAGES, captions, columns=5, title="Digits")
