@@ -52,6 +52,7 @@ from statsmodels.stats.multitest import multipletests
 
 from digit_utils import attribution, plots
 from digit_utils.attribution import gradient
+from digit_utils.attribution_plots import show_parts, show_rows
 from digit_utils.comparing import mcnemar_p_value
 from digit_utils.data import load_digits, prepare_images, split_train_validation, take_subset
 from digit_utils.evaluate import accuracy
@@ -120,7 +121,7 @@ print(f"read correctly: {validation_accuracy:.2%}, and {second_accuracy:.2%} by 
 filters = np.asarray(network.layers[0].kernel)[:, :, 0].transpose(2, 0, 1)
 filters = filters / np.abs(filters).max(axis=(1, 2), keepdims=True)
 rows = {"1 to 8": filters[:8], "9 to 16": filters[8:]}
-plots.show_rows(rows, title="The sixteen filters of the first layer (no unit)")
+show_rows(rows, title="The sixteen filters of the first layer (no unit)")
 plt.show()
 
 # %% [markdown]
@@ -153,7 +154,7 @@ for convolution, number in enumerate(activations, start=1):
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A digit, and below it five rows of eight maps: in the first rows the strokes can be made out, in the last ones only a few grey squares."}}
 # @title Draws the digit and eight maps of each layer
-plots.show_rows(rows, title="A digit, and eight maps of each layer (white: 0)")
+show_rows(rows, title="A digit, and eight maps of each layer (white: 0)")
 plt.show()
 
 # %% [markdown]
@@ -234,7 +235,7 @@ print("adds up to the scores:", np.allclose(parts.sum(axis=(1, 2)) + bias, score
 order, six = np.argsort(scores, axis=1), np.arange(len(shown))
 of_answer, of_second = parts[six, :, :, order[:, -1]], parts[six, :, :, order[:, -2]]
 rows = {"score of the answer": of_answer, "lead over the second": of_answer - of_second}
-axes = plots.show_parts(rows, images[shown], title="Nine parts add up (without the bias)")
+axes = show_parts(rows, images[shown], title="Nine parts add up (without the bias)")
 for ax, (*_, second, answer) in zip(axes[0], order, strict=True):
     ax.set_title(f"{answer} before {second}", fontsize=10)
 plt.show()
@@ -313,7 +314,7 @@ pictures = {
 rows = {"the digit": images[shown]}
 for name, maps in pictures.items():
     rows[name] = maps / np.maximum(np.abs(maps).max(axis=(1, 2), keepdims=True), 1e-9)
-plots.show_rows(rows, title="Four ways to ask")
+show_rows(rows, title="Four ways to ask")
 plt.show()
 
 # %% [markdown]
@@ -619,7 +620,7 @@ report(
 # four = np.flatnonzero(predicted != labels)[:4]
 # lead = attribution.hires_cam(network, x[four], predicted[four], after=last_maps)
 # lead -= attribution.hires_cam(network, x[four], labels[four], after=last_maps)
-# plots.show_parts({"answer minus label": lead}, images[four], title="Four errors")
+# show_parts({"answer minus label": lead}, images[four], title="Four errors")
 # plt.show()
 # for answer, label, parts in zip(predicted[four], labels[four], lead, strict=True):
 #     for_it, against = parts[parts > 0].sum(), parts[parts < 0].sum()
