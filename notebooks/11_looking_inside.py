@@ -248,7 +248,7 @@ plt.show()
 # Here the weight of a value is the gradient of the score by it. Written with gradients, the recipe works for
 # any layer: value times its own gradient, added up over the maps. That is **HiResCAM**
 # ([Draelos and Carin](https://arxiv.org/abs/2011.08891)). Where a single dense layer follows, it adds up
-# to the score.
+# to the score, but for the bias.
 
 
 # %%
@@ -439,10 +439,11 @@ for name, changed in changes.items():
     lost, won = int(np.sum(correct & (now != labels))), int(np.sum(~correct & (now == labels)))
     rows[name] = np.mean(now != predicted), lost, won, mcnemar_p_value(lost, won)
 columns = ["other answers", "right before, wrong now", "wrong before, right now", "p"]
-ignored = pd.DataFrame(rows, index=columns).T
+ignored = pd.DataFrame(list(rows.values()), index=list(rows), columns=columns)
 ignored["p"] = multipletests(ignored["p"], method="holm")[1]
 shares = ignored["other answers"].map("{:.1%}".format)
-ignored.assign(**{"other answers": shares, "p": ignored["p"].map("{:.2g}".format)})
+p_values = [f"{p:.2g}" if p > 1e-300 else "< 1e-300" for p in ignored["p"]]
+ignored.assign(**{"other answers": shares, "p": p_values})
 
 # %% [markdown]
 # The p-values are McNemar's ([chapter 9](09_is_it_really_better.ipynb)), corrected for seven questions.
