@@ -380,15 +380,20 @@ agreement.rename(columns=lambda name: name.replace("_", " ")).round(2)
 # @title Draws how alike the pictures of different networks are
 ax = plt.subplots(figsize=(7.2, 3.2))[1]
 for row, name in enumerate(agreement.index):
-    ax.plot(agreement.loc[name, ["low", "high"]], [row, row], color=plots.GREY, linewidth=1)
-    ax.plot(of_untrained[name], [row] * N_UNTRAINED, "|", color=plots.GREY, markersize=13)
-    ax.plot(agreement.loc[name, "trained"], row, "o", color=plots.BLUE)
+    ends, others = agreement.loc[name, ["low", "high"]], of_untrained[name]
+    ax.plot(ends, [row, row], color=plots.GREY, linewidth=1)
+    label = "" if row else "an untrained network"
+    ax.plot(others, [row] * len(others), "|", color=plots.GREY, markersize=13, label=label)
+    label = "" if row else "the second trained network"
+    ax.plot(agreement.loc[name, "trained"], row, "o", color=plots.BLUE, label=label)
 ax.set_yticks(range(len(agreement)), agreement.index)
-ax.invert_yaxis()
 ax.set(
-    title="Alike to the second trained network (dot), to untrained ones (ticks)",
-    xlabel="Rank correlation (bar: 99 % for one more untrained network)",
+    title="Pictures of two networks: how alike?",
+    xlabel="Rank correlation (bar: 99 % prediction interval)",
+    xlim=(-1, 1),
+    ylim=(len(agreement) - 0.5, -0.5),
 )
+ax.legend(loc="lower left")
 plt.show()
 
 # %% [markdown]
