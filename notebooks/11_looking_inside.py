@@ -393,7 +393,7 @@ ax.set(
     xlim=(-1, 1),
     ylim=(len(agreement) - 0.5, -0.5),
 )
-ax.legend(loc="lower left")
+ax.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
