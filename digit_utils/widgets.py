@@ -1,7 +1,7 @@
 """The parts of a page that can be played with: a quiz and a map, as HTML that loads nothing.
 
-They work in the book, in Jupyter and on Colab. GitHub strips scripts, so chapters show the same
-images in a figure as well.
+They work in the book, in Jupyter and on Colab. GitHub strips scripts, so chapters say beside them,
+in a figure or in numbers, what they show.
 """
 
 import base64

@@ -9,7 +9,7 @@ import pytest
 from keras import layers
 from matplotlib.axes import Axes
 
-from digit_utils import confidence_plots, plots, search_plots
+from digit_utils import attribution_plots, confidence_plots, plots, search_plots
 from digit_utils.calibration import reliability_table, risk_coverage
 from digit_utils.importance import parameter_importance
 from digit_utils.models import build_double_conv_cnn
@@ -98,6 +98,18 @@ def test_one_chart_has_title_and_labels_and_draws_into_the_axes_it_is_given(draw
     before = len(plt.get_fignums())
     assert draw(given) is given and given.has_data()
     assert len(plt.get_fignums()) == before
+
+
+def test_pictures_in_rows_and_the_parts_of_a_sum():
+    signed = np.linspace(-1, 1, 27).reshape(3, 3, 3)
+    axes = attribution_plots.show_rows({"digits": IMAGES[:4], "parts": signed}, title="Two rows")
+    assert axes.shape == (2, 4) and not axes[1, 3].images
+    assert [line[0].get_ylabel() for line in axes] == ["digits", "parts"]
+    assert axes[0, 0].images[0].norm(0.0) == 0.0 and axes[1, 0].images[0].norm(0.0) == 0.5
+    axes = attribution_plots.show_parts({"score": signed}, IMAGES[:3], title="Parts")
+    assert axes.shape == (1, 3)
+    assert texts(axes[0, 0].texts)[0] == "-1.0" and len(axes[0, 0].texts) == 9
+    axes[0, 0].figure.canvas.draw()
 
 
 def test_images_in_a_grid():
