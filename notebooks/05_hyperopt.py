@@ -892,7 +892,7 @@ report(
     f"again with fresh seeds ({CONFIRM_SEEDS}), the same settings average {again:.2%} on "
     f"the same validation images and **{confirmed:.2%}** on images the search never saw.\n"
     "- Against the settings of a middling random trial, networks with these settings are "
-    f"{verdict}; both kinds of luck are counted.\n"
+    f"{verdict}; seeds and images are both counted.\n"
     f"- Over {len(seeds)} recorded seeds, TPE's winners are, against those of as many "
     f"random trials, {in_words(*tpe_over_random)}.\n"
     f"- Ending hopeless trials early would have saved {1 - spent / whole_epochs:.0%} of the "
