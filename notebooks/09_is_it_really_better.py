@@ -369,9 +369,9 @@ pd.DataFrame(
 
 # %% [markdown]
 # The first two parts are differences of mean squares, so chance can make a small one negative. Read that
-# as none (the table says 0), but leave the sum as it is, or the interval gets too wide. In simulations,
-# which the book's tests repeat, the interval contains the truth in 95 % of cases with ten seeds, in 94 to
-# 95 % with five, in as few as 89 % with two.
+# as none (the table says 0), but leave the sum as it is, or the interval gets too wide. In simulations the
+# interval contains the truth in 95 % of cases with ten seeds, in 94 to 95 % with five (the book's tests
+# repeat both), and in as few as 89 % with two.
 #
 # The ten wide networks' accuracies have a standard deviation of 0.045<!--= 09.scatter_points .3f -->
 # points. The seeds' own effect is 10 %<!--= 09.seed_share .0% --> of that variance; the rest is
