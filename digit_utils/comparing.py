@@ -35,41 +35,89 @@ def mcnemar_p_value(only_a: int, only_b: int) -> float:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A difference in accuracy, as a share, with its two kinds of luck."""
+class Estimate:
+    """A mean over seeds and images, and how far others would move it: as shares, of one table.
+
+    An error is a standard error: of the mean by the seeds' own effect, by the images' own, and by
+    what a seed does on an image beyond both. Chance makes the estimate of a small variance
+    negative; its error is then given as 0, while ``error``, of all three, is not made larger.
+    """
 
     mean: float
-    seed_error: float  # standard error: how far other seeds would move the mean
-    image_error: float  # the same for other images
-    low: float  # of the interval that covers both
+    error: float
+    freedom: float  # degrees of freedom of the whole error
+    seed_error: float
+    image_error: float
+    interaction_error: float
+    low: float  # of the interval
     high: float
 
 
+def mean_squares(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the mean squares of seeds, of images, and of their interaction.
+
+    ``table`` is (..., n_seeds, n_images), one value for each network and image. The result has the
+    shape of what is in front. Taught in 09_is_it_really_better.
+    """
+    n_seeds, n_images = table.shape[-2:]
+    of_seeds, of_images = table.mean(axis=-1), table.mean(axis=-2)
+    rest = table - of_seeds[..., :, None] - of_images[..., None, :]
+    rest += table.mean(axis=(-2, -1))[..., None, None]
+    return (
+        n_images * of_seeds.var(axis=-1, ddof=1),
+        n_seeds * of_images.var(axis=-1, ddof=1),
+        (rest**2).sum(axis=(-2, -1)) / ((n_seeds - 1) * (n_images - 1)),
+    )
+
+
+def mean_over_seeds(values: np.ndarray, confidence: float = 0.95) -> Estimate:
+    """Estimate a mean over networks of several seeds and over the images that all of them saw.
+
+    Takes (..., n_seeds, n_images), such as whether each network got each image right; a stack of
+    tables gives arrays in place of numbers. Seeds and images are random and crossed: both mean
+    squares hold the interaction, so it is taken off once. Degrees of freedom follow Satterthwaite
+    (1946). The interval covers at least 94 % with five seeds, 92 with three, 89 with two. Raises
+    ValueError for fewer than two seeds or images.
+    """
+    table = np.asarray(values, dtype=float)
+    if table.ndim < 2 or min(table.shape[-2:]) < 2:
+        raise ValueError(
+            f"found values of shape {table.shape}; expected (n_seeds, n_images), at least two of "
+            "each"
+        )
+    n_seeds, n_images = table.shape[-2:]
+    squares = np.array(mean_squares(table)) / (n_seeds * n_images)
+    seeds, images, both = squares
+    # The difference may come out as small as one likes; without it, the smaller one is left.
+    variance = np.maximum(seeds + images - both, np.minimum(seeds, images))
+    fewest = min(n_seeds, n_images) - 1
+    freedoms = np.array([n_seeds - 1, n_images - 1, (n_seeds - 1) * (n_images - 1)])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom = variance**2 / np.tensordot(1 / freedoms, squares**2, 1)
+    freedom = np.maximum(np.where(variance > 0, freedom, np.inf), fewest)
+    mean, error = table.mean(axis=(-2, -1)), np.sqrt(variance)
+    parts = [np.sqrt(np.maximum(part, 0)) for part in (seeds - both, images - both, both)]
+    reach = t.ppf((1 + confidence) / 2, freedom) * error
+    found = (mean, error, freedom, *parts, mean - reach, mean + reach)
+    return Estimate(*(one if np.ndim(one) else float(one) for one in found))
+
+
 def difference_over_seeds(
-    correct_a: np.ndarray, correct_b: np.ndarray, confidence: float = 0.95
-) -> Difference:
+    first: np.ndarray, second: np.ndarray, confidence: float = 0.95
+) -> Estimate:
     """Compare two ways of training, each done with several seeds, on the same images.
 
-    Takes bool (n_seeds, n_images), whether each network got each image right; the difference is the
-    first minus the second. The scatter from seed to seed gives one standard error, that from image
-    to image, after averaging over the seeds, the other. They add up as squares. The second holds a
-    little of the first, so the interval is too wide rather than too narrow. The degrees of freedom
-    follow Satterthwaite (1946). Raises ValueError for other shapes.
+    Takes (n_seeds, n_images) of both, whether each network got each image right, say. The result
+    is `mean_over_seeds` of the first minus the second, so it is paired by image and by seed. Raises
+    ValueError for other shapes.
     """
-    correct_a, correct_b = np.asarray(correct_a, dtype=float), np.asarray(correct_b, dtype=float)
-    if correct_a.shape != correct_b.shape or correct_a.ndim != 2 or min(correct_a.shape) < 2:
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if first.shape != second.shape:
         raise ValueError(
-            f"the two have shapes {correct_a.shape} and {correct_b.shape}; expected (n_seeds, "
-            "n_images) for both, at least two of each"
+            f"the two have shapes {first.shape} and {second.shape}; expected (n_seeds, n_images), "
+            "the same for both"
         )
-    difference = correct_a - correct_b
-    n_seeds, n_images = difference.shape
-    of_seeds = difference.mean(axis=1).var(ddof=1) / n_seeds
-    of_images = difference.mean(axis=0).var(ddof=1) / n_images
-    mean, error = float(difference.mean()), sqrt(of_seeds + of_images)
-    freedom = np.inf if of_seeds == 0 else (n_seeds - 1) * ((of_seeds + of_images) / of_seeds) ** 2
-    reach = float(t.ppf((1 + confidence) / 2, freedom)) * error
-    return Difference(mean, sqrt(of_seeds), sqrt(of_images), mean - reach, mean + reach)
+    return mean_over_seeds(first - second, confidence)
 
 
 def mcnemar_from_totals(

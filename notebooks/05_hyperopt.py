@@ -757,8 +757,8 @@ verdict = (
     f"{CONFIRM_SEEDS} seeds)"
 )
 lucks = (
-    "Of the two standard errors in the interval, that of the seeds is "
-    f"{100 * difference.seed_error:.2f} points and that of the images "
+    f"The standard error is {100 * difference.error:.2f} points, of which the seeds alone account "
+    f"for {100 * difference.seed_error:.2f} and the images alone for "
     f"{100 * difference.image_error:.2f}. If the settings made no difference, all "
     f"{CONFIRM_SEEDS} seeds would agree on this side once in {2**CONFIRM_SEEDS} times."
 )
@@ -766,7 +766,7 @@ display(Markdown(f"Networks with the winner's settings are {verdict}. {lucks}"))
 
 # %% [markdown]
 # Chapter 4 asked for a paired test with every pair of trainings. Here the question is about the settings and not about any one network. So the interval has to
-# cover two kinds of luck: with other images, and with other seeds, the difference would have come out otherwise. `difference_over_seeds` estimates how far each of them typically moves the result, its *standard error*, and adds them up; [chapter 9](09_is_it_really_better.ipynb)
+# cover both: with other images, and with other seeds, the difference would have come out otherwise. `difference_over_seeds` estimates how far the two together typically move the result, its *standard error*; [chapter 9](09_is_it_really_better.ipynb)
 # explains how. With so few seeds their scatter is known only roughly, and the interval must be wide for that. A large difference may then fail to be shown,
 # even if every seed agrees.
 #
@@ -892,7 +892,7 @@ report(
     f"again with fresh seeds ({CONFIRM_SEEDS}), the same settings average {again:.2%} on "
     f"the same validation images and **{confirmed:.2%}** on images the search never saw.\n"
     "- Against the settings of a middling random trial, networks with these settings are "
-    f"{verdict}; both kinds of luck are counted.\n"
+    f"{verdict}; seeds and images are both counted.\n"
     f"- Over {len(seeds)} recorded seeds, TPE's winners are, against those of as many "
     f"random trials, {in_words(*tpe_over_random)}.\n"
     f"- Ending hopeless trials early would have saved {1 - spent / whole_epochs:.0%} of the "

@@ -249,14 +249,14 @@ display(
         f"**{score('unaugmented').mean():.0%}** of the images rightly, the augmented ones "
         f"**{score('augmented').mean():.0%}**, those with noise "
         f"**{score('with noise').mean():.0%}**. Augmented minus unaugmented is "
-        f"{in_points(overall)}, both lucks counted. The kindest corruption to the augmented "
+        f"{in_points(overall)}, over seeds and images. The kindest corruption to the augmented "
         f"networks is *{order[0]}* ({per_kind.loc[order[0], 'augmented']:.0%} right), the "
         f"worst *{order[-1]}* ({per_kind.loc[order[-1], 'augmented']:.0%})."
     )
 )
 
 # %% [markdown]
-# The interval is that of [chapter 9](09_is_it_really_better.ipynb): it covers the luck of the seeds and that of the images. It does not cover the choice of the fifteen kinds, which
+# The interval is that of [chapter 9](09_is_it_really_better.ipynb): it covers seeds and images. It does not cover the choice of the fifteen kinds, which
 # somebody else might have chosen otherwise.
 #
 # ## What does augmentation buy?
