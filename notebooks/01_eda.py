@@ -569,7 +569,6 @@ shifted = pd.DataFrame(
 keys = ("nearest_mean", "logistic_regression", "nearest_neighbours")
 by_key = scores.set_axis(keys)
 report(
-    "",
     n_labelled=len(digits.images), n_test=len(digits.test_images), damaged=damaged,
     label_counts=counts, always_guess_accuracy=always_guess,
     blank_share=blank_share, full_ink_share=full_share, grey_share=grey_share,

@@ -761,7 +761,6 @@ mean = {name: group["accuracy"].mean() for name, group in trained.items()}
 
 # %%
 report(
-    "",
     n_train=len(x_train), n_validation=len(x_validation),
     off_stratified=off_by["validation"], off_plain=off_by["plain validation"],
     pixel_mean=pixel_mean, pixel_spread=pixel_spread, leaky_mean=leaky_mean,

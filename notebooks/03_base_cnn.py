@@ -610,7 +610,6 @@ if len(gain):  # both rungs are recorded
 
 # %%
 report(
-    "",
     validation_accuracy=score,
     validation_low=low,
     validation_high=high,

@@ -538,7 +538,6 @@ if n_recorded >= 45:  # all of the record, or nothing
 
 # %%
 report(
-    "",
     validation_accuracy=accuracy(validation_labels, predicted),
     training_accuracy=by_heart,
     shifted_accuracy=when_shifted,
