@@ -83,10 +83,10 @@ test-site: $(STAMP) ## the site's tests in browsers; builds it from the quick ru
 test-all: test ## every test and the slow ones in tests/slow: wheels, other environments; needs the network
 	$(BIN)/python -m pytest tests/slow
 
-# The nightly check: every published notebook is run anew as it is, for an hour at most, and all its
+# The nightly check: every published notebook is run anew as it is, which takes up to an hour, and all its
 # outputs are compared but for what tests/regression/sanitize.cfg lets differ. TensorFlow's notes
 # about the processor are no part of the published outputs.
-test-published: $(STAMP) ## run the published notebooks anew and compare, an hour at most; CHAPTER=03 takes one
+test-published: $(STAMP) ## run the published notebooks anew and compare, half an hour to an hour; CHAPTER=03 takes one
 	$(BIN)/digits stage-published $(CHAPTER)
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest --nbval --nbval-current-env \
 	    --nbval-sanitize-with tests/regression/sanitize.cfg _build/regression/published
