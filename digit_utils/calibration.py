@@ -24,16 +24,6 @@ def confidence_of(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return softmax(_temper(logits, temperature), axis=1).max(axis=1)
 
 
-def as_logits(probabilities: np.ndarray) -> np.ndarray:
-    """Return the logarithms of probabilities (n, n_classes): their softmax gives these back.
-
-    So an ensemble has a temperature, too: pool its members' probabilities, then fit one to the
-    logarithms. Members that are tempered one by one and then averaged are not calibrated. 0 counts
-    as 1e-30.
-    """
-    return np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), 1e-30))
-
-
 def log_losses(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Return minus the logarithm of the probability given to each image's true digit, in nats."""
     logits, labels = _temper(logits, temperature), np.asarray(labels)
@@ -48,8 +38,8 @@ def log_losses(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0)
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the temperature, from 0.05 to 20, at which the log loss is smallest.
 
-    The images must be ones the network has not learned from: it is surer of those it has. For
-    probabilities, an ensemble's pooled ones above all, see `as_logits`. Guo and others (2017).
+    The images must be ones the network has not learned from: it is surer of those it has. Guo and
+    others (2017).
     """
     found = minimize_scalar(
         lambda log_temperature: log_losses(logits, labels, float(np.exp(log_temperature))).mean(),

@@ -66,7 +66,7 @@ def layer_flops(network: keras.Model) -> list[tuple[keras.layers.Layer, int]]:
     return found
 
 
-def sgemm_peak(sizes: tuple[int, ...] = (1024, 2048), seconds: float = 0.5) -> float:
+def sgemm_peak(sizes: tuple[int, ...] = (1024, 2048, 4096), seconds: float = 0.5) -> float:
     """Measure the operations a second this machine reaches in a product of large matrices.
 
     A yardstick for training, which is made of such products and more. Square matrices of each of

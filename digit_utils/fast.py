@@ -188,7 +188,7 @@ def make_trainer(
     model = keras.Sequential([rows, OnDeviceImages(images), *augmenters, network])
     steps = -(-len(images) // recipe.batch_size)
     model.compile(
-        make_optimizer(recipe, steps * recipe.epochs),
+        _make_optimizer(recipe, steps * recipe.epochs),
         keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=recipe.label_smoothing
         ),
@@ -199,8 +199,7 @@ def make_trainer(
     return model, network
 
 
-def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
-    """Return a recipe's optimizer, with its schedule over all ``steps``; errors as of `train`."""
+def _make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     known = {"muon": ConvMuon, "adamw": keras.optimizers.AdamW}
     if recipe.optimizer not in known:
         raise ValueError(f"optimizer is {recipe.optimizer!r}; expected one of {sorted(known)}")

@@ -11,7 +11,6 @@ from string import ascii_letters
 
 import matplotlib
 import numpy as np
-import skimage.data
 from PIL import Image, ImageDraw, ImageFont
 
 # These look like a digit in one of the fonts, or nearly so.
@@ -21,17 +20,6 @@ FONTS = (
     "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSansMono-Bold",
     "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic",
 )  # fmt: skip
-PHOTOGRAPHS = (
-    "astronaut",
-    "brick",
-    "camera",
-    "cat",
-    "coffee",
-    "coins",
-    "grass",
-    "gravel",
-    "rocket",
-)
 
 
 def printed_letters(n: int, seed: int = 0) -> np.ndarray:
@@ -82,23 +70,6 @@ def shuffled_pixels(images: np.ndarray, seed: int = 0) -> np.ndarray:
 def noise(n: int, seed: int = 0) -> np.ndarray:
     """Return images in which every pixel has a random value."""
     return np.random.default_rng(seed).integers(0, 256, size=(n, 28, 28), dtype=np.uint8)
-
-
-def photographs(n: int, seed: int = 0) -> np.ndarray:
-    """Cut squares of 28 to 140 pixels at random out of photographs, grey, shrunk to 28 by 28.
-
-    The photographs are those that scikit-image carries: a cat, coffee, coins, grass, bricks.
-    """
-    pictures = [Image.fromarray(getattr(skimage.data, name)()).convert("L") for name in PHOTOGRAPHS]
-    generator = np.random.default_rng(seed)
-    images = []
-    for _ in range(n):
-        picture = pictures[generator.integers(len(pictures))]
-        side = int(generator.integers(28, 141))
-        left, top = (int(generator.integers(length - side + 1)) for length in picture.size)
-        cut = picture.crop((left, top, left + side, top + side))
-        images.append(np.asarray(cut.resize((28, 28), Image.Resampling.BOX)))
-    return np.stack(images)
 
 
 def _corners(n: int, turn: float) -> list[tuple[float, float]]:

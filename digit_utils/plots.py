@@ -5,7 +5,7 @@ return its array of axes. Colours are Okabe and Ito's, which the colour-blind ca
 right and wrong are marked by a sign as well as by colour.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import log2, sqrt
 from typing import Any
 
@@ -192,57 +192,6 @@ def plot_accuracies(frame: pd.DataFrame, ax: Axes | None = None, title: str = ""
     ax.set(title=title, xlabel="Images classified correctly (bar: 95 % interval)")
     ax.grid(axis="y", visible=False)
     return ax
-
-
-def plot_ladder(
-    mistakes: Mapping[str, Sequence[int]], ax: Axes | None = None, title: str = ""
-) -> Axes:
-    """Draw the mistakes of several trainings, one row per network, the first on top.
-
-    A tick is a training, a dot the mean of its row.
-    """
-    ax = ax or plt.subplots(figsize=(7.2, 0.55 * len(mistakes) + 1.3))[1]
-    for row, counts in enumerate(mistakes.values()):
-        ax.plot(counts, [row] * len(counts), "|", color=GREY, markersize=13)
-        ax.plot(np.mean(counts), row, "o", color=BLUE)
-        ax.annotate(
-            f"{np.mean(counts):.0f}", (np.mean(counts), row), (0, 8), textcoords="offset points",
-            ha="center", fontsize=9,
-        )  # fmt: skip
-    ax.set_yticks(range(len(mistakes)), list(mistakes))
-    ax.set_ylim(len(mistakes) - 0.4, -0.7)
-    ax.set_xlim(0)
-    ax.set(title=title, xlabel="Mistakes (dot: mean, ticks: trainings)")
-    ax.grid(axis="y", visible=False)
-    return ax
-
-
-def plot_steps(
-    seconds: Mapping[str, float],
-    mistakes: Mapping[str, Sequence[int]],
-    title: str,
-    log: bool = True,
-) -> np.ndarray:
-    """Draw the seconds of several ways to train, left, and their mistakes, as two Axes.
-
-    One row each, the first on top; ``mistakes`` as of `plot_ladder`.
-    """
-    height = 0.42 * len(seconds) + 1.4
-    figure, axes = plt.subplots(1, 2, figsize=(8.6, height), gridspec_kw={"width_ratios": (2, 3)})
-    left, rows = axes[0], range(len(seconds))
-    left.plot(list(seconds.values()), rows, "o", color=ORANGE)
-    for row, value in zip(rows, seconds.values(), strict=True):
-        text = f"{value:.0f}" if value >= 100 else f"{value:.1f}"
-        left.annotate(text, (value, row), (0, 8), textcoords="offset points", ha="center", size=9)
-    left.set_yticks(rows, list(seconds))
-    left.grid(axis="y", visible=False)
-    left.set_xlabel("Seconds (logarithmic)" if log else "Seconds")
-    left.set_xscale("log") if log else left.set_xlim(0)
-    left.margins(x=0.15)
-    plot_ladder(mistakes, axes[1]).tick_params(labelleft=False)
-    left.set_ylim(axes[1].get_ylim())
-    figure.suptitle(title, fontsize=12, fontweight="bold")
-    return axes
 
 
 _LAYERS = {

@@ -110,26 +110,20 @@ class KerasIoConvnet(PostBase):
 
 
 class Watch(keras.callbacks.Callback):
-    """Score after each epoch, outside the measured time, for itself and the callbacks after it.
+    """Score after each epoch, outside the measured time, for itself and the callbacks after it."""
 
-    ``network`` predicts; by default what is trained does.
-    """
-
-    def __init__(self, images, labels, network=None):
+    def __init__(self, images, labels):
         super().__init__()
-        self.images, self.labels, self.network = images, labels, network
+        self.images, self.labels = images, labels
         self.accuracy, self.seconds = [], []
-        self.mistakes = np.array([], dtype=int)  # places of the images misread after the last epoch
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
         self.seconds.append(time.perf_counter() - self.start)
-        network = self.model if self.network is None else self.network
-        probabilities = network.predict(self.images, batch_size=1000, verbose=0)
-        self.mistakes = np.flatnonzero(probabilities.argmax(axis=1) != self.labels)
-        self.accuracy.append(1 - len(self.mistakes) / len(self.labels))
+        probabilities = self.model.predict(self.images, batch_size=1000, verbose=0)
+        self.accuracy.append(float(np.mean(probabilities.argmax(axis=1) == self.labels)))
         correct = probabilities[np.arange(len(self.labels)), self.labels]
         logs["val_accuracy"] = self.accuracy[-1]
         logs["val_loss"] = float(-np.log(np.clip(correct, 1e-7, 1)).mean())

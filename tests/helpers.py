@@ -1,6 +1,5 @@
 """What tests in several folders share. Nothing here imports TensorFlow."""
 
-import ast
 import json
 import os
 import re
@@ -87,12 +86,3 @@ def write_competition(folder: Path, n_labelled: int, n_test: int) -> None:
 def addresses_in(text: str) -> list[str]:
     """List the GitHub repositories a text names, in order, with repeats."""
     return re.findall(r"https://github\.com/[\w-]+/(?:(?!\.git\b)[\w.-])*[\w-]", text)
-
-
-def defined_in(chapter: str, *names: str, **known: Any) -> list[Any]:
-    """Return functions and classes that a chapter's cells define, made where `known` is known."""
-    source = (ROOT / "notebooks" / f"{chapter}.py").read_text(encoding="utf-8")
-    found = {node.name: node for node in ast.parse(source).body if hasattr(node, "name")}
-    code = ast.unparse(ast.Module([found[name] for name in names], []))
-    exec(code, known)
-    return [known[name] for name in names]

@@ -3,17 +3,15 @@
 import json
 import math
 import re
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
-import numpy as np
 import pytest
 from helpers import ROOT
 
 from digit_utils.benchmark import seconds_an_epoch
 from digit_utils.fast import Recipe
-from experiments import benchmark, speed_ladder
+from experiments import benchmark
 from experiments.benchmark_recipes import Worker
-from experiments.speed_ladder import POST, Step, grid, ladder
 
 
 def recipe(runs, seconds):
@@ -140,63 +138,3 @@ def test_the_book_shows_the_recorded_full_run():
         epochs = result["recipes"][name]["epochs"]
         assert result["recipes"][name]["settings"] == asdict(Recipe(epochs=epochs))
     assert math.isfinite(result["sgemm_peak"])
-
-
-def test_the_ladder_leads_from_the_post_to_the_recipe_by_one_change_a_step():
-    steps = list(ladder().values())
-    assert (steps[0], steps[-1]) == (POST, Step())
-    assert asdict(steps[-1]).items() >= asdict(Recipe()).items()
-    changed = [
-        set(asdict(new).items()) - set(asdict(old).items())
-        for old, new in zip(steps, steps[1:], strict=False)
-    ]
-    # Muon comes with its own rate and weight decay.
-    assert [len(change) for change in changed] == [1, 1, 1, 1, 1, 3, 1, 1, 1]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{}, {"feeding": "device", "warmup": 0.25}, asdict(Step(width=2, epochs=1, batch_size=64))],
-)
-def test_a_step_is_trained_timed_and_scored(digits, changes):
-    data = [
-        part[start : start + 200] for part in (digits.images, digits.labels) for start in (0, 500)
-    ]
-    found = speed_ladder.train_step(replace(POST, **{"epochs": 1, **changes}), tuple(data), seed=0)
-    assert found["seconds"] == sum(found["epoch_seconds"]) > 0
-    assert found["accuracy"] == [pytest.approx(1 - len(found["mistakes"]) / 200)]
-
-
-def test_the_ladder_goes_on_where_it_stopped(monkeypatch, tmp_path):
-    monkeypatch.setattr(speed_ladder, "RECORD", tmp_path / "speed_ladder.json")
-    monkeypatch.setattr(speed_ladder, "train_step", lambda *_: None)
-    speed = {"now": 1e11}
-    made = []
-
-    def measure(step, data, seed):
-        made.append((step, seed))
-        score = 0.9 if step.learning_rate == 0.02 else 0.8
-        return {
-            "seed": seed,
-            "accuracy": [score],
-            "mistakes": np.array([3]),
-            "sgemm_peak": speed["now"],
-        }
-
-    monkeypatch.setattr(speed_ladder, "measure", measure)
-    with pytest.raises(SystemExit):
-        speed_ladder.main(["variants"])
-    speed_ladder.main([])
-    assert len(made) == 3 * len(grid()) + 5 * (3 + len(ladder()))
-    record = json.loads((tmp_path / "speed_ladder.json").read_bytes())
-    assert record["variants"]["adamw, tuned"]["settings"]["learning_rate"] == 0.02
-    made.clear()
-    speed_ladder.main([])
-    assert made == []
-    # On a machine that is twice as fast all was slow; other settings are another step.
-    record["ladder"]["3 epochs"]["runs"][0]["sgemm_peak"] = 2e11
-    record["ladder"]["3 epochs"]["settings"]["width"] = 3
-    (tmp_path / "speed_ladder.json").write_text(json.dumps(record))
-    speed["now"] = 2e11
-    speed_ladder.main(["ladder"])
-    assert len(made) == 5 * len(ladder())

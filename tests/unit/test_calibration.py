@@ -6,7 +6,6 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from digit_utils.calibration import (
-    as_logits,
     calibration_error,
     confidence_of,
     fit_temperature,
@@ -30,14 +29,6 @@ def honest(n, seed=0, spread=2.0):
 def test_the_temperature_undoes_a_stretch(stretched):
     logits, labels = honest(20_000)
     assert fit_temperature(stretched * logits, labels) == pytest.approx(stretched, rel=0.05)
-
-
-def test_pooled_probabilities_have_a_temperature_too():
-    logits, labels = honest(20_000)
-    sharpened = softmax(2 * logits, axis=1)
-    np.testing.assert_allclose(softmax(as_logits(sharpened), axis=1), sharpened)
-    assert fit_temperature(as_logits(sharpened), labels) == pytest.approx(2, rel=0.05)
-    assert np.isfinite(as_logits([[0.0, 1.0]])).all()
 
 
 def test_confidence_is_that_of_the_answer_and_the_log_loss_scikit_learns():

@@ -2,20 +2,15 @@
 
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
-from helpers import defined_in
 
-from digit_utils.augment import RandomAffine
 from digit_utils.data import prepare_images
 from digit_utils.fast import OnDeviceImages, Recipe, Trainer, make_batches, make_trainer, train
-from digit_utils.models import FusedBatchNormalization
-from digit_utils.optimizers import OneCycle
-from digit_utils.training import forget_networks, set_seed
+from digit_utils.training import forget_networks
 
 
 @pytest.fixture
@@ -31,28 +26,6 @@ def test_images_on_the_device_are_fetched_by_row_and_scaled():
     for wrong in (np.zeros((4, 28, 28)), np.zeros((4, 784), "uint8")):
         with pytest.raises(ValueError, match=r"expected uint8 \(n, height, width\)"):
             OnDeviceImages(wrong)
-
-
-def test_chapter_7s_cells_train_as_the_module_does(few):
-    images, labels = few
-    names = ("build_lean_network", "OnDeviceImages", "orthogonalize", "Muon", "train_network")
-    helpers = {
-        "keras": keras, "layers": keras.layers, "ops": keras.ops, "np": np, "time": time,
-        "FusedBatchNormalization": FusedBatchNormalization, "RandomAffine": RandomAffine,
-        "OneCycle": OneCycle, "make_batches": make_batches, "set_seed": set_seed,
-    }  # fmt: skip
-    settings = {"WIDTH": 2, "EPOCHS": 2, "BATCH_SIZE": 50, "LEARNING_RATE": 0.06}
-    data = {"train_images": images, "train_labels": labels, "steps": 10}
-    *_, train_network = defined_in(
-        "07_how_fast_can_it_learn", *names, **helpers, **settings, **data
-    )
-    network, seconds = train_network(5)
-    recipe = Recipe(**{name.lower(): value for name, value in settings.items()})
-    assert len(seconds) == 2
-    for ours, theirs in zip(
-        network.get_weights(), train(recipe, images, labels, 5).network.get_weights(), strict=True
-    ):
-        np.testing.assert_allclose(ours, theirs, atol=2e-3)
 
 
 def test_every_row_comes_once_an_epoch_with_its_label_in_another_order():

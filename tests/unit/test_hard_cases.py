@@ -1,7 +1,5 @@
 """Traits of handwriting, on drawings whose traits are known."""
 
-from zlib import crc32
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +7,6 @@ from cleanlab.filter import find_label_issues
 from helpers import ROOT
 from scipy.special import softmax
 
-from digit_utils.artifacts import load_recorded
-from digit_utils.data import load_digits
 from digit_utils.hard_cases import find_unusual, measure_traits
 from digits_cli.book import code_sources
 from digits_cli.pairing import read_script
@@ -85,11 +81,3 @@ def test_the_rule_that_the_chapter_shows_is_cleanlabs():
     exec(rule, names)
     found = find_label_issues(labels, probabilities, filter_by="confident_learning", n_jobs=1)
     assert names["suspects"].tolist() == np.flatnonzero(found).tolist() != []
-
-
-def test_the_images_judged_by_people_are_labelled_ones():
-    digits = load_digits()
-    label_of = {crc32(i): n for i, n in zip(digits.images, digits.labels, strict=True)}
-    judged = load_recorded("judged_labels")["images"]
-    assert [label_of[case["crc32"]] for case in judged] == [case["label"] for case in judged]
-    assert sum(case["say_given"] < 3 for case in judged) == 9

@@ -8,7 +8,6 @@ from digit_utils import ood
 DIGITS = np.zeros((60, 28, 28), np.uint8)
 DIGITS[:, 8:20, 12:16] = np.arange(60, dtype=np.uint8)[:, None, None] + 100
 MAKE = {
-    "photographs": ood.photographs,
     "letters": ood.printed_letters,
     "shapes": ood.drawn_shapes,
     "noise": ood.noise,

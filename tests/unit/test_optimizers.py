@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-from helpers import defined_in
 from keras import ops
 
 from digit_utils.optimizers import ConvMuon, OneCycle, orthogonalize
@@ -57,12 +56,10 @@ def test_weight_decay_shrinks_kernels_and_leaves_out_what_is_excluded():
     assert bias.numpy() == pytest.approx(before[1])
 
 
-def test_one_cycle_climbs_and_falls_in_straight_lines_in_chapter_7_too():
+def test_one_cycle_climbs_and_falls_in_straight_lines():
     schedule, steps = OneCycle(peak=2.0, steps=100, warmup=0.25), np.arange(0, 201, 5)
     found = [float(schedule(step)) for step in steps]
     assert found == pytest.approx(np.interp(steps, [0, 25, 100], [0, 2, 0]), abs=1e-5)
-    (one_cycle,) = defined_in("07_how_fast_can_it_learn", "one_cycle")
-    assert [one_cycle(step, 100, 2.0) for step in steps[:21]] == pytest.approx(found[:21], abs=1e-5)
 
 
 @pytest.mark.parametrize("steps, warmup", [(1, 0.2), (10, 0.0), (10, 1.0)])

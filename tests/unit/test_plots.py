@@ -9,8 +9,7 @@ import pytest
 from keras import layers
 from matplotlib.axes import Axes
 
-from digit_utils import attribution_plots, confidence_plots, plots, search_plots
-from digit_utils.calibration import reliability_table, risk_coverage
+from digit_utils import attribution_plots, plots, search_plots
 from digit_utils.importance import parameter_importance
 from digit_utils.models import build_double_conv_cnn
 
@@ -43,10 +42,6 @@ SCORES = pd.DataFrame(
 )
 IMPORTANCE = pd.DataFrame({"importance": [0.1, 0.9], "spread": 0.01}, index=["units", "rate"])
 NAMES = ["rate", "optimizer"]
-SURE = 1 - np.geomspace(1e-5, 0.6, 200)
-RIGHT = np.arange(200) % 5 > 0
-TABLES = {"single": reliability_table(SURE, RIGHT), "ensemble": reliability_table(SURE, SURE > 0)}
-CURVES = {"single": risk_coverage(SURE, RIGHT)}
 
 
 @pytest.fixture(autouse=True)
@@ -76,9 +71,6 @@ ONE_CHART = {
     "no mistakes": lambda ax: plots.plot_confusion(LABELS, LABELS, ax=ax),
     "map": lambda ax: plots.plot_map(IMAGES[:, 0, :2], LABELS, ax=ax, title="A map of digits"),
     "accuracies": lambda ax: plots.plot_accuracies(ACCURACIES, ax=ax, title="Accuracies"),
-    "uncertainty": lambda ax: confidence_plots.plot_uncertainty(TABLES, ax=ax, title="Errors"),
-    "risk": lambda ax: confidence_plots.plot_risk_coverage(CURVES, 0.99, ax=ax, title="Risk"),
-    "doubts": lambda ax: confidence_plots.plot_doubts({"digits": SURE}, 0.9, ax=ax, title="Doubts"),
     "best_so_far": lambda ax: search_plots.plot_best_so_far({"TPE": SEARCH}, ax=ax),
     "parallel": lambda ax: search_plots.plot_parallel_coordinates(SEARCH, NAMES, ax=ax),
     "importance": lambda ax: search_plots.plot_importance(IMPORTANCE, ax=ax),
@@ -153,17 +145,6 @@ def test_history_has_two_charts_with_a_line_for_each_set_of_images(columns, line
     assert axes[0].figure.get_suptitle() == "Training"
     assert all(ax.get_xlabel() == "Epoch" and ax.get_ylabel() for ax in axes)
     assert [len(ax.lines) for ax in axes] == [lines, lines]
-
-
-@pytest.mark.parametrize("log", [True, False])
-def test_steps_have_their_seconds_and_mistakes_side_by_side(log):
-    left, right = plots.plot_steps(
-        {"slow": 300.0, "fast": 7.25}, {"slow": [3, 5], "fast": [4]}, "Steps", log
-    )
-    assert texts(left.get_yticklabels()) == ["slow", "fast"]
-    assert texts(left.texts) == ["300", "7.2"] and texts(right.texts) == ["4", "4"]
-    assert left.get_ylim() == right.get_ylim()
-    assert (left.get_xscale(), left.get_xlabel()[:7]) == ("log" if log else "linear", "Seconds")
 
 
 def test_rows_and_lines_are_those_of_the_table():

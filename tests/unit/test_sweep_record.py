@@ -1,15 +1,11 @@
-"""A sweep's record: made from nothing, filled up, never mixed up, and read by the chapters."""
+"""A sweep's record: made from nothing, filled up, never mixed up."""
 
 import json
 import shutil
 
 import pytest
-import yaml
-from helpers import ROOT
-from runner_books import chapter, make_book, printed, sweep_file
+from runner_books import chapter, make_book, sweep_file
 
-from digit_utils import artifacts
-from digit_utils.trainings import load_trainings, mistakes_saved
 from digits_cli.errors import RunnerError
 from digits_cli.sweep import run_sweep
 from digits_cli.sweep_file import read_sweep
@@ -95,50 +91,3 @@ def test_two_sweeps_do_not_add_to_a_record_at_once(root):
     refused = pytest.raises(RunnerError, match=r"another sweep is adding to .*evidence\.json")
     with held, refused:
         run_sweep(file, out=root / "elsewhere", root=root)
-
-
-def test_a_rung_is_trained_small_and_recorded_from_nothing(tmp_path, monkeypatch):
-    without = shutil.ignore_patterns("__pycache__", "ladder.json")
-    shutil.copytree(ROOT / "digit_utils", tmp_path / "digit_utils", ignore=without)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    make_book(tmp_path, c04_augmentation=(ROOT / "notebooks/04_augmentation.py").read_text())
-    asked = yaml.safe_load((ROOT / "sweeps/ladder.yaml").read_text())
-    small = {"N_TRAIN": 100, "N_VALIDATION": 100, "WIDTH": 2, "EPOCHS": 1, "BATCH_SIZE": 50}
-    asked["constants"] |= small
-    text = yaml.safe_dump({**asked, "list": asked["list"][:1], "seeds": [0]})
-    _, (trained,), _ = run_sweep(sweep_file(tmp_path, text), root=tmp_path)
-    assert trained.ok, trained.record
-    (notebook,) = tmp_path.glob("_build/sweeps/sweep/*/04_augmentation.ipynb")
-    assert "0 of 45 trainings are recorded" in printed(notebook)
-    (run,) = json.loads((tmp_path / "digit_utils/recorded/ladder.json").read_text())["runs"]
-    wrong = run["results"]["mistakes"]
-    assert run["results"]["validation_accuracy"] == pytest.approx(1 - len(wrong) / 100)
-    assert {"n_weights", "training_accuracy", "validation_accuracy_by_epoch"} <= run[
-        "results"
-    ].keys()
-    assert "ladder" not in run["results"]
-
-
-def test_ways_to_train_are_compared_as_far_as_they_are_recorded(tmp_path, monkeypatch):
-    monkeypatch.setattr(artifacts, "RECORDED_FOLDER", tmp_path)
-    assert load_trainings("rungs", by=["NETWORK", "AUGMENT"]) == {}
-    ends = {("dense", 0): [[1, 2, 5], [2, 5, 9], [1, 5, 7]], ("base", 0): [[5], [5]]}
-    ends["base", 1] = [[]]
-    runs = [
-        {
-            "parameters": {"NETWORK": network, "AUGMENT": augment, "SEED": seed},
-            "results": {"mistakes": wrong}, "seconds": 60.0,
-        }
-        for (network, augment), each in ends.items()
-        for seed, wrong in reversed([*enumerate(each)])
-    ]  # fmt: skip
-    (tmp_path / "rungs.json").write_text(json.dumps({"runs": runs}))
-    trainings = load_trainings("rungs", by=["NETWORK", "AUGMENT"])
-    assert {rung: [*table["mistakes"]] for rung, table in trainings.items()} == ends
-    assert trainings["dense", 0]["n_mistakes"].tolist() == [3, 3, 3]
-    dense, base, augmented, unheard = *ends, ("tree", 0)
-    pairs = {"convolution": (base, dense), "augmentation": (augmented, base)}
-    found = mistakes_saved(trainings, {**pairs, "wood": (unheard, base)})
-    assert found.index.tolist() == ["convolution"]
-    saved, low, high = found.loc["convolution"]
-    assert saved == pytest.approx(2) and low < 2 < high
