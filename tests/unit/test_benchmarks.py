@@ -3,7 +3,6 @@
 import json
 import math
 import re
-from dataclasses import asdict
 
 import pytest
 from helpers import ROOT
@@ -136,5 +135,5 @@ def test_the_book_shows_the_recorded_full_run():
     assert float(accuracy) >= 99.46 and int(times) >= 20
     for name in ("fast", "fast_longer", "fast_repeatable"):  # of the recipe as it is now
         epochs = result["recipes"][name]["epochs"]
-        assert result["recipes"][name]["settings"] == asdict(Recipe(epochs=epochs))
+        assert Recipe(**result["recipes"][name]["settings"]) == Recipe(epochs=epochs)
     assert math.isfinite(result["sgemm_peak"])
