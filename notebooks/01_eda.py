@@ -6,9 +6,9 @@
 # %% [markdown]
 # **You will learn**
 #
-# - to read Kaggle's table with pandas, and what to check before modelling;
-# - what average digits and unusual digits look like, and to draw a map of 784-pixel images;
-# - how sure an accuracy is: the 95 % interval;
+# - to read Kaggle's table with pandas, and to check it before modelling;
+# - to find average digits and unusual ones, and to draw a map of 784-pixel images;
+# - to say how sure an accuracy is, with a 95 % interval;
 # - to set a baseline, so that a later score means something.
 #
 # | Before you start | |
@@ -69,10 +69,12 @@ N_LOOKUP: int = 1000  # test images whose closest labelled image we look up, at 
 # %% [markdown]
 # ## The data
 #
-# The digits are **MNIST**: 70,000 small grey images of handwritten digits. The book comes with them
-# and splits them as Kaggle's *Digit Recognizer* competition does: some with labels, to learn from,
-# and some without, to predict. The labels of the test images exist, of course. We keep to the rules
-# of the competition and leave them sealed until chapter 6.
+# Somebody writes a digit, a scanner turns it into numbers, and a program has to say which digit it was.
+# The program learns that from examples. Ours are **MNIST**: 70,000 small grey images of handwritten digits,
+# each with a **label**, the digit it shows. The book comes with them and splits them as Kaggle, a site for
+# data-science competitions, does in *Digit Recognizer*: some with labels, to learn from, and some without, the
+# **test images**, to predict. The labels of the test images exist, of course. We keep to the rules of the
+# competition and leave them sealed until chapter 6.
 
 # %% tags=["nbval-check-output"]
 digits = load_digits(DATA)
@@ -81,9 +83,9 @@ print(f"labels          {digits.labels.shape}  from {digits.labels.min()} to {di
 print(f"test images     {digits.test_images.shape}  {digits.test_images.dtype}")
 
 # %% [markdown]
-# Each image is 28 pixels high and 28 wide. A pixel is a whole number from 0, blank paper, to
-# 255, full ink. Its type, `uint8`, is an unsigned integer of eight bits and holds just these
-# 256 values.
+# There are 42,000<!--= 01.n_labelled , --> labelled images and 28,000<!--= 01.n_test , --> test images, each
+# 28 pixels high and 28 wide. A pixel is a whole number from 0, blank paper, to 255, full ink. Its type, `uint8`,
+# is an unsigned integer of eight bits and holds just these 256 values.
 #
 # ### Kaggle's table
 #
@@ -105,8 +107,9 @@ print(train.shape)
 train[["label", "pixel0", "pixel1", "pixel350", "pixel378", "pixel406", "pixel783"]].head()
 
 # %% [markdown]
-# 785 columns: the label and 784 pixels. We show some from the left border, where all is blank, and some
-# from the middle. Three lines turn the table into arrays; the first asks whether anything is missing.
+# The table has 785 columns: the label and 784 pixels. We show three pixels from the corners of the images,
+# where all is blank, and three from the middle. Next, we ask whether any value is missing; two lines then turn
+# the table into arrays.
 
 # %% tags=["nbval-check-output"]
 print("missing values:", train.isna().sum().sum())
@@ -119,8 +122,10 @@ print("the same labels as above:", np.array_equal(labels, digits.labels[:500]))
 # %% [markdown]
 # ## Is anything missing?
 #
-# The original post asked pandas the same, and no value was missing. Why ask at all? Here is a tiny table
-# with a hole in it.
+# In our 500 rows, nothing is. This book retells a
+# [walkthrough of the competition](https://github.com/naingthet/mnist) from 2020, *the original post*. It asked
+# pandas the same about all of Kaggle's rows, and no value was missing there either. Why ask at all? Here is a
+# tiny table with a hole in it.
 
 # %% tags=["nbval-check-output"]
 tiny_table = pd.read_csv(io.StringIO("label,pixel0,pixel1\n7,0,255\n3,,12"))
@@ -152,11 +157,12 @@ for name, images in {"labelled": digits.images, "test": digits.test_images}.item
 print(f"labels    that are no digit: {np.sum(~np.isin(digits.labels, np.arange(10)))}")
 
 # %% [markdown]
-# Nothing is damaged.
+# Neither the images nor the labels show such a trace.
 #
 # ## How many of each digit?
 #
-# If one digit were rare, a classifier could ignore it and still score well. So we count.
+# A **classifier** is a program that says which digit an image shows. If one digit were rare, a classifier could
+# ignore it and still score well. So we count.
 
 # %%
 counts = np.bincount(digits.labels)
@@ -177,17 +183,17 @@ ax.grid(axis="x", visible=False)
 plt.show()
 
 # %% [markdown]
-# The most frequent digit is 1 with 4,753<!--= 01.label_counts.1 , --> images, the least frequent 5
+# The most frequent digit is 1 with 4,753<!--= 01.label_counts.1 , --> images, the least frequent is 5
 # with 3,763<!--= 01.label_counts.5 , -->. Always guessing 1 is right for
-# 11.3 %<!--= 01.always_guess_accuracy .1% --> of the images: the floor below every other score.
+# 11.3 %<!--= 01.always_guess_accuracy .1% --> of the images. A score means something only above that floor.
 #
-# The counts are close together. There is no need to show the rarer digits more often or to reweight them,
-# and **accuracy**, the share of images classified correctly, is a fair measure here.
+# The counts are close together. There is no need to show the rarer digits more often or to give them more
+# weight, and **accuracy**, the share of images classified correctly, is a fair measure here.
 #
 # ## Looking at them
 #
-# No statistic replaces looking. Each column holds one digit. Look at how differently people write a 1,
-# a 4 or a 7.
+# No statistic replaces looking. Each column holds one digit. Compare the 2s with a loop and without, the 4s
+# closed and open at the top, the thick strokes and the thin ones.
 
 # %% mystnb={"image": {"alt": "Gallery of sixty handwritten digits in ten columns, one column for each digit from 0 to 9, six writers each."}}
 random = np.random.default_rng(SEED)
@@ -220,7 +226,7 @@ ax.set(
 plt.show()
 
 # %% [markdown]
-# 80.8 %<!--= 01.blank_share .1% --> of all pixels are blank. Of the others
+# Of all pixels, 80.8 %<!--= 01.blank_share .1% --> are blank. Of the others,
 # 38.7 %<!--= 01.full_ink_share .1% --> are nearly full ink, the tall bar at the right. The remaining
 # 61.3 %<!--= 01.grey_share .1% --> are spread thinly over all the greys: the soft edges of the
 # strokes.
@@ -231,8 +237,8 @@ plt.show()
 # the same size, and all are centred. Digits from a camera will not be so kind.
 #
 # The next figure shows where the ink falls. Its dashed box is where those 20 × 20 pixels lie when the
-# centre of mass is also the box's middle. A digit heavy at its head, like many a 9, sits lower and sticks
-# out.
+# centre of mass is also the middle of the box. A digit that is heavy at the top, like many a 9, sits lower and
+# sticks out of the box.
 
 # %%
 ink_share = np.mean(digits.images > 0, axis=0)
@@ -253,11 +259,11 @@ ax.set(
 plt.show()
 
 # %% [markdown]
-# 78<!--= 01.never_inked .0f --> of the 784 pixels, all near the border, are blank in every labelled
-# image. They say nothing about the digit.
+# Most of the ink lies in the box. Of the 784 pixels, 78<!--= 01.never_inked .0f --> are blank in every labelled
+# image, all of them near the border. They say nothing about the digit.
 #
 # Does the *amount* of ink tell the digits apart? In the figure below, a box holds the middle half of a
-# digit's images, its line marks the median, and the whiskers span all but the lightest and the darkest 5 %.
+# digit's images and its line marks the median. The whiskers leave out the lightest 5 % and the darkest 5 %.
 
 # %%
 ink = digits.images.mean(axis=(1, 2)) / 255
@@ -282,8 +288,8 @@ plt.show()
 #
 # Average all images of a digit, pixel by pixel, and you get its **mean image**. Where it is sharp, people
 # agree; where it is blurred, they do not. How far is an image from its mean? Subtract the two, square the
-# 784 differences, add them up and take the root: this is the distance of two points, in 784 dimensions
-# instead of two. The image farthest from its mean is the most unusual of its kind.
+# 784 differences, add them up and take the square root. This is the **Euclidean distance** between two points,
+# with 784 coordinates instead of two. The image farthest from its mean is the most unusual of its kind.
 
 # %% mystnb={"image": {"alt": "Two rows of ten images. Above, the blurred mean image of each digit from 0 to 9; below, the image of each digit farthest from that mean, most of them thick, slanted or oddly shaped."}}
 means, unusual = [], []
@@ -300,8 +306,9 @@ plots.show_images(
 plt.show()
 
 # %% [markdown]
-# Many of the unusual ones are just written with a thick pen. Distance between pixels measures ink first
-# and shape second. Keep that in mind for the baselines below.
+# The ring of the mean 0 is fairly sharp, the arms of the mean 4 are blurred. Of the unusual ones, the 7 has an odd
+# shape: it could be an n. The 4 and the 8 are mostly thick. Measured by this distance, a thick pen makes a digit as
+# unusual as an odd shape does. Exercise 2 shows a classifier that the amount of ink leads astray.
 #
 # ## Duplicates, and the public leak
 #
@@ -319,8 +326,8 @@ print(f"images both labelled and in the test: {copies_across}")
 
 # %% [markdown]
 # There are no copies. But one changed pixel hides a copy from this test, so we also look for near copies:
-# for each of 1,000 test images, the closest labelled image. We give the distance as a typical difference of one pixel, in
-# grey levels.
+# for each of 1,000<!--= 01.n_lookup , --> test images, the closest labelled image. We divide the distance by
+# $\sqrt{784} = 28$, which gives the typical (root-mean-square) difference per pixel, in grey levels.
 
 # %%
 labelled_rows = digits.images.reshape(-1, 784).astype("float32")
@@ -341,17 +348,17 @@ plots.show_images(
 plt.show()
 
 # %% [markdown]
-# The closest of 1,000<!--= 01.n_lookup , --> pairs differs by
-# 10<!--= 01.smallest_difference .0f --> of 255 grey levels, the median pair by
-# 40<!--= 01.median_difference .0f -->. They are alike, but they are no copies. Two warnings remain.
+# The closest pair differs by 10<!--= 01.smallest_difference .0f --> of 255 grey levels, the median pair by
+# 40<!--= 01.median_difference .0f -->. The pairs look alike. But one changed pixel makes a difference of at most
+# 255 / 28, about 9, so no pair is a copy with one pixel changed. Two warnings remain.
 #
 # - **The same writers.** Most of MNIST's writers wrote many digits, and the images were shuffled before
-#   they were split. The test holds new images by writers that the training data knows. Strangers'
-#   handwriting would be harder.
+#   they were split. So most writers of test images have written labelled images too. A score on the test images
+#   is not a score on strangers' handwriting.
 # - **The leak.** MNIST is public, labels and all. Chris Deotte looked up every test image of the
 #   competition in the full MNIST and found them all, unaltered
 #   ([MNIST Perfect 100% using kNN](https://www.kaggle.com/code/cdeotte/mnist-perfect-100-using-knn)).
-#   So a leaderboard score of 99.9 %<!--= given --> or 100 %<!--= given --> says that somebody had the answers, and nothing about skill.
+#   So a leaderboard score of 100 %<!--= given --> says that somebody had the answers, and nothing about skill.
 #   This book never trains on the test images, nor on MNIST from elsewhere, which contains them.
 #
 # ## A map of the digits
@@ -359,8 +366,9 @@ plt.show()
 # An image is a point in a space of 784 dimensions, one per pixel. Images that look alike lie close to each
 # other. We cannot see 784 dimensions, but we can flatten them.
 #
-# **PCA**, principal component analysis, finds the direction along which the images differ most, then the
-# next one at a right angle to it. The map is the shadow of the cloud of points, seen from its broadest side.
+# **PCA**, principal component analysis, finds the direction along which the images differ most, then, at a right
+# angle to it, the direction along which they differ most after that, and so on. These are the *principal
+# components*. We compute 50 and draw the first two: a shadow of the cloud of points, seen from its broadest side.
 
 # %% mystnb={"image": {"alt": "Scatter plot of labelled images on their first two principal components, coloured by digit. The 0s lie at one side and the 1s at the other; the digits between them overlap."}}
 map_images, map_labels = take_subset(digits.images, digits.labels, N_MAP, seed=SEED)
@@ -370,10 +378,14 @@ plots.plot_map(components[:, :2], map_labels, title="PCA: two directions of 784"
 plt.show()
 
 # %% [markdown]
-# **t-SNE** bends instead. It places the points so that neighbours stay neighbours, and gives up distances
-# beyond them. We hand it the first 50 principal components instead of 784 pixels, a usual first step that
-# saves time. Read such a map with care: that two images lie together means something; how far apart two
-# clusters lie, or how large they are, does not.
+# The 0s and the 1s lie at opposite sides. The digits between them overlap: two directions are too few to tell
+# them apart.
+#
+# **t-SNE**, t-distributed stochastic neighbour embedding
+# ([van der Maaten and Hinton, 2008](https://jmlr.org/papers/v9/vandermaaten08a.html)), draws no shadow. It
+# places the points so that neighbours stay neighbours, and does not keep larger distances. We hand it the 50
+# principal components instead of 784 pixels, a usual first step that saves time. Read such a map with care: that
+# two images lie together means something; how far apart two clusters lie, or how large they are, does not.
 
 # %% mystnb={"image": {"alt": "Scatter plot of the same images arranged by t-SNE, coloured by digit. Most digits form islands of their own; those of 4 and 9 run together, and single dots stray onto foreign islands."}}
 tsne_points = TSNE(random_state=SEED).fit_transform(components)
@@ -381,8 +393,11 @@ plots.plot_map(tsne_points, map_labels, title="t-SNE: neighbours stay neighbours
 plt.show()
 
 # %% [markdown]
-# How much of the neighbourhood survives? For how many images does the nearest neighbour on the map show
-# the same digit?
+# Most digits form islands of their own. The 4s and the 9s run together, and single dots stray onto other
+# digits' islands.
+#
+# Can that be put in a number? We count for how many images the nearest neighbour on the map shows the same
+# digit.
 
 
 # %%
@@ -398,26 +413,28 @@ for name, share in next_door.items():
     print(f"{name:9} {share:.0%}")
 
 # %% [markdown]
-# On the PCA map it is 38 %<!--= 01.same_digit_pca .0% --> of the images, on the t-SNE map
-# 93 %<!--= 01.same_digit_tsne .0% -->, with all 784 pixels
-# 91 %<!--= 01.same_digit_pixels .0% -->. t-SNE is given no labels: the islands are in the data.
+# With all 784 pixels it is 91 %<!--= 01.same_digit_pixels .0% --> of the images, on the PCA map
+# 38 %<!--= 01.same_digit_pca .0% -->, on the t-SNE map
+# 93 %<!--= 01.same_digit_tsne .0% -->. t-SNE is given no labels: the islands are in the data.
 #
-# How can a flat map do better than all the pixels? t-SNE places a point by many neighbours at once, so a
-# single misleading one counts for less. The map holds no information that the pixels lack.
+# How can a flat map do better than all the pixels? It holds no information that the pixels lack. A likely reason is
+# that t-SNE places a point by many neighbours at once, so that a single misleading one counts for less.
 #
 # ## What must a network beat?
 #
-# If images that look alike mostly show the same digit, simple methods should do well. We try three, so that
-# a later score has something to be compared with.
+# Images that look alike mostly show the same digit, so simple methods should do well. We try three. They are our
+# **baselines**: scores that a later one is compared with.
 #
 # - **Nearest mean**: take the digit whose mean image is closest.
-# - **Logistic regression**: one weight for each pixel and digit. Add up the weighted pixels; the digit with
-#   the largest sum wins. Training chooses the weights; [chapter 2](02_preprocessing.ipynb) shows how.
+# - **Logistic regression**: each digit has a weight for each pixel and one number more, its *bias*. Multiply the
+#   pixels by the weights, add up and add the bias; the digit with the largest sum wins. Training chooses these
+#   numbers; [chapter 2](02_preprocessing.ipynb) shows how.
 # - **3 nearest neighbours**: keep all training images. Find the three closest to the new one and let them
 #   vote.
 #
-# They learn from 80 % of the labelled images. The other 20 %, set aside before anything is learned, tell how
-# well it worked. The next chapter says more about this split, and about dividing the pixels by 255.
+# They learn from 80 % of the labelled images, the **training images**. The other 20 %, the **validation images**,
+# are set aside before anything is learned, and tell how well it worked. The next chapter says more about this
+# split, and about dividing the pixels by 255.
 
 # %% tags=["nbval-check-output"]
 train_images, validation_images, train_labels, validation_labels = split_train_validation(
@@ -428,6 +445,10 @@ x_train = train_images.reshape(-1, 784).astype("float32") / 255
 x_validation = validation_images.reshape(-1, 784).astype("float32") / 255
 print(f"training   {x_train.shape}")
 print(f"validation {x_validation.shape}")
+
+# %% [markdown]
+# In scikit-learn, every classifier learns with `fit` and answers with `predict`. Of the settings of logistic
+# regression, `C` keeps the weights small, and `tol` and `max_iter` say when training may stop.
 
 # %%
 baselines = {
@@ -450,15 +471,15 @@ for name, classifier in baselines.items():
 costs.round(2)
 
 # %% [markdown]
-# The 3 nearest neighbours get 97.0 %<!--= 01.nearest_neighbours_accuracy .1% --> right, logistic
-# regression 92.2 %<!--= 01.logistic_regression_accuracy .1% -->, the nearest mean
+# The 3 nearest neighbours get 97.0 %<!--= 01.nearest_neighbours_accuracy .1% --> of the validation images right,
+# logistic regression 92.2 %<!--= 01.logistic_regression_accuracy .1% -->, the nearest mean
 # 81.7 %<!--= 01.nearest_mean_accuracy .1% -->.
 #
 # ### How sure is an accuracy?
 #
-# 92.2 %<!--= 01.logistic_regression_accuracy .1% --> was measured on 8,400 images. Other 8,400 would
-# have given a slightly different figure. How different? We have no others, but we can draw 8,400 from
-# ours, allowing repeats, and do so a thousand times.
+# Logistic regression's 92.2 %<!--= 01.logistic_regression_accuracy .1% --> was measured on 8,400 images. Another
+# 8,400 would have given a slightly different figure. How different? We have no others, but we can draw 8,400 from
+# ours, allowing repeats, and do so a thousand times. This is the **bootstrap**.
 
 # %%
 correct = guesses["Logistic regression"] == validation_labels
@@ -471,9 +492,10 @@ margin = 1.96 * np.sqrt(p * (1 - p) / n)
 print("by the formula below:          ", np.array([p - margin, p + margin]).round(4))
 
 # %% [markdown]
-# 95 of 100 draws lie between 91.6 %<!--= 01.redrawn_low .1% --> and
-# 92.8 %<!--= 01.redrawn_high .1% -->. That range is a **95 % confidence interval**. You need not draw:
-# for an accuracy $p$ on $n$ images it is about
+# Of the 1,000 draws, 950 lie between 91.6 %<!--= 01.redrawn_low .1% --> and
+# 92.8 %<!--= 01.redrawn_high .1% -->. That range is a **95 % confidence interval** for the true accuracy, the one
+# on endlessly many images of the same kind. Repeat all this with 100 other sets of images, and about 95 of the 100
+# intervals contain it. You need not draw: for an accuracy $p$ on $n$ images the interval is about
 #
 # $$p \pm 1.96 \sqrt{\frac{p\,(1-p)}{n}}$$
 #
@@ -497,12 +519,12 @@ plots.plot_accuracies(scores, title="Three simple classifiers, validation images
 plt.show()
 
 # %% [markdown]
-# The three intervals are far apart: which method is better is no matter of luck.
+# The three intervals are far apart, so the luck of the images does not explain the order of the methods.
 #
 # ### What does each cost?
 #
-# Accuracy isn't everything. The table above has the seconds each method took on the machine that ran this
-# page. How many numbers does each have to keep?
+# Accuracy isn't everything. We look again at the seconds each method took on the machine that ran this page, to
+# learn and to classify the 8,400 validation images, and add how many numbers it has to keep.
 
 # %%
 stored = {
@@ -513,14 +535,17 @@ stored = {
 costs.assign(**{"numbers kept": stored}).round(2)
 
 # %% [markdown]
-# Nearest neighbours learns nothing. It stores the images, 26 million numbers, and all the work is in the
-# answer. Twice the training images mean twice the memory and twice the time for an answer. Logistic regression is
-# the reverse: slow to learn, quick to answer, and small. A network is of this second kind.
+# The nearest-neighbour method learns nothing. It stores the images, 26 million numbers, and all its work is in the
+# answer. Twice the training images mean twice the memory and about twice the time for an answer. Logistic
+# regression is the reverse: slow to learn, quick to answer, and small. A network is of this second kind. (Nearest
+# mean is small and quick at both, and the least accurate.)
 #
 # ### Two pixels to the right
 #
-# All three compare pixel with pixel, at fixed places. MNIST's makers centred the digits, which suits them
-# well. What if we move the digits by two pixels, which you would hardly notice?
+# To all three methods, each pixel is a number of its own at a fixed place. MNIST's makers centred the digits, which
+# suits them well. What if we shift the digits by two pixels, which you would hardly notice? `np.roll` does it: the
+# two columns that leave at the right, nearly always blank, come in again at the left. To save time, we take 2,000
+# images.
 
 # %%
 moved = np.roll(validation_images[:2000], 2, axis=2).reshape(-1, 784).astype("float32") / 255
@@ -536,22 +561,21 @@ shifted = pd.DataFrame(
 (100 * shifted).round(1)
 
 # %% [markdown]
-# On these 2,000 images, three nearest neighbours fall from
-# 97.0 %<!--= 01.in_place.nearest_neighbours .1% --> to
+# The 3 nearest neighbours fall from 97.0 %<!--= 01.in_place.nearest_neighbours .1% --> to
 # 69.9 %<!--= 01.shifted.nearest_neighbours .1% -->, logistic regression from
 # 92.7 %<!--= 01.in_place.logistic_regression .1% --> to
-# 62.0 %<!--= 01.shifted.logistic_regression .1% -->. For each of them a shifted stroke is a
-# different stroke. A convolutional network applies the same weights at every place of the image; chapter 3 repeats this test
-# with one.
+# 62.0 %<!--= 01.shifted.logistic_regression .1% -->. For all three methods a shifted stroke is a
+# different stroke. A **convolutional network** applies the same weights at every place of the image. Chapter 3
+# builds one and shifts the digits again.
 #
 # ## What we found
 #
-# - 42,000<!--= 01.n_labelled , --> labelled and 28,000<!--= 01.n_test , --> test images, none of them
-#   damaged; 3,763<!--= 01.label_counts.5 , --> to 4,753<!--= 01.label_counts.1 , --> labelled images
-#   of each digit.
-# - 80.8 %<!--= 01.blank_share .1% --> of the pixels are blank; most pixels with ink are grey.
-# - No exact copies, neither among the labelled images nor between them and the test images.
-# - To beat, measured on 8,400 validation images:
+# - There are 42,000<!--= 01.n_labelled , --> labelled and 28,000<!--= 01.n_test , --> test images, with no trace
+#   of damage. Each digit has 3,763<!--= 01.label_counts.5 , --> to 4,753<!--= 01.label_counts.1 , --> labelled
+#   images.
+# - Of the pixels, 80.8 %<!--= 01.blank_share .1% --> are blank; most pixels with ink are grey.
+# - There are no exact copies, neither among the labelled images nor between them and the test images.
+# - A network has these three to beat, measured on 8,400 validation images:
 #
 # | | Accuracy | 95 % interval | Numbers kept |
 # | --- | ---: | ---: | ---: |
@@ -560,10 +584,10 @@ shifted = pd.DataFrame(
 # | 3 nearest neighbours | 96.96 %<!--= 01.nearest_neighbours_accuracy .2% --> | 96.58 %<!--= 01.nearest_neighbours_low .2% --> to 97.31 %<!--= 01.nearest_neighbours_high .2% --> | 26,342,400 |
 #
 # A network earns its cost if it comes out clearly above
-# 97.31 %<!--= 01.nearest_neighbours_high .2% -->. The network of the original post reached a best
-# validation accuracy of 0.9900<!--= given --> before any tuning
-# ([source](https://github.com/naingthet/mnist)). Most of the way there takes no network at all; the last few
-# percent are what the rest of this book is about.
+# 97.31 %<!--= 01.nearest_neighbours_high .2% -->, the upper end of the best interval. The network of the original
+# post reached a best validation accuracy of 0.9900<!--= given --> before any tuning
+# ([source](https://github.com/naingthet/mnist)): one mistake in 100 images, where the 3 nearest neighbours make
+# three. Most of the way takes no network at all; the last few mistakes are what the rest of this book is about.
 
 # %%
 keys = ("nearest_mean", "logistic_regression", "nearest_neighbours")
@@ -610,7 +634,8 @@ report(
 #
 # </details>
 #
-# **3.** How many images does always guessing the most frequent digit get right, and why do you want to know?
+# **3.** What share of the images does always guessing the most frequent digit get right, and why do you want to
+# know?
 #
 # <details>
 # <summary>Answer</summary>
@@ -625,8 +650,8 @@ report(
 # <details>
 # <summary>Answer</summary>
 #
-# Within which range the accuracy lies on ever more images of the same kind, as far as the luck of the images
-# goes. More images: four times as many make it half as wide.
+# How far the luck of the images may have moved the accuracy: about 95 of 100 such intervals contain the accuracy on
+# endlessly many images of the same kind. More images make it narrower, four times as many half as wide.
 #
 # </details>
 #
@@ -644,7 +669,7 @@ report(
 # <details>
 # <summary>Answer</summary>
 #
-# Nothing. On such a map only nearness means something.
+# Nothing. On such a map nearness means something, the distance between clusters does not.
 #
 # </details>
 #
@@ -662,8 +687,7 @@ report(
 # <details>
 # <summary>Answer</summary>
 #
-# They compare pixel with pixel at fixed places. Two pixels further on, a stroke meets other weights or other
-# pixels.
+# They take each pixel at a fixed place. Two pixels further on, a stroke meets other weights or other pixels.
 #
 # </details>
 #
@@ -715,9 +739,8 @@ report(
 # 3     5         55
 # ```
 #
-# It takes many a 4 for a 9 and a 5 for a 3, and the reverse: pairs that touch on the maps. It also calls
-# thinly written digits a 1. The images wrongly called a 1 hold 9 % ink on average, the digits other than 1
-# hold 14 %: with so little ink they lie closest to the mean image that has the least.
+# It takes many a 4 for a 9 and a 5 for a 3, and the reverse: pairs that touch on the t-SNE map. It also calls
+# thinly written digits a 1: with so little ink they lie closest to the mean image that has the least.
 #
 # </details>
 #
@@ -747,7 +770,8 @@ report(
 # shifted by 8 pixels, accuracies (%): [15.9, 5.1]
 # ```
 #
-# Six pixels, a fifth of the width, take both below the floor.
+# Six pixels, a fifth of the width, take both below the floor. At eight, nearest mean is above it again, and still
+# wrong for five images in six.
 #
 # </details>
 #

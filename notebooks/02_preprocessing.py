@@ -8,7 +8,7 @@
 #
 # - how a row of 784 numbers becomes an image with one channel, and why its pixels are scaled;
 # - to split images for training and validation, and to keep the two apart;
-# - what one-hot encoding is, and when you can do without;
+# - what one-hot encoding is, and when you can do without it;
 # - how a network learns: loss, gradient and step, with one weight and then with 50,890.
 #
 # | Before you start | |
@@ -81,7 +81,7 @@ print("pixels 150 to 159:", row[150:160])
 # %% [markdown]
 # The 784 numbers hold the image from top to bottom: numbers 0 to 27 are its top row of pixels,
 # 28 to 55 the next. So the pixel in row $r$ and column $c$ is number $28 r + c$, counting from 0.
-# `reshape` changes no number, it only says where a row of pixels ends. Here are three ways to fold.
+# `reshape` changes no number; it only says where a row of pixels ends. Here are three ways to fold.
 
 # %%
 by_rows = row.reshape(28, 28)
@@ -101,15 +101,17 @@ fig.suptitle("The same numbers, folded three ways", fontweight="bold")
 plt.show()
 
 # %% [markdown]
-# The one in the middle is the trap. Its shape is right, so no error stops you, and a network
-# would train on lying, mirrored digits. Look at a few images after every `reshape`.
+# On the right, every row is one pixel too short and the digit leans: you see the mistake at once. The
+# one in the middle is the trap. Its shape is right, so no error stops you, and a network would train on
+# digits that are mirrored and lie on their sides. Look at a few images after every `reshape`.
 #
 # ## The channel
 #
 # A colour photograph has three numbers per pixel: red, green and blue. They are its **channels**.
 # Our images have one channel, grey. A `Conv2D` layer, the subject of the next chapter, works with
 # any number of channels, so it needs an explicit axis for them: *image, row, column, channel*.
-# Leave the last one out, and Keras, the library that this book builds its networks with, refuses.
+# Leave the last one out, and Keras, the library that this book builds its networks with, raises an
+# error. Indexing with `[..., np.newaxis]` adds it.
 
 # %%
 two_images = digits.images[:2] / np.float32(255)
@@ -121,14 +123,14 @@ answer = layers.Conv2D(8, 3)(two_images[..., np.newaxis])
 print(f"shape {two_images[..., np.newaxis].shape}: works, and gives {tuple(answer.shape)}")
 
 # %% [markdown]
-# The answer has eight channels, one for each of the layer's eight filters, and the next layer reads
-# all eight. That is how convolutions are stacked. It is 26 pixels wide because a window of 3 × 3
-# pixels has 26 places in a row of 28; the next chapter comes back to that.
+# The output has eight channels, one for each of the layer's eight filters, and a next layer would read
+# all eight. That is how convolutions are stacked. The output is 26 pixels wide because a window of 3 × 3
+# pixels fits into a row of 28 at 26 places; the next chapter comes back to that.
 #
 # ## Scaling
 #
-# A pixel is a whole number from 0 to 255. We divide by 255 and get fractions from 0 to 1. How much
-# that matters, we measure further down.
+# A pixel is a whole number from 0 to 255. We divide by 255 and get fractions from 0 to 1. Why that
+# matters, and how much, becomes clear further down, once you have seen a network learn.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A crop of eight by eight pixels of one digit, drawn twice with the number of each pixel written into it: at the left whole numbers up to 255, at the right the same pixels as fractions up to 1."}}
 # @title Draws 8 × 8 pixels of the digit, before and after scaling
@@ -149,11 +151,11 @@ plt.show()
 # details are easy to get wrong.
 #
 # **Calculate with floats.** Arithmetic within `uint8` wraps around at 256, like the mileage counter
-# of an old car.
+# of an old car: twice 200 is 400 − 256 = 144.
 #
 # **Use `float32`.** Divide integers in NumPy and you get `float64`, eight bytes per number. Networks
 # compute with `float32`, four bytes. The original post divided its table of integers by `255.0`,
-# and so held its images in twice the memory they need.
+# and so held its images in twice the memory that `float32` takes.
 
 # %% tags=["nbval-check-output"]
 twice = np.array([100, 200], dtype="uint8") * np.uint8(2)
@@ -170,10 +172,11 @@ for name, nbytes in {"uint8": 1, "float32": 4, "float64": 8}.items():
 #
 # A network can memorise its training images, so its score on them says little about new ones. We
 # therefore learn from 80 % of the labelled images and judge by the other 20 %, the **validation**
-# images. We split before anything is learned from the data.
+# images. We split before anything is learned from the data, and only once: with the same seed, later
+# chapters set aside the same 8,400 images.
 #
-# The split is **stratified**: each digit is divided 80 to 20, so both parts hold the digits in equal
-# proportion. A plain random split leaves that to chance.
+# The split is **stratified**: the images of each digit are divided 80 to 20, so both parts hold the
+# digits in equal proportion. A plain random split leaves that to chance.
 
 # %% tags=["nbval-check-output"]
 train_images, validation_images, train_labels, validation_labels = split_train_validation(
@@ -203,11 +206,11 @@ print("largest difference, in percentage points:")
 print(off_by.round(3).to_string())
 
 # %% [markdown]
-# The plain split is off by up to 0.63<!--= 02.off_plain .2f --> percentage points, the
-# stratified one by 0.005<!--= 02.off_stratified .3f -->, which is rounding: images
-# cannot be halved. With thousands of images of each digit, 0.63<!--= 02.off_plain .2f -->
-# points do little harm. With a few images of a rare class, a plain split can leave the class out of
-# the validation images altogether (exercise 2). Stratifying costs nothing, so we always do it.
+# The plain split is off by up to 0.63<!--= 02.off_plain .2f --> percentage points, the stratified one by
+# 0.005<!--= 02.off_stratified .3f -->, which is rounding: images cannot be halved. With thousands of
+# images of each digit, the plain split does little harm. With a few images of a rare class, it can leave
+# the class out of the validation images altogether (exercise 2 tries a small split). Stratifying costs
+# nothing, so we always do it.
 #
 # ## Three parts, three uses
 #
@@ -218,10 +221,10 @@ print(off_by.round(3).to_string())
 # | test | to report, once every choice is made | once |
 #
 # Why not judge by the validation images alone? Train fifty networks, keep the one with the best
-# validation score, and you keep one that was lucky on those images. Its score flatters it, and the
-# more networks you try, the more it does. The test images have no part in any choice, so their
-# score does not flatter. That holds only while they stay out of sight: in this book, the loader
-# does not hand out their labels.
+# validation score, and part of its lead is luck on those images. Its score is too high, and the more
+# networks you try, the more so. The test images have no part in any choice, so the score on them is
+# not inflated. That holds only while they stay out of sight: in this book, the loader does not hand
+# out their labels.
 
 # %% tags=["nbval-check-output"]
 for name in ("images", "labels", "test_images", "test_labels"):
@@ -244,12 +247,13 @@ print(f"all images        mean {leaky_mean:.2f}, standard deviation {leaky_sprea
 # %% [markdown]
 # Here the leak changes next to nothing: the mean moves from 33.41<!--= 02.pixel_mean .2f -->
 # to 33.45<!--= 02.leaky_mean .2f --> grey levels. Two numbers cannot carry much. The
-# habit matters because other leaks do carry much.
+# habit matters because other leaks carry far more.
 #
-# Here is one. We double a small data set by adding a copy of every image, shifted right by one
-# pixel. Adding altered copies is a sound idea, and chapter 4 uses a better form of it. But look
-# what happens if we add them *before* the split, so that an image lands in one part and its copy in
-# the other. The classifier gives each image the label of the training image most like it.
+# Here is one. We take 2,000 training images and double them by adding a copy of each, shifted right by
+# one pixel. Adding altered copies is a sound idea, and chapter 4 uses a better form of it. But look what
+# happens if we add them *before* the split, so that many an image lands in one part and its copy in the
+# other. The classifier is chapter 1's nearest neighbours, with a single neighbour: it gives each image
+# the label of the closest training image.
 
 # %%
 few_images, few_labels = take_subset(train_images, train_labels, N_LEAK, seed=SEED)
@@ -272,17 +276,17 @@ print(f"on images without a copy   {fair_score:.1%}  ({fair_low:.1%} to {fair_hi
 # The classifier seems to reach 96.1 %<!--= 02.leaky_accuracy .1% -->. On images
 # without a copy on the other side the same classifier reaches
 # 91.1 %<!--= 02.fair_accuracy .1% -->. The 95 % intervals, in brackets, do not
-# overlap: the difference is the leak.
+# overlap: the difference is not chance, it is the leak.
 #
 # The rule is short: **split first**, then do everything else, and let only the training images
 # decide how it is done.
 #
 # ## Labels: one-hot, or not
 #
-# A label is a digit, but its size means nothing here: a 4 is no nearer to a 5 than to a 9. Let a
-# network answer with *one* number, and when it cannot decide between 3 and 9, it says 6. So it gets
-# ten outputs, one probability for each digit. **One-hot encoding** writes the label in the same
-# form: a 1 at its place, 0 everywhere else.
+# A label is a number, but its size means nothing here: a 4 is no nearer to a 5 than to a 9. Suppose a
+# network answered with *one* number. Undecided between 3 and 9, it would answer 6. So our networks get ten
+# outputs, one probability for each digit. **One-hot encoding** writes the label in the same form: a 1
+# in the place of its digit, 0 everywhere else.
 
 # %% tags=["nbval-check-output"]
 one_hot = keras.utils.to_categorical(train_labels, 10)
@@ -296,10 +300,12 @@ print(one_hot.shape)
 #
 # $$-\sum_{k=0}^{9} y_k \log p_k$$
 #
-# Nine of the ten terms are multiplied by 0. What remains is $-\log p_y$, the negative logarithm of
-# the probability of the true digit $y$: 0 for a network that is sure and right, and the larger, the
-# smaller that probability. (With the natural logarithm, as here, its unit is called the nat.) To find $p_y$ you need only know which digit it is, so the plain label
-# serves as well. Keras has a loss for either form. Here an unsure network looks at a 3.
+# Nine of the ten terms are multiplied by 0. What remains is $-\log p_y$, the negative logarithm of the
+# probability of the true digit $y$. It is 0 when that probability is 1, and it grows without limit as the
+# probability goes to 0. (The logarithm is the natural one; the unit is then called the *nat*.)
+#
+# To find $p_y$ you need only know which digit it is, so the plain label serves as well. Keras has a loss
+# for either form. Here is an image of a 3, and a network that gives the 3 a probability of 0.64.
 
 # %% tags=["nbval-check-output"]
 probabilities = np.full((1, 10), 0.02)
@@ -312,10 +318,10 @@ print(f"sparse_categorical_crossentropy, plain label {float(from_label[0]):.4f}"
 print(f"minus the logarithm of 0.64                  {-np.log(0.64):.4f}")
 
 # %% [markdown]
-# Three times the same number. The original post encodes its labels; this book keeps them plain
-# and uses the *sparse* loss, which saves a step and some memory. You need one-hot labels when a
-# label is not all-or-nothing: when two images are blended, or when you tell the network "0.9 sure
-# of a 3" to keep it from becoming too certain.
+# All three numbers agree. The original post encodes its labels; this book keeps them plain and uses the
+# *sparse* loss, which saves a step and some memory. You need the long form when a label is not
+# all-or-nothing: when two images are blended, or when you ask the network for a little less than
+# certainty, 0.9 for the 3 and the rest for the others (*label smoothing*, chapter 7).
 #
 # ## How a network learns
 #
@@ -324,15 +330,16 @@ print(f"minus the logarithm of 0.64                  {-np.log(0.64):.4f}")
 #
 # ### One weight, one step
 #
-# Chapter 1 found that a 1 takes the least ink and a 0 the most. Let us tell these two digits apart
-# by their ink alone. We standardise it, so that $x$ is positive for an image with more ink than
-# usual. One **weight** $w$ turns $x$ into the probability that the image is a 1:
+# Chapter 1 found that a 1 takes the least ink and a 0 the most. Let us tell these two digits apart by
+# their ink alone. We standardise the ink and call it $x$: an image with more ink than the average of the
+# two has a positive $x$. One **weight** $w$ turns $x$ into the probability that the image is a 1:
 #
 # $$p = \frac{1}{1 + e^{-w x}}$$
 #
-# When $w x$ is large, $p$ is close to 1; when it is far below zero, close to 0. At $w = 0$ every
-# image gets $p = \frac{1}{2}$. The probability of a 0 is $1 - p$, which is the same formula with
-# $-w$. The loss is again the cross-entropy: the mean of $-\log$ of the true digit's probability.
+# This is the **logistic function**, the one that logistic regression is named after. When $w x$ is large,
+# $p$ is close to 1; when it is far below zero, $p$ is close to 0. At $w = 0$ every image gets
+# $p = \frac{1}{2}$. The probability of a 0 is $1 - p$, which is the same formula with $-w$. The loss is
+# again the cross-entropy: the mean of $-\log$ of the true digit's probability.
 
 # %% tags=["nbval-check-output"]
 zero_or_one = np.isin(train_labels, (0, 1))
@@ -356,13 +363,14 @@ print(f"slope             {(loss(0.01) - loss(0.0)) / 0.01:.4f}")
 
 # %% [markdown]
 # We nudged the weight up by 0.01, and the loss went up, at a rate of
-# 0.41<!--= 02.first_gradient .2f --> per unit of $w$. This slope is the **gradient**.
-# It tells us where to go: down, so $w$ has to become negative. That makes sense, because ink speaks
+# 0.41<!--= 02.first_gradient .2f --> per unit of $w$. This slope is the **gradient**. It tells us which
+# way to go: uphill lies to the right, so $w$ has to become negative. That makes sense, because ink speaks
 # against a 1.
 #
-# You need not nudge. For this loss, calculus gives the gradient as a mean over the images: each
-# image's error $p - y$ times its input $x$, where $y$ is 1 for a 1 and 0 for a 0. With it we take one
-# step downhill.
+# You need not nudge. For this loss, calculus gives the gradient as a mean over the images: each image's
+# error $p - y$ times its input $x$, where $y$ is 1 for a 1 and 0 for a 0. The value differs slightly from
+# the slope above, which we took over a stretch of 0.01 and not at one point. With this gradient we take
+# one step downhill.
 #
 # <details>
 # <summary>The calculus</summary>
@@ -383,7 +391,7 @@ print(f"w is now {w:.4f}, the loss {loss(w):.4f}")
 
 # %% [markdown]
 # One step takes the loss from 0.693<!--= 02.first_loss .3f --> to
-# 0.544<!--= 02.second_loss .3f -->. Learning is this step, repeated.
+# 0.544<!--= 02.second_loss .3f -->. Learning is this step, repeated. It is called **gradient descent**.
 #
 # ### How long a step? The learning rate
 #
@@ -422,30 +430,32 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# With a learning rate of 1 the loss falls to 0.185<!--= 02.last_loss .3f --> in 50 steps.
-# The steps shorten by themselves, because the gradient shrinks towards the bottom. With 0.1 we are
-# only at 0.35<!--= 02.slow_loss .2f --> when the 50 steps are over. With 300 the first
-# step flies over the bottom and high up the far slope: the loss jumps to
-# 2.3<!--= 02.overshoot_loss .1f -->. It takes twenty steps to come back, and then leaps
-# from one slope to the other (the squares) without ever reaching the bottom. A network has no such
-# way back, as you will see below.
+# With a learning rate of 1 the loss falls to 0.185<!--= 02.last_loss .3f --> in 50 steps. The steps
+# shorten by themselves, because the gradient shrinks towards the bottom. With 0.1 we are only at
+# 0.35<!--= 02.slow_loss .2f --> when the 50 steps are over. With 300 the first step flies over the bottom
+# and high up the far slope: the loss jumps to 2.3<!--= 02.overshoot_loss .1f -->. It takes some twenty
+# steps to come back. From then on the weight leaps from one slope to the other (the squares) and never
+# settles at the bottom. In a network there may be no way back at all, as you will see below.
 #
-# No formula gives the right learning rate. In practice you start small, triple it until the loss
-# jumps, and go back a step or two (exercise 4).
+# No formula gives the right learning rate. In practice you start small, raise it threefold or tenfold
+# until the loss jumps, and go back a step or two (exercise 4).
 #
-# **Why a loss, and not the accuracy?** After the first step
-# 93.2 %<!--= 02.ink_accuracy .1% --> of these images are classified correctly, and that
-# never changes again: once $w$ is below zero, every image with $x$ below zero is called a 1, whatever the
-# size of $w$. A nudge of $w$ leaves the accuracy as it is, so its slope is 0 and shows no way down. The
-# loss responds to every change of a probability.
+# **Why a loss, and not the accuracy?** After the first step of rate 1,
+# 93.2 %<!--= 02.ink_accuracy .1% --> of these images are classified correctly, and no later step changes
+# that: as long as $w$ is below zero, every image with $x$ below zero is called a 1, whatever the size of
+# $w$. A nudge of $w$ leaves the accuracy as it is, so its slope is 0 and shows no way down. The loss
+# responds to every change of a probability.
 #
 # ### Ten digits: batches and epochs
 #
-# Now for all ten digits and all 784 pixels. Each digit gets a weight for each pixel and adds up the
-# weighted pixels. **Softmax** turns the ten sums into ten probabilities: it raises $e$ to the power
-# of each and divides by the total. This is chapter 1's logistic regression. The gradient keeps its
-# form, error times input, with one row of weights for each pixel. Added to each sum is one more
-# weight, its *bias*, whose input is always 1.
+# Now for all ten digits and all 784 pixels. Each digit gets one weight for each pixel, and its sum adds up
+# the weighted pixels. To each sum we add one more weight, its **bias**, whose input is always 1.
+# **Softmax** turns the ten sums into ten probabilities: it raises $e$ to the power of each and divides by
+# the total. (The code subtracts the largest sum first. That changes no probability and keeps the powers
+# from growing too large for a float.) This is chapter 1's logistic regression.
+#
+# The gradient keeps its form: the error $p - y$ of each digit times each input, as a mean over the images.
+# `x.T @ error` below forms all 784 × 10 of these products and adds them up over the images.
 
 
 # %%
@@ -469,7 +479,7 @@ def linear_gradients(weights, x, y):
 # them for a single step. A hundred images already show roughly which way is down. So each step uses
 # the next 128 images, a **batch**. When every image has been used once, an **epoch** is over; the
 # images are shuffled and the next epoch begins. Because chance decides which images share a batch,
-# this is called *stochastic* gradient descent, **SGD**.
+# this is called **stochastic gradient descent**, SGD.
 
 # %% tags=["nbval-check-output"]
 some_images, some_labels = take_subset(train_images, train_labels, N_TRAIN or None, seed=SEED)
@@ -493,8 +503,10 @@ def train_by_hand(weights, model, gradients_of):
 
 
 # %% [markdown]
-# The last line of the loop is the step you took above, once for each array of weights. The weights
-# start at 0: all ten probabilities are 0.1, and the loss is $\log 10$, about 2.30.
+# The last line of the loop is the step you took above, once for each array of weights; it changes the
+# arrays in place. The line that computes the loss multiplies by the one-hot targets, and so picks out the
+# probability of the true digit. The weights start at 0: all ten probabilities are 0.1, and the loss is
+# $\log 10$, about 2.30.
 
 # %%
 linear_weights = [np.zeros((784, 10), "float32"), np.zeros(10, "float32")]
@@ -505,27 +517,28 @@ linear_low, linear_high = accuracy_interval(validation_labels, linear_guess)
 print(f"{len(linear_losses)} steps, validation accuracy {linear_score:.1%}")
 
 # %% [markdown]
-# Three epochs are 3 × 263 steps, the last batch of each being a smaller one, and they take us to
-# 91.6 %<!--= 02.linear_by_hand_accuracy .1% --> of the validation images. Chapter 1
-# trained the same model to the end and reached
+# An epoch is 263 steps: 262 full batches and one of 64 images. After three epochs the model classifies
+# 91.6 %<!--= 02.linear_by_hand_accuracy .1% --> of the validation images correctly. In chapter 1,
+# scikit-learn trained the same model for much longer, with a penalty on large weights, and reached
 # 92.2 %<!--= 01.logistic_regression_accuracy .1% -->.
 #
 # ### A hidden layer, and backpropagation
 #
-# So more training buys this model very little. Each digit has one sum, and a sum weighs every pixel
+# Longer training buys this model very little. Each digit has one sum, and a sum weighs every pixel
 # on its own: it cannot say "ink here *or* there, but not in both places".
 #
-# So we put something in between. 64 sums of the pixels come first, each cut off at zero (**ReLU**:
-# $\max(s, 0)$). The ten sums of the digits then read those 64 numbers instead of the pixels. A sum
-# with its cut is a **neuron**, the 64 are a **hidden layer**, and the whole is a small **network**
-# with 784 × 64 + 64 weights in the first layer and 64 × 10 + 10 in the second, 50,890 in all. The
-# cut matters: a sum of sums is just another sum.
+# So we put something in between. 64 weighted sums of the pixels come first, and negative ones are set to
+# zero (**ReLU**: $\max(s, 0)$). The ten sums of the digits then read those 64 numbers instead of the
+# pixels. A sum with its ReLU is a **neuron**, the 64 are a **hidden layer**, and the whole is a small
+# **network** with 784 × 64 + 64 weights in the first layer and 64 × 10 + 10 in the second, 50,890 in all.
+# The ReLU matters: without it, weighted sums of weighted sums would be just weighted sums of the pixels.
 #
-# How would a nudge of a weight in the *first* layer change the loss? It works through the second
-# layer, so we go backwards. The error at the ten outputs is $p - y$, as before. A hidden neuron's
-# error is the sum of the ten, each multiplied by the weight that leads to that output. It is zero
-# where the neuron was cut off, because there a small nudge changes nothing. Sending errors back
-# through the layers in this way is **backpropagation**, and it is one line of code.
+# How would a nudge of a weight in the *first* layer change the loss? Its effect passes through the second
+# layer, so we compute backwards. The error at the ten outputs is $p - y$, as before. A hidden neuron's
+# error is the sum of these ten, each multiplied by the weight that leads to that output. It is zero where
+# ReLU has set the neuron to zero, because there a small nudge changes nothing. Sending errors back through
+# the layers in this way is **backpropagation**, and it is one line of code. The gradients of the first
+# layer are then error times input again.
 
 
 # %%
@@ -545,8 +558,9 @@ def network_gradients(weights, x, y):
 
 # %% [markdown]
 # These weights cannot all start at 0: equal neurons get equal gradients and stay equal for ever. They
-# start at random, and the more inputs a sum has, the smaller its weights, so that the sums are about
-# as large in one layer as in the next.
+# start at random. The more inputs a sum has, the smaller its weights: a standard deviation of
+# $\sqrt{2/n}$ for $n$ inputs keeps the sums about as large in one layer as in the next. (The 2 makes up
+# for the half that ReLU sets to zero: [He and others, 2015](https://arxiv.org/abs/1502.01852).)
 
 # %%
 random = np.random.default_rng(SEED)
@@ -584,16 +598,17 @@ plt.show()
 
 # %% [markdown]
 # With the hidden layer, the same loop on the same batches reaches
-# 94.9 %<!--= 02.network_by_hand_accuracy .1% -->: it leaves
-# 5.1 %<!--= 02.network_by_hand_error .1% --> of the images wrong instead of
-# 8.4 %<!--= 02.linear_by_hand_error .1% -->. The thin lines are ragged because each
-# batch holds other images, and downhill on one is only roughly downhill on all.
+# 94.9 %<!--= 02.network_by_hand_accuracy .1% -->: it gets 5.1 %<!--= 02.network_by_hand_error .1% --> of
+# the validation images wrong instead of 8.4 %<!--= 02.linear_by_hand_error .1% -->. The 95 % intervals
+# do not overlap: one ends at 92.2 %<!--= 02.linear_by_hand_high .1% -->, the other begins at
+# 94.4 %<!--= 02.network_by_hand_low .1% -->. The thin lines are ragged because each batch holds other
+# images, and downhill on one is only roughly downhill on all.
 #
 # ### The same step in Keras
 #
-# You have now seen the whole of training. From here on Keras does it: it derives the gradients of
-# any layers, and its `fit` is the loop. Is it really the same? We give a Keras network our starting
-# weights and one batch, let both take one step, and compare the weights afterwards.
+# You have now seen the whole of training. From here on Keras does it: it works out the gradients of
+# whatever layers you stack, and its `fit` is the loop. Is it really the same? We give a Keras network our
+# starting weights and one batch, let both take one step, and compare the weights afterwards.
 
 
 # %%
@@ -620,17 +635,22 @@ differences = [np.abs(a - b).max() for a, b in zip(by_hand, network.get_weights(
 print("weights:", network.count_params(), "  the same up to rounding:", max(differences) < 1e-5)
 
 # %% [markdown]
+# Both steps end at the same weights, up to rounding.
+#
 # ## Does scaling matter?
 #
-# You can now predict what happens without the division by 255. A gradient is error times input, so inputs
-# 255 times larger give gradients 255 times larger. The learning rate stays the same, and the steps fly
-# over the bottom as the red ones above did.
+# You can now predict what happens without the division by 255. A gradient is error times input: for the
+# same error, inputs 255 times larger give gradients 255 times larger. With the same learning rate, the
+# steps fly over the bottom as the red ones above did.
 #
 # We measure it with the network just built, on the same images prepared in three ways. The rule that
-# turns a gradient into a step is the **optimizer**, and we try two at Keras's default settings. SGD
-# you know; its default learning rate is 0.01. **Adam** divides the step of each weight by the typical
-# size of that weight's latest gradients. Besides the accuracy we note the loss before the first step,
-# and how many of the 64 hidden neurons end up *silent*: cut off for every validation image.
+# turns a gradient into a step is the **optimizer**, and we try two at Keras's default settings. You know
+# SGD; its default learning rate is 0.01. **Adam** ([Kingma and Ba, 2015](https://arxiv.org/abs/1412.6980))
+# averages the latest gradients of each weight and divides by their typical size, so the length of a step
+# hardly depends on the size of the gradients.
+#
+# Besides the accuracy we note the loss before the first step, and how many of the 64 hidden neurons end
+# up *silent*: zero for every validation image.
 
 # %%
 preparations = {
@@ -655,8 +675,8 @@ def train_and_score(x_some, x_judge, optimizer, seed):
 
 
 # %% [markdown]
-# Training starts from random weights, so we train each three times, and show every result. The table
-# of means grows as they come in; the whole takes a minute.
+# Training starts from random weights, so we train each combination three times and show every result. The
+# table of means grows as the results come in; all of them take about a minute.
 
 # %%
 progress = display("training ...", display_id=True)
@@ -693,32 +713,34 @@ plt.show()
 
 # %% [markdown]
 # **SGD fails on raw images**: 37.6 %<!--= 02.sgd_raw_accuracy .1% --> instead of
-# 87.2 %<!--= 02.sgd_scaled_accuracy .1% -->. The last column says why. The first steps
-# throw the hidden neurons so far that 57<!--= 02.sgd_raw_silent .0f --> of 64 are cut
-# off for every image. Remember the factor `hidden > 0`: their gradient is zero, so they never recover.
+# 87.2 %<!--= 02.sgd_scaled_accuracy .1% -->. The last column shows what went wrong: after training,
+# 57<!--= 02.sgd_raw_silent .0f --> of the 64 hidden neurons are silent. Steps that are far too long have
+# silenced them. Remember the factor `hidden > 0`: where a neuron is zero for every image, its gradient
+# is zero too, so it never recovers.
 #
 # **Adam loses less**: 87.6 %<!--= 02.adam_raw_accuracy .1% --> instead of
-# 94.6 %<!--= 02.adam_scaled_accuracy .1% -->. It divides by the size of the gradients, so
-# its steps are as long as on scaled images. But its starting weights are made for inputs of about
-# the size 1. On raw pixels the fresh network is sure of itself and wrong, with a loss of
-# 163<!--= 02.first_loss_raw .0f --> instead of
-# 2.4<!--= 02.first_loss_scaled .1f -->, and has to unlearn that first.
+# 94.6 %<!--= 02.adam_scaled_accuracy .1% -->. Its steps are about as long as on scaled images. But the
+# starting weights are made for inputs of about the size 1. On raw pixels the fresh network gives almost
+# all the probability to one digit, mostly a wrong one: the loss before the first step is
+# 163<!--= 02.first_loss_raw .0f --> instead of 2.4<!--= 02.first_loss_scaled .1f -->, and training has to
+# make up for that first.
 #
 # So scaling does not make the data better. It makes them fit the starting weights and learning rates
-# that our tools have by default. The learning rate alone explains much: your network by hand, with SGD
-# and a learning rate of 0.5, reached 94.9 %<!--= 02.network_by_hand_accuracy .1% --> on
-# the same scaled images.
+# that our tools have by default. The learning rate alone makes a large difference: your network by hand,
+# with SGD and a learning rate of 0.5 instead of 0.01, reaches
+# 94.9 %<!--= 02.network_by_hand_accuracy .1% --> on the same scaled images.
 #
-# Standardising is ahead of scaling, with SGD by
+# In these trainings standardising comes out ahead of scaling, with SGD by
 # 3.9<!--= 02.sgd_standardised_gain .1p --> percentage points, with Adam by
-# 1.1<!--= 02.adam_standardised_gain .1p -->. That is a very small network after three
-# epochs; we have not measured it for a convolutional one. We divide by 255, as the original post did,
-# and train with Adam: a fixed number needs no statistics, so nothing can leak.
+# 1.1<!--= 02.adam_standardised_gain .1p -->. They are three trainings of a very small network, three
+# epochs each; we have not measured it for a convolutional one. We divide by 255, as the original post did,
+# and train with Adam. A fixed number needs no statistics, so nothing can leak.
 #
 # ## All steps at once
 #
 # The helper `prepare_images` does to the pixels what this chapter did by hand: it scales them and adds
-# the channel. It refuses images that are scaled already, because nobody notices a second division.
+# the channel. It raises an error for images that are scaled already, because a second division by 255 is
+# easy to overlook.
 
 # %% tags=["nbval-check-output"]
 by_hand = (train_images.astype("float32") / 255)[..., np.newaxis]
@@ -739,13 +761,16 @@ print(f"for validation      {x_validation.shape}")
 # %% [markdown]
 # ## What we found
 #
-# - 42,000 labelled images became 33,600<!--= 02.n_train , --> for training and
-#   8,400<!--= 02.n_validation , --> for validation. Stratified, each digit's share is off by
-#   at most 0.005<!--= 02.off_stratified .3f --> percentage points; split plainly, by up to
+# - A row of 784 integers becomes an array of shape (28, 28, 1) of `float32`, from 0 to 1.
+# - The 42,000 labelled images are split into 33,600<!--= 02.n_train , --> for training and
+#   8,400<!--= 02.n_validation , --> for validation. In the stratified split each digit's share is off by
+#   at most 0.005<!--= 02.off_stratified .3f --> percentage points, in the plain one by up to
 #   0.63<!--= 02.off_plain .2f -->.
-# - Copies made before the split make a classifier look like
-#   96.1 %<!--= 02.leaky_accuracy .1% -->; on fresh images it reaches
+# - With copies made before the split, a classifier seems to reach
+#   96.1 %<!--= 02.leaky_accuracy .1% -->; on new images it reaches
 #   91.1 %<!--= 02.fair_accuracy .1% -->.
+# - Ten outputs give ten probabilities, and the cross-entropy says how wrong they are. Plain labels serve
+#   as well as one-hot labels.
 # - Learning is one step repeated: weight minus learning rate times gradient. In NumPy, three epochs
 #   take ten weighted sums to 91.6 %<!--= 02.linear_by_hand_accuracy .1% --> and a network
 #   with one hidden layer to 94.9 %<!--= 02.network_by_hand_accuracy .1% -->.
@@ -792,8 +817,8 @@ report(
 # <details>
 # <summary>Answer</summary>
 #
-# The shape is right, so nothing fails; the images lie on their sides, mirrored. You notice when you
-# look at some.
+# The shape is right, so nothing fails; the images are mirrored and lie on their sides. You notice when
+# you look at some.
 #
 # </details>
 #
@@ -802,8 +827,8 @@ report(
 # <details>
 # <summary>Answer</summary>
 #
-# It needs four axes: image, row, column, channel. Grey images have one channel, and its axis has to be
-# there: (2, 28, 28, 1).
+# The layer needs four axes: image, row, column, channel. Grey images have one channel, and its axis has
+# to be there: (2, 28, 28, 1).
 #
 # </details>
 #
@@ -812,17 +837,18 @@ report(
 # <details>
 # <summary>Answer</summary>
 #
-# From the training images alone. Otherwise knowledge of the validation images leaks into training.
+# You compute both from the training images alone. Otherwise knowledge of the validation images leaks into
+# training.
 #
 # </details>
 #
-# **4.** What do you use validation images for, and what the test images?
+# **4.** What do you use the validation images for, and what the test images for?
 #
 # <details>
 # <summary>Answer</summary>
 #
-# Validation images to choose: when to stop, which network, which settings. Test images once, to report,
-# when every choice is made.
+# You use the validation images to choose: when to stop, which network, which settings. You use the test
+# images once, to report, when every choice is made.
 #
 # </details>
 #
@@ -831,8 +857,8 @@ report(
 # <details>
 # <summary>Answer</summary>
 #
-# How fast the loss changes with each weight, and in which direction. A step subtracts the gradient times
-# the learning rate from the weights.
+# It tells how fast the loss changes with each weight, and in which direction. A step subtracts the
+# gradient times the learning rate from the weights.
 #
 # </details>
 #
@@ -850,8 +876,9 @@ report(
 # <details>
 # <summary>Answer</summary>
 #
-# The errors at the outputs, to the neurons of the layer before, through the weights that connect them.
-# From its error each neuron gets the gradients of its own weights.
+# It sends the errors at the outputs back to the neurons of the layer before, through the weights that
+# connect them.
+# A neuron's error times its inputs gives the gradients of its weights.
 #
 # </details>
 #
@@ -869,8 +896,9 @@ report(
 # <details>
 # <summary>Answer</summary>
 #
-# The gradient is error times input, so it is 255 times larger. The first steps throw most hidden neurons
-# so far that they are cut off for every image, and from there the gradient is zero.
+# The gradient is error times input, so for the same error it is 255 times larger. Steps that are far too
+# long throw most hidden neurons so far that they are zero for every image, and there the gradient is zero
+# too.
 #
 # </details>
 #
@@ -916,7 +944,7 @@ report(
 # plain 15 of 20 splits
 # ```
 #
-# Never when stratified: each digit gets about five.
+# In a stratified split it never happens: each digit gets about five.
 #
 # </details>
 #
@@ -950,9 +978,9 @@ report(
 # largest difference of a probability: 4.172325e-07
 # ```
 #
-# They agree up to rounding. Raw inputs make the gradient 255 times larger, and each weight
-# needs to be 255 times smaller: together $255^2$. We leave the bias out because its input is
-# always 1, scaled or not: no single learning rate suits both it and the weights.
+# They agree up to rounding. Raw inputs make the gradient 255 times larger, and each weight has to be 255
+# times smaller to give the same sum: together $255^2$. We leave the bias out because its input is always
+# 1, scaled or not: no single learning rate suits both the bias and the weights.
 #
 # </details>
 #
@@ -979,9 +1007,10 @@ report(
 #    10  loss 2.339  accuracy (%) 9.9
 # ```
 #
-# With 0.01 the loss is still high after three epochs: too small. With 0.1 and 1 the network learns well.
-# With 10, NumPy warns of the logarithm of 0, from being sure and wrong. Then the loss stays near
-# $\log 10$, about 2.30, as with ten equal probabilities: nothing is learned any more. Too large.
+# (`train_by_hand` reads `LEARNING_RATE`, which the loop sets and leaves at 10.) With 0.01 the loss is still
+# high after three epochs: too small. With 0.1 and 1 the network learns well. With 10, NumPy warns of the
+# logarithm of 0: the probability of a true digit was 0. After that the loss stays near $\log 10$, about
+# 2.30, as with ten equal probabilities: nothing is learned any more. Too large.
 #
 # </details>
 #

@@ -70,16 +70,17 @@ EPOCHS: int = 3  # passes over the training images, at least 1
 BATCH_SIZE: int = 256  # images per training step, at least 1
 LABEL_SMOOTHING: float = 0.0  # share of the target spread over all digits, at least 0
 N_HARDEST: int = 50  # images to look at, and to be quizzed on, at least 1
-N_USUAL: int = 5000  # correctly read images to compare their writing with, at least 1
+N_USUAL: int = 5000  # correctly read images to set what is usual, as many to compare, at least 1
 
 # %% [markdown]
 # ## Every image, read by a network that never saw it
 #
 # A good network misreads a few dozen of the 8,400 validation images, too few to see a pattern. We have labels
-# for 42,000 images, but a network reads those it learned from far too well. So we deal all of them into three
-# parts, called **folds**. Three times a network learns from two parts and reads the third. In the end each image
-# has been read once, by a network that never saw it: the answers are **out of fold**. The three networks
-# differ a little. That does no harm, since we are after the images and not after one network.
+# for 42,000 images, but a network reads those it has learned from far too well. So we deal all of them into three
+# parts, called **folds**, each with its share of every digit. Three times a network learns from two parts and reads
+# the third. In the end each image has been read once, by a network that never saw it: the answers are
+# **out of fold**. The three networks differ a little. That does no harm, since we study the images and not one
+# network.
 
 # %% tags=["nbval-check-output"]
 digits = load_digits(DATA)
@@ -104,12 +105,14 @@ logits = read_out_of_fold(SEED)
 
 # %% [markdown]
 # The recipe is that of [chapter 7](07_how_fast_can_it_learn.ipynb) without its label smoothing. Smoothed
-# targets ask the network for a probability of 0.955<!--= given -->, never more. It reads better for that, but no
-# longer shows how sure it is, and this chapter needs to know.
+# targets ask the network for a probability of 0.955<!--= given -->, never more. That raises the accuracy, as
+# chapter 7 shows, but blurs how sure the network is of each image, and this chapter needs to know.
 #
-# Without smoothing, networks are too sure. One number mends that, the **temperature** $T$: divide all logits by
-# it before the softmax. We take the $T$ that makes the labels most probable;
-# [chapter 12](12_can_you_trust_its_confidence.ipynb) shows why that works. The answers stay the same.
+# Trained without smoothing, a network can be too sure of its answers. One number corrects that, the
+# **temperature** $T$: divide all logits by it before the softmax, and a $T$ above 1 makes the network less sure.
+# The answers stay the same, because the largest logit stays the largest. We take the $T$ that makes the labels most
+# probable, one for all three networks; [chapter 12](12_can_you_trust_its_confidence.ipynb) shows why that
+# works. The probabilities computed with it are called *tempered* below.
 
 # %%
 temperature = fit_temperature(logits, labels)
@@ -131,10 +134,13 @@ pd.Series(
 ).to_frame()
 
 # %% [markdown]
-# In the published run, 259<!--= 10.n_wrong , --> of the images are not read as labelled. They are near
+# In the published run, 259<!--= 10.n_wrong , --> of the images are not read as labelled. Most are near
 # misses: in 85 %<!--= 10.second_guess_right .0% --> of them, the digit on the label is the network's second guess.
+# The temperature is 1.20<!--= 10.temperature .2f -->; it is above 1, so these networks were too sure.
 #
 # ## Which digits are hard?
+#
+# Here is the share of misread images among those of each digit.
 
 # %% mystnb={"image": {"alt": "A dot for each digit from 0 to 9 at its share of wrongly read images, with a bar for the 95 % interval."}} tags=["hide-input"]
 # @title Share of wrongly read images by digit
@@ -156,8 +162,8 @@ plt.show()
 
 # %% [markdown]
 # Of the 9s, 1.10 %<!--= 10.by_digit.9.share .2% --> are misread, of the 0s
-# 0.24 %<!--= 10.by_digit.0.share .2% -->. Those two are far apart; where two bars overlap widely, another run may
-# swap the digits.
+# 0.24 %<!--= 10.by_digit.0.share .2% -->. Those two are far apart. Where two bars overlap widely, read no order
+# into the digits.
 #
 # What is taken for what? Each row is a digit on the label, each column an answer.
 
@@ -174,10 +180,10 @@ mixed_up = Counter(
 print(f"{one} and {other}: {n_mixed_up} of {len(wrong)} mistakes")
 
 # %% [markdown]
-# Networks do not err at random. There are 45 pairs of digits; if they did, each would have about two in a hundred
-# of the mistakes. The pair 4 and 9 alone has 14 %<!--= 10.share_of_most_mixed .0% -->. More often it
-# is a 9 that is read as a 4 (25<!--= 10.nines_read_as_4 d --> times) than a 4 as a 9
-# (12<!--= 10.fours_read_as_9 d --> times): leave the loop of a 9 open, and you have written a 4.
+# The mistakes are not spread evenly over the 45 pairs of digits, or each pair would have about two in a hundred of
+# them. The pair 4 and 9 alone has 14 %<!--= 10.share_of_most_mixed .0% -->: a 9 is read as a 4 in
+# 25<!--= 10.nines_read_as_4 d --> cases, a 4 as a 9 in 12<!--= 10.fours_read_as_9 d -->. Leave the loop of a 9
+# open, and you have written a 4; close the top of a 4, and you have written a 9.
 #
 # ## The hardest images: can you do better?
 #
@@ -197,9 +203,10 @@ HTML(quiz_html(images[hardest], labels[hardest], predicted[hardest], confidence[
 #
 # ## Labels that may be wrong
 #
-# Could we find the wrong labels without looking at 42,000 images? Most misread images are hard ones with the right
-# label. To suspect the label, the network should be *sure* of another digit, but how sure is sure? **Confident
-# learning** has an answer: as sure as it is, on average, of the images with *that* label.
+# Could we find the wrong labels without looking at 42,000 images? A mistake alone is no reason to suspect a label:
+# the image may just be hard. We suspect the label when the network is *sure* of another digit, but how sure is sure?
+# **Confident learning** ([Northcutt, Jiang and Chuang 2021](https://arxiv.org/abs/1911.00068)) has an answer: as
+# sure as it is, on average, of the images with *that* label.
 
 
 # %%
@@ -213,8 +220,9 @@ suspects = suspect_labels(labels, probabilities)
 print(f"{len(suspects)} of {len(labels):,} labels suspected, {len(wrong):,} images misread")
 
 # %% [markdown]
-# Here are the images of the quiz again, with label and answer. Those in red, with a question mark, are
-# suspected. Which would you relabel, and which are odd but right?
+# In the published run the rule suspects 9<!--= 10.n_suspects , --> labels. Here are the images of the quiz again,
+# with label and answer. Those in red, with a question mark, are suspected. Which would you relabel, and which are
+# odd but right?
 
 # %% mystnb={"image": {"alt": "A grid of the handwritten digits with the largest loss; above each its label, an arrow, and the digit that was read; where the label is suspected, in red and with a question mark."}} tags=["hide-input"]
 # @title The hardest images, suspected labels in red
@@ -234,16 +242,17 @@ plt.show()
 # %% [markdown]
 # ## How far can you trust the list?
 #
-# The library [cleanlab](https://github.com/cleanlab/cleanlab), by the inventors of confident learning, has our rule
-# as the filter `confident_learning`. Its default, `prune_by_noise_rate`, estimates from the same counts how many
-# labels of each digit are wrong and suspects that many. `both` keeps only what this and a similar
-# filter agree on. We take all three, and our rule once more on probabilities that are not tempered.
+# The library [cleanlab](https://github.com/cleanlab/cleanlab), by the inventors of confident learning, offers our
+# rule as the filter `confident_learning`. Its default, `prune_by_noise_rate`, uses the rule only to estimate how many
+# images labelled 4 should be 9s, and so on for each pair of digits. It then suspects that many, beginning where the
+# probability of the 9 exceeds that of the 4 most. `both` keeps only the labels on which this and a similar filter
+# agree. We take all three, and our rule once more on probabilities that are not tempered.
 
 # %%
 warnings.filterwarnings("ignore", "IProgress not found")  # no progress bar is needed here
 from cleanlab.filter import find_label_issues
 
-names = np.array([crc32(image) for image in images])  # the same in any dealing of MNIST
+names = np.array([crc32(image) for image in images])  # the same in whatever order images come
 by_rule = {"untempered": names[suspect_labels(labels, softmax(logits, axis=1))].tolist()}
 for name in ("confident_learning", "prune_by_noise_rate", "both"):
     issues = find_label_issues(labels, probabilities, filter_by=name, n_jobs=1)
@@ -251,9 +260,10 @@ for name in ("confident_learning", "prune_by_noise_rate", "both"):
 pd.Series({name: len(found) for name, found in by_rule.items()}, name="your run").to_frame()
 
 # %% [markdown]
-# Now change what should not matter: the seed, and how the networks were trained. The record holds these lists for
-# ten seeds, with and without label smoothing (`digits sweep sweeps/suspects.yaml` makes it again). The table has
-# the lengths of the shortest and the longest of ten lists, and how many labels are on all ten and on any.
+# Now change what should not matter: the seed, and whether label smoothing was used. The record holds these four
+# lists for ten seeds, with plain targets and with smoothed ones (`digits sweep sweeps/suspects.yaml` makes it again).
+# The table has the lengths of the shortest and the longest of ten lists, and how many labels are on all ten and on
+# at least one.
 
 
 # %%
@@ -265,7 +275,7 @@ def over_seeds(lists):
 
 
 this_run = {"parameters": {"LABEL_SMOOTHING": LABEL_SMOOTHING}, "results": {"suspects": by_rule}}
-runs = load_recorded("suspects")["runs"] or [this_run]  # none yet: the record is being made
+runs = load_recorded("suspect_lists")["runs"] or [this_run]  # none yet: the record is being made
 lists = defaultdict(list)
 for run in runs:
     targets = "smoothed" if run["parameters"]["LABEL_SMOOTHING"] else "plain"
@@ -279,32 +289,33 @@ stability.rename_axis(["targets", "rule"])
 # 150<!--= 10.stability.plain.untempered.shortest , --> to
 # 190<!--= 10.stability.plain.untempered.longest , --> labels without smoothing and
 # 9<!--= 10.stability.smoothed.untempered.shortest , --> to
-# 15<!--= 10.stability.smoothed.untempered.longest , --> with it. Networks trained on plain labels are too
-# sure, also of their mistakes; smoothed ones are never sure enough. Tempered, the two come closer:
+# 15<!--= 10.stability.smoothed.untempered.longest , --> with it. Networks trained on plain targets are too
+# sure, even of their mistakes; those trained on smoothed targets are seldom sure enough. Tempered, the two come closer:
 # 80<!--= 10.stability.plain.confident_learning.shortest , --> to
 # 100<!--= 10.stability.plain.confident_learning.longest , --> against
 # 40<!--= 10.stability.smoothed.confident_learning.shortest , --> to
 # 50<!--= 10.stability.smoothed.confident_learning.longest , -->.
 #
-# **So does the seed.** Of the tempered lists without smoothing, all ten share
-# 20<!--= 10.stability.plain.confident_learning.on_all , --> labels, and
+# **So does the seed.** Our rule's ten tempered lists without smoothing share
+# 20<!--= 10.stability.plain.confident_learning.on_all , --> labels;
 # 250<!--= 10.stability.plain.confident_learning.on_any , --> are on at least one.
 #
-# **The filter matters less.** `prune_by_noise_rate` suspects
+# **The filter matters less.** On the same probabilities, `prune_by_noise_rate` suspects
 # 80<!--= 10.stability.plain.prune_by_noise_rate.shortest , --> to
 # 100<!--= 10.stability.plain.prune_by_noise_rate.longest , --> labels, `both`
 # 60<!--= 10.stability.plain.both.shortest , --> to 80<!--= 10.stability.plain.both.longest , -->.
 #
 # So do not read the length of a list as the number of wrong labels. Temper first, run several seeds, and let
-# people begin with the labels that all lists share.
+# people check first the labels that all lists share.
 #
 # ## What people say
 #
 # A suspected label is a question to people, not an answer.
-# [Northcutt, Athalye and Mueller](https://arxiv.org/abs/2103.14749) let confident learning search MNIST's own 10,000
-# test images and showed the 100 that it suspected to five people each. For **15** of the 100, fewer than three of
-# the five saw the digit on the label. So five of six suspects were labelled correctly, odd but right, and at
-# least 1.5 labels in a thousand are wrong. How many wrong ones the search missed, nobody has counted.
+# [Northcutt, Athalye and Mueller (2021)](https://arxiv.org/abs/2103.14749) let confident learning search the 10,000
+# original test images of MNIST and showed each of the 100<!--= given --> that it suspected to five people. For
+# 15<!--= given --> of them, fewer than three of the five saw the digit on the label. By this vote the other
+# 85<!--= given --> are labelled correctly, odd but right, and at least 1.5<!--= given --> labels in a thousand are
+# wrong. How many wrong ones the search missed, the study did not count.
 #
 # For a competition this means: if 1.5 labels in a thousand are wrong, someone who reads every digit correctly scores
 # 99.85 %<!--= given -->. A network that scores higher has matched wrong labels, by having learned them or by
@@ -312,11 +323,22 @@ stability.rename_axis(["targets", "rule"])
 #
 # ## What do hard images have in common?
 #
-# "The handwriting is bad" is easily said. Five traits of it can be measured without knowing the digit: the number of
-# separate **parts**, the number of closed **loops**, the **thickness** of the stroke, its **slant**, and the
-# **proportion** of width to height. What is unusual depends on the digit: an 8 has two loops, a 1 has none. We
-# call a count unusual when it is not the most frequent one among correctly read images of the same label, and a
-# measure when it lies outside their middle 95 %.
+# "The handwriting is bad" is easily said. Five traits of the writing can be measured without knowing the digit.
+# Pixels above 64 of 255 count as ink:
+#
+# | Trait | What `measure_traits` measures |
+# | --- | --- |
+# | parts | number of pieces of ink that do not touch |
+# | loops | number of holes that the ink encloses |
+# | thickness | mean width of the stroke, in pixels |
+# | slant | angle by which the digit leans to the right |
+# | proportion | width of the digit divided by its height |
+#
+# What is unusual depends on the digit: an 8 has two loops, a 1 has none. So each image is compared with correctly
+# read ones of the same label. A count (parts, loops) is unusual when it is not their most frequent one, any other
+# trait when it lies outside their middle 95 %. For a fair comparison with the misread images we draw other correctly
+# read ones, which had no part in setting what is usual. For each digit, the table shows how often the number of loops
+# is unusual.
 
 # %%
 right = np.random.default_rng(SEED).permutation(np.flatnonzero(predicted == labels))
@@ -337,13 +359,14 @@ loops.style.format("{:.0%}", na_rep="")
 
 # %% [markdown]
 # Unusual does not mean rare: even of the 8s read correctly, 38 %<!--= 10.loops.8.right .0% --> do not have two
-# loops, because many writers leave one open. What matters is the difference within a row: of the misread 8s
-# it is 87 %<!--= 10.loops.8.wrong .0% -->. The 9s go from 15 %<!--= 10.loops.9.right .0% --> to
-# 72 %<!--= 10.loops.9.wrong .0% -->.
+# loops. One left open is enough, or one filled by a thick stroke. What matters is the difference within a row: of the
+# misread 8s it is 87 %<!--= 10.loops.8.wrong .0% -->. The 9s go from 15 %<!--= 10.loops.9.right .0% --> to
+# 72 %<!--= 10.loops.9.wrong .0% -->. Each row rests on the misread images of one digit, some dozens at most, so
+# small differences mean nothing.
 #
-# To sum up over all digits, keep the comparison within digits. The mistakes hold more of the hard digits, so a trait that is
-# frequent in those would be frequent among the mistakes even if it did no harm. The cell below therefore asks:
-# how frequent *would* the trait be, if the misread images of each digit were like the correctly read ones?
+# To sum up over all digits, keep the comparison within digits. The mistakes hold more of the hard digits, so a trait
+# that is frequent in those would be frequent among the mistakes even if it did no harm. The cell below therefore asks:
+# how frequent *would* the trait be if the misread images of each digit were like the correctly read ones?
 
 # %%
 traits = pd.DataFrame({"found": unusual_wrong.mean()})
@@ -379,22 +402,26 @@ plt.show()
 # 50 %<!--= 10.traits.loops.found .0% --> of the misread images, where
 # 14 %<!--= 10.traits.loops.expected .0% --> were to be expected. Thickness and proportion differ, too:
 # 15 %<!--= 10.traits.thickness.found .0% --> against 5 %<!--= 10.traits.thickness.expected .0% -->, and
-# 12 %<!--= 10.traits.proportion.found .0% --> against 5 %<!--= 10.traits.proportion.expected .0% -->.
+# 12 %<!--= 10.traits.proportion.found .0% --> against 5 %<!--= 10.traits.proportion.expected .0% -->. So does the
+# slant, with 10 %<!--= 10.traits.slant.found .0% --> against 6 %<!--= 10.traits.slant.expected .0% -->. For the
+# number of parts, the interval contains what was to be expected.
 #
 # Do not turn this around: of all images with an unusual trait, the networks still read
-# 98.4 %<!--= 10.read_although_unusual .1% --> correctly. An open loop makes a mistake more likely, not certain.
-# And some hard images are usual in all five traits, which do not see that a 7 has been crossed out, or that
-# somebody began a 4 and made it a 9.
+# 98.4 %<!--= 10.read_although_unusual .1% --> correctly. An unusual trait makes a mistake more likely, not certain.
+# And some misread images are usual in all five traits, which do not see that a 7 has a bar, or that somebody began
+# a 4 and made it a 9.
 #
 # ## What we found
 #
 # - Read by networks that never saw them, 99.38 %<!--= 10.out_of_fold_accuracy .2% --> of 42,000 images come out as
-#   labelled. The digits most often mixed up are 4 and 9.
+#   labelled. Of the 9s, 1.10 %<!--= 10.by_digit.9.share .2% --> are misread, of the 0s
+#   0.24 %<!--= 10.by_digit.0.share .2% -->. The digits most often mixed up are 4 and 9.
+# - It is not always the network's fault: of 100<!--= given --> labels that confident learning suspected in MNIST's
+#   test images, people rejected 15<!--= given -->.
 # - What a search for wrong labels suspects depends on training, temperature and seed: over ten seeds
 #   80<!--= 10.stability.plain.confident_learning.shortest , --> to
 #   100<!--= 10.stability.plain.confident_learning.longest , --> labels,
 #   20<!--= 10.stability.plain.confident_learning.on_all , --> of them every time.
-#   People, asked about another such list, rejected 15 of its 100 labels.
 # - Misread images are more often unusual than correctly read images of the same digits: in at least one of five
 #   traits 68 %<!--= 10.unusual_among_errors .0% --> against 26 %<!--= 10.unusual_among_right .0% -->.
 
@@ -471,7 +498,7 @@ report(
 # <details>
 # <summary>Answer</summary>
 #
-# By which filter? Are the probabilities calibrated? How many of the 40 come back with another seed?
+# By which filter? From tempered probabilities? How many of the 40 come back with another seed?
 #
 # </details>
 #
@@ -525,7 +552,8 @@ report(
 # print(f"in both and pooled: {len(np.intersect1d(both, pooled))}")
 # ```
 #
-# What one run suspects by luck, the other does not confirm. The list that is left is the one to show to people.
+# Whether a list is better, only people can say. But a label that only one run suspects may owe that to the seed, so
+# begin with those that both runs suspect.
 #
 # </details>
 #

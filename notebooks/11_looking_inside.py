@@ -13,7 +13,7 @@
 #
 # | Before you start | |
 # | --- | --- |
-# | Prerequisites | [A first convolutional network](03_base_cnn.ipynb): filters, maps, pooling; [How fast can it learn?](07_how_fast_can_it_learn.ipynb): the lean network |
+# | Prerequisites | [A first convolutional network](03_base_cnn.ipynb): filters, maps, pooling; [How fast can it learn?](07_how_fast_can_it_learn.ipynb): the lean network, logits; [Is it really better?](09_is_it_really_better.ipynb): McNemar's test |
 # | Time | 25 minutes to read; the run takes one to two minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
@@ -78,8 +78,8 @@ N_MAP: int = 1500  # validation images on the map, at least 1
 
 # %% [markdown]
 # We train the lean network of [chapter 7](07_how_fast_can_it_learn.ipynb) twice. The first network is the
-# one we look into. The second, with another seed, will tell which pictures belong to the task and which to
-# the luck of one training.
+# one we look into. The second, trained with another seed, helps to tell what belongs to the task from the luck
+# of one training.
 
 # %% tags=["nbval-check-output"]
 digits = load_digits(DATA)
@@ -108,12 +108,12 @@ second_accuracy = accuracy(labels, read(second_network, x))
 print(f"read correctly: {validation_accuracy:.2%}, and {second_accuracy:.2%} by the second")
 
 # %% [markdown]
-# The first reads 99.54 %<!--= 11.validation_accuracy .2% --> of the validation images correctly, the second
-# 99.50 %<!--= 11.second_accuracy .2% -->.
+# The first network reads 99.54 %<!--= 11.validation_accuracy .2% --> of the validation images correctly, the
+# second 99.50 %<!--= 11.second_accuracy .2% -->.
 #
 # ## The filters
 #
-# The first convolution has sixteen filters of 5 × 5 weights. Red weights are positive, blue ones
+# The first convolution has sixteen filters of 5 × 5 weights. In the figure, red weights are positive, blue ones
 # negative; each filter has a colour scale of its own.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Sixteen squares of five by five cells, red where a filter's weights are positive and blue where they are negative. In some, red lies on one side and blue on the other."}}
@@ -125,13 +125,14 @@ show_rows(rows, title="The sixteen filters of the first layer (no unit)")
 plt.show()
 
 # %% [markdown]
-# A filter that is red on one side and blue on the other responds to an edge, like those you made by
+# A filter that is red on one side and blue on the other responds to an edge, like those made by
 # hand in [chapter 3](03_base_cnn.ipynb). Others have no pattern with a name: training makes filters useful
 # to the next layer, not legible.
 #
 # ## One digit on its way through
 #
-# Here is a 5 and, after each ReLU, the eight maps with the largest sums. White is 0.
+# Now send a 5 through the network. Each of its five convolutions ends in a ReLU; after each one we draw the eight
+# maps with the largest sums. White is 0.
 
 # %%
 activations = [
@@ -158,20 +159,21 @@ show_rows(rows, title="A digit, and eight maps of each layer (white: 0)")
 plt.show()
 
 # %% [markdown]
-# In the first maps you can still read the digit; one that is grey all around it responds to blank paper.
+# In the first maps you can still read the digit; a map that is grey all around it responds to blank paper.
 # Then the maps shrink, from 14 × 14 values to 3 × 3. They keep *which* features are there and give up
-# exactly where: through five convolutions and two poolings, each of the nine values of a last map
-# depends on every pixel of the image.
+# exactly where: through five convolutions and two poolings, every pixel of the image can affect each of the
+# nine values of a last map.
 #
 # ## Which part of the image did the answer come from?
 #
-# The network reads an image as a 4. Which pixels made it do so? You can ask in several ways, and each asks
-# something else. All are about the *score* of a digit, its output before the softmax. (A probability
-# of 0.9999<!--= given --> hardly moves, whatever you do to the image.)
+# The network reads an image as a 4. Which pixels made it do so? There are several ways to ask, and each asks
+# something else. All of them explain the *score* of a digit, which is its logit. The probability depends on all ten
+# scores, and near 1 it hardly moves: when the score falls by 1, a probability of 0.9999<!--= given --> falls only to
+# 0.9997<!--= given -->.
 #
 # **Change a pixel a little.** Training computes how the loss changes with each weight. The same
-# backpropagation, carried one step further down, tells how a score changes with each *pixel*. The size of
-# that gradient is the **saliency** ([Simonyan and others](https://arxiv.org/abs/1312.6034)).
+# backpropagation, carried one step further to the input, tells how a score changes with each *pixel*. The size of
+# that gradient, without its sign, is the **saliency** ([Simonyan and others](https://arxiv.org/abs/1312.6034)).
 
 
 # %%
@@ -185,13 +187,13 @@ def saliency(network, x, digits):
 
 
 # %% [markdown]
-# `gradient` differentiates a function by its argument, with whatever library Keras runs on. The scores
-# of all images are added up to get all gradients at once; since no image touches another's score,
-# each keeps its own.
+# `gradient` differentiates a function with respect to its argument, with whatever library Keras runs on. The
+# scores of all images are added up to get all gradients at once; since no image affects another's score,
+# each gradient is that of its own image's score.
 #
 # **Blank a square.** A gradient is about tiny changes. **Occlusion**
-# ([Zeiler and Fergus](https://arxiv.org/abs/1311.2901)) paints a square of 4 × 4 pixels white, notes how far
-# the score falls, and moves on.
+# ([Zeiler and Fergus](https://arxiv.org/abs/1311.2901)) covers a square of the image, notes how far the score
+# falls, and moves the square on. Their squares are grey. Ours are blank paper, 4 × 4 pixels, and move by two pixels.
 
 
 # %%
@@ -211,8 +213,8 @@ def occlusion(network, x, digits, size=4, step=2):
 
 # %% [markdown]
 # **Take the score apart.** Look at how this network makes a score: 128 last maps of 3 × 3 values,
-# `Flatten`, one dense layer. So a score *is* a sum of 9 × 128 products, value times weight, and a
-# bias. Add up the 128 products at each place, and the score falls into nine parts with nothing left over.
+# `Flatten`, one dense layer. So a score *is* a sum of 9 × 128 products, value times weight, plus a
+# bias. Add up the 128 products at each place, and you have nine parts that add up to the score minus the bias.
 
 # %% tags=["nbval-check-output"]
 shown = np.array([choose(digit, 1) for digit in (0, 3, 4, 7, 8, 9)])
@@ -227,8 +229,8 @@ print(parts.shape)
 print("adds up to the scores:", np.allclose(parts.sum(axis=(1, 2)) + bias, scores, atol=1e-3))
 
 # %% [markdown]
-# A score alone decides nothing: add 5 to all ten, and every answer stays. What decides is the *lead* over
-# the next best digit. It comes apart in the same way, as the difference of their parts.
+# A score alone decides nothing: add 5 to all ten, and every answer stays the same. What decides is the *lead* over
+# the next best digit. It has nine parts too, the differences between the parts of the two scores.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Six digits in two rows, a square of three by three numbers over each. In the upper row the numbers add up to the score of the answer, in the lower one to its lead over the second best digit; red numbers speak for the answer, blue ones against it."}}
 # @title Draws the nine parts of six scores, and of their leads over the next best digit
@@ -241,14 +243,18 @@ for ax, (*_, second, answer) in zip(axes[0], order, strict=True):
 plt.show()
 
 # %% [markdown]
-# Each number can be checked: set the 128 values at a place to zero, and the score falls by exactly that
-# much. But it is exact about the *maps*, and you saw how far it is from there to the pixels: a square only
-# marks where the windows of its place are centred.
+# Compare the two rows: what a place adds to the score of the answer, it may add to the score of the second too,
+# and then it does little for the lead. Each number can be checked: set the 128 values at a place to zero, and the
+# score falls by exactly that much.
 #
-# Here the weight of a value is the gradient of the score by it. Written with gradients, the recipe works for
-# any layer: value times its own gradient, added up over the maps. That is **HiResCAM**
-# ([Draelos and Carin](https://arxiv.org/abs/2011.08891)). Where a single dense layer follows, it adds up
-# to the score, but for the bias.
+# But the numbers are exact about the *maps*, and it is a long way from there to the pixels: a square marks only
+# the centre of the region that its place depends on. (The last four rows and columns of pixels have no
+# square, because the second pooling turns 7 × 7 values into 3 × 3 and drops the seventh row and column.)
+#
+# In a dense layer the weight of a value is also the gradient of the score with respect to that value. Written with
+# gradients, the recipe works for any layer: each value times its own gradient, added up over the maps. That is
+# **HiResCAM** ([Draelos and Carin](https://arxiv.org/abs/2011.08891)). Where a single dense layer follows, it
+# adds up to the score minus the bias.
 
 
 # %%
@@ -267,7 +273,8 @@ def hires_cam(network, x, digits, after):
 
 # %% [markdown]
 # **Average first.** **Grad-CAM** ([Selvaraju and others](https://arxiv.org/abs/1610.02391)) is older and
-# far better known. It gives each map *one* weight, the mean of its gradients, and keeps only what is above 0.
+# better known. It gives each map *one* weight, the mean of its gradients, adds up the weighted maps, and keeps only
+# what is above 0.
 
 
 # %%
@@ -278,9 +285,9 @@ def grad_cam(network, x, digits, after):
 
 
 # %% [markdown]
-# In a network that ends by averaging its maps, the gradient is the same all over a map, and the mean loses
-# nothing. Ours has weights of its own for every place. Since we know the true parts, we can count what the
-# mean does to them.
+# In a network that averages each map before its dense layers, the gradient is the same all over a map, and the mean
+# loses nothing. Our network has separate weights for every place. Since we know the exact parts, we can count
+# how often the mean finds the largest of them.
 
 # %%
 parts_of_score = hires_cam(network, x, predicted, after=last_maps).reshape(len(x), 9)
@@ -297,8 +304,13 @@ pd.Series(
 
 # %% [markdown]
 # Grad-CAM's strongest place is the largest part in only
-# 30.1 %<!--= 11.grad_cam_same_place .1% --> of the images; guessing would find it in 11 %<!--= given -->. In
-# 2.7 %<!--= 11.grad_cam_blank .1% --> its picture is blank. For a network that ends like this one, use HiResCAM. Here are the four side by side, each picture on its own scale.
+# 30.1 %<!--= 11.grad_cam_same_place .1% --> of the images; a random guess among nine places is right in
+# 11 %<!--= given -->. In 2.7 %<!--= 11.grad_cam_blank .1% --> its picture is blank, because nothing is above 0.
+# For a network that ends like this one, use HiResCAM.
+#
+# Here are the four methods side by side. All explain the score of the answer, as is usual, and each picture
+# has its own scale. Elsewhere you often see the CAM pictures enlarged and smoothed until they cover the image;
+# here you see their nine values as they are.
 
 # %%
 wanted = x[shown], predicted[shown]
@@ -318,20 +330,29 @@ show_rows(rows, title="Four ways to ask")
 plt.show()
 
 # %% [markdown]
-# They need not agree: each answers its own question. Red speaks for the answer, blue against it. Occlusion
-# has a blind spot, for blanking blank paper changes nothing. Yet paper matters: that the left side of a 3 is
-# open is what makes it a 3.
+# The pictures need not agree: each answers its own question. Occlusion and HiResCAM have a sign: red speaks for
+# the answer, blue against it. Saliency and Grad-CAM have none, and are drawn from white to black.
+#
+# Occlusion has a blind spot: blanking blank paper changes nothing. Yet paper matters. What tells a 3 from an 8 is
+# the open left side.
 #
 # ## Do the pictures show what was learned?
 #
 # A convincing picture may show no more than the digit. [Adebayo and others](https://arxiv.org/abs/1810.03292)
 # proposed a test: ask a network with **random weights** too. If its pictures look the same, they owe nothing
-# to training. In their experiments plain gradients and Grad-CAM passed; Guided Backpropagation and Guided
-# Grad-CAM failed.
+# to training. In their experiments plain gradients and Grad-CAM passed; two other methods, Guided Backpropagation and
+# Guided Grad-CAM, failed.
 #
-# One random network can be a fluke, so we ask ten, and the second trained network. *Rank correlation*
-# says how alike two pictures are: 1 when they put all places in the same order, 0 when the orders have
-# nothing in common.
+# To measure how alike two pictures are, we use *rank correlation*, as they did: it is 1 when both put all places in
+# the same order, and 0 when the orders have nothing in common. We compare the first network's pictures with those of
+# ten untrained networks, since a single one could be a fluke. The second trained network sets the standard: its
+# pictures should be more like the first one's than those of a network that has learned nothing.
+#
+# The scatter of the ten tells where an eleventh untrained network would lie with
+# 99 %<!--= given --> probability, if the values are normally distributed: between *low* and *high* in the table
+# below. This is a **prediction interval**. (99 and not 95, because there are four methods.) A method passes when the
+# second trained network lies above it. In the last two columns, as a control, the second picture is of *another
+# image*.
 
 # %%
 methods = {  # the book's own versions: the lines above, and checks of what they are given
@@ -397,33 +418,37 @@ ax.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# From the scatter of the ten follows where an eleventh untrained network would lie with
-# 99 %<!--= given --> probability: *low* to *high*, a **prediction interval**. A method passes when the second
-# trained network lies above it. (99 and not 95, since there are four methods.)
-#
 # **Occlusion passes**: 0.53<!--= 11.agreement_trained.occlusion .2f --> against at most
-# 0.18<!--= 11.agreement_high.occlusion .2f -->. **Grad-CAM does not**, unlike on Adebayo's
-# networks. **HiResCAM does not**: 0.30<!--= 11.agreement_trained.HiResCAM .2f --> lies within a range
+# 0.18<!--= 11.agreement_high.occlusion .2f -->.
+#
+# **Grad-CAM does not**, unlike in Adebayo's experiments. Their criterion was another one: the pictures of random
+# networks should have little in common with those of the trained network. Ours compares that likeness with the
+# likeness of two trained networks.
+#
+# **HiResCAM does not**: 0.30<!--= 11.agreement_trained.HiResCAM .2f --> lies within a range
 # that reaches up to 0.45<!--= 11.agreement_high.HiResCAM .2f -->. Yet it is exact for every one of these networks,
-# trained or not.
+# trained or not. Two networks can make the same score from different places, and then exact pictures differ.
 #
 # **Saliency** is even *more* like that of untrained networks,
 # 0.36<!--= 11.agreement_untrained.saliency .2f --> against
-# 0.28<!--= 11.agreement_trained.saliency .2f -->. Before you blame it, look at the last two columns, where the
-# second picture is of the *wrong image*: 0.32<!--= 11.agreement_untrained_wrong_image.saliency .2f --> remain.
-# So most of that likeness has nothing to do with the image. It comes from what all pictures share: ink in the
-# middle of blank paper, and a first layer whose stride of 2 sees a pixel of an odd row through three windows and
-# one of an even row through two (counting from 0).
-# [Yona and Greenfeld](https://arxiv.org/abs/2110.14297) called this confounding: what the test says of a
-# method can be due to the task on which the networks are compared.
+# 0.28<!--= 11.agreement_trained.saliency .2f -->. Before you blame it, look at the control: with pictures of
+# different images, 0.32<!--= 11.agreement_untrained_wrong_image.saliency .2f --> remain. So most of that likeness has
+# nothing to do with the image shown. Two things are the same in all these pictures. One is the task: ink in the middle
+# of blank paper. The other is the architecture: with windows of 5 × 5 and a stride of 2, the first layer reads a pixel
+# through nine windows where its row and column are both odd, and through four where both are even (counting from 0,
+# away from the border).
 #
-# So the test tells whether pictures change with what was learned, on this task and this architecture. Whether
-# a picture is *right*, it does not tell. For that you need a claim that you can check: parts that add up,
+# [Yona and Greenfeld](https://arxiv.org/abs/2110.14297) call the first of these *confounding*: what such a test says
+# of a method can be due to the task on which the networks are compared.
+#
+# So the test tells whether pictures change with what was learned, on this task and with this architecture. It does
+# not tell whether a picture is *right*. For that you need a claim that you can check: parts that add up,
 # a square that you blank. And even then a picture shows *where*, never *why*.
 #
 # ## What does it ignore?
 #
-# A stronger way to ask: change all images and count the answers that change.
+# There is a blunter way to ask, without any picture: change all images in one way, and count the answers that
+# change.
 
 # %%
 edges_gone = np.zeros_like(x)
@@ -433,7 +458,7 @@ changes = {
     "edges blanked": edges_gone,  # four pixels wide
     "greys removed": x > 0.5,
     "a little noise": np.clip(x + noise, 0, 1),
-    "half as bright": 0.5 * x,
+    "half as bright": 0.5 * x,  # ink half as strong
     "shifted right": np.roll(x, 2, axis=2),  # by two pixels
     "mirrored": x[:, :, ::-1],
     "ink and paper exchanged": 1 - x,
@@ -451,24 +476,30 @@ p_values = [f"{p:.2g}" if p > 1e-300 else "< 1e-300" for p in ignored["p"]]
 ignored.assign(**{"other answers": shares, "p": p_values})
 
 # %% [markdown]
-# The p-values are McNemar's ([chapter 9](09_is_it_really_better.ipynb)), corrected for seven questions.
+# The p-values are McNemar's ([chapter 9](09_is_it_really_better.ipynb)). Seven tests are seven chances of a false
+# alarm, so we correct the p-values by **Holm's method**: it multiplies the smallest by seven, the next by six, and so
+# on. We say that a loss shows where the result is below 0.05<!--= given -->.
 #
 # **The edges can go.** Without four pixels on each side, 0.2 %<!--= 11.changed_without_edges .1% --> of the
-# answers change, and no loss shows. The same holds for a shift by two pixels, which the network has met in training, and
-# for a little noise, which it has not. Without greys it loses a little
+# answers change, and no loss shows. The same holds for a shift by two pixels, which the network has met in
+# training, and for a little noise, which it has not. Without greys it loses a little
 # (0.5 %<!--= 11.other_answers.greys removed .1% --> other answers), at half the brightness more
 # (2.3 %<!--= 11.other_answers.half as bright .1% -->).
 #
-# **The paper cannot.** With ink and paper exchanged it is the same digit to you. To the network nearly all
-# numbers have changed, and so do 89.5 %<!--= 11.other_answers.ink and paper exchanged .1% --> of its answers.
-# (A mirrored digit is mostly no longer what its label says; there *wrong* only means *other than the
-# label*.) [When the world shifts](13_when_the_world_shifts.ipynb) goes on from here.
+# **Ink and paper cannot be exchanged.** The edges were nearly blank to begin with, since the digits were made to fit
+# 20 × 20 pixels ([chapter 1](01_eda.ipynb)); blanking them has occlusion's blind spot. So change the paper too. With
+# ink and paper exchanged it is the same digit to you. To the network every number has changed, and so do
+# 89.5 %<!--= 11.other_answers.ink and paper exchanged .1% --> of its answers.
+#
+# A mirrored digit is mostly no longer what its label says; there, *wrong* only means *other than the label*.
+# [When the world shifts](13_when_the_world_shifts.ipynb) goes on from here.
 #
 # ## A map of all digits
 #
-# The 128 maps of nine values before the last layer are an image's **embedding**: images that the network takes
-# for similar have similar numbers. PCA and **t-SNE** squeeze the 1,152 numbers into two, as
-# they did with the pixels in [chapter 1](01_eda.ipynb).
+# The 128 maps of nine values before the last layer, 1,152 numbers in all, are an image's **embedding**. From
+# these numbers alone the last layer tells the digits apart, so we may expect images of one digit to lie close
+# together. As with the pixels in [chapter 1](01_eda.ipynb), PCA reduces the numbers to fifty, and t-SNE arranges the
+# images on a map.
 
 # %%
 on_map = slice(0, N_MAP)
@@ -481,10 +512,10 @@ HTML(embedding_map_html(points, images[on_map], labels[on_map], predicted[on_map
 
 # %% [markdown]
 # Point at a dot to see its digit (not on GitHub, which runs no scripts). Its colour is the label, a ring
-# marks an error, and the button steps through the errors. t-SNE keeps *neighbours*: how far apart two islands
-# lie, how large they are and which way is up means nothing.
+# marks an error, and the button steps through the errors. t-SNE keeps *neighbours*: do not read anything into
+# how far apart two islands lie, how large they are, or which way is up.
 #
-# So ask about neighbours, and in the embedding itself. For how many images does the nearest other image have
+# So ask about neighbours, and in the embedding itself. For how many images does the nearest of the others have
 # the same label? And where do the errors lie?
 
 
@@ -506,20 +537,22 @@ print(f"errors: {len(errors)}, beside the digit they were taken for: {n_errors_b
 print(f"beside one of their own label: {n_errors_at_home}")
 
 # %% [markdown]
-# The nearest neighbour has the same label for 90.3 %<!--= 11.same_digit_pixels .1% --> of the images by their
-# pixels, and for 99.2 %<!--= 11.same_digit_embedding .1% --> by their embeddings. Of
-# 9<!--= 11.n_errors_on_map d --> errors among 1,500<!--= 11.n_on_map , --> images,
-# 4<!--= 11.n_errors_beside d --> lie beside an image of the digit that they were taken for, and
+# Compared by pixels, the nearest image has the same label for
+# 90.3 %<!--= 11.same_digit_pixels .1% --> of the images; compared by embedding, for
+# 99.2 %<!--= 11.same_digit_embedding .1% -->. Among 1,500<!--= 11.n_on_map , --> images there are
+# 9<!--= 11.n_errors_on_map d --> errors, too few for a rule:
+# 4<!--= 11.n_errors_beside d --> lie beside an image of the digit that they were taken for,
 # 5<!--= 11.n_errors_at_home d --> beside one of their own label.
 #
 # ## What we found
 #
-# - Where a network ends in one dense layer, HiResCAM takes a score apart into parts that add up. Grad-CAM's
+# - Where a network ends in one dense layer, HiResCAM splits a score exactly into parts. Grad-CAM's
 #   average finds the largest part in 30.1 %<!--= 11.grad_cam_same_place .1% --> of the images.
 # - Tested against ten untrained networks, only occlusion passes. HiResCAM fails although it is exact, so failing
-#   does not make a picture wrong; saliency follows the stride of the first layer.
-# - The network can do without four pixels at each edge (0.2 %<!--= 11.changed_without_edges .1% --> other
-#   answers), but not with ink and paper exchanged (89.5 %<!--= 11.changed_at_most .1% -->).
+#   does not make a picture wrong. **Believe a picture as far as you can check it.**
+# - The network needs ink on blank paper. It can do without the nearly blank edges
+#   (0.2 %<!--= 11.changed_without_edges .1% --> other answers); with ink and paper exchanged,
+#   89.5 %<!--= 11.other_answers.ink and paper exchanged .1% --> of its answers change.
 # - In its embedding the nearest image has the same label in
 #   99.2 %<!--= 11.same_digit_embedding .1% --> of the cases, by pixels in
 #   90.3 %<!--= 11.same_digit_pixels .1% -->.
@@ -543,12 +576,12 @@ report(
 #
 # Answer before you unfold.
 #
-# **1.** Training computes gradients, and so does saliency. By what does each differentiate?
+# **1.** Training computes gradients, and so does saliency. Gradients of what, with respect to what?
 #
 # <details>
 # <summary>Answer</summary>
 #
-# Training differentiates the loss by the weights; saliency a digit's score by the pixels.
+# Training: of the loss with respect to the weights. Saliency: of a digit's score with respect to the pixels.
 #
 # </details>
 #
@@ -557,18 +590,18 @@ report(
 # <details>
 # <summary>Answer</summary>
 #
-# Where the network is sure, the probability is close to 1 and hardly moves, whatever you do to the image.
-# Its gradient vanishes. The score still moves.
+# The probability depends on all ten scores. And where the network is sure, it is close to 1 and hardly moves when
+# the score does: its gradient nearly vanishes.
 #
 # </details>
 #
-# **3.** Why do nine parts and a bias make up a score of this network, and for which networks would they not?
+# **3.** Why do nine parts and a bias add up to a score of this network, and for which networks would they not?
 #
 # <details>
 # <summary>Answer</summary>
 #
-# The last maps go straight into one dense layer, so a score is a sum of products and a bias. With a second
-# dense layer and a ReLU behind the maps, as in chapter 3, it is not.
+# The last maps go straight into one dense layer, so a score is a sum of products plus a bias. In chapter 3 a dense
+# layer with a ReLU comes in between, and the score is no such sum.
 #
 # </details>
 #
@@ -577,17 +610,17 @@ report(
 # <details>
 # <summary>Answer</summary>
 #
-# No. They may add as much to the score of a 9. Take the parts of the lead.
+# No. They may add as much to the score of a 9. Look at the parts of the lead.
 #
 # </details>
 #
-# **5.** In which networks do Grad-CAM and HiResCAM show the same, but for what is below zero?
+# **5.** In which networks do Grad-CAM and HiResCAM show the same, except for what is below zero?
 #
 # <details>
 # <summary>Answer</summary>
 #
 # Where the gradient is the same at all places of a map, so that averaging changes nothing: in networks that
-# end by averaging each map, followed by one dense layer.
+# average each map before their dense layers.
 #
 # </details>
 #
@@ -605,8 +638,8 @@ report(
 # <details>
 # <summary>Answer</summary>
 #
-# The architecture: strides and margins weigh pixels alike in both. And the task: ink in the middle of blank
-# paper leaves few places for a picture to differ.
+# The architecture: the first layer reads the same pixels through more windows in both. And the task: ink in the
+# middle of blank paper leaves few places for a picture to differ.
 #
 # </details>
 #
@@ -621,7 +654,7 @@ report(
 #
 # ## Exercises
 #
-# **1.** Which places carry a wrong answer? Take the lead of the answer over the label apart, for four errors.
+# **1.** Which places speak for a wrong answer? For four errors, split the lead of the answer over the label.
 #
 # <details>
 # <summary>Solution</summary>
@@ -644,12 +677,12 @@ report(
 # 9, is 4: for the answer 1.18, for the label 0.59
 # ```
 #
-# Red places carry the wrong answer, blue ones speak for the label. What is missing to the lead is the
-# difference of two biases.
+# Red places speak for the wrong answer, blue ones for the label. The lead is their sum plus the difference of two
+# biases.
 #
 # </details>
 #
-# **2.** Paper matters. Close the left side of all 3s with a stroke of ink, and ask what they are now.
+# **2.** Paper matters. Close the left side of all 3s with a stroke of ink. How does the network read them now?
 #
 # <details>
 # <summary>Solution</summary>
@@ -665,11 +698,11 @@ report(
 # {0: 3, 3: 33, 5: 2, 8: 64}
 # ```
 #
-# Most have become 8s. Blank paper on the left is part of what makes a 3, though blanking cannot show it.
+# Most are now read as 8s. Blank paper on the left is part of what makes a 3, though occlusion cannot show it.
 #
 # </details>
 #
-# **3.** How much of the map's order is there before any training? Draw it for an untrained network.
+# **3.** How much of the map's order is there before any training? Draw the map of an untrained network.
 #
 # <details>
 # <summary>Solution</summary>
