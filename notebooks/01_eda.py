@@ -566,7 +566,7 @@ shifted = pd.DataFrame(
 # 92.7 %<!--= 01.in_place.logistic_regression .1% --> to
 # 62.0 %<!--= 01.shifted.logistic_regression .1% -->. For all three methods a shifted stroke is a
 # different stroke. A **convolutional network** applies the same weights at every place of the image. Chapter 3
-# builds one and shifts the digits again.
+# builds one.
 #
 # ## What we found
 #

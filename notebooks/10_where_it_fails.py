@@ -136,7 +136,7 @@ pd.Series(
 # %% [markdown]
 # In the published run, 259<!--= 10.n_wrong , --> of the images are not read as labelled. Most are near
 # misses: in 85 %<!--= 10.second_guess_right .0% --> of them, the digit on the label is the network's second guess.
-# The temperature is 1.20<!--= 10.temperature .2f -->; it is above 1, so these networks were too sure.
+# The temperature is 1.20<!--= 10.temperature .2f -->; it is above 1, so the networks are too sure.
 #
 # ## Which digits are hard?
 #
@@ -323,22 +323,21 @@ stability.rename_axis(["targets", "rule"])
 #
 # ## What do hard images have in common?
 #
-# "The handwriting is bad" is easily said. Five traits of the writing can be measured without knowing the digit.
-# Pixels above 64 of 255 count as ink:
+# "The handwriting is bad" is easily said. Five traits of the writing can be measured without knowing the digit. A
+# pixel above 64 of 255 counts as ink; specks and holes of one or two pixels are ignored.
 #
 # | Trait | What `measure_traits` measures |
 # | --- | --- |
 # | parts | number of pieces of ink that do not touch |
 # | loops | number of holes that the ink encloses |
 # | thickness | mean width of the stroke, in pixels |
-# | slant | angle by which the digit leans to the right |
+# | slant | angle by which the digit leans to the right, in degrees |
 # | proportion | width of the digit divided by its height |
 #
-# What is unusual depends on the digit: an 8 has two loops, a 1 has none. So each image is compared with correctly
-# read ones of the same label. A count (parts, loops) is unusual when it is not their most frequent one, any other
-# trait when it lies outside their middle 95 %. For a fair comparison with the misread images we draw other correctly
-# read ones, which had no part in setting what is usual. For each digit, the table shows how often the number of loops
-# is unusual.
+# What is unusual depends on the digit: an 8 has two loops, a 1 has none. So a first sample of correctly read images
+# says what is usual for each label. A count (parts, loops) is unusual when it is not the most frequent one there, any
+# other trait when it lies outside the middle 95 %. A second sample of correctly read images, which had no part in
+# that, is compared with the misread ones. For each digit, the table shows how often the number of loops is unusual.
 
 # %%
 right = np.random.default_rng(SEED).permutation(np.flatnonzero(predicted == labels))
@@ -418,10 +417,10 @@ plt.show()
 #   0.24 %<!--= 10.by_digit.0.share .2% -->. The digits most often mixed up are 4 and 9.
 # - It is not always the network's fault: of 100<!--= given --> labels that confident learning suspected in MNIST's
 #   test images, people rejected 15<!--= given -->.
-# - What a search for wrong labels suspects depends on training, temperature and seed: over ten seeds
-#   80<!--= 10.stability.plain.confident_learning.shortest , --> to
+# - What a search for wrong labels suspects depends on training, temperature and seed. Tempered and without
+#   smoothing, our rule suspects 80<!--= 10.stability.plain.confident_learning.shortest , --> to
 #   100<!--= 10.stability.plain.confident_learning.longest , --> labels,
-#   20<!--= 10.stability.plain.confident_learning.on_all , --> of them every time.
+#   20<!--= 10.stability.plain.confident_learning.on_all , --> of them with each of the ten seeds.
 # - Misread images are more often unusual than correctly read images of the same digits: in at least one of five
 #   traits 68 %<!--= 10.unusual_among_errors .0% --> against 26 %<!--= 10.unusual_among_right .0% -->.
 

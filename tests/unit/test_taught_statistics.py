@@ -52,8 +52,9 @@ def test_the_cells_components_are_the_helpers(networks):
 def test_the_interval_of_one_pair_is_that_of_the_formula(networks):
     wide, narrow = networks
     taught = run_cell(
-        "generator = np.random.default_rng(SEED)", wide=wide, narrow=narrow, SEED=0, pair=3,
-        N_IMAGES=8400, boxes=contingency_table(wide[3], narrow[3]),
+        "generator = np.random.default_rng(SEED)", wide=wide, narrow=narrow, SEED=0,
+        one_wide=wide[3], one_narrow=narrow[3], N_IMAGES=8400,
+        boxes=contingency_table(wide[3], narrow[3]),
         right_wide=wide[3].sum(), right_narrow=narrow[3].sum(),
     )  # fmt: skip
     gain = wide[3].astype(int) - narrow[3]
