@@ -14,7 +14,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | some Python and NumPy; no machine learning |
-# | Time | 20 minutes to read; the run takes under a minute on a laptop |
+# | Time | 25 minutes to read; the run takes one to two minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # Installs the book's helpers where they are missing: on Colab, on Kaggle (Settings, Internet on).

@@ -261,8 +261,8 @@ pd.Series({name: len(found) for name, found in by_rule.items()}, name="your run"
 
 # %% [markdown]
 # Now change what should not matter: the seed, and whether label smoothing was used. The record holds these four
-# lists for ten seeds, with plain targets and with smoothed ones (`digits sweep sweeps/suspects.yaml` makes it again).
-# The table has the lengths of the shortest and the longest of ten lists, and how many labels are on all ten and on
+# lists for five seeds, with plain targets and with smoothed ones (`digits sweep sweeps/suspects.yaml` makes it again).
+# The table has the lengths of the shortest and the longest of five lists, and how many labels are on all five and on
 # at least one.
 
 
@@ -296,7 +296,7 @@ stability.rename_axis(["targets", "rule"])
 # 40<!--= 10.stability.smoothed.confident_learning.shortest , --> to
 # 50<!--= 10.stability.smoothed.confident_learning.longest , -->.
 #
-# **So does the seed.** Our rule's ten tempered lists without smoothing share
+# **So does the seed.** Our rule's five tempered lists without smoothing share
 # 20<!--= 10.stability.plain.confident_learning.on_all , --> labels;
 # 250<!--= 10.stability.plain.confident_learning.on_any , --> are on at least one.
 #
@@ -420,7 +420,7 @@ plt.show()
 # - What a search for wrong labels suspects depends on training, temperature and seed. Tempered and without
 #   smoothing, our rule suspects 80<!--= 10.stability.plain.confident_learning.shortest , --> to
 #   100<!--= 10.stability.plain.confident_learning.longest , --> labels,
-#   20<!--= 10.stability.plain.confident_learning.on_all , --> of them with each of the ten seeds.
+#   20<!--= 10.stability.plain.confident_learning.on_all , --> of them with each of the five seeds.
 # - Misread images are more often unusual than correctly read images of the same digits: in at least one of five
 #   traits 68 %<!--= 10.unusual_among_errors .0% --> against 26 %<!--= 10.unusual_among_right .0% -->.
 
