@@ -305,7 +305,7 @@ pd.Series(
 # %% [markdown]
 # Grad-CAM's strongest place is the largest part in only
 # 44.6 %<!--= 11.grad_cam_same_place .1% --> of the images; a random guess among nine places is right in
-# 11 %<!--= given -->. In 0.0 %<!--= 11.grad_cam_blank .1% --> its picture is blank, because nothing is above 0.
+# 11 %<!--= given -->. (In 0.02 %<!--= 11.grad_cam_blank .2% --> its picture is blank, because nothing is above 0.)
 # For a network that ends like this one, use HiResCAM.
 #
 # Here are the four methods side by side. All explain the score of the answer, as is usual, and each picture
