@@ -168,7 +168,7 @@ print(f"labels    that are no digit: {np.sum(~np.isin(digits.labels, np.arange(1
 counts = np.bincount(digits.labels)
 always_guess = counts.max() / counts.sum()
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Bar chart of the number of labelled images of each digit from 0 to 9, with a dashed line at the mean. The bars are of similar height."}}
+# %% mystnb={"image": {"alt": "Bar chart of the number of labelled images of each digit from 0 to 9, with a dashed line at the mean. The bars are of similar height."}} tags=["hide-input"]
 # @title Draws the number of images of each digit
 ax = plt.subplots()[1]
 bars = ax.bar(plots.DIGITS, counts, color=plots.BLUE)
@@ -213,7 +213,7 @@ full_share, grey_share = np.mean(ink_values >= 250), np.mean(ink_values < 250)
 print(f"blank: {blank_share:.1%} of all pixels")
 print(f"of those with ink: {full_share:.1%} nearly full (250 or more), {grey_share:.1%} grey")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Histogram of the values of all pixels with ink. A tall peak stands at the right end, near full ink; the greys before it are each rare and about equally frequent."}}
+# %% mystnb={"image": {"alt": "Histogram of the values of all pixels with ink. A tall peak stands at the right end, near full ink; the greys before it are each rare and about equally frequent."}} tags=["hide-input"]
 # @title Draws the values of the pixels with ink
 ax = plt.subplots()[1]
 share = np.full(len(ink_values), 100 / len(ink_values))
@@ -244,7 +244,7 @@ plt.show()
 ink_share = np.mean(digits.images > 0, axis=0)
 print("pixels that never hold ink:", np.sum(ink_share == 0))
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Heat map of the 28 by 28 pixels, shaded by the share of images with ink there: dark in the middle, white along the border, with a dashed frame around the central 20 by 20 box."}}
+# %% mystnb={"image": {"alt": "Heat map of the 28 by 28 pixels, shaded by the share of images with ink there: dark in the middle, white along the border, with a dashed frame around the central 20 by 20 box."}} tags=["hide-input"]
 # @title Draws where the ink falls
 ax = plt.subplots(figsize=(5.6, 4.6))[1]
 shades = ax.imshow(100 * ink_share, cmap="Blues", vmin=0)
@@ -270,7 +270,7 @@ ink = digits.images.mean(axis=(1, 2)) / 255
 mean_ink = np.array([ink[digits.labels == digit].mean() for digit in range(10)])
 print("mean ink (%), 0 to 9:", (100 * mean_ink).round(1))
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Box plot of the ink in each image, one box for each digit. The box of digit 1 lies lowest and that of digit 0 highest; the other boxes overlap widely."}}
+# %% mystnb={"image": {"alt": "Box plot of the ink in each image, one box for each digit. The box of digit 1 lies lowest and that of digit 0 highest; the other boxes overlap widely."}} tags=["hide-input"]
 # @title Draws the ink in each image, digit by digit
 ax = plt.subplots()[1]
 ax.boxplot(
@@ -336,7 +336,7 @@ closest, distance = pairwise_distances_argmin_min(test_rows, labelled_rows)
 difference = distance / np.sqrt(784)
 print(f"grey levels: closest pair {difference.min():.0f}, median {np.median(difference):.0f}")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Ten pairs of images in two rows: above, test images; below each, the labelled image closest to it, with its digit, 0 to 9, and their difference. The pairs look alike but are not identical."}}
+# %% mystnb={"image": {"alt": "Ten pairs of images in two rows: above, test images; below each, the labelled image closest to it, with its digit, 0 to 9, and their difference. The pairs look alike but are not identical."}} tags=["hide-input"]
 # @title Draws the closest pair of each digit
 shows = digits.labels[closest]
 pairs = [np.where(shows == digit, difference, np.inf).argmin() for digit in range(10)]
@@ -513,7 +513,7 @@ scores = pd.DataFrame(
     columns=["accuracy", "low", "high"],
 )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Dot chart of the validation accuracy of three simple classifiers with 95 percent intervals. Nearest mean is lowest, logistic regression in the middle, three nearest neighbours highest; the intervals are far apart."}}
+# %% mystnb={"image": {"alt": "Dot chart of the validation accuracy of three simple classifiers with 95 percent intervals. Nearest mean is lowest, logistic regression in the middle, three nearest neighbours highest; the intervals are far apart."}} tags=["hide-input"]
 # @title Draws the three accuracies with their intervals
 plots.plot_accuracies(scores, title="Three simple classifiers, validation images")
 plt.show()

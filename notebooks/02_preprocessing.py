@@ -88,7 +88,7 @@ by_rows = row.reshape(28, 28)
 by_columns = row.reshape(28, 28, order="F")
 too_narrow = row[: 28 * 27].reshape(28, 27)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "One row of numbers folded three ways. In rows of 28 pixels it shows a digit; filled column by column it shows the digit mirrored and lying on its side; in rows of 27 pixels the digit is sheared apart."}}
+# %% mystnb={"image": {"alt": "One row of numbers folded three ways. In rows of 28 pixels it shows a digit; filled column by column it shows the digit mirrored and lying on its side; in rows of 27 pixels the digit is sheared apart."}} tags=["hide-input"]
 # @title Draws the same 784 numbers, folded three ways
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.6))
 folds = {"Row by row": by_rows, "Column by column": by_columns, "Rows of 27": too_narrow}
@@ -132,7 +132,7 @@ print(f"shape {two_images[..., np.newaxis].shape}: works, and gives {tuple(answe
 # A pixel is a whole number from 0 to 255. We divide by 255 and get fractions from 0 to 1. Why that
 # matters, and how much, becomes clear further down, once you have seen a network learn.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A crop of eight by eight pixels of one digit, drawn twice with the number of each pixel written into it: at the left whole numbers up to 255, at the right the same pixels as fractions up to 1."}}
+# %% mystnb={"image": {"alt": "A crop of eight by eight pixels of one digit, drawn twice with the number of each pixel written into it: at the left whole numbers up to 255, at the right the same pixels as fractions up to 1."}} tags=["hide-input"]
 # @title Draws 8 × 8 pixels of the digit, before and after scaling
 rows, columns = range(11, 19), range(10, 18)
 crop = image[rows.start : rows.stop, columns.start : columns.stop]
@@ -413,7 +413,7 @@ losses = {rate: [loss(w) for w in path] for rate, path in paths.items()}
 ink_score = np.mean((probability_of_one(paths[1.0][1]) > 0.5) == y)
 print(f"classified correctly after one step of rate 1: {ink_score:.1%}")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels. Left: the loss against the weight is a valley; dots of the descent with learning rate 1 run down its right slope, closer together the deeper they come, while squares of the last steps with rate 300 sit on both slopes. Right: the loss against the step. With rate 0.1 it falls slowly, with 1 it falls fast and levels off, with 300 it jumps up first and comes down after twenty steps."}}
+# %% mystnb={"image": {"alt": "Two panels. Left: the loss against the weight is a valley; dots of the descent with learning rate 1 run down its right slope, closer together the deeper they come, while squares of the last steps with rate 300 sit on both slopes. Right: the loss against the step. With rate 0.1 it falls slowly, with 1 it falls fast and levels off, with 300 it jumps up first and comes down after twenty steps."}} tags=["hide-input"]
 # @title Draws the loss against the weight, and against the step for three learning rates
 fig, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4))
 weights = np.linspace(-12, 1, 200)
@@ -577,7 +577,7 @@ network_score = accuracy(validation_labels, network_guess)
 network_low, network_high = accuracy_interval(validation_labels, network_guess)
 print(f"{len(network_losses)} steps, validation accuracy {network_score:.1%}")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Loss against the training step for the linear model and the network with a hidden layer. Both fall steeply in the first fifty steps and then slowly; single batches scatter around the smoothed lines. The network's line starts a little higher and ends well below the linear model's."}}
+# %% mystnb={"image": {"alt": "Loss against the training step for the linear model and the network with a hidden layer. Both fall steeply in the first fifty steps and then slowly; single batches scatter around the smoothed lines. The network's line starts a little higher and ends well below the linear model's."}} tags=["hide-input"]
 # @title Draws the loss of each batch, with and without a hidden layer
 ax = plt.subplots()[1]
 for name, losses_by_hand, colour, line in (
@@ -691,7 +691,7 @@ for name, prepare in preparations.items():
         by_kind = pd.DataFrame(results, columns=columns).groupby(["optimizer", "input"])
         progress.update(by_kind.mean().round(4))
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Dot chart of validation accuracy for raw, scaled and standardised images, one dot per training, with SGD and Adam marked by colour and shape. On raw images the SGD dots lie far lower than all others; on scaled and standardised images they come closer to those of Adam."}}
+# %% mystnb={"image": {"alt": "Dot chart of validation accuracy for raw, scaled and standardised images, one dot per training, with SGD and Adam marked by colour and shape. On raw images the SGD dots lie far lower than all others; on scaled and standardised images they come closer to those of Adam."}} tags=["hide-input"]
 # @title Draws the accuracy of every training
 ax = plt.subplots()[1]
 kinds = (("SGD", "s", -0.08, plots.BLUE), ("Adam", "o", 0.08, plots.ORANGE))

@@ -111,7 +111,7 @@ for size in EXAM_SIZES.values():
     lucky[size] = stats.binom.cdf(few_mistakes, size, 1 - TRUTH)
     print(f"{size:,} images: {few_mistakes} mistakes or fewer in {lucky[size]:.1%} of the exams")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two bell curves around the same true accuracy: a wide one for exams with 8,400 images and a narrow one for exams with 28,000. A dashed line marks the truth, a dotted one an accuracy a tenth of a percentage point higher."}}
+# %% mystnb={"image": {"alt": "Two bell curves around the same true accuracy: a wide one for exams with 8,400 images and a narrow one for exams with 28,000. A dashed line marks the truth, a dotted one an accuracy a tenth of a percentage point higher."}} tags=["hide-input"]
 # @title Draws the marks of one network in many exams
 ax = plt.subplots(figsize=(7.2, 3.6))[1]
 for (exam, size), style in zip(EXAM_SIZES.items(), ("-", "--"), strict=True):
@@ -247,7 +247,7 @@ unpaired_p = proportions_ztest([right_wide, right_narrow], [N_IMAGES, N_IMAGES])
 pairing_worth = (np.diff(unpaired)[0] / np.diff(paired)[0]) ** 2
 print(f"image by image {paired_p:.3f}, as two separate exams {unpaired_p:.3f}")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two intervals of the difference between the wide and the narrow network, in percentage points, one under the other with a line at zero: a shorter one for the same images compared pair by pair, a longer one that treats them as separate exams."}}
+# %% mystnb={"image": {"alt": "Two intervals of the difference between the wide and the narrow network, in percentage points, one under the other with a line at zero: a shorter one for the same images compared pair by pair, a longer one that treats them as separate exams."}} tags=["hide-input"]
 # @title Draws the two intervals of the difference
 ax = plt.subplots(figsize=(7.2, 2.2))[1]
 names = ("image by image", "as two separate exams")
@@ -320,7 +320,7 @@ pd.DataFrame(
 #
 # Here are all ten comparisons: a row per seed, a column per image on which some pair differs.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A grid with ten rows, one per seed, and a column for each image on which some networks differ. Blue cells, where only the wide network is right, gather at the left; orange ones, where only the narrow one is right, at the right; most columns have only one or two coloured cells."}}
+# %% mystnb={"image": {"alt": "A grid with ten rows, one per seed, and a column for each image on which some networks differ. Blue cells, where only the wide network is right, gather at the left; orange ones, where only the narrow one is right, at the right; most columns have only one or two coloured cells."}} tags=["hide-input"]
 # @title Draws which network of each pair is right, seed by seed and image by image
 difference = wide.astype(int) - narrow
 differing = np.flatnonzero(difference.any(axis=0))
@@ -441,7 +441,7 @@ def standard_error(n_seeds, n_images):
     return np.sqrt(seeds + images + interaction)
 
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Standard error of the difference against the number of seeds, both axes logarithmic, one falling line for 8,400 images and a lower one for 28,000. Both flatten as the seeds increase."}}
+# %% mystnb={"image": {"alt": "Standard error of the difference against the number of seeds, both axes logarithmic, one falling line for 8,400 images and a lower one for 28,000. Both flatten as the seeds increase."}} tags=["hide-input"]
 # @title Draws the standard error against the number of seeds
 ax = plt.subplots(figsize=(7.2, 3.6))[1]
 tried = np.arange(1, 101)
@@ -545,7 +545,7 @@ of_twins = np.mean([disagreement(wide[i], wide[j]) for i in range(len(wide)) for
 shared = scale_disagreement(of_twins, (wide.mean(), wide.mean()), (TRUTH, TRUTH))
 own, same = exceeds(2 * TRUTH * (1 - TRUTH)), exceeds(shared)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two rising curves against the number of networks on a logarithmic axis, from 1 to 100: by how much the best of them exceeds its true accuracy, higher if each has images of its own and lower if all have the same."}}
+# %% mystnb={"image": {"alt": "Two rising curves against the number of networks on a logarithmic axis, from 1 to 100: by how much the best of them exceeds its true accuracy, higher if each has images of its own and lower if all have the same."}} tags=["hide-input"]
 # @title Draws by how much the best exceeds its true accuracy
 ax = plt.subplots(figsize=(7.2, 3.6))[1]
 tried = np.arange(1, len(own) + 1)
@@ -614,7 +614,7 @@ smallest_gap = (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * np.sqrt(disagree 
 powers = {size: simulated_power(size, gap, disagree, generator, EXAMS) for size in (8400, 28000)}
 print(f"one exam {need_paired:,} images, separate exams {need_unpaired:,} images for each")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Power against the number of images on a logarithmic axis: two curves rising from near 0 to 1, the paired test's further left than that of two separate exams; dots of simulated exams lie on or a little below the paired curve. Vertical lines mark 8,400 and 28,000 images, a horizontal one a power of 80 percent."}}
+# %% mystnb={"image": {"alt": "Power against the number of images on a logarithmic axis: two curves rising from near 0 to 1, the paired test's further left than that of two separate exams; dots of simulated exams lie on or a little below the paired curve. Vertical lines mark 8,400 and 28,000 images, a horizontal one a power of 80 percent."}} tags=["hide-input"]
 # @title Draws the power against the number of images
 ax = plt.subplots(figsize=(7.2, 4.0))[1]
 levels, sizes = np.linspace(0.05, 0.99, 40), np.geomspace(1000, 200_000, 12).astype(int)

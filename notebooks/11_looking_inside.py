@@ -116,7 +116,7 @@ print(f"read correctly: {validation_accuracy:.2%}, and {second_accuracy:.2%} by 
 # The first convolution has sixteen filters of 5 × 5 weights. In the figure, red weights are positive, blue ones
 # negative; each filter has a colour scale of its own.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Sixteen squares of five by five cells, red where a filter's weights are positive and blue where they are negative. In some, red lies on one side and blue on the other."}}
+# %% mystnb={"image": {"alt": "Sixteen squares of five by five cells, red where a filter's weights are positive and blue where they are negative. In some, red lies on one side and blue on the other."}} tags=["hide-input"]
 # @title Draws the sixteen filters of the first layer
 filters = np.asarray(network.layers[0].kernel)[:, :, 0].transpose(2, 0, 1)
 filters = filters / np.abs(filters).max(axis=(1, 2), keepdims=True)
@@ -153,7 +153,7 @@ for convolution, number in enumerate(activations, start=1):
     strongest = np.argsort(-maps.sum(axis=(0, 1)))[:8]
     rows[f"conv {convolution}\n{len(maps)} × {len(maps)}"] = maps[..., strongest].transpose(2, 0, 1)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A digit, and below it five rows of eight maps: in the first rows the strokes can be made out, in the last ones only a few grey squares."}}
+# %% mystnb={"image": {"alt": "A digit, and below it five rows of eight maps: in the first rows the strokes can be made out, in the last ones only a few grey squares."}} tags=["hide-input"]
 # @title Draws the digit and eight maps of each layer
 show_rows(rows, title="A digit, and eight maps of each layer (white: 0)")
 plt.show()
@@ -232,7 +232,7 @@ print("adds up to the scores:", np.allclose(parts.sum(axis=(1, 2)) + bias, score
 # A score alone decides nothing: add 5 to all ten, and every answer stays the same. What decides is the *lead* over
 # the next best digit. It has nine parts too, the differences between the parts of the two scores.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Six digits in two rows, a square of three by three numbers over each. In the upper row the numbers add up to the score of the answer, in the lower one to its lead over the second best digit; red numbers speak for the answer, blue ones against it."}}
+# %% mystnb={"image": {"alt": "Six digits in two rows, a square of three by three numbers over each. In the upper row the numbers add up to the score of the answer, in the lower one to its lead over the second best digit; red numbers speak for the answer, blue ones against it."}} tags=["hide-input"]
 # @title Draws the nine parts of six scores, and of their leads over the next best digit
 order, six = np.argsort(scores, axis=1), np.arange(len(shown))
 of_answer, of_second = parts[six, :, :, order[:, -1]], parts[six, :, :, order[:, -2]]
@@ -321,7 +321,7 @@ pictures = {
     "HiResCAM": hires_cam(network, *wanted, after=last_maps),
 }
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Six digits in the first row; below them a row each of saliency, occlusion, Grad-CAM and HiResCAM pictures of the same digits."}}
+# %% mystnb={"image": {"alt": "Six digits in the first row; below them a row each of saliency, occlusion, Grad-CAM and HiResCAM pictures of the same digits."}} tags=["hide-input"]
 # @title Draws six digits and four pictures of each
 rows = {"the digit": images[shown]}
 for name, maps in pictures.items():
@@ -397,7 +397,7 @@ for name, ask in methods.items():
 agreement = pd.DataFrame(agreement).T
 agreement.rename(columns=lambda name: name.replace("_", " ")).round(2)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Dot chart, one row each for saliency, occlusion, Grad-CAM and HiResCAM. Grey ticks are the likeness to ten untrained networks, a bar the range in which an eleventh would lie, a dot the likeness to the second trained network. Only in occlusion's row the dot lies clearly to the right of the bar; in saliency's row it lies to the left."}}
+# %% mystnb={"image": {"alt": "Dot chart, one row each for saliency, occlusion, Grad-CAM and HiResCAM. Grey ticks are the likeness to ten untrained networks, a bar the range in which an eleventh would lie, a dot the likeness to the second trained network. Only in occlusion's row the dot lies clearly to the right of the bar; in saliency's row it lies to the left."}} tags=["hide-input"]
 # @title Draws how alike the pictures of different networks are
 ax = plt.subplots(figsize=(7.2, 3.2))[1]
 for row, name in enumerate(agreement.index):
