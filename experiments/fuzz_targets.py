@@ -104,9 +104,6 @@ def objective(settings):
 RUN = """{"format": 1, "run": "KEY", "status": "ok", "notebook": "01_first.ipynb", "commit": null,
 "versions": {}, "parameters": {"SEED": 0}, "results": {"accuracy": 0.5}, "seconds": 1.5,
 "peak_memory_mb": 200, "error": null}"""
-KEPT = """{"command": "digits sweep sweeps/kept.yaml", "runs": [\n{"parameters": {"SEED": 0, "RATE":
-0.0015, "NAME": "a: b", "DEEP": true}, "results": {"n": [1], "kept": {"a": 1}}, "seconds": 1.5,
-"commit": null, "date": "2026-11-30", "machine": "x", "versions": {"keras": "3"}}\n]}"""
 YAML = f"!!python/object/apply:os.abort~[] !!int &a *a <<: .nan -.inf 1e5 0x1f {'[' * 500} 017"
 YAML += " 1:30 2024-99-99 yes '' \"\\x00\" \ufeff \u2028 {low:~0,high:~1} {} [] | ---"
 YAML += " seeds: grid: list: metric: profile: ../x SEED RATE: NAME: -1 \udcff \0 % @ `"
@@ -130,7 +127,6 @@ def good_files() -> dict[str, bytes]:
         "profiles/odd/01_first.yaml": PROFILE, "search.py": SEARCH, "file": "",
         "sweeps/seeds.yaml": SEEDS, "sweeps/grid.yaml": GRID,
         "sweeps/list.yaml": LIST, "sweeps/random.yaml": RANDOM,
-        "sweeps/kept.yaml": f"record: kept\n{SEEDS}", "digit_utils/recorded/kept.json": KEPT,
         "value.txt": "SEED=5\nRATE=0.5\nNAME=it's\nDEEP=true\nNAME='5'",
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
@@ -150,14 +146,12 @@ def fits(name: str, value: bool | float | str) -> bool:
 
 def read_sweep(path: Path, raw: bytes) -> None:
     """List a sweep: this one, or one that uses the file."""
-    sweep: Path | str = "sweeps/kept.yaml" if path.stem == "kept" else "sweeps/seeds.yaml"
-    sweep = path if path.parent.name == "sweeps" else sweep
+    sweep = path if path.parent.name == "sweeps" else "sweeps/seeds.yaml"
     listed = command("sweep", str(sweep), "--list", "--out", "swept").splitlines()
-    if path.suffix == ".json":
+    if path.name == "run.json":
         if "finished" not in listed[0]:
             raise Refused("the run counts as not finished")
-        told = plain_json(raw)
-        assert told["runs"] if path.stem == "kept" else told["run"] == path.parent.name
+        assert plain_json(raw)["run"] == path.parent.name
         return
     found = yaml.safe_load(raw.decode()) or {}
     if path == sweep:
@@ -213,8 +207,7 @@ TARGETS = {  # the end of the file's path, who reads it, what is put into it, it
     "list": ("sweeps/list.yaml", read_sweep, YAML, 0.04),
     "random": ("sweeps/random.yaml", read_sweep, YAML, 0.04),
     "profile": ("profiles/odd/01_first.yaml", read_sweep, YAML, 0.06),
-    "run": ("/run.json", read_sweep, JSON, 0.03),
-    "record": ("recorded/kept.json", read_sweep, JSON, 0.02),
+    "run": ("/run.json", read_sweep, JSON, 0.05),
     "values": ("value.txt", read_values, TEXTS, 0.05),
     "trial": ("found/trial_0001.json", read_search, JSON, 0.04),
     "definition": ("found/search.json", read_search, JSON, 0.01),

@@ -11,6 +11,8 @@ from facts import read_chapters
 from helpers import addresses_in
 from site_files import CHAPTERS, ROOT, parse, site_pages, tags_of, toc_files
 
+from digits_cli.bound import MARKER
+
 each_text = pytest.mark.parametrize("page", [f"{name}.html" for name in toc_files()])
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
 SOURCES = sorted((ROOT / "book").glob("*.md")) + [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
@@ -98,8 +100,8 @@ def test_a_chapter_shows_what_its_code_made_and_nothing_else(html, chapter):
         # What a plotting call returns says nothing to a reader; end the cell with plt.show().
         assert not re.search(r"<Axes|<Figure|<matplotlib|<seaborn", output.get_text())
     found = next(h for h in page.find_all("h2") if h.get_text().startswith("What we found"))
-    report = found.parent.select(".cell_output > p, .cell_output > ul, .cell_output > ol")
-    assert report, "the report is not rendered as text"
+    report = found.parent.select(".cell_output > p, .cell_output > ul, .cell_output table")
+    assert report, "the report is not rendered"
 
 
 @each_chapter
@@ -212,9 +214,9 @@ def test_one_page_alone_loads_what_draws(html):
 
 @pytest.mark.parametrize("page", SOURCES, ids=lambda page: page.name)
 def test_no_measured_result_is_typed_by_hand(page):
-    """A percentage with decimals is a measurement; only the original post's are typed."""
+    """A percentage with decimals is a measurement, and bound; only the original post's is not."""
     typed = []
-    for paragraph in re.split(r"\n\s*\n", page.read_text(encoding="utf-8")):
+    for paragraph in re.split(r"\n\s*\n", MARKER.sub("", page.read_text(encoding="utf-8"))):
         if "https://github.com/naingthet/mnist" not in paragraph:
             typed += re.findall(r"\b\d\d\.\d+ ?%|\b0\.9\d{2,}\b", paragraph)
     assert typed == []
