@@ -62,7 +62,7 @@ def train_folds() -> None:
         for name, recipe in KINDS.items():
             path = WORK / f"{name}_{fold}.npz"
             if path.exists():
-                if load_trained(path)[1]["recipe"] != asdict(recipe):
+                if Recipe(**load_trained(path)[1]["recipe"]) != recipe:
                     raise SystemExit(f"{path} was another recipe; rename one of them")
                 continue
             inside = folds != fold

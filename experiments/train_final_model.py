@@ -52,7 +52,7 @@ def read_selection() -> dict:
     found = json.loads(SELECTION.read_bytes()) if SELECTION.exists() else {"candidates": {}}
     for name, recipe in CANDIDATES.items():
         entry = found["candidates"].setdefault(name, {"recipe": asdict(recipe), "folds": {}})
-        if entry["recipe"] != asdict(recipe):
+        if Recipe(**entry["recipe"]) != recipe:
             raise SystemExit(f"{SELECTION}: {name!r} was another recipe; rename one of them")
     return found
 
@@ -149,7 +149,7 @@ def train_final() -> None:
             save_networks(path, [as_shipped(trained.network)], {**info, "provenance": made})
             forget_networks()
         loaded, info = load_networks(path)
-        if info["recipe"] != asdict(recipe):
+        if Recipe(**info["recipe"]) != recipe:
             raise SystemExit(f"{path} was trained by another recipe; remove {WORK}")
         networks += loaded
         infos.append(info)
