@@ -76,7 +76,7 @@ def mean_over_seeds(values: np.ndarray, confidence: float = 0.95) -> Estimate:
     Takes (..., n_seeds, n_images), such as whether each network got each image right; a stack of
     tables gives arrays in place of numbers. Seeds and images are random and crossed: both mean
     squares hold the interaction, so it is taken off once. Degrees of freedom follow Satterthwaite
-    (1946). The interval covers at least 94 % with five seeds, 92 with three, 89 with two. Raises
+    (1946). With normal effects the interval covers at least 94 % with five seeds. Raises
     ValueError for fewer than two seeds or images.
     """
     table = np.asarray(values, dtype=float)

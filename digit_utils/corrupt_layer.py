@@ -18,7 +18,6 @@ class RandomCorruption(keras.layers.Layer):
     images that are touched, each gets every part with its own chance and a strength of its own:
     another size and turn, a thicker or thinner pen, lines across it, blur, paper of uneven grey,
     noise. Acts only while training. ``seed`` seeds the layer's own random stream.
-    Taught in 13_when_the_world_shifts.
     """
 
     def __init__(self, share: float = 0.5, seed: int | None = None, **kwargs: Any) -> None:
@@ -60,7 +59,7 @@ class RandomCorruption(keras.layers.Layer):
         return ops.where(self._draw() < chance, new, old)
 
     def _move(self, images: Any) -> Any:
-        """Rotate up to 43 degrees, shrink to half, shear and shift."""
+        """Rotate up to 43 degrees, scale by 0.4 to 1.15, shear and shift."""
         angle, shear, down, right = (
             self._draw(-limit, limit, ()) for limit in (0.75, 0.6, 5.0, 5.0)
         )

@@ -151,7 +151,7 @@ class _SweepSource(YamlSource):
         return metric
 
     def read_record(self) -> str:
-        record = self.entry(str, "a name such as ladder", "record")
+        record = self.entry(str, "a name such as suspect_lists", "record")
         text = f"record is {record!r}, expected letters, digits and _"
         self.need(re.fullmatch(r"\w+", record), ("record",), text)
         return record

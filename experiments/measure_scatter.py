@@ -2,7 +2,7 @@
 
 The recipes are chapter 7's, on all training images, with 16 and with 8 filters in the first
 convolution. Of each network the record keeps which validation images it misreads, and for what, as
-that of ``sweeps/ladder.yaml`` does. A training that stands there is not made again.
+chapter 9 needs it. A training that stands there is not made again.
 """
 
 import json

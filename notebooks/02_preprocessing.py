@@ -14,7 +14,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | [Meeting the digits](01_eda.ipynb): what the images hold |
-# | Time | 30 minutes to read; the run takes one to two minutes on a laptop |
+# | Time | 30 minutes to read; the run takes one to three minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # Installs the book's helpers where they are missing: on Colab, on Kaggle (Settings, Internet on).

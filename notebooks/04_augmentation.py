@@ -14,7 +14,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | [A first convolutional network](03_base_cnn.ipynb): convolution, pooling, early stopping, the interval of an accuracy |
-# | Time | 20 minutes to read; the run takes three to ten minutes on a laptop |
+# | Time | 20 minutes to read; the run takes four to twelve minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # Installs the book's helpers where they are missing: on Colab, on Kaggle (Settings, Internet on).

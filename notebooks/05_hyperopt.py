@@ -16,7 +16,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | [More data from the same data](04_augmentation.ipynb): dropout, augmentation, the deeper network |
-# | Time | 30 minutes to read; the run takes four to ten minutes on a laptop |
+# | Time | 30 minutes to read; the run takes five to fifteen minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # Installs the book's helpers where they are missing: on Colab, on Kaggle (Settings, Internet on).

@@ -14,7 +14,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | [Searching for better settings](05_hyperopt.ipynb): the settings, and why a score one has chosen by flatters |
-# | Time | 15 minutes to read; the run takes two to five minutes on a laptop |
+# | Time | 15 minutes to read; the run takes two to six minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # Installs the book's helpers where they are missing: on Colab, on Kaggle (Settings, Internet on).

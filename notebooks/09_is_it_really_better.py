@@ -169,14 +169,16 @@ recipes.rename_axis("images").style.format("{:.1%}").format("{:g}", subset="mist
 # 93.7 %<!--= 09.coverage.8400.wald .1% --> of the exams, with 2.5 in
 # 91.4 %<!--= 09.coverage.500.wald .1% -->. With 140 it is fine, although the accuracy is the same: it
 # fails where mistakes are *few*. A network that is lucky enough to make none even gets an interval of no
-# width. Wilson's stays near 95 % throughout.
+# width. Wilson's stays between 94.8 %<!--= 09.coverage.8400.wilson .1% --> and
+# 96.3 %<!--= 09.coverage.2000.wilson .1% -->: where it errs most, it is too cautious rather than too sure.
 #
 # Both rules treat the images as drawn one by one. But most writers wrote many of them, and a network that
 # misreads somebody's 4 may misread the next one, too. "Fresh images" here therefore means more images *by
 # the same people*. To speak about new people you would draw writers, not images, and the interval can get
 # much wider: for the exams of language models, whose questions come in groups,
-# [Miller (2024)](https://arxiv.org/abs/2411.00640) finds some standard errors three times as large. We cannot
-# do it, because Kaggle's file does not say who wrote what.
+# [Miller (2024)](https://arxiv.org/abs/2411.00640) finds some standard errors three times as large. MNIST's
+# files do not say who wrote what. (The reconstruction [QMNIST](https://github.com/facebookresearch/qmnist) does;
+# the book does not use it.)
 #
 # ## Two networks, one exam
 #
@@ -417,8 +419,8 @@ pd.DataFrame(
 # The first two parts are differences of mean squares, so chance can make a small one negative. The table
 # then says 0, and its shares add up to more than the whole. In the sum the negative part stays, or the
 # interval gets too wide. In simulations with normally distributed effects the interval contains the truth
-# in 95 % of cases with ten seeds, in 94 to 95 % with five (the book's tests repeat both), and in as few as
-# 92 % with three and 89 % with two.
+# in 95 % of cases with ten seeds and in 94 to 95 % with five (the book's tests repeat both); with two or three
+# it contains it less often.
 #
 # Now look at one recipe by itself. The ten wide networks' accuracies have a standard deviation of
 # 0.047<!--= 09.scatter_points .3f --> points. The seeds' own effect is estimated at
@@ -462,7 +464,8 @@ plt.show()
 # On 8,400 images one pair has a standard error of 0.08<!--= 09.error_of.one_seed .2f --> points, ten have
 # 0.03<!--= 09.error_of.ten_seeds .2f -->, a hundred 0.02<!--= 09.error_of.hundred_seeds .2f -->. The
 # first seeds gain most, because they average out the interaction. The images' own part stays until there
-# are more images: with 28,000, ten pairs have 0.02<!--= 09.error_of.ten_seeds_kaggle .2f -->.
+# are more images: with 28,000, ten pairs have 0.02<!--= 09.error_of.ten_seeds_kaggle .2f -->. (The curve takes the
+# seeds' own part as its estimate, 0 here. If it is larger, more seeds gain more.)
 #
 # ## Your run
 #

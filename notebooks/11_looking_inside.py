@@ -14,7 +14,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | [A first convolutional network](03_base_cnn.ipynb): filters, maps, pooling; [How fast can it learn?](07_how_fast_can_it_learn.ipynb): the lean network, logits; [Is it really better?](09_is_it_really_better.ipynb): McNemar's test |
-# | Time | 25 minutes to read; the run takes one to two minutes on a laptop |
+# | Time | 25 minutes to read; the run takes two to five minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # Installs the book's helpers where they are missing: on Colab, on Kaggle (Settings, Internet on).

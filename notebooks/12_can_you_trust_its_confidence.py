@@ -14,7 +14,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | [How fast can it learn?](07_how_fast_can_it_learn.ipynb): logits, label smoothing, the fast recipe; [Is it really better?](09_is_it_really_better.ipynb): intervals, the bootstrap, choosing on one half and reporting on the other |
-# | Time | 25 minutes to read; the run takes one to two minutes on a laptop |
+# | Time | 25 minutes to read; the run takes two to four minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # Installs the book's helpers where they are missing: on Colab, on Kaggle (Settings, Internet on).

@@ -14,7 +14,7 @@
 # | Before you start | |
 # | --- | --- |
 # | Prerequisites | [More data from the same data](04_augmentation.ipynb): augmentation; [Is it really better?](09_is_it_really_better.ipynb): the luck of seeds and of images; [Can you trust its confidence?](12_can_you_trust_its_confidence.ipynb): temperature, passing on |
-# | Time | 25 minutes to read; the run takes one to three minutes on a laptop |
+# | Time | 25 minutes to read; the run takes two to four minutes on a laptop |
 
 # %% tags=["colab", "remove-cell"]
 # Installs the book's helpers where they are missing: on Colab, on Kaggle (Settings, Internet on).
