@@ -221,7 +221,7 @@ suspects = suspect_labels(labels, probabilities)
 print(f"{len(suspects)} of {len(labels):,} labels suspected, {len(wrong):,} images misread")
 
 # %% [markdown]
-# In the published run the rule suspects 30<!--= 10.n_suspects , --> labels. Here are the images of the quiz again,
+# In the published run the rule suspects 31<!--= 10.n_suspects , --> labels. Here are the images of the quiz again,
 # with label and answer. Those in red, with a question mark, are suspected. Which would you relabel, and which are
 # odd but right?
 
