@@ -617,7 +617,7 @@ report(
 )  # fmt: skip
 
 # %% [markdown]
-# ### Recall
+# ### Check yourself
 #
 # Answer before you unfold.
 #

@@ -808,7 +808,7 @@ report(
 )  # fmt: skip
 
 # %% [markdown]
-# ### Recall
+# ### Check yourself
 #
 # Answer before you unfold.
 #

@@ -356,9 +356,9 @@ plt.show()
 # interaction, because a row has finitely many images. The scatter of the column means holds the images'
 # effect, and interaction again. Their sum counts the interaction twice. So compute it from what rows and
 # columns leave over, the *rest*, and subtract it once. A *mean square* (MS) is such a scatter, squared, and
-# scaled so that interaction alone would make all three equal on average:
+# scaled so that interaction alone would make all three equal on average. The variance of the mean is then
 #
-# $$\text{variance of the mean} = \frac{MS_\text{seeds} + MS_\text{images} - MS_\text{rest}}{\text{seeds} \times \text{images}}$$
+# $$\frac{MS_\text{seeds} + MS_\text{images} - MS_\text{rest}}{\text{seeds} \times \text{images}}$$
 
 
 # %%
@@ -748,7 +748,7 @@ report(
 )  # fmt: skip
 
 # %% [markdown]
-# ### Recall
+# ### Check yourself
 #
 # Answer before you unfold.
 #

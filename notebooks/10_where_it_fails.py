@@ -461,7 +461,7 @@ report(
 )
 
 # %% [markdown]
-# ### Recall
+# ### Check yourself
 #
 # Answer before you unfold.
 #

@@ -574,7 +574,7 @@ report(
 )  # fmt: skip
 
 # %% [markdown]
-# ### Recall
+# ### Check yourself
 #
 # Answer before you unfold.
 #
