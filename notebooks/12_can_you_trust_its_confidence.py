@@ -611,7 +611,7 @@ plt.show()
 # %% [markdown]
 # Is the ensemble's confidence a better score than that of its first member, the smoothed network? For each kind, both scores of
 # an image are drawn together in a bootstrap. Six kinds are six questions, so each interval is made wider, that all six hold together in 95 of 100 cases
-# (the simplest correction there is, Bonferroni's; chapter 9 used Holm's). And as five hundred draws do not tell the spread exactly, each interval is made a few
+# (the simplest correction there is, Bonferroni's; chapter 9 names Holm's as well). And as five hundred draws do not tell the spread exactly, each interval is made a few
 # percent wider still, so that a kind is seldom called better or worse by the luck of the draws. Where an end lies close to zero, a kind that is *not* called so may still be.
 
 # %%
