@@ -865,4 +865,5 @@ report(
 # clothes of Fashion-MNIST for instance. The number of classes, the ranges of the augmentation and the learning rate
 # are what you will have to think about again.
 #
-# Many trainings, for a search or to compare with error bars, are the subject of [Many trainings, many machines](08_many_trainings.ipynb).
+# To run many trainings, for a search or for error bars, see [Sweep it, guard it](../book/how_to_run_advanced.md). To compare two networks fairly is
+# the subject of the next chapter, [Is it really better?](09_is_it_really_better.ipynb).
