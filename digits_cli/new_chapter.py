@@ -17,17 +17,18 @@ TIME = "10 minutes to read; the run takes seconds on a laptop"
 def new_chapter(root: Path, name: str) -> list[Path]:
     """Write a stub, profile and bounds, and list them in ``_toc.yml`` and README.md; or nothing.
 
-    `name` is ``NN_snake_case`` with the first free NN after some chapter's. Returns all files.
+    `name` is ``NN_snake_case`` with NN after the last chapter's: the number of one that is gone is
+    not given again. Returns all files.
     """
     if not CHAPTER_NAME.fullmatch(name):
         raise UsageError(f"{name!r:.80} is no chapter's name, expected one such as 14_my_idea.")
     number, chapter = name[:2], Chapter(name, root / "notebooks")
     taken = {chapter.name[:2]: chapter for chapter in select_chapters(root)}
-    free = min({f"{int(each) + 1:02}" for each in taken} - set(taken))
+    last = taken[max(taken)].name
+    free = f"{int(last[:2]) + 1:02}"
     if number != free:
         found = f"is the number of {taken[number].name}" if number in taken else "is not next"
         raise UsageError(f"{number} {found}; {free} is free.")
-    last = taken[f"{int(number) - 1:02}"].name
     title = name[3:].replace("_", " ").capitalize()
     cell = install_cell(*configured(root))
     stub = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8")

@@ -230,7 +230,7 @@ def test_a_new_chapter_of_another_name_is_refused_and_nothing_is_written(copy, c
         ("my_idea", "no chapter's name, expected one such as"),
         ("77-My", "no chapter's name, expected one such as"),
         (f"{CHAPTERS[0].name[:2]}_mine", f"is the number of {CHAPTERS[0].name}; "),
-        ("77_mine", f"77 is not next; {len(CHAPTERS) + 1} is free"),
+        ("77_mine", f"77 is not next; {int(CHAPTERS[-1].name[:2]) + 1} is free"),
     ):
         assert main(["new", name]) == 2
         assert told in capsys.readouterr().err
