@@ -29,7 +29,7 @@ TASK = load_search(FILE)
 
 
 def silent(settings: Any) -> float:
-    return settings["dropout_1"] + 1 / settings["dense_units"]
+    return float(sum(len(str(value)) for value in settings.values()))  # all must be read
 
 
 def reporting(settings: Any, report: Any) -> float:
