@@ -626,7 +626,7 @@ display(
 
 # %% [markdown]
 # Hyperopt has no such rule. `digits search` with `--engine ray` has: Ray Tune's scheduler then stops the trials, and runs several at a time. [Sweep it, guard it](../book/how_to_run_advanced.md#several-workers)
-# says what that gains, and how Ray's rule differs from that of Li and others. There, TPE counts a trial that was stopped with the last score it reached.
+# says what a second worker gains, and how Ray's rule, which is the one replayed here, differs from that of Li and others. With Ray, TPE counts a trial that was stopped with the last score it reached.
 #
 # ## Fifty networks, all equally good
 #
